@@ -1,0 +1,1 @@
+//! Plugin registries: manifests, version resolution, locks, digests.

@@ -1,0 +1,1 @@
+//! The expression language: lexer, parser, evaluator, values, filters, functions. No IO.

@@ -1,0 +1,1 @@
+//! Runs one component once, in a sandbox.

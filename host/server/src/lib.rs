@@ -1,0 +1,1 @@
+//! The shell around the engine: node, workers, timers, HTTP API.

@@ -1,0 +1,3 @@
+//! Build chores: guests, the wasm target, captures.
+
+fn main() {}
