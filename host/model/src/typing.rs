@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use expr::Value;
 use jiff::civil::{Date, DateTime, Time as Clock};
-use jiff::{SignedDuration, Span, Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use regex::{Regex, RegexBuilder};
 
 use crate::duration;
@@ -21,7 +21,9 @@ const FILE_SCHEMES: &[&str] = &["kestra:///", "nsfile:///", "file:///"];
 
 /// A pattern that must match a whole text. The error is what is wrong with it.
 pub(crate) fn full_match(pattern: &str) -> Result<Regex, String> {
-    let whole = RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(MAX_PATTERN_BYTES).build();
+    let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build();
+    // By itself first: `a)|(b` would fit into the brackets.
+    let whole = build(pattern).and_then(|_| build(&format!("^(?:{pattern})$")));
     whole.map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())
 }
 
@@ -52,7 +54,7 @@ fn each(kind: InputType, values: &[Value]) -> Result<Value, String> {
     typed.collect::<Result<Vec<_>, _>>().map(Value::list)
 }
 
-fn items(value: &Value) -> Result<Vec<Value>, String> {
+pub(crate) fn items(value: &Value) -> Result<Vec<Value>, String> {
     if let Some(items) = value.as_list() {
         return Ok(items.to_vec());
     }
@@ -99,7 +101,8 @@ pub fn of_type(kind: InputType, value: &Value) -> Result<Value, String> {
         Time => clock(value).map(|time| Value::time(expr::Time::Clock(time))).ok_or_else(|| not("a time such as `12:30:00`", value)),
         Duration => {
             let duration = duration::of_value(value).map_err(|_| not("a duration such as `PT5M`", value))?;
-            Span::try_from(duration).map(|span| Value::time(expr::Time::Duration(span))).map_err(|error| error.to_string())
+            let span = duration::to_span(duration).ok_or_else(|| not("a duration of fewer hours", value))?;
+            Ok(Value::time(expr::Time::Duration(span)))
         }
         File => match text {
             Some(text) if FILE_SCHEMES.iter().any(|scheme| text.starts_with(scheme)) => Ok(Value::from(text)),
@@ -254,7 +257,7 @@ fn ends_with(name: &str, extension: &str) -> bool {
     name.to_lowercase().rsplit('.').next() == Some(extension.as_str())
 }
 
-fn shown_value(value: &Value) -> String {
+pub(crate) fn shown_value(value: &Value) -> String {
     match value {
         Value::Text(text) => text.masked().into_owned(),
         Value::List(_) | Value::Map(_) => value.to_json().to_string(),

@@ -170,7 +170,7 @@ impl<'s> Checker<'s> {
             let names: Vec<String> = allowed.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
             let found = text.map_or_else(|| format!("a {}", node.value.kind()), |text| format!("`{}`", shown(&text)));
             let list: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let hint = node.text().and_then(|text| crate::problem::suggest(&text, names.iter().map(String::as_str)));
+            let hint = node.text().and_then(|text| crate::problem::did_you_mean(&text, names.iter().map(String::as_str)));
             self.found.push(node.error("flow.choice", format!("{found} is none of {}", list.join(", "))).hints(hint));
         }
     }
@@ -203,6 +203,13 @@ impl<'s> Checker<'s> {
     fn alternatives(&mut self, node: &Node<'_>, schema: &'s Json, keyword: &str, outer: &HashSet<&'s str>, nesting: usize) {
         let Some(alternatives) = schema.get(keyword).and_then(Json::as_array).filter(|list| !list.is_empty()) else { return };
         let outer = self.widen_own(schema, outer);
+        let alternatives = match self.by_tag(node, alternatives) {
+            Ok(alternatives) => alternatives,
+            Err(problem) => {
+                self.found.push(problem);
+                return;
+            }
+        };
         let mut closest: Option<Vec<Problem>> = None;
         let mut constants = Vec::new();
         for alternative in alternatives {
@@ -224,10 +231,32 @@ impl<'s> Checker<'s> {
         }
         if let (true, Some(text)) = (constants.len() > 1, node.text()) {
             let message = format!("`{}` is none of {}", shown(&text), crate::problem::quoted_list(&constants));
-            self.found.push(node.error("flow.choice", message).hints(crate::problem::suggest(&text, constants)));
+            self.found.push(node.error("flow.choice", message).hints(crate::problem::did_you_mean(&text, constants)));
             return;
         }
         self.found.extend(closest.into_iter().flatten());
+    }
+
+    /// The alternatives that a map's tag allows (`type: BEARER` of a tagged enum): all, where they have none.
+    fn by_tag(&self, node: &Node<'_>, alternatives: &'s [Json]) -> Result<Vec<&'s Json>, Problem> {
+        if node.value.as_map().is_none() {
+            return Ok(alternatives.iter().collect());
+        }
+        let tagged: Vec<(&Json, Option<(&str, &str)>)> =
+            alternatives.iter().map(|alternative| (alternative, tag(self.resolve(alternative)))).collect();
+        let Some((name, _)) = tagged.iter().find_map(|(_, tag)| *tag) else { return Ok(alternatives.iter().collect()) };
+        let found = node.get(name);
+        let Some((found, text)) = found.as_ref().and_then(|found| Some((found, found.text()?))) else {
+            return Ok(alternatives.iter().collect());
+        };
+        let fits = |tag: &Option<(&str, &str)>| tag.is_none_or(|(_, value)| value == text);
+        let fitting: Vec<&Json> = tagged.iter().filter(|(_, tag)| fits(tag)).map(|(alternative, _)| *alternative).collect();
+        if fitting.is_empty() && !found.has_expression() {
+            let values: Vec<&str> = tagged.iter().filter_map(|(_, tag)| *tag).map(|(_, value)| value).collect();
+            let message = format!("`{}` is none of {}", shown(&text), crate::problem::quoted_list(&values));
+            return Err(found.error("flow.choice", message).hints(crate::problem::did_you_mean(&text, values)));
+        }
+        Ok(fitting)
     }
 
     /// The properties beside alternatives.
@@ -286,6 +315,18 @@ impl<'s> Checker<'s> {
             }
         }
     }
+}
+
+/// The property whose one value tells an alternative from the others.
+fn tag(alternative: &Json) -> Option<(&str, &str)> {
+    let properties = alternative.get("properties")?.as_object()?;
+    properties.iter().find_map(|(name, schema)| {
+        let only = schema.get("const").or_else(|| match schema.get("enum")?.as_array()?.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        });
+        Some((name.as_str(), only?.as_str()?))
+    })
 }
 
 /// Whether a value is, or is written as, a value of the type.

@@ -132,7 +132,7 @@ fn plugin(type_name: &str, version: Option<&str>, fields: &Fields<'_>, reading: 
             None
         }
         Err(unknown) => {
-            let problem = task::unknown_type(&node, "trigger", type_name, version, &unknown);
+            let problem = reading.unknown_type(&node, "trigger", type_name, version, &unknown);
             reading.problems.push(problem);
             None
         }

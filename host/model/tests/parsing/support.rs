@@ -1,5 +1,4 @@
 //! A table of plugin types for tests: some tasks of the core plugin with the schemas their properties have, and two made up.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,19 +1,21 @@
-//! Looks at every text of a flow that holds an expression. Kestra saves flows whose expressions are wrong, and some texts only look
-//! like expressions, so what is found is a warning.
+//! Looks at every text of a flow: expressions that cannot be read, JSON that is none. Kestra saves flows with either, and some texts
+//! only look like one, so what is found is a warning.
 
 use std::collections::HashSet;
 
 use crate::node::{Node, has_expression};
 use crate::problem::{Position, Problems};
 
-/// Warns of every expression that cannot be read, but for the values under the given paths.
+/// Warns of every text that cannot be what it looks like, but for the values under the given paths.
 pub(super) fn check(node: &Node<'_>, unrendered: &HashSet<String>, problems: &mut Problems) {
     if !unrendered.is_empty() && unrendered.contains(&node.path()) {
         return;
     }
     if let Some(text) = node.value.as_str() {
         if has_expression(text) {
-            check_text(node, text, problems);
+            check_expression(node, text, problems);
+        } else {
+            check_json(node, text, problems);
         }
         return;
     }
@@ -21,7 +23,7 @@ pub(super) fn check(node: &Node<'_>, unrendered: &HashSet<String>, problems: &mu
     node.entries().iter().for_each(|(_, entry)| check(entry, unrendered, problems));
 }
 
-fn check_text(node: &Node<'_>, text: &str, problems: &mut Problems) {
+fn check_expression(node: &Node<'_>, text: &str, problems: &mut Problems) {
     let Err(error) = expr::parse(text) else { return };
     let Some(problem) = error.problem() else {
         problems.push(node.warning("flow.expression", error.to_string()));
@@ -29,6 +31,21 @@ fn check_text(node: &Node<'_>, text: &str, problems: &mut Problems) {
     };
     let found = node.warning("flow.expression", problem.message.clone()).at(place(node, problem.position));
     problems.push(found.hints(problem.hint.clone()));
+}
+
+/// A text that begins like JSON, under a name that promises JSON.
+fn check_json(node: &Node<'_>, text: &str, problems: &mut Problems) {
+    const PROMISES: &[&str] = &["json", "schema", "body", "payload"];
+    if !text.trim_start().starts_with(['{', '[']) {
+        return;
+    }
+    let Some(key) = node.key().map(str::to_lowercase) else { return };
+    if PROMISES.iter().any(|word| key.contains(word))
+        && let Err(error) = expr::Value::parse_json(text)
+    {
+        let problem = node.warning("flow.json", format!("this looks like JSON and is none: {error}"));
+        problems.push(problem.hint("the task is given the text as it stands"));
+    }
 }
 
 /// Where in the source a place in a text is. Exact for block texts and the first line of others.

@@ -1,14 +1,11 @@
 //! Flows of others: `SLUICE_CONFORMANCE` names a directory with `flows/`, `flows-invalid/` and `invalid.json`; `SLUICE_FLOWS_FROM_DOCS`
 //! one with flows that need plugins nobody has here. Without them nothing is tested, and it says so.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 
 use model::{Problem, Severity};
 use serde_json::Value as Json;
-use support::Table;
+use crate::support::Table;
 
 fn directory(variable: &str) -> Option<PathBuf> {
     let found = std::env::var_os(variable).map(PathBuf::from);
@@ -88,4 +85,21 @@ fn every_flow_of_the_documents_needs_no_more_than_plugins() {
         }
     }
     assert!(refused.is_empty(), "{}", refused.join("\n"));
+}
+
+#[test]
+fn every_invalid_flow_of_the_corpus_is_refused() {
+    let Some(directory) = directory("SLUICE_CONFORMANCE") else { return };
+    let cases: Vec<Json> = serde_json::from_str(&std::fs::read_to_string(directory.join("invalid.json")).unwrap()).unwrap();
+    let mut accepted = Vec::new();
+    for case in &cases {
+        let name = case["flow_file"].as_str().unwrap();
+        let source = std::fs::read_to_string(directory.join("flows-invalid").join(name)).unwrap();
+        println!("--- {name}: {}", case["error_contains"]);
+        match model::parse(&source, &table()) {
+            Err(problems) if !errors(&problems).is_empty() => errors(&problems).iter().for_each(|error| println!("{error}")),
+            _ => accepted.push(name.to_owned()),
+        }
+    }
+    assert!(accepted.is_empty(), "accepted: {accepted:?}");
 }
