@@ -27,7 +27,7 @@ const COMMON: &[&str] = &[
 /// Checks what a task or trigger of a plugin has beyond the common properties.
 pub(super) fn check_properties(fields: &Fields<'_>, info: &TypeInfo, reading: &mut Reading<'_>) {
     let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new() };
-    checker.map(&fields.node, &fields.rest(), &info.properties, &HashSet::new(), 0);
+    checker.map(&fields.rest(), &info.properties, &HashSet::new(), 0);
     checker.required(&fields.node, &info.properties, 0);
     reading.problems.extend(checker.found);
     for name in &info.unrendered {
@@ -42,7 +42,7 @@ pub(super) fn check_defaults(node: &Node<'_>, info: &TypeInfo, problems: &mut Pr
     let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new() };
     let known: HashSet<&str> = COMMON.iter().copied().collect();
     let entries: Vec<_> = node.entries().into_iter().filter(|(key, _)| !known.contains(key.as_ref())).collect();
-    checker.map(node, &entries, &info.properties, &HashSet::new(), 0);
+    checker.map(&entries, &info.properties, &HashSet::new(), 0);
     problems.extend(checker.found);
 }
 
@@ -128,7 +128,7 @@ impl<'s> Checker<'s> {
         }
         match node.value {
             Value::Map(_) => {
-                self.map(node, &node.entries(), schema, outer, nesting);
+                self.map(&node.entries(), schema, outer, nesting);
                 self.required(node, schema, nesting);
             }
             Value::List(_) => self.items(node, schema, nesting),
@@ -265,7 +265,7 @@ impl<'s> Checker<'s> {
         outer.iter().copied().chain(own.into_iter().flat_map(|own| own.keys()).map(String::as_str)).collect()
     }
 
-    fn map(&mut self, node: &Node<'_>, entries: &Entries<'_>, schema: &'s Json, outer: &HashSet<&'s str>, nesting: usize) {
+    fn map(&mut self, entries: &Entries<'_>, schema: &'s Json, outer: &HashSet<&'s str>, nesting: usize) {
         if self.spent(nesting) {
             return;
         }
@@ -288,7 +288,7 @@ impl<'s> Checker<'s> {
         if nesting == 0 {
             for part in schema.get("allOf").and_then(Json::as_array).into_iter().flatten() {
                 let outer = self.widen(schema, outer);
-                self.map(node, entries, part, &outer, nesting + 1);
+                self.map(entries, part, &outer, nesting + 1);
             }
         }
     }
