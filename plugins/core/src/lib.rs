@@ -8,6 +8,7 @@ mod output;
 use sluice_sdk::prelude::*;
 
 plugin! {
+    manifest: "manifest.json",
     tasks: [log::log, debug::hand_on, debug::echo, output::output_values, execution::fail],
     title: "Core tasks",
     effects: Effects::None,

@@ -44,6 +44,8 @@ pub use context::{Context, Level};
 pub use failure::Failure;
 pub use manifest::{Capabilities, Effects, Hosts, Manifest, TaskDefinition};
 pub use plugin::{Plugin, Task, TaskResult, run_task, unknown_task};
+#[doc(hidden)]
+pub use plugin::compact;
 pub use rendered::from_rendered;
 pub use sluice_sdk_macros::{outputs, properties, task};
 #[doc(hidden)]

@@ -197,3 +197,14 @@ impl MockHost {
         serde_json::from_str(&text).ok()
     }
 }
+
+/// Fails when the committed manifest is not what the plugin's types yield. With `SLUICE_BLESS` in the environment it is written first.
+pub fn assert_manifest<P: Plugin>(path: &str) {
+    let manifest: Value = serde_json::from_str(&P::manifest().to_json()).expect("a manifest is JSON");
+    let fresh = format!("{manifest:#}\n");
+    if std::env::var_os("SLUICE_BLESS").is_some() {
+        std::fs::write(path, &fresh).expect("the manifest can be written");
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(committed == fresh, "`manifest.json` is not what the types yield: run `SLUICE_BLESS=1 cargo test`, read the difference and commit it");
+}
