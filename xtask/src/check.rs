@@ -27,7 +27,12 @@ pub enum Verdict {
     Differs,
 }
 
-pub fn run(toolchain: &Toolchain, options: &Options, plugins: &[Guest], test_guests: &[Guest]) -> Result<()> {
+pub fn run(
+    toolchain: &Toolchain,
+    options: &Options,
+    plugins: &[Guest],
+    test_guests: &[Guest],
+) -> Result<()> {
     let mut wrong = Vec::new();
     for plugin in plugins {
         let verdict = check_plugin(toolchain, options, plugin)?;
@@ -35,28 +40,40 @@ pub fn run(toolchain: &Toolchain, options: &Options, plugins: &[Guest], test_gue
         match verdict {
             Verdict::Same => say(format!("{name}: the same, bit by bit")),
             Verdict::Unpublished => say(format!("{name}: builds; not published yet")),
-            Verdict::SourcesMoved => say(format!("{name}: builds; its sources have changed since it was published (a new version is due)")),
+            Verdict::SourcesMoved => say(format!(
+                "{name}: builds; its sources have changed since it was published (a new version is due)"
+            )),
             Verdict::CannotCompare(why) => say(format!("{name}: builds; could not compare: {why}")),
-            Verdict::Differs => wrong.push(format!("{name}: the published component does not come from its sources")),
+            Verdict::Differs => wrong.push(format!(
+                "{name}: the published component does not come from its sources"
+            )),
         }
     }
     for guest in test_guests {
         match check_test_guest(toolchain, guest)? {
             true => say(format!("test guest `{}`: fits its sources", guest.name)),
-            false => wrong.push(format!("test guest `{}`: its sources have changed; run `cargo xtask guests {}`", guest.name, guest.name)),
+            false => wrong.push(format!(
+                "test guest `{}`: its sources have changed; run `cargo xtask guests {}`",
+                guest.name, guest.name
+            )),
         }
     }
     if wrong.is_empty() {
         return Ok(());
     }
-    bail!("guests do not fit what is committed:\n  {}\nhint: a published version is never changed; raise the version and `cargo xtask publish NAME`", wrong.join("\n  "))
+    bail!(
+        "guests do not fit what is committed:\n  {}\nhint: a published version is never changed; raise the version and `cargo xtask publish NAME`",
+        wrong.join("\n  ")
+    )
 }
 
 fn check_plugin(toolchain: &Toolchain, options: &Options, plugin: &Guest) -> Result<Verdict> {
     let published = publish::read(toolchain, &plugin.name, &plugin.version)?;
     let standard = standard_for(toolchain, options, published.as_ref())?;
     let built = guests::build_plugin(toolchain, &standard, plugin, true)?;
-    let Some(published) = published else { return Ok(Verdict::Unpublished) };
+    let Some(published) = published else {
+        return Ok(Verdict::Unpublished);
+    };
     let ours = guests::provenance(toolchain, &standard, plugin)?;
     let same = if options.no_pack {
         component::without_section(&published.bytes, MANIFEST_SECTION)? == built.bytes
@@ -67,10 +84,18 @@ fn check_plugin(toolchain: &Toolchain, options: &Options, plugin: &Guest) -> Res
 }
 
 /// The standard library that the published component was built with, if it is here.
-fn standard_for(toolchain: &Toolchain, options: &Options, published: Option<&Published>) -> Result<Std> {
+fn standard_for(
+    toolchain: &Toolchain,
+    options: &Options,
+    published: Option<&Published>,
+) -> Result<Std> {
     if let (false, Some(published)) = (options.overlay, published) {
         let here = [toolchain.installed_std()?, toolchain.overlay_std()?];
-        if let Some(found) = here.into_iter().flatten().find(|found| found.identity() == published.provenance.std) {
+        if let Some(found) = here
+            .into_iter()
+            .flatten()
+            .find(|found| found.identity() == published.provenance.std)
+        {
             return Ok(found);
         }
     }
@@ -83,7 +108,10 @@ pub fn judge(published: &Provenance, ours: &Provenance, same_bytes: bool) -> Ver
         return Verdict::Same;
     }
     if published.rustc != ours.rustc {
-        return Verdict::CannotCompare(format!("published by `{}`, this is `{}`", published.rustc, ours.rustc));
+        return Verdict::CannotCompare(format!(
+            "published by `{}`, this is `{}`",
+            published.rustc, ours.rustc
+        ));
     }
     if published.std != ours.std {
         return Verdict::CannotCompare(format!(
@@ -94,7 +122,11 @@ pub fn judge(published: &Provenance, ours: &Provenance, same_bytes: bool) -> Ver
     if published.flags != ours.flags {
         return Verdict::CannotCompare("the flags of guests have changed since".to_owned());
     }
-    if published.source != ours.source { Verdict::SourcesMoved } else { Verdict::Differs }
+    if published.source != ours.source {
+        Verdict::SourcesMoved
+    } else {
+        Verdict::Differs
+    }
 }
 
 fn check_test_guest(toolchain: &Toolchain, guest: &Guest) -> Result<bool> {
@@ -102,7 +134,8 @@ fn check_test_guest(toolchain: &Toolchain, guest: &Guest) -> Result<bool> {
     if !component.is_file() || !sum.is_file() {
         return Ok(false);
     }
-    let recorded = fs::read_to_string(&sum).with_context(|| format!("cannot read `{}`", sum.display()))?;
+    let recorded =
+        fs::read_to_string(&sum).with_context(|| format!("cannot read `{}`", sum.display()))?;
     Ok(recorded.trim() == guests::test_guest_hash(guest)?)
 }
 
@@ -111,12 +144,22 @@ mod tests {
     use super::*;
 
     fn provenance() -> Provenance {
-        Provenance { source: "s".into(), rustc: "rustc 1.95.0".into(), std: "overlay:1".into(), flags: vec!["-z".into()] }
+        Provenance {
+            source: "s".into(),
+            rustc: "rustc 1.95.0".into(),
+            std: "overlay:1".into(),
+            flags: vec!["-z".into()],
+        }
     }
 
     #[test]
     fn same_bytes_are_the_same_whatever_the_provenance() {
-        let other = Provenance { source: "t".into(), rustc: "rustc 2".into(), std: "x".into(), flags: Vec::new() };
+        let other = Provenance {
+            source: "t".into(),
+            rustc: "rustc 2".into(),
+            std: "x".into(),
+            flags: Vec::new(),
+        };
         assert_eq!(judge(&provenance(), &other, true), Verdict::Same);
     }
 
@@ -128,17 +171,35 @@ mod tests {
     #[test]
     fn other_compiler_library_or_flags_cannot_be_compared() {
         for ours in [
-            Provenance { rustc: "rustc 1.96.0".into(), ..provenance() },
-            Provenance { std: "toolchain:2".into(), ..provenance() },
-            Provenance { flags: Vec::new(), ..provenance() },
+            Provenance {
+                rustc: "rustc 1.96.0".into(),
+                ..provenance()
+            },
+            Provenance {
+                std: "toolchain:2".into(),
+                ..provenance()
+            },
+            Provenance {
+                flags: Vec::new(),
+                ..provenance()
+            },
         ] {
-            assert!(matches!(judge(&provenance(), &ours, false), Verdict::CannotCompare(_)), "{ours:?}");
+            assert!(
+                matches!(
+                    judge(&provenance(), &ours, false),
+                    Verdict::CannotCompare(_)
+                ),
+                "{ours:?}"
+            );
         }
     }
 
     #[test]
     fn other_sources_explain_other_bytes() {
-        let ours = Provenance { source: "t".into(), ..provenance() };
+        let ours = Provenance {
+            source: "t".into(),
+            ..provenance()
+        };
         assert_eq!(judge(&provenance(), &ours, false), Verdict::SourcesMoved);
     }
 }

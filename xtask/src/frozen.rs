@@ -21,7 +21,9 @@ pub fn run(base: Option<&str>) -> Result<()> {
     };
     let (touched, added) = changes(&toolchain.root, &merge_base)?;
     if touched.is_empty() {
-        say(format!("no published component has changed since `{base}`; new: {added}"));
+        say(format!(
+            "no published component has changed since `{base}`; new: {added}"
+        ));
         return Ok(());
     }
     bail!(
@@ -36,7 +38,9 @@ fn default_base(root: &Path) -> Result<(String, String)> {
             return Ok(((*base).to_owned(), commit));
         }
     }
-    bail!("there is neither `origin/main` nor `main` to compare with\nhint: name a commit: `cargo xtask frozen BASE`")
+    bail!(
+        "there is neither `origin/main` nor `main` to compare with\nhint: name a commit: `cargo xtask frozen BASE`"
+    )
 }
 
 /// Where the current branch left `base`, so that what others published since then does not look deleted here.
@@ -44,14 +48,32 @@ fn merge_base(root: &Path, base: &str) -> Result<String> {
     let hint = "is it a commit, and is the clone deep enough (`git fetch --unshallow`)?";
     let mut git = git(root);
     git.args(["merge-base", "--end-of-options", base, "HEAD"]);
-    Ok(process::stdout(&mut git, &format!("finding the common ancestor with `{base}`"), hint)?.trim().to_owned())
+    Ok(process::stdout(
+        &mut git,
+        &format!("finding the common ancestor with `{base}`"),
+        hint,
+    )?
+    .trim()
+    .to_owned())
 }
 
 /// The components that were touched since `commit`, and how many were added.
 fn changes(root: &Path, commit: &str) -> Result<(Vec<String>, usize)> {
     let mut git = git(root);
-    git.args(["diff", "--name-status", "--no-renames", "-z", commit, "--", "registry"]);
-    let text = process::stdout(&mut git, "asking git what has changed", "its message is above")?;
+    git.args([
+        "diff",
+        "--name-status",
+        "--no-renames",
+        "-z",
+        commit,
+        "--",
+        "registry",
+    ]);
+    let text = process::stdout(
+        &mut git,
+        "asking git what has changed",
+        "its message is above",
+    )?;
     Ok(read_changes(&text))
 }
 
@@ -85,14 +107,33 @@ mod tests {
     use std::fs;
 
     fn commit(root: &Path) {
-        for args in [vec!["add", "--all"], vec!["-c", "user.name=n", "-c", "user.email=n@localhost", "commit", "--quiet", "--allow-empty", "--message", "m"]] {
+        for args in [
+            vec!["add", "--all"],
+            vec![
+                "-c",
+                "user.name=n",
+                "-c",
+                "user.email=n@localhost",
+                "commit",
+                "--quiet",
+                "--allow-empty",
+                "--message",
+                "m",
+            ],
+        ] {
             assert!(git(root).args(args).status().unwrap().success());
         }
     }
 
     fn repository() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        assert!(git(dir.path()).args(["init", "--quiet", "--initial-branch=main"]).status().unwrap().success());
+        assert!(
+            git(dir.path())
+                .args(["init", "--quiet", "--initial-branch=main"])
+                .status()
+                .unwrap()
+                .success()
+        );
         fs::create_dir_all(dir.path().join("registry/core/1.0.0")).unwrap();
         fs::write(dir.path().join("registry/core/1.0.0/plugin.wasm"), "one").unwrap();
         fs::write(dir.path().join("registry/core/1.0.0/manifest.json"), "{}").unwrap();
@@ -103,7 +144,13 @@ mod tests {
     /// What `frozen main` finds after `edit` is committed on a branch.
     fn after(edit: impl FnOnce(&Path)) -> (Vec<String>, usize) {
         let dir = repository();
-        assert!(git(dir.path()).args(["switch", "--quiet", "--create", "work"]).status().unwrap().success());
+        assert!(
+            git(dir.path())
+                .args(["switch", "--quiet", "--create", "work"])
+                .status()
+                .unwrap()
+                .success()
+        );
         edit(dir.path());
         commit(dir.path());
         changes(dir.path(), &merge_base(dir.path(), "main").unwrap()).unwrap()
@@ -121,10 +168,24 @@ mod tests {
     #[test]
     fn modified_deleted_or_moved_component_is_found() {
         let path = |root: &Path| root.join("registry/core/1.0.0/plugin.wasm");
-        assert_eq!(after(|root| fs::write(path(root), "two").unwrap()).0, ["registry/core/1.0.0/plugin.wasm: modified"]);
-        assert_eq!(after(|root| fs::remove_file(path(root)).unwrap()).0, ["registry/core/1.0.0/plugin.wasm: deleted"]);
-        let moved = after(|root| fs::rename(root.join("registry/core"), root.join("registry/kernel")).unwrap());
-        assert_eq!(moved, (vec!["registry/core/1.0.0/plugin.wasm: deleted".to_owned()], 1));
+        assert_eq!(
+            after(|root| fs::write(path(root), "two").unwrap()).0,
+            ["registry/core/1.0.0/plugin.wasm: modified"]
+        );
+        assert_eq!(
+            after(|root| fs::remove_file(path(root)).unwrap()).0,
+            ["registry/core/1.0.0/plugin.wasm: deleted"]
+        );
+        let moved = after(|root| {
+            fs::rename(root.join("registry/core"), root.join("registry/kernel")).unwrap()
+        });
+        assert_eq!(
+            moved,
+            (
+                vec!["registry/core/1.0.0/plugin.wasm: deleted".to_owned()],
+                1
+            )
+        );
     }
 
     #[test]
@@ -139,11 +200,26 @@ mod tests {
     #[test]
     fn what_others_published_since_is_not_missing_here() {
         let dir = repository();
-        assert!(git(dir.path()).args(["branch", "work"]).status().unwrap().success());
+        assert!(
+            git(dir.path())
+                .args(["branch", "work"])
+                .status()
+                .unwrap()
+                .success()
+        );
         fs::create_dir_all(dir.path().join("registry/core/1.1.0")).unwrap();
         fs::write(dir.path().join("registry/core/1.1.0/plugin.wasm"), "two").unwrap();
         commit(dir.path());
-        assert!(git(dir.path()).args(["switch", "--quiet", "work"]).status().unwrap().success());
-        assert_eq!(changes(dir.path(), &merge_base(dir.path(), "main").unwrap()).unwrap(), (Vec::new(), 0));
+        assert!(
+            git(dir.path())
+                .args(["switch", "--quiet", "work"])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(
+            changes(dir.path(), &merge_base(dir.path(), "main").unwrap()).unwrap(),
+            (Vec::new(), 0)
+        );
     }
 }

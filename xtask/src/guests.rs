@@ -58,7 +58,12 @@ pub struct Built {
 impl Guest {
     /// A guest that is nowhere on disk.
     pub fn named(name: &str, version: &str) -> Self {
-        Self { name: name.to_owned(), version: version.to_owned(), package: format!("sluice-plugin-{name}"), folder: PathBuf::new() }
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            package: format!("sluice-plugin-{name}"),
+            folder: PathBuf::new(),
+        }
     }
 }
 
@@ -77,8 +82,18 @@ pub fn run(options: &Options) -> Result<()> {
     let standard = wasm_target::choose(&toolchain, options.overlay)?;
     for plugin in &plugins {
         let built = build_plugin(&toolchain, &standard, plugin, false)?;
-        let path = if options.no_pack { built.path } else { pack::pack(&toolchain, plugin, &built)?.path };
-        say(format!("plugin `{}` {}: {}, {}", plugin.name, plugin.version, size(built.bytes.len() as u64), path.display()));
+        let path = if options.no_pack {
+            built.path
+        } else {
+            pack::pack(&toolchain, plugin, &built)?.path
+        };
+        say(format!(
+            "plugin `{}` {}: {}, {}",
+            plugin.name,
+            plugin.version,
+            size(built.bytes.len() as u64),
+            path.display()
+        ));
     }
     for guest in &guests {
         build_test_guest(&toolchain, &standard, guest)?;
@@ -87,32 +102,66 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// Builds one plugin and refuses what must not be published. `locked` refuses a lock file that is out of date.
-pub fn build_plugin(toolchain: &Toolchain, standard: &Std, plugin: &Guest, locked: bool) -> Result<Built> {
+pub fn build_plugin(
+    toolchain: &Toolchain,
+    standard: &Std,
+    plugin: &Guest,
+    locked: bool,
+) -> Result<Built> {
     say(format!("building plugin `{}`", plugin.name));
     let plugins = toolchain.root.join("plugins");
-    let built = build(toolchain, standard, plugin, &plugins.join("Cargo.toml"), &plugins.join("target"), locked)?;
+    let built = build(
+        toolchain,
+        standard,
+        plugin,
+        &plugins.join("Cargo.toml"),
+        &plugins.join("target"),
+        locked,
+    )?;
     let faults = component::faults(&plugin.name, &built.bytes, &places(toolchain))?;
     if !faults.is_empty() {
-        bail!("plugin `{}` must not be published:\n  {}\nhint: the component is {}", plugin.name, faults.join("\n  "), built.path.display());
+        bail!(
+            "plugin `{}` must not be published:\n  {}\nhint: the component is {}",
+            plugin.name,
+            faults.join("\n  "),
+            built.path.display()
+        );
     }
     Ok(built)
 }
 
 fn build_test_guest(toolchain: &Toolchain, standard: &Std, guest: &Guest) -> Result<()> {
     say(format!("building test guest `{}`", guest.name));
-    let built = build(toolchain, standard, guest, &guest.folder.join("Cargo.toml"), &toolchain.root.join("target/guests"), false)?;
+    let built = build(
+        toolchain,
+        standard,
+        guest,
+        &guest.folder.join("Cargo.toml"),
+        &toolchain.root.join("target/guests"),
+        false,
+    )?;
     let (component, sum) = prebuilt(toolchain, guest);
-    fs::write(&component, &built.bytes).with_context(|| format!("cannot write `{}`", component.display()))?;
+    fs::write(&component, &built.bytes)
+        .with_context(|| format!("cannot write `{}`", component.display()))?;
     let hash = source_hash::of_test_guest(&guest.folder)?;
-    fs::write(&sum, format!("{hash}\n")).with_context(|| format!("cannot write `{}`", sum.display()))?;
-    say(format!("test guest `{}`: {}, {}", guest.name, size(built.bytes.len() as u64), component.display()));
+    fs::write(&sum, format!("{hash}\n"))
+        .with_context(|| format!("cannot write `{}`", sum.display()))?;
+    say(format!(
+        "test guest `{}`: {}, {}",
+        guest.name,
+        size(built.bytes.len() as u64),
+        component.display()
+    ));
     Ok(())
 }
 
 /// Where a test guest's component and the hash of its sources are committed.
 pub fn prebuilt(toolchain: &Toolchain, guest: &Guest) -> (PathBuf, PathBuf) {
     let folder = toolchain.root.join("tests/guests");
-    (folder.join(format!("{}.wasm", guest.name)), folder.join(format!("{}.sha256", guest.name)))
+    (
+        folder.join(format!("{}.wasm", guest.name)),
+        folder.join(format!("{}.sha256", guest.name)),
+    )
 }
 
 pub fn test_guest_hash(guest: &Guest) -> Result<String> {
@@ -141,16 +190,39 @@ pub fn provenance(toolchain: &Toolchain, standard: &Std, plugin: &Guest) -> Resu
 
 /// One crate per call of cargo: several in one call would share the features of their dependencies, and a component would
 /// depend on what it was built together with.
-fn build(toolchain: &Toolchain, standard: &Std, guest: &Guest, manifest: &Path, target: &Path, locked: bool) -> Result<Built> {
+fn build(
+    toolchain: &Toolchain,
+    standard: &Std,
+    guest: &Guest,
+    manifest: &Path,
+    target: &Path,
+    locked: bool,
+) -> Result<Built> {
     let mut cargo = toolchain.guest_cargo();
-    cargo.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics", "--package", &guest.package]);
-    cargo.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target);
+    cargo.args([
+        "build",
+        "--release",
+        "--target",
+        TARGET,
+        "--message-format=json-render-diagnostics",
+        "--package",
+        &guest.package,
+    ]);
+    cargo
+        .arg("--manifest-path")
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(target);
     if locked {
         cargo.arg("--locked");
     }
     flags::set_for_guest(&mut cargo, toolchain, standard);
     rustc_wrapper::arm(&mut cargo)?;
-    let messages = process::stdout(&mut cargo, &format!("building `{}`", guest.name), "the messages of cargo are above")?;
+    let messages = process::stdout(
+        &mut cargo,
+        &format!("building `{}`", guest.name),
+        "the messages of cargo are above",
+    )?;
     let path = artifact(&messages, &guest.package)
         .ok_or_else(|| anyhow!("building `{}` produced no component\nhint: its Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\"]`", guest.name))?;
     let bytes = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -161,17 +233,34 @@ fn build(toolchain: &Toolchain, standard: &Std, guest: &Guest, manifest: &Path, 
 fn artifact(messages: &str, package: &str) -> Option<PathBuf> {
     let library = package.replace('-', "_");
     let of_package = |message: &Value| {
-        let name = message.pointer("/target/name").and_then(Value::as_str).unwrap_or_default();
-        message.get("reason").and_then(Value::as_str) == Some("compiler-artifact") && (name == package || name == library)
+        let name = message
+            .pointer("/target/name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        message.get("reason").and_then(Value::as_str) == Some("compiler-artifact")
+            && (name == package || name == library)
     };
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let files = messages.filter(of_package).filter_map(|message| message.get("filenames").and_then(Value::as_array).cloned()).flatten();
-    files.filter_map(|file| file.as_str().map(PathBuf::from)).find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let files = messages
+        .filter(of_package)
+        .filter_map(|message| message.get("filenames").and_then(Value::as_array).cloned())
+        .flatten();
+    files
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .find(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "wasm")
+        })
 }
 
 /// Paths that would tell on which machine a component was built.
 fn places(toolchain: &Toolchain) -> Vec<String> {
-    let mut places: Vec<_> = [&toolchain.root, &toolchain.cargo_home, &toolchain.sysroot].iter().map(|path| path.display().to_string()).collect();
+    let mut places: Vec<_> = [&toolchain.root, &toolchain.cargo_home, &toolchain.sysroot]
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     if let Some(home) = std::env::home_dir() {
         places.push(format!("{}/", home.display()));
     }
@@ -188,7 +277,15 @@ pub fn plugins(toolchain: &Toolchain) -> Result<Vec<Guest>> {
     let packages = metadata(toolchain, &manifest)?;
     let mut plugins: Vec<_> = packages
         .into_iter()
-        .filter_map(|package| package.package.strip_prefix("sluice-plugin-").map(|name| Guest { name: name.to_owned(), ..package.clone() }))
+        .filter_map(|package| {
+            package
+                .package
+                .strip_prefix("sluice-plugin-")
+                .map(|name| Guest {
+                    name: name.to_owned(),
+                    ..package.clone()
+                })
+        })
         .collect();
     plugins.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(plugins)
@@ -200,15 +297,30 @@ fn test_guests(toolchain: &Toolchain) -> Result<Vec<Guest>> {
         return Ok(Vec::new());
     }
     let mut guests = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list `{}`", folder.display()))? {
-        let path = entry.with_context(|| format!("cannot list `{}`", folder.display()))?.path();
+    for entry in
+        fs::read_dir(&folder).with_context(|| format!("cannot list `{}`", folder.display()))?
+    {
+        let path = entry
+            .with_context(|| format!("cannot list `{}`", folder.display()))?
+            .path();
         let manifest = path.join("Cargo.toml");
         if !manifest.is_file() {
             continue;
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let package = metadata(toolchain, &manifest)?.into_iter().find(|package| package.folder == path);
-        let package = package.ok_or_else(|| anyhow!("`{}` is not a crate of its own\nhint: give it an empty `[workspace]` table", manifest.display()))?;
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let package = metadata(toolchain, &manifest)?
+            .into_iter()
+            .find(|package| package.folder == path);
+        let package = package.ok_or_else(|| {
+            anyhow!(
+                "`{}` is not a crate of its own\nhint: give it an empty `[workspace]` table",
+                manifest.display()
+            )
+        })?;
         guests.push(Guest { name, ..package });
     }
     guests.sort_by(|one, other| one.name.cmp(&other.name));
@@ -218,29 +330,67 @@ fn test_guests(toolchain: &Toolchain) -> Result<Vec<Guest>> {
 /// The packages of the workspace that `manifest` belongs to, named as cargo names them.
 fn metadata(toolchain: &Toolchain, manifest: &Path) -> Result<Vec<Guest>> {
     let mut cargo = Command::new(&toolchain.cargo);
-    cargo.current_dir(&toolchain.root).args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest);
-    let text = process::stdout(&mut cargo, &format!("reading `{}`", manifest.display()), "the messages of cargo are above")?;
+    cargo
+        .current_dir(&toolchain.root)
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
+        .arg(manifest);
+    let text = process::stdout(
+        &mut cargo,
+        &format!("reading `{}`", manifest.display()),
+        "the messages of cargo are above",
+    )?;
     let value: Value = serde_json::from_str(&text).context("`cargo metadata` wrote no JSON")?;
-    let packages = value.get("packages").and_then(Value::as_array).cloned().unwrap_or_default();
-    let text = |package: &Value, key: &str| package.get(key).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| anyhow!("`cargo metadata` names no {key}"));
+    let packages = value
+        .get("packages")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let text = |package: &Value, key: &str| {
+        package
+            .get(key)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .ok_or_else(|| anyhow!("`cargo metadata` names no {key}"))
+    };
     packages
         .iter()
         .map(|package| {
             let manifest = PathBuf::from(text(package, "manifest_path")?);
             let name = text(package, "name")?;
-            Ok(Guest { package: name.clone(), name, version: text(package, "version")?, folder: manifest.parent().map(Path::to_owned).unwrap_or_default() })
+            Ok(Guest {
+                package: name.clone(),
+                name,
+                version: text(package, "version")?,
+                folder: manifest.parent().map(Path::to_owned).unwrap_or_default(),
+            })
         })
         .collect()
 }
 
 fn select(guests: Vec<Guest>, names: &[String]) -> Vec<Guest> {
-    guests.into_iter().filter(|guest| names.is_empty() || names.contains(&guest.name)).collect()
+    guests
+        .into_iter()
+        .filter(|guest| names.is_empty() || names.contains(&guest.name))
+        .collect()
 }
 
 fn refuse_unknown(options: &Options, plugins: &[Guest], guests: &[Guest]) -> Result<()> {
-    let known = |name: &&String| plugins.iter().chain(guests).any(|guest| guest.name == **name);
+    let known = |name: &&String| {
+        plugins
+            .iter()
+            .chain(guests)
+            .any(|guest| guest.name == **name)
+    };
     match options.names.iter().find(|name| !known(name)) {
-        Some(name) => bail!("there is no plugin or test guest `{name}`\nhint: they are folders of plugins/ and tests/guests/"),
+        Some(name) => bail!(
+            "there is no plugin or test guest `{name}`\nhint: they are folders of plugins/ and tests/guests/"
+        ),
         None => Ok(()),
     }
 }
@@ -253,7 +403,10 @@ mod tests {
     fn component_of_the_package_is_found_among_messages() {
         let messages = "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"serde\"},\"filenames\":[\"/t/other.wasm\"]}\nnoise\n\
             {\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"sluice_plugin_core\"},\"filenames\":[\"/t/core.d\",\"/t/core.wasm\"]}";
-        assert_eq!(artifact(messages, "sluice-plugin-core"), Some(PathBuf::from("/t/core.wasm")));
+        assert_eq!(
+            artifact(messages, "sluice-plugin-core"),
+            Some(PathBuf::from("/t/core.wasm"))
+        );
         assert_eq!(artifact(messages, "sluice-plugin-http"), None);
     }
 }

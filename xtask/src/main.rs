@@ -73,7 +73,10 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where errors reach the user")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where errors reach the user"
+)]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");
     ExitCode::FAILURE
@@ -86,7 +89,9 @@ fn help() {
 
 fn parse(args: impl Iterator<Item = String>) -> Result<Command> {
     let mut args = args;
-    let Some(command) = args.next() else { return Ok(Command::Help) };
+    let Some(command) = args.next() else {
+        return Ok(Command::Help);
+    };
     let rest: Vec<String> = args.collect();
     if rest.iter().any(|arg| arg == "--help" || arg == "-h") {
         return Ok(Command::Help);
@@ -97,7 +102,9 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Command> {
         "guests" => parse_guests(rest),
         "publish" => parse_publish(rest),
         "frozen" => parse_frozen(rest),
-        other => bail!("there is no command `{other}`\nhint: there are wasm-target, guests, publish, frozen; `cargo xtask help` tells more"),
+        other => bail!(
+            "there is no command `{other}`\nhint: there are wasm-target, guests, publish, frozen; `cargo xtask help` tells more"
+        ),
     }
 }
 
@@ -143,7 +150,10 @@ fn parse_publish(args: Vec<String>) -> Result<Command> {
     }
     match <[String; 1]>::try_from(names) {
         Ok([name]) => Ok(Command::Publish(publish::Options { name, overlay })),
-        Err(names) => bail!("`publish` takes one plugin, not {}\nhint: cargo xtask publish NAME", names.len()),
+        Err(names) => bail!(
+            "`publish` takes one plugin, not {}\nhint: cargo xtask publish NAME",
+            names.len()
+        ),
     }
 }
 
@@ -157,7 +167,9 @@ fn parse_frozen(args: Vec<String>) -> Result<Command> {
 }
 
 fn unknown(command: &str, arg: &str) -> anyhow::Error {
-    anyhow::anyhow!("`{command}` does not know `{arg}`\nhint: `cargo xtask help` lists what it takes")
+    anyhow::anyhow!(
+        "`{command}` does not know `{arg}`\nhint: `cargo xtask help` lists what it takes"
+    )
 }
 
 #[cfg(test)]
@@ -166,22 +178,50 @@ mod tests {
     use super::*;
 
     fn check(line: &str, expected: &Command) {
-        assert_eq!(&parse(line.split_whitespace().map(str::to_owned)).unwrap(), expected, "{line}");
+        assert_eq!(
+            &parse(line.split_whitespace().map(str::to_owned)).unwrap(),
+            expected,
+            "{line}"
+        );
     }
 
     fn refused(line: &str, words: &str) {
-        let error = parse(line.split_whitespace().map(str::to_owned)).unwrap_err().to_string();
-        assert!(error.contains(words) && error.contains("hint:"), "{line}: {error}");
+        let error = parse(line.split_whitespace().map(str::to_owned))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(words) && error.contains("hint:"),
+            "{line}: {error}"
+        );
     }
 
     #[test]
     fn command_lines_are_understood() {
         check("", &Command::Help);
         check("guests --help", &Command::Help);
-        check("wasm-target --overlay --packages debs", &Command::WasmTarget(wasm_target::Options { overlay: true, packages: Some("debs".into()) }));
+        check(
+            "wasm-target --overlay --packages debs",
+            &Command::WasmTarget(wasm_target::Options {
+                overlay: true,
+                packages: Some("debs".into()),
+            }),
+        );
         let names = vec!["core".to_owned(), "http".to_owned()];
-        check("guests --check core http", &Command::Guests(guests::Options { check: true, names, ..Default::default() }));
-        check("publish --overlay core", &Command::Publish(publish::Options { name: "core".into(), overlay: true }));
+        check(
+            "guests --check core http",
+            &Command::Guests(guests::Options {
+                check: true,
+                names,
+                ..Default::default()
+            }),
+        );
+        check(
+            "publish --overlay core",
+            &Command::Publish(publish::Options {
+                name: "core".into(),
+                overlay: true,
+            }),
+        );
         check("frozen HEAD~3", &Command::Frozen(Some("HEAD~3".into())));
     }
 

@@ -16,7 +16,7 @@ use crate::flags;
 use crate::process;
 use crate::progress::say;
 use crate::rustc_wrapper;
-use crate::toolchain::{STAMP, Std, TARGET, Toolchain, library_folder, overlay_prefix};
+use crate::toolchain::{STAMP, Std, TARGET, Toolchain, library_folder};
 
 /// Counted up when the recipe below changes what comes out.
 const RECIPE: u32 = 1;
@@ -30,15 +30,20 @@ const STD_FLAGS: &[&str] = &["-Cembed-bitcode=yes"];
 /// Builds the overlay, or finds it built from the same packages by the same recipe.
 pub fn build(toolchain: &Toolchain, packages: Option<&Path>) -> Result<Std> {
     let wanted = debian::packages_for(&toolchain.version)?;
-    let identity = identity(&toolchain.version, &wanted);
+    let identity = identity(&toolchain.overlay_prefix(), &wanted);
     if let Some(found) = toolchain.overlay_std()?
         && found.identity() == identity
     {
-        say(format!("the overlay in {} is up to date", toolchain.overlay_home().display()));
+        say(format!(
+            "the overlay in {} is up to date",
+            toolchain.overlay_home().display()
+        ));
         return Ok(found);
     }
     if !process::exists("dpkg") {
-        bail!("`dpkg` is not installed, and Debian packages are unpacked with it\nhint: on another system use `rustup target add {TARGET}`, or install dpkg");
+        bail!(
+            "`dpkg` is not installed, and Debian packages are unpacked with it\nhint: on another system use `rustup target add {TARGET}`, or install dpkg"
+        );
     }
     let begun = Instant::now();
     let home = toolchain.overlay_home();
@@ -49,8 +54,15 @@ pub fn build(toolchain: &Toolchain, packages: Option<&Path>) -> Result<Std> {
 
     let unpacked = fresh_folder(&home.join("unpacked"))?;
     for file in [&sources, &libc] {
-        say(format!("unpacking {}", file.file_name().unwrap_or_default().to_string_lossy()));
-        process::run(Command::new("dpkg").arg("-x").arg(file).arg(&unpacked), "unpacking a package", "is the disk full?")?;
+        say(format!(
+            "unpacking {}",
+            file.file_name().unwrap_or_default().to_string_lossy()
+        ));
+        process::run(
+            Command::new("dpkg").arg("-x").arg(file).arg(&unpacked),
+            "unpacking a package",
+            "is the disk full?",
+        )?;
     }
     let library = unpacked.join(format!("usr/src/rustc-{}/library", toolchain.version));
     let partial = fresh_folder(&home.join("sysroot.partial"))?;
@@ -58,35 +70,61 @@ pub fn build(toolchain: &Toolchain, packages: Option<&Path>) -> Result<Std> {
     add_sources(&library, &partial)?;
     add_c_library(&unpacked.join("usr/lib").join(TARGET), &partial)?;
     build_std(toolchain, &home.join("build"), &partial, &library)?;
-    fs::remove_dir_all(partial.join("lib/rustlib/src")).context("cannot remove the link to the sources")?;
+    fs::remove_dir_all(partial.join("lib/rustlib/src"))
+        .context("cannot remove the link to the sources")?;
     probe(toolchain, &home.join("probe"), &partial)?;
 
-    write(&partial.join("lib/rustlib").join(TARGET).join(STAMP), &identity)?;
+    write(
+        &partial.join("lib/rustlib").join(TARGET).join(STAMP),
+        &identity,
+    )?;
     let sysroot = toolchain.overlay_sysroot();
     remove_folder(&sysroot)?;
-    fs::rename(&partial, &sysroot).with_context(|| format!("cannot create `{}`", sysroot.display()))?;
+    fs::rename(&partial, &sysroot)
+        .with_context(|| format!("cannot create `{}`", sysroot.display()))?;
     for scratch in ["unpacked", "build", "probe"] {
         remove_folder(&home.join(scratch))?;
     }
-    say(format!("built {} in {} s", sysroot.display(), begun.elapsed().as_secs()));
+    say(format!(
+        "built {} in {} s",
+        sysroot.display(),
+        begun.elapsed().as_secs()
+    ));
     Ok(Std::Overlay { sysroot, identity })
 }
 
 /// What an overlay is made of, in one line.
-fn identity(version: &str, packages: &[&Package]) -> String {
+fn identity(prefix: &str, packages: &[&Package]) -> String {
     let sums: Vec<_> = packages.iter().map(|package| package.sha256).collect();
-    format!("{}{}", overlay_prefix(version), sha256(format!("recipe {RECIPE}\n{}\n{}", sums.join("\n"), STD_FLAGS.join("\n")).as_bytes()))
+    format!(
+        "{}{}",
+        prefix,
+        sha256(
+            format!(
+                "recipe {RECIPE}\n{}\n{}",
+                sums.join("\n"),
+                STD_FLAGS.join("\n")
+            )
+            .as_bytes()
+        )
+    )
 }
 
 /// Everything of the real sysroot by link, but the folders on the way to `lib/rustlib/` and what we bring ourselves.
 fn link_toolchain(real: &Path, own: &Path) -> Result<()> {
     let lib = PathBuf::from("lib");
     let rustlib = lib.join("rustlib");
-    for (folder, left_out) in [(PathBuf::new(), vec!["lib"]), (lib, vec!["rustlib"]), (rustlib, vec!["src", TARGET])] {
+    for (folder, left_out) in [
+        (PathBuf::new(), vec!["lib"]),
+        (lib, vec!["rustlib"]),
+        (rustlib, vec!["src", TARGET]),
+    ] {
         let target = own.join(&folder);
         create_folder(&target)?;
         let source = real.join(&folder);
-        for entry in fs::read_dir(&source).with_context(|| format!("cannot list `{}`", source.display()))? {
+        for entry in
+            fs::read_dir(&source).with_context(|| format!("cannot list `{}`", source.display()))?
+        {
             let entry = entry.with_context(|| format!("cannot list `{}`", source.display()))?;
             if !left_out.iter().any(|name| entry.file_name() == *name) {
                 link(&entry.path(), &target.join(entry.file_name()))?;
@@ -98,7 +136,10 @@ fn link_toolchain(real: &Path, own: &Path) -> Result<()> {
 
 fn add_sources(library: &Path, sysroot: &Path) -> Result<()> {
     if !library.join("std/Cargo.toml").is_file() {
-        bail!("the package `rust-src` has no `{}`\nhint: remove target/wasm-sysroot and try again", library.display());
+        bail!(
+            "the package `rust-src` has no `{}`\nhint: remove target/wasm-sysroot and try again",
+            library.display()
+        );
     }
     let folder = sysroot.join("lib/rustlib/src/rust");
     create_folder(&folder)?;
@@ -119,23 +160,56 @@ fn build_std(toolchain: &Toolchain, folder: &Path, sysroot: &Path, library: &Pat
     fresh_folder(folder)?;
     create_folder(&folder.join("src"))?;
     write(&folder.join("src/lib.rs"), "#![no_std]\n")?;
-    write(&folder.join("Cargo.toml"), &format!("[package]\nname = \"{EMPTY_CRATE}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n"))?;
+    write(
+        &folder.join("Cargo.toml"),
+        &format!(
+            "[package]\nname = \"{EMPTY_CRATE}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n"
+        ),
+    )?;
     say("building the standard library (half a minute to a minute on two cores)");
     let mut cargo = toolchain.guest_cargo();
-    cargo.args(["build", "--release", "--target", TARGET, "-Z", "build-std=std,panic_abort,proc_macro,test", "--manifest-path"]);
-    cargo.arg(folder.join("Cargo.toml")).arg("--target-dir").arg(folder.join("target"));
-    cargo.env("RUSTC_BOOTSTRAP", "1").env(rustc_wrapper::SYSROOT, sysroot);
+    cargo.args([
+        "build",
+        "--release",
+        "--target",
+        TARGET,
+        "-Z",
+        "build-std=std,panic_abort,proc_macro,test",
+        "--manifest-path",
+    ]);
+    cargo
+        .arg(folder.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(folder.join("target"));
+    cargo
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env(rustc_wrapper::SYSROOT, sysroot);
     let mut rustflags: Vec<String> = STD_FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
-    rustflags.extend(flags::remap_standard_library(toolchain, &[library, &sysroot.join("lib/rustlib/src/rust/library")]));
+    rustflags.extend(flags::remap_standard_library(
+        toolchain,
+        &[library, &sysroot.join("lib/rustlib/src/rust/library")],
+    ));
     flags::set(&mut cargo, &rustflags);
     rustc_wrapper::arm(&mut cargo)?;
-    process::run(&mut cargo, "building the standard library", "its dependencies come from crates.io: is it reachable? the messages of cargo are above")?;
+    process::run(
+        &mut cargo,
+        "building the standard library",
+        "its dependencies come from crates.io: is it reachable? the messages of cargo are above",
+    )?;
 
     let built = folder.join("target").join(TARGET).join("release/deps");
     let own = format!("lib{EMPTY_CRATE}-");
-    for entry in fs::read_dir(&built).with_context(|| format!("cannot list `{}`", built.display()))? {
-        let path = entry.with_context(|| format!("cannot list `{}`", built.display()))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for entry in
+        fs::read_dir(&built).with_context(|| format!("cannot list `{}`", built.display()))?
+    {
+        let path = entry
+            .with_context(|| format!("cannot list `{}`", built.display()))?
+            .path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if name.ends_with(".rlib") && !name.starts_with(&own) {
             copy(&path, &library_folder(sysroot).join(&name))?;
         }
@@ -147,13 +221,27 @@ fn build_std(toolchain: &Toolchain, folder: &Path, sysroot: &Path, library: &Pat
 fn probe(toolchain: &Toolchain, folder: &Path, sysroot: &Path) -> Result<()> {
     fresh_folder(folder)?;
     let source = folder.join("hello.rs");
-    write(&source, "fn main() {\n    println!(\"hello from {}\", std::env::consts::ARCH);\n}\n")?;
+    write(
+        &source,
+        "fn main() {\n    println!(\"hello from {}\", std::env::consts::ARCH);\n}\n",
+    )?;
     let output = toolchain.overlay_home().join("hello.wasm");
     let mut rustc = Command::new("rustc");
-    rustc.current_dir(&toolchain.root).args(["--edition", "2024", "--target", TARGET, "-O", "--sysroot"]).arg(sysroot).arg("-o").arg(&output).arg(&source);
-    process::run(&mut rustc, "building a program against the overlay", "remove target/wasm-sysroot and try again; if it stays, the packages do not fit this rustc")?;
+    rustc
+        .current_dir(&toolchain.root)
+        .args(["--edition", "2024", "--target", TARGET, "-O", "--sysroot"])
+        .arg(sysroot)
+        .arg("-o")
+        .arg(&output)
+        .arg(&source);
+    process::run(
+        &mut rustc,
+        "building a program against the overlay",
+        "remove target/wasm-sysroot and try again; if it stays, the packages do not fit this rustc",
+    )?;
     let bytes = fs::read(&output).with_context(|| format!("cannot read `{}`", output.display()))?;
-    component::check_is_component(&bytes).with_context(|| format!("`{}` came out wrong", output.display()))?;
+    component::check_is_component(&bytes)
+        .with_context(|| format!("`{}` came out wrong", output.display()))?;
     say(format!("a program builds against it: {}", output.display()));
     Ok(())
 }
@@ -180,13 +268,15 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).with_context(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
+    fs::copy(from, to)
+        .with_context(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
     Ok(())
 }
 
 #[cfg(unix)]
 fn link(real: &Path, own: &Path) -> Result<()> {
-    std::os::unix::fs::symlink(real, own).with_context(|| format!("cannot link `{}` to `{}`", own.display(), real.display()))
+    std::os::unix::fs::symlink(real, own)
+        .with_context(|| format!("cannot link `{}` to `{}`", own.display(), real.display()))
 }
 
 #[cfg(not(unix))]
@@ -202,27 +292,40 @@ mod tests {
     #[test]
     fn overlay_links_all_but_its_own_target_and_sources() {
         let (real, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        for folder in ["bin", "lib/rustlib/host/lib", "lib/rustlib/src", "lib/rustlib/wasm32-wasip2/lib"] {
+        for folder in [
+            "bin",
+            "lib/rustlib/host/lib",
+            "lib/rustlib/src",
+            "lib/rustlib/wasm32-wasip2/lib",
+        ] {
             fs::create_dir_all(real.path().join(folder)).unwrap();
         }
         fs::write(real.path().join("lib/librustc_driver.so"), "x").unwrap();
         link_toolchain(real.path(), own.path()).unwrap();
         for linked in ["bin", "lib/librustc_driver.so", "lib/rustlib/host"] {
-            assert_eq!(fs::read_link(own.path().join(linked)).unwrap(), real.path().join(linked));
+            assert_eq!(
+                fs::read_link(own.path().join(linked)).unwrap(),
+                real.path().join(linked)
+            );
         }
         for left_out in ["lib/rustlib/src", "lib/rustlib/wasm32-wasip2"] {
-            assert!(own.path().join(left_out).symlink_metadata().is_err(), "{left_out}");
+            assert!(
+                own.path().join(left_out).symlink_metadata().is_err(),
+                "{left_out}"
+            );
         }
         fs::create_dir_all(library_folder(own.path())).unwrap();
-        assert_eq!(fs::read_dir(library_folder(real.path())).unwrap().count(), 0);
+        assert_eq!(
+            fs::read_dir(library_folder(real.path())).unwrap().count(),
+            0
+        );
     }
 
     #[test]
     fn identity_names_the_compiler_and_changes_with_the_packages() {
         let [sources, libc] = debian::packages_for("1.95.0").unwrap();
-        let both = identity("1.95.0", &[sources, libc]);
-        assert!(both.starts_with("overlay:1.95.0:"));
-        assert_ne!(both, identity("1.95.0", &[sources]));
-        assert_ne!(both, identity("1.96.0", &[sources, libc]));
+        let both = identity("overlay:1.95.0-abc:", &[sources, libc]);
+        assert!(both.starts_with("overlay:1.95.0-abc:"));
+        assert_ne!(both, identity("overlay:1.95.0-abc:", &[sources]));
     }
 }

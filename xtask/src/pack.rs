@@ -34,18 +34,35 @@ pub fn pack(toolchain: &Toolchain, plugin: &Guest, built: &Built) -> Result<Pack
     let path = folder.join(format!("{}.wasm", plugin.name));
     say(format!("packing plugin `{}`", plugin.name));
     let mut command = sluice(toolchain);
-    command.args(["plugin", "pack"]).arg(&built.path).arg("--out").arg(&path);
-    let hint = format!("its messages are above; {BINARY_VARIABLE} names another `sluice`, `cargo xtask guests --no-pack` leaves packing out");
-    process::run(&mut command, &format!("packing plugin `{}`", plugin.name), &hint)?;
+    command
+        .args(["plugin", "pack"])
+        .arg(&built.path)
+        .arg("--out")
+        .arg(&path);
+    let hint = format!(
+        "its messages are above; {BINARY_VARIABLE} names another `sluice`, `cargo xtask guests --no-pack` leaves packing out"
+    );
+    process::run(
+        &mut command,
+        &format!("packing plugin `{}`", plugin.name),
+        &hint,
+    )?;
     let bytes = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let manifest = manifest(&bytes).with_context(|| format!("`{}` came out wrong", path.display()))?;
-    Ok(Packed { path, bytes, manifest })
+    let manifest =
+        manifest(&bytes).with_context(|| format!("`{}` came out wrong", path.display()))?;
+    Ok(Packed {
+        path,
+        bytes,
+        manifest,
+    })
 }
 
 /// The manifest inside a packed component.
 fn manifest(bytes: &[u8]) -> Result<Value> {
-    let section = component::custom_section(bytes, MANIFEST_SECTION)?.ok_or_else(|| anyhow!("it has no section `{MANIFEST_SECTION}`"))?;
-    serde_json::from_slice(section).with_context(|| format!("its section `{MANIFEST_SECTION}` is not JSON"))
+    let section = component::custom_section(bytes, MANIFEST_SECTION)?
+        .ok_or_else(|| anyhow!("it has no section `{MANIFEST_SECTION}`"))?;
+    serde_json::from_slice(section)
+        .with_context(|| format!("its section `{MANIFEST_SECTION}` is not JSON"))
 }
 
 fn sluice(toolchain: &Toolchain) -> Command {
@@ -53,7 +70,14 @@ fn sluice(toolchain: &Toolchain) -> Command {
         Some(binary) => Command::new(binary),
         None => {
             let mut cargo = Command::new(&toolchain.cargo);
-            cargo.current_dir(&toolchain.root).args(["run", "--quiet", "--release", "--package", "sluice-cli", "--"]);
+            cargo.current_dir(&toolchain.root).args([
+                "run",
+                "--quiet",
+                "--release",
+                "--package",
+                "sluice-cli",
+                "--",
+            ]);
             cargo
         }
     }

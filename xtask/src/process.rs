@@ -21,32 +21,59 @@ pub enum Bounded {
 
 /// Runs `command`, its output passed through; anything but success is an error that carries `hint`.
 pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<()> {
-    let status = command.stdin(Stdio::null()).status().map_err(|error| cannot_start(command, &error))?;
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| cannot_start(command, &error))?;
     if !status.success() {
-        bail!("{what} failed: `{}` ended with {status}\nhint: {hint}", program(command));
+        bail!(
+            "{what} failed: `{}` ended with {status}\nhint: {hint}",
+            program(command)
+        );
     }
     Ok(())
 }
 
 /// Runs `command` and returns what it wrote to stdout; stderr is passed through.
 pub fn stdout(command: &mut Command, what: &str, hint: &str) -> Result<String> {
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(|error| cannot_start(command, &error))?;
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| cannot_start(command, &error))?;
     if !output.status.success() {
-        bail!("{what} failed: `{}` ended with {}\nhint: {hint}", program(command), output.status);
+        bail!(
+            "{what} failed: `{}` ended with {}\nhint: {hint}",
+            program(command),
+            output.status
+        );
     }
-    String::from_utf8(output.stdout).with_context(|| format!("`{}` wrote text that is not UTF-8", program(command)))
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("`{}` wrote text that is not UTF-8", program(command)))
 }
 
 /// Runs `command` for at most `limit`; then the child is killed and awaited.
 pub fn run_bounded(command: &mut Command, limit: Duration) -> Result<Bounded> {
-    let mut child = command.stdin(Stdio::null()).spawn().map_err(|error| cannot_start(command, &error))?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .spawn()
+        .map_err(|error| cannot_start(command, &error))?;
     let begun = Instant::now();
     loop {
-        if let Some(status) = child.try_wait().context("cannot wait for a child process")? {
-            return Ok(if status.success() { Bounded::Succeeded } else { Bounded::Failed(status.to_string()) });
+        if let Some(status) = child
+            .try_wait()
+            .context("cannot wait for a child process")?
+        {
+            return Ok(if status.success() {
+                Bounded::Succeeded
+            } else {
+                Bounded::Failed(status.to_string())
+            });
         }
         if begun.elapsed() >= limit {
-            child.kill().context("cannot end a child process that takes too long")?;
+            child
+                .kill()
+                .context("cannot end a child process that takes too long")?;
             child.wait().context("cannot wait for a child process")?;
             return Ok(Bounded::TimedOut);
         }
@@ -56,7 +83,13 @@ pub fn run_bounded(command: &mut Command, limit: Duration) -> Result<Bounded> {
 
 /// Whether `program` can be started at all.
 pub fn exists(program: &str) -> bool {
-    Command::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
 }
 
 fn program(command: &Command) -> String {
@@ -66,7 +99,9 @@ fn program(command: &Command) -> String {
 fn cannot_start(command: &Command, error: &std::io::Error) -> Error {
     let name = program(command);
     match error.kind() {
-        ErrorKind::NotFound => anyhow!("`{name}` is not installed\nhint: install it and see that it is on PATH"),
+        ErrorKind::NotFound => {
+            anyhow!("`{name}` is not installed\nhint: install it and see that it is on PATH")
+        }
         _ => anyhow!("cannot start `{name}`: {error}"),
     }
 }
@@ -87,13 +122,28 @@ mod tests {
     #[test]
     fn exit_code_tells_success_from_failure() {
         let limit = Duration::from_secs(20);
-        assert_eq!(run_bounded(&mut Command::new("true"), limit).unwrap(), Bounded::Succeeded);
-        assert!(matches!(run_bounded(&mut Command::new("false"), limit).unwrap(), Bounded::Failed(_)));
+        assert_eq!(
+            run_bounded(&mut Command::new("true"), limit).unwrap(),
+            Bounded::Succeeded
+        );
+        assert!(matches!(
+            run_bounded(&mut Command::new("false"), limit).unwrap(),
+            Bounded::Failed(_)
+        ));
     }
 
     #[test]
     fn missing_program_is_named() {
-        let error = run(&mut Command::new("no-such-program-here"), "packing", "do this").unwrap_err().to_string();
-        assert!(error.contains("`no-such-program-here` is not installed"), "{error}");
+        let error = run(
+            &mut Command::new("no-such-program-here"),
+            "packing",
+            "do this",
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(
+            error.contains("`no-such-program-here` is not installed"),
+            "{error}"
+        );
     }
 }

@@ -49,13 +49,26 @@ impl Provenance {
     }
 
     fn from_json(value: &Value) -> Result<Self> {
-        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| anyhow!("its provenance names no `{key}`"));
-        let flags = value.get("flags").and_then(Value::as_array).ok_or_else(|| anyhow!("its provenance names no `flags`"))?;
+        let text = |key: &str| {
+            value
+                .get(key)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+                .ok_or_else(|| anyhow!("its provenance names no `{key}`"))
+        };
+        let flags = value
+            .get("flags")
+            .and_then(Value::as_array)
+            .ok_or_else(|| anyhow!("its provenance names no `flags`"))?;
         Ok(Self {
             source: text("source")?,
             rustc: text("rustc")?,
             std: text("std")?,
-            flags: flags.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            flags: flags
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
         })
     }
 }
@@ -63,19 +76,34 @@ impl Provenance {
 pub fn run(options: &Options) -> Result<()> {
     let toolchain = Toolchain::find()?;
     let plugins = guests::plugins(&toolchain)?;
-    let plugin = plugins.iter().find(|plugin| plugin.name == options.name).ok_or_else(|| {
-        let names: Vec<_> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-        anyhow!("there is no plugin `{}` in plugins/\nhint: there are: {}", options.name, names.join(", "))
-    })?;
+    let plugin = plugins
+        .iter()
+        .find(|plugin| plugin.name == options.name)
+        .ok_or_else(|| {
+            let names: Vec<_> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+            anyhow!(
+                "there is no plugin `{}` in plugins/\nhint: there are: {}",
+                options.name,
+                names.join(", ")
+            )
+        })?;
     let standard = wasm_target::choose(&toolchain, options.overlay)?;
     let built = guests::build_plugin(&toolchain, &standard, plugin, true)?;
     let packed = pack::pack(&toolchain, plugin, &built)?;
     let provenance = guests::provenance(&toolchain, &standard, plugin)?;
     let registry = toolchain.root.join("registry");
     if put(&registry, plugin, &packed, &provenance)? {
-        say(format!("published plugin `{}` {}, {}", plugin.name, plugin.version, size(packed.bytes.len() as u64)));
+        say(format!(
+            "published plugin `{}` {}, {}",
+            plugin.name,
+            plugin.version,
+            size(packed.bytes.len() as u64)
+        ));
     } else {
-        say(format!("plugin `{}` {} is published already, with the same bytes", plugin.name, plugin.version));
+        say(format!(
+            "plugin `{}` {} is published already, with the same bytes",
+            plugin.name, plugin.version
+        ));
     }
     Ok(())
 }
@@ -87,11 +115,14 @@ pub fn read(toolchain: &Toolchain, name: &str, version: &str) -> Result<Option<P
     if !component.is_file() {
         return Ok(None);
     }
-    let bytes = fs::read(&component).with_context(|| format!("cannot read `{}`", component.display()))?;
+    let bytes =
+        fs::read(&component).with_context(|| format!("cannot read `{}`", component.display()))?;
     let path = folder.join("manifest.json");
     let text = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let value: Value = serde_json::from_slice(&text).with_context(|| format!("`{}` is not JSON", path.display()))?;
-    let provenance = Provenance::from_json(value.get("provenance").unwrap_or(&Value::Null)).with_context(|| format!("`{}` is incomplete", path.display()))?;
+    let value: Value = serde_json::from_slice(&text)
+        .with_context(|| format!("`{}` is not JSON", path.display()))?;
+    let provenance = Provenance::from_json(value.get("provenance").unwrap_or(&Value::Null))
+        .with_context(|| format!("`{}` is incomplete", path.display()))?;
     Ok(Some(Published { bytes, provenance }))
 }
 
@@ -100,25 +131,34 @@ fn put(registry: &Path, plugin: &Guest, packed: &Packed, provenance: &Provenance
     let folder = registry.join(&plugin.name).join(&plugin.version);
     let component = folder.join("plugin.wasm");
     if component.is_file() {
-        let old = fs::read(&component).with_context(|| format!("cannot read `{}`", component.display()))?;
+        let old = fs::read(&component)
+            .with_context(|| format!("cannot read `{}`", component.display()))?;
         if old == packed.bytes {
             return Ok(false);
         }
         bail!(
-            "plugin `{}` {} is published with other bytes, and a published version never changes\nhint: raise `version` in plugins/{}/Cargo.toml",
-            plugin.name, plugin.version, plugin.name
+            "plugin `{}` {} is published with other bytes, and a published version never changes\nhint: raise `version` in plugins/{}/Cargo.toml; if it was published with the overlay, pass --overlay",
+            plugin.name,
+            plugin.version,
+            plugin.name
         );
     }
     let total = components_bytes(registry)? + packed.bytes.len() as u64;
     if total > REGISTRY_BUDGET_BYTES {
-        bail!("the registry would hold {} of at most {}\nhint: make the plugin smaller", size(total), size(REGISTRY_BUDGET_BYTES));
+        bail!(
+            "the registry would hold {} of at most {}\nhint: make the plugin smaller",
+            size(total),
+            size(REGISTRY_BUDGET_BYTES)
+        );
     }
     let entry = entry(plugin, packed, provenance)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let manifest = folder.join("manifest.json");
-    fs::write(&manifest, entry).with_context(|| format!("cannot write `{}`", manifest.display()))?;
+    fs::write(&manifest, entry)
+        .with_context(|| format!("cannot write `{}`", manifest.display()))?;
     // The component last: a version without it does not count as published.
-    fs::write(&component, &packed.bytes).with_context(|| format!("cannot write `{}`", component.display()))?;
+    fs::write(&component, &packed.bytes)
+        .with_context(|| format!("cannot write `{}`", component.display()))?;
     Ok(true)
 }
 
@@ -131,7 +171,10 @@ fn entry(plugin: &Guest, packed: &Packed, provenance: &Provenance) -> Result<Str
         "manifest": packed.manifest,
         "provenance": provenance.to_json(),
     });
-    Ok(serde_json::to_string_pretty(&entry).context("a manifest cannot be written as JSON")? + "\n")
+    Ok(
+        serde_json::to_string_pretty(&entry).context("a manifest cannot be written as JSON")?
+            + "\n",
+    )
 }
 
 fn components_bytes(registry: &Path) -> Result<u64> {
@@ -139,8 +182,12 @@ fn components_bytes(registry: &Path) -> Result<u64> {
         if !folder.is_dir() {
             return Ok(Vec::new());
         }
-        let entries = fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
-        Ok(entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
+        let entries =
+            fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
+        Ok(entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .collect())
     };
     let mut total = 0;
     for plugin in list(registry)? {
@@ -157,11 +204,20 @@ mod tests {
     use super::*;
 
     fn packed(bytes: &[u8]) -> Packed {
-        Packed { path: PathBuf::new(), bytes: bytes.to_vec(), manifest: json!({ "abi": 1 }) }
+        Packed {
+            path: PathBuf::new(),
+            bytes: bytes.to_vec(),
+            manifest: json!({ "abi": 1 }),
+        }
     }
 
     fn provenance() -> Provenance {
-        Provenance { source: "s".into(), rustc: "r".into(), std: "t".into(), flags: vec!["f".into()] }
+        Provenance {
+            source: "s".into(),
+            rustc: "r".into(),
+            std: "t".into(),
+            flags: vec!["f".into()],
+        }
     }
 
     #[test]
@@ -170,27 +226,66 @@ mod tests {
         let plugin = Guest::named("core", "1.0.0");
         assert!(put(registry.path(), &plugin, &packed(b"one"), &provenance()).unwrap());
         assert!(!put(registry.path(), &plugin, &packed(b"one"), &provenance()).unwrap());
-        let error = put(registry.path(), &plugin, &packed(b"two"), &provenance()).unwrap_err().to_string();
-        assert!(error.contains("`core` 1.0.0") && error.contains("hint: raise `version`"), "{error}");
-        assert_eq!(fs::read(registry.path().join("core/1.0.0/plugin.wasm")).unwrap(), b"one");
-        assert!(put(registry.path(), &Guest::named("core", "1.1.0"), &packed(b"two"), &provenance()).unwrap());
+        let error = put(registry.path(), &plugin, &packed(b"two"), &provenance())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("`core` 1.0.0") && error.contains("hint: raise `version`"),
+            "{error}"
+        );
+        assert_eq!(
+            fs::read(registry.path().join("core/1.0.0/plugin.wasm")).unwrap(),
+            b"one"
+        );
+        assert!(
+            put(
+                registry.path(),
+                &Guest::named("core", "1.1.0"),
+                &packed(b"two"),
+                &provenance()
+            )
+            .unwrap()
+        );
     }
 
     #[test]
     fn manifest_names_digest_and_provenance() {
-        let text = entry(&Guest::named("core", "1.0.0"), &packed(b"one"), &provenance()).unwrap();
+        let text = entry(
+            &Guest::named("core", "1.0.0"),
+            &packed(b"one"),
+            &provenance(),
+        )
+        .unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["sha256"], sha256(b"one"));
         assert_eq!(value["manifest"], json!({ "abi": 1 }));
-        assert_eq!(Provenance::from_json(&value["provenance"]).unwrap(), provenance());
+        assert_eq!(
+            Provenance::from_json(&value["provenance"]).unwrap(),
+            provenance()
+        );
     }
 
     #[test]
     fn registry_has_a_budget() {
         let registry = tempfile::tempdir().unwrap();
         let large = packed(&vec![0; 5_000_000]);
-        assert!(put(registry.path(), &Guest::named("a", "1.0.0"), &large, &provenance()).unwrap());
-        let error = put(registry.path(), &Guest::named("b", "1.0.0"), &large, &provenance()).unwrap_err().to_string();
+        assert!(
+            put(
+                registry.path(),
+                &Guest::named("a", "1.0.0"),
+                &large,
+                &provenance()
+            )
+            .unwrap()
+        );
+        let error = put(
+            registry.path(),
+            &Guest::named("b", "1.0.0"),
+            &large,
+            &provenance(),
+        )
+        .unwrap_err()
+        .to_string();
         assert!(error.contains("10.0 MB of at most 8.0 MB"), "{error}");
     }
 }
