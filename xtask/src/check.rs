@@ -45,7 +45,7 @@ pub fn run(
             )),
             Verdict::CannotCompare(why) => say(format!("{name}: builds; could not compare: {why}")),
             Verdict::Differs => wrong.push(format!(
-                "{name}: the published component does not come from its sources"
+                "{name}: the published component does not come from its sources; restore it, or raise the version and publish"
             )),
         }
     }
@@ -53,8 +53,8 @@ pub fn run(
         match check_test_guest(toolchain, guest)? {
             true => say(format!("test guest `{}`: fits its sources", guest.name)),
             false => wrong.push(format!(
-                "test guest `{}`: its sources have changed; run `cargo xtask guests {}`",
-                guest.name, guest.name
+                "test guest `{}`: its sources have changed since it was built",
+                guest.name
             )),
         }
     }
@@ -62,7 +62,7 @@ pub fn run(
         return Ok(());
     }
     bail!(
-        "guests do not fit what is committed:\n  {}\nhint: a published version is never changed; raise the version and `cargo xtask publish NAME`",
+        "guests do not fit what is committed:\n  {}\nhint: the component of a published version never changes; test guests are rebuilt with `cargo xtask guests NAME`",
         wrong.join("\n  ")
     )
 }

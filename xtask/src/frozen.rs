@@ -34,8 +34,15 @@ pub fn run(base: Option<&str>) -> Result<()> {
 
 fn default_base(root: &Path) -> Result<(String, String)> {
     for base in DEFAULT_BASES {
-        if let Ok(commit) = merge_base(root, base) {
-            return Ok(((*base).to_owned(), commit));
+        let mut git = git(root);
+        git.args([
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            &format!("{base}^{{commit}}"),
+        ]);
+        if process::run_quietly(&mut git)? {
+            return Ok(((*base).to_owned(), merge_base(root, base)?));
         }
     }
     bail!(

@@ -2,7 +2,7 @@
 //! wasm32-wasip2 built from Debian's sources. It never changes the user's toolchain. The same packages and recipe give the
 //! same standard library on every machine (see `rustc_wrapper.rs`), so its identity is made of them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -27,17 +27,24 @@ const EMPTY_CRATE: &str = "sluice_empty";
 /// Fat link-time optimisation of a guest needs bitcode in the standard library, as the official one has it.
 const STD_FLAGS: &[&str] = &["-Cembed-bitcode=yes"];
 
-/// Builds the overlay, or finds it built from the same packages by the same recipe.
+/// The overlay, if it is there and was built from the packages and by the recipe of today.
+pub fn up_to_date(toolchain: &Toolchain) -> Result<Option<Std>> {
+    let Ok(wanted) = debian::packages_for(&toolchain.version) else {
+        return Ok(None);
+    };
+    let identity = identity(&toolchain.overlay_prefix(), &wanted);
+    Ok(toolchain
+        .overlay_std()?
+        .filter(|found| found.identity() == identity))
+}
+
+/// Builds the overlay where it is missing or out of date. Needs half a gigabyte on disk while it works.
 pub fn build(toolchain: &Toolchain, packages: Option<&Path>) -> Result<Std> {
     let wanted = debian::packages_for(&toolchain.version)?;
-    let identity = identity(&toolchain.overlay_prefix(), &wanted);
-    if let Some(found) = toolchain.overlay_std()?
-        && found.identity() == identity
-    {
-        say(format!(
-            "the overlay in {} is up to date",
-            toolchain.overlay_home().display()
-        ));
+    let home = toolchain.overlay_home();
+    let _lock = lock(&home)?;
+    if let Some(found) = up_to_date(toolchain)? {
+        say(format!("the overlay in {} is up to date", home.display()));
         return Ok(found);
     }
     if !process::exists("dpkg") {
@@ -46,7 +53,7 @@ pub fn build(toolchain: &Toolchain, packages: Option<&Path>) -> Result<Std> {
         );
     }
     let begun = Instant::now();
-    let home = toolchain.overlay_home();
+    let identity = identity(&toolchain.overlay_prefix(), &wanted);
     let [sources, libc] = wanted;
     let cache = home.join("packages");
     let sources = debian::fetch(sources, &cache, packages)?;
@@ -237,13 +244,24 @@ fn probe(toolchain: &Toolchain, folder: &Path, sysroot: &Path) -> Result<()> {
     process::run(
         &mut rustc,
         "building a program against the overlay",
-        "remove target/wasm-sysroot and try again; if it stays, the packages do not fit this rustc",
+        "it needs the linker `wasm-component-ld`, which rustup's toolchains bring along; if that is there, remove target/wasm-sysroot and try again",
     )?;
     let bytes = fs::read(&output).with_context(|| format!("cannot read `{}`", output.display()))?;
     component::check_is_component(&bytes)
         .with_context(|| format!("`{}` came out wrong", output.display()))?;
     say(format!("a program builds against it: {}", output.display()));
     Ok(())
+}
+
+/// Held while an overlay is built, so that two builds do not mix; the system lets go of it when this process ends.
+fn lock(home: &Path) -> Result<File> {
+    create_folder(home)?;
+    let path = home.join("lock");
+    let file =
+        File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
+    file.lock()
+        .with_context(|| format!("cannot lock `{}`", path.display()))?;
+    Ok(file)
 }
 
 fn fresh_folder(path: &Path) -> Result<PathBuf> {

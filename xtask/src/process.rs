@@ -19,6 +19,18 @@ pub enum Bounded {
     TimedOut,
 }
 
+/// Whether `command` succeeds; for questions whose answer may be no, so its output is dropped.
+pub fn run_quietly(command: &mut Command) -> Result<bool> {
+    let silent = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let status = silent
+        .status()
+        .map_err(|error| cannot_start(silent, &error))?;
+    Ok(status.success())
+}
+
 /// Runs `command`, its output passed through; anything but success is an error that carries `hint`.
 pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<()> {
     let status = command

@@ -53,6 +53,9 @@ fn obtain(toolchain: &Toolchain, options: &Options) -> Result<Std> {
     if let Some(found) = toolchain.installed_std()? {
         return Ok(found);
     }
+    if let Some(found) = overlay::up_to_date(toolchain)? {
+        return Ok(found);
+    }
     say(format!("rustc {} has no {TARGET}", toolchain.version));
     if ask_rustup(toolchain)?
         && let Some(found) = toolchain.installed_std()?
