@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 
 use crate::component::{self, MANIFEST_SECTION};
-use crate::guests::{self, Guest, Options};
+use crate::guests::{self, Guest, LockFile, Options};
 use crate::pack;
 use crate::progress::say;
 use crate::publish::{self, Provenance, Published};
@@ -70,7 +70,7 @@ pub fn run(
 fn check_plugin(toolchain: &Toolchain, options: &Options, plugin: &Guest) -> Result<Verdict> {
     let published = publish::read(toolchain, &plugin.name, &plugin.version)?;
     let standard = standard_for(toolchain, options, published.as_ref())?;
-    let built = guests::build_plugin(toolchain, &standard, plugin, true)?;
+    let built = guests::build_plugin(toolchain, &standard, plugin, LockFile::Fixed)?;
     let Some(published) = published else {
         return Ok(Verdict::Unpublished);
     };

@@ -47,6 +47,15 @@ pub struct Guest {
     folder: PathBuf,
 }
 
+/// Whether a build may bring the lock file up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockFile {
+    /// While somebody works on a plugin.
+    MayMove,
+    /// For what is published or compared: the lock file is part of the sources.
+    Fixed,
+}
+
 /// A component fresh from the compiler.
 #[derive(Debug)]
 pub struct Built {
@@ -81,7 +90,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let standard = wasm_target::choose(&toolchain, options.overlay)?;
     for plugin in &plugins {
-        let built = build_plugin(&toolchain, &standard, plugin, false)?;
+        let built = build_plugin(&toolchain, &standard, plugin, LockFile::MayMove)?;
         let path = if options.no_pack {
             built.path
         } else {
@@ -101,12 +110,12 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds one plugin and refuses what must not be published. `locked` refuses a lock file that is out of date.
+/// Builds one plugin; what would keep it from being published is said here, and refused by [`refuse_faults`].
 pub fn build_plugin(
     toolchain: &Toolchain,
     standard: &Std,
     plugin: &Guest,
-    locked: bool,
+    lock_file: LockFile,
 ) -> Result<Built> {
     say(format!("building plugin `{}`", plugin.name));
     let plugins = toolchain.root.join("plugins");
@@ -116,18 +125,29 @@ pub fn build_plugin(
         plugin,
         &plugins.join("Cargo.toml"),
         &plugins.join("target"),
-        locked,
+        lock_file,
     )?;
-    let faults = component::faults(&plugin.name, &built.bytes, &places(toolchain))?;
-    if !faults.is_empty() {
-        bail!(
-            "plugin `{}` must not be published:\n  {}\nhint: the component is {}",
-            plugin.name,
-            faults.join("\n  "),
-            built.path.display()
-        );
+    for fault in component::faults(&plugin.name, &built.bytes, &places(toolchain))? {
+        say(format!(
+            "plugin `{}` cannot be published: {fault}",
+            plugin.name
+        ));
     }
     Ok(built)
+}
+
+/// Refuses a component that must not be published.
+pub fn refuse_faults(toolchain: &Toolchain, plugin: &Guest, bytes: &[u8]) -> Result<()> {
+    let faults = component::faults(&plugin.name, bytes, &places(toolchain))?;
+    if faults.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "plugin `{}` cannot be published:\n  {}\nhint: `cargo xtask guests {}` says so too, without publishing",
+        plugin.name,
+        faults.join("\n  "),
+        plugin.name
+    )
 }
 
 fn build_test_guest(toolchain: &Toolchain, standard: &Std, guest: &Guest) -> Result<()> {
@@ -138,7 +158,7 @@ fn build_test_guest(toolchain: &Toolchain, standard: &Std, guest: &Guest) -> Res
         guest,
         &guest.folder.join("Cargo.toml"),
         &toolchain.root.join("target/guests"),
-        false,
+        LockFile::MayMove,
     )?;
     let (component, sum) = prebuilt(toolchain, guest);
     fs::write(&component, &built.bytes)
@@ -196,7 +216,7 @@ fn build(
     guest: &Guest,
     manifest: &Path,
     target: &Path,
-    locked: bool,
+    lock_file: LockFile,
 ) -> Result<Built> {
     let mut cargo = toolchain.guest_cargo();
     cargo.args([
@@ -213,7 +233,7 @@ fn build(
         .arg(manifest)
         .arg("--target-dir")
         .arg(target);
-    if locked {
+    if lock_file == LockFile::Fixed {
         cargo.arg("--locked");
     }
     flags::set_for_guest(&mut cargo, toolchain, standard);

@@ -32,9 +32,9 @@ cargo xtask <command>
       Builds the plugins of plugins/ and the test guests of tests/guests/ (all, or those named). --check compares with
       what is published and committed. --no-pack leaves the manifest out, and needs no built `sluice`.
 
-  publish [--overlay] NAME
-      Builds and packs a plugin and puts it into registry/<name>/<version>/. Other bytes under a published version
-      are refused. With --overlay the component can be rebuilt bit by bit on any machine.
+  publish NAME
+      Builds and packs a plugin and puts it into registry/<name>/<version>/, always with the overlay of
+      `wasm-target --overlay`, so that anybody can rebuild it bit by bit. Other bytes under a published version are refused.
 
   frozen [BASE]
       Fails when a published component was modified or deleted since BASE (default: origin/main, else main).
@@ -46,7 +46,7 @@ enum Command {
     Help,
     WasmTarget(wasm_target::Options),
     Guests(guests::Options),
-    Publish(publish::Options),
+    Publish(String),
     Frozen(Option<String>),
 }
 
@@ -68,7 +68,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::WasmTarget(options) => wasm_target::run(&options),
         Command::Guests(options) => guests::run(&options),
-        Command::Publish(options) => publish::run(&options),
+        Command::Publish(name) => publish::run(&name),
         Command::Frozen(base) => frozen::run(base.as_deref()),
     }
 }
@@ -139,18 +139,10 @@ fn parse_guests(args: Vec<String>) -> Result<Command> {
 }
 
 fn parse_publish(args: Vec<String>) -> Result<Command> {
-    let mut overlay = false;
-    let mut names = Vec::new();
-    for arg in args {
-        match arg.as_str() {
-            "--overlay" => overlay = true,
-            flag if flag.starts_with('-') => return Err(unknown("publish", flag)),
-            _ => names.push(arg),
-        }
-    }
-    match <[String; 1]>::try_from(names) {
-        Ok([name]) => Ok(Command::Publish(publish::Options { name, overlay })),
-        Err(names) => bail!(
+    match args.as_slice() {
+        [flag] if flag.starts_with('-') => Err(unknown("publish", flag)),
+        [name] => Ok(Command::Publish(name.clone())),
+        names => bail!(
             "`publish` takes one plugin, not {}\nhint: cargo xtask publish NAME",
             names.len()
         ),
@@ -215,13 +207,7 @@ mod tests {
                 ..Default::default()
             }),
         );
-        check(
-            "publish --overlay core",
-            &Command::Publish(publish::Options {
-                name: "core".into(),
-                overlay: true,
-            }),
-        );
+        check("publish core", &Command::Publish("core".into()));
         check("frozen HEAD~3", &Command::Frozen(Some("HEAD~3".into())));
     }
 

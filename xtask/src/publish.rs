@@ -1,5 +1,6 @@
-//! `cargo xtask publish NAME`: builds and packs a first-party plugin and puts it into `registry/<name>/<version>/`. A version
-//! is published once: other bytes under the same version are refused, whatever the reason.
+//! `cargo xtask publish NAME`: builds and packs a first-party plugin and puts it into `registry/<name>/<version>/`, built
+//! with the overlay's standard library, the one that anybody can rebuild from the same Debian packages. A version is
+//! published once: other bytes under the same version are refused, whatever the reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use xtask::source_hash::sha256;
 
-use crate::guests::{self, Guest};
+use crate::guests::{self, Guest, LockFile};
 use crate::pack::{self, Packed};
 use crate::progress::{say, size};
 use crate::toolchain::Toolchain;
@@ -16,14 +17,6 @@ use crate::wasm_target;
 
 /// All published components together, since a clone carries them all.
 const REGISTRY_BUDGET_BYTES: u64 = 8_000_000;
-
-/// What the command line asked for.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Options {
-    pub name: String,
-    /// Use the project's overlay even where the toolchain has the target.
-    pub overlay: bool,
-}
 
 /// What a component was built from, as `manifest.json` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,23 +66,25 @@ impl Provenance {
     }
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(name: &str) -> Result<()> {
     let toolchain = Toolchain::find()?;
     let plugins = guests::plugins(&toolchain)?;
     let plugin = plugins
         .iter()
-        .find(|plugin| plugin.name == options.name)
+        .find(|plugin| plugin.name == name)
         .ok_or_else(|| {
             let names: Vec<_> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
             anyhow!(
                 "there is no plugin `{}` in plugins/\nhint: there are: {}",
-                options.name,
+                name,
                 names.join(", ")
             )
         })?;
-    let standard = wasm_target::choose(&toolchain, options.overlay)?;
-    let built = guests::build_plugin(&toolchain, &standard, plugin, true)?;
+    let standard = wasm_target::choose(&toolchain, true)?;
+    let built = guests::build_plugin(&toolchain, &standard, plugin, LockFile::Fixed)?;
     let packed = pack::pack(&toolchain, plugin, &built)?;
+    guests::refuse_faults(&toolchain, plugin, &packed.bytes)?;
+    refuse_mismatch(plugin, &packed.manifest)?;
     let provenance = guests::provenance(&toolchain, &standard, plugin)?;
     let registry = toolchain.root.join("registry");
     if put(&registry, plugin, &packed, &provenance)? {
@@ -104,6 +99,21 @@ pub fn run(options: &Options) -> Result<()> {
             "plugin `{}` {} is published already, with the same bytes",
             plugin.name, plugin.version
         ));
+    }
+    Ok(())
+}
+
+/// Refuses a manifest that tells another name or version than the crate: the registry's folders are named after the crate.
+fn refuse_mismatch(plugin: &Guest, manifest: &Value) -> Result<()> {
+    for (key, ours) in [("name", &plugin.name), ("version", &plugin.version)] {
+        let told = manifest.get(key).and_then(Value::as_str);
+        if told != Some(ours.as_str()) {
+            bail!(
+                "the manifest of plugin `{}` has the {key} `{}`, its crate has `{ours}`\nhint: rebuild the manifest, see the SDK",
+                plugin.name,
+                told.unwrap_or_default()
+            );
+        }
     }
     Ok(())
 }
@@ -137,7 +147,7 @@ fn put(registry: &Path, plugin: &Guest, packed: &Packed, provenance: &Provenance
             return Ok(false);
         }
         bail!(
-            "plugin `{}` {} is published with other bytes, and a published version never changes\nhint: raise `version` in plugins/{}/Cargo.toml; if it was published with the overlay, pass --overlay",
+            "plugin `{}` {} is published with other bytes, and a published version never changes\nhint: raise `version` in plugins/{}/Cargo.toml",
             plugin.name,
             plugin.version,
             plugin.name
@@ -263,6 +273,21 @@ mod tests {
             Provenance::from_json(&value["provenance"]).unwrap(),
             provenance()
         );
+    }
+
+    #[test]
+    fn manifest_of_another_version_is_refused() {
+        let plugin = Guest::named("core", "1.0.0");
+        let manifest = |version: &str| json!({ "name": "core", "version": version });
+        assert!(refuse_mismatch(&plugin, &manifest("1.0.0")).is_ok());
+        let error = refuse_mismatch(&plugin, &manifest("1.1.0"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("has the version `1.1.0`, its crate has `1.0.0`"),
+            "{error}"
+        );
+        assert!(refuse_mismatch(&plugin, &json!({})).is_err());
     }
 
     #[test]
