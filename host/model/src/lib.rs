@@ -2,6 +2,7 @@
 //!
 //! Pure: no IO, clock or randomness. `yaml.rs` alone knows serde_yaml. Inner types are not wire types: the HTTP shapes live in `server`.
 
+pub mod change;
 pub mod execution;
 pub mod flow;
 pub mod ids;
