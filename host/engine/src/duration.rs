@@ -1,35 +1,18 @@
-//! Durations as flows write them: ISO-8601 text, or a number of seconds.
+//! Durations that timers may have.
 
-use expr::{Time, Value};
-use jiff::{SignedDuration, Span};
+use expr::Value;
+use jiff::SignedDuration;
 
 /// Longest duration a timer may have: a century, so that adding it to now stays within the calendar.
 const LONGEST: SignedDuration = SignedDuration::from_secs(100 * 366 * 24 * 3_600);
 
-/// Reads a rendered duration. Days are 24 hours, as in Kestra; negative ones are refused.
+/// Reads a rendered duration. Negative ones are refused.
 pub(crate) fn parse(value: &Value) -> Option<SignedDuration> {
     let duration = match value {
-        Value::Int(seconds) => SignedDuration::from_secs(*seconds),
-        Value::Text(text) => parse_text(&text.reveal().ok()?)?,
-        Value::Time(time) => match time.as_ref() {
-            Time::Duration(_) => parse_text(&time.stored_text())?,
-            _ => return None,
-        },
-        _ => return None,
-    };
+        Value::Text(text) => text.as_plain()?.trim().parse::<i64>().ok().map(SignedDuration::from_secs).or_else(|| model::duration::of_value(value).ok()),
+        other => model::duration::of_value(other).ok(),
+    }?;
     (!duration.is_negative() && duration <= LONGEST).then_some(duration)
-}
-
-fn parse_text(text: &str) -> Option<SignedDuration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<i64>() {
-        return Some(SignedDuration::from_secs(seconds));
-    }
-    let span: Span = text.parse().ok()?;
-    if span.get_months() != 0 || span.get_years() != 0 {
-        return None;
-    }
-    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()
 }
 
 #[cfg(test)]
@@ -49,6 +32,7 @@ mod tests {
         check("5", Some(5_000_000));
         check("-PT1S", None);
         check("P1Y", None);
+        check("P99999D", None);
         check("soon", None);
     }
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use expr::{Map, Value};
 use model::change::{Change, Cleanup, Phase, Place, RenderId, RenderPurpose, Stop, TimerPurpose};
 use model::execution::Failure;
-use model::flow::FlowRetryBehavior;
 use model::ids::TaskId;
 use model::input::InputType;
 use model::state::State as Status;
+use model::task::{Retry, RetryBehavior};
 
 use crate::command::{Command, Message};
 use crate::draft::{Draft, Step};
 use crate::flowable::enabled;
 use crate::ids::{fraction, retry_id};
-use crate::retry::next_due;
+use crate::retry::{next_due, retry_of};
 
 impl Draft {
     /// Everything in a phase of the flow itself has ended.
@@ -123,21 +123,26 @@ impl Draft {
         self.ask_listener(0);
     }
 
-    // A flow's retry that makes another execution in place of a failed one.
+    // A retry, of the flow or of a task that failed, that makes another execution in place of this one.
     fn replacement(&mut self, state: Status) -> Option<()> {
         if state != Status::Failed {
             return None;
         }
-        let flow = self.flow();
-        let retry = flow.retry.as_ref().filter(|retry| retry.behavior == FlowRetryBehavior::CreateNewExecution)?;
+        let retry = self.replacing_retry()?;
         let execution = self.state.execution()?.clone();
         let seed = model::ids::TaskRunId::trusted(execution.id.as_str());
         let first = execution.retried_since.unwrap_or_else(|| execution.history.started());
-        let due = next_due(&retry.retry, execution.attempt, first, self.now, fraction(&seed, execution.attempt))?;
+        let due = next_due(&retry, execution.attempt, first, self.now, fraction(&seed, execution.attempt))?;
         let attempt = execution.attempt.saturating_add(1);
         let again = Message::Retry { execution: retry_id(&execution.id, attempt), attempt, since: first, due };
         self.message("retry", again);
         Some(())
+    }
+
+    fn replacing_retry(&self) -> Option<Retry> {
+        let replaces = |retry: &Retry| retry.behavior == RetryBehavior::CreateNewExecution;
+        let of_failed = || self.failed_leaves().iter().find_map(|run| retry_of(&self.state, run).filter(replaces));
+        self.state.flow.retry.clone().filter(replaces).or_else(of_failed)
     }
 
     fn drop_flow_waits(&mut self) {

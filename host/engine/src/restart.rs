@@ -48,7 +48,7 @@ impl Draft {
     }
 
     // Failed, killed or paused task runs of the main phases that hold no failed one themselves.
-    fn failed_leaves(&self) -> Vec<TaskRunId> {
+    pub(crate) fn failed_leaves(&self) -> Vec<TaskRunId> {
         let mut found = Vec::new();
         let mut todo = self.main_children(None);
         while let Some(run) = todo.pop() {

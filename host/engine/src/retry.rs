@@ -4,10 +4,9 @@ use expr::Value;
 use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, TimerPurpose};
 use model::execution::Failure;
-use model::flow::FlowRetryBehavior;
 use model::ids::TaskRunId;
 use model::state::State as Status;
-use model::task::{Delays, Retry};
+use model::task::{Delays, Retry, RetryBehavior};
 
 use crate::draft::Draft;
 use crate::ids::fraction;
@@ -41,7 +40,7 @@ impl Draft {
         }
         let retry = retry_of(&self.state, run);
         match (state, retry) {
-            (Status::Failed, Some(retry)) if problem.is_none_or(|problem| problem.retryable != Some(false)) => {
+            (Status::Failed, Some(retry)) if retry.behavior == RetryBehavior::RetryFailedTask && problem.is_none_or(|problem| problem.retryable != Some(false)) => {
                 match self.next_try(run, &retry, attempt) {
                     Some(due) if !self.stopping() => {
                         self.enter_run(run, Status::Retrying);
@@ -94,7 +93,7 @@ pub(crate) fn retry_of(state: &State, run: &TaskRunId) -> Option<Retry> {
         }
         next = node.run.parent.as_ref();
     }
-    state.flow.retry.as_ref().filter(|retry| retry.behavior == FlowRetryBehavior::RetryFailedTask).map(|retry| retry.retry.clone())
+    state.flow.retry.clone()
 }
 
 #[cfg(test)]
@@ -107,7 +106,7 @@ mod tests {
     }
 
     fn retry(delays: Delays) -> Retry {
-        Retry { delays, max_attempts: Some(4), max_duration: Some(SignedDuration::from_secs(20)), warning_on_retry: false }
+        Retry { delays, max_attempts: Some(4), max_duration: Some(SignedDuration::from_secs(20)), warning_on_retry: false, behavior: RetryBehavior::default() }
     }
 
     #[test]

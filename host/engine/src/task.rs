@@ -69,7 +69,7 @@ impl Draft {
                 FlowTask::Subflow(_) => self.ask_child(run, values, timeout),
                 FlowTask::Pause(pause) => self.pause(run, pause, values, timeout),
                 FlowTask::WorkingDirectory { .. } => self.send_job(run, timeout),
-                FlowTask::ForEachItem(_) | FlowTask::Templated { .. } => {
+                FlowTask::ForEachItem(_) | FlowTask::Template { .. } | FlowTask::Templated { .. } => {
                     let message = format!("task type `{}` is not carried out by this version of sluice", task.type_name);
                     self.fail(run, failure("unsupported", message));
                 }

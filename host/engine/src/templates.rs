@@ -70,7 +70,11 @@ fn of_flow_task(task: &FlowTask) -> Vec<Template> {
             templates.extend(optional("maxDuration", frequency.max_duration.as_ref(), Rendering::Text));
             templates
         }
-        FlowTask::Pause(pause) => optional("duration", pause.duration.as_ref(), Rendering::Text).into_iter().collect(),
+        FlowTask::Pause(pause) => {
+            let mut templates = vec![("behavior", pause.behavior.0.clone(), Rendering::Text)];
+            templates.extend(optional("duration", pause.duration.as_ref(), Rendering::Text));
+            templates
+        }
         FlowTask::Sleep { duration } => vec![("duration", duration.0.clone(), Rendering::Text)],
         FlowTask::Subflow(subflow) => {
             let mut templates = vec![
@@ -91,6 +95,7 @@ fn of_flow_task(task: &FlowTask) -> Vec<Template> {
         | FlowTask::Dag { .. }
         | FlowTask::ForEachItem(_)
         | FlowTask::WorkingDirectory { .. }
+        | FlowTask::Template { .. }
         | FlowTask::Templated { .. } => Vec::new(),
     }
 }

@@ -227,7 +227,7 @@ pub(crate) fn block(kind: &TaskKind) -> Option<&Block> {
         | FlowTask::LoopUntil { block, .. }
         | FlowTask::WorkingDirectory { block, .. } => Some(block),
         FlowTask::Pause(pause) => Some(&pause.block),
-        FlowTask::ForEachItem(_) | FlowTask::Sleep { .. } | FlowTask::Subflow(_) | FlowTask::Templated { .. } => None,
+        FlowTask::ForEachItem(_) | FlowTask::Sleep { .. } | FlowTask::Subflow(_) | FlowTask::Template { .. } | FlowTask::Templated { .. } => None,
     }
 }
 

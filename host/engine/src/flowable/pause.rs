@@ -9,7 +9,7 @@ use model::task::{FlowTask, Pause, PauseBehavior, TaskKind};
 
 use crate::draft::{Draft, Step, failure};
 use crate::duration;
-use crate::task::bad_duration;
+use crate::task::{bad_duration, text_of};
 
 impl Draft {
     pub(crate) fn sleep(&mut self, run: &TaskRunId, values: &Map, timeout: Option<SignedDuration>) {
@@ -33,7 +33,10 @@ impl Draft {
             Some(None) => return self.fail(run, bad_duration("pauseDuration", values.get("duration"))),
             length => length.flatten(),
         };
-        self.evaluated(run, Evaluated::Pause { behavior: pause.behavior });
+        let Some(behavior) = text_of(values, "behavior").and_then(|name| PauseBehavior::from_name(&name)) else {
+            return self.fail(run, failure("invalid-property", "`behavior` must be RESUME, WARN, FAIL or CANCEL"));
+        };
+        self.evaluated(run, Evaluated::Pause { behavior });
         self.enter_run(run, Status::Paused);
         if self.state.status() == Some(Status::Running) {
             self.enter_execution(Status::Paused);
