@@ -18,6 +18,9 @@ const MAX_STEPS: usize = 200_000;
 /// Nesting of schemas within one check, `$ref` included.
 const MAX_NESTING: usize = 256;
 
+/// How a schema says that a property is not rendered before the run.
+const RENDER: &str = "x-sluice-render";
+
 /// What every task and trigger has besides its own properties: allowed in defaults.
 const COMMON: &[&str] = &[
     "id", "type", "version", "description", "retry", "timeout", "disabled", "logLevel", "allowFailure", "allowWarning", "logToFile",
@@ -26,10 +29,11 @@ const COMMON: &[&str] = &[
 
 /// Checks what a task or trigger of a plugin has beyond the common properties.
 pub(super) fn check_properties(fields: &Fields<'_>, info: &TypeInfo, reading: &mut Reading<'_>) {
-    let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new() };
+    let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new(), unrendered: Vec::new() };
     checker.map(&fields.rest(), &info.properties, &HashSet::new(), 0);
     checker.required(&fields.node, &info.properties, 0);
     reading.problems.extend(checker.found);
+    reading.unrendered.extend(checker.unrendered);
     for name in &info.unrendered {
         if let Some(node) = fields.node.get(name) {
             reading.unrendered.insert(node.path());
@@ -39,7 +43,7 @@ pub(super) fn check_properties(fields: &Fields<'_>, info: &TypeInfo, reading: &m
 
 /// Checks defaults for a type: nothing is required of them.
 pub(super) fn check_defaults(node: &Node<'_>, info: &TypeInfo, problems: &mut Problems) {
-    let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new() };
+    let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new(), unrendered: Vec::new() };
     let known: HashSet<&str> = COMMON.iter().copied().collect();
     let entries: Vec<_> = node.entries().into_iter().filter(|(key, _)| !known.contains(key.as_ref())).collect();
     checker.map(&entries, &info.properties, &HashSet::new(), 0);
@@ -52,6 +56,8 @@ struct Checker<'s> {
     root: &'s Json,
     steps: usize,
     found: Vec<Problem>,
+    /// Paths of what is not rendered.
+    unrendered: Vec<String>,
 }
 
 impl<'s> Checker<'s> {
@@ -99,6 +105,9 @@ impl<'s> Checker<'s> {
     }
 
     fn value(&mut self, node: &Node<'_>, schema: &'s Json, outer: &HashSet<&'s str>, nesting: usize) {
+        if schema.get(RENDER).and_then(Json::as_str) == Some("never") {
+            self.unrendered.push(node.path());
+        }
         if self.spent(nesting) || node.has_expression() || node.value.is_null() || node.value.has_secret() {
             return;
         }
