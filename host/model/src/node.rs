@@ -13,6 +13,9 @@ use crate::flow::Dynamic;
 use crate::outline::{Inner, Outline};
 use crate::problem::{Position, Problem, Problems, did_you_mean, quoted_list, shown, suggest};
 
+/// What to write for a duration.
+pub(crate) const DURATION_HINT: &str = "write for example `PT30S`, `PT5M`, `PT2H` or `P1D`";
+
 /// A value, its path and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node<'a> {
@@ -369,7 +372,7 @@ pub(crate) fn fixed_duration(node: &Node<'_>, problems: &mut Problems) -> Option
         }
         Ok(duration) => Some(duration),
         Err(reason) => {
-            problems.push(node.error("flow.duration", reason).hint("write for example `PT30S`, `PT5M`, `PT2H` or `P1D`"));
+            problems.push(node.error("flow.duration", reason).hint(DURATION_HINT));
             None
         }
     }

@@ -178,6 +178,10 @@ fn clock(value: &Value) -> Option<Clock> {
 
 fn has_scheme(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let needs_host = ["http", "https", "ftp", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    if needs_host && rest.strip_prefix("//").is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+        return false;
+    }
     let mut letters = scheme.chars();
     letters.next().is_some_and(|first| first.is_ascii_alphabetic())
         && letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))

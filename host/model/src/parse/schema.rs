@@ -127,6 +127,11 @@ impl<'s> Checker<'s> {
             return;
         }
         self.choices(node, schema);
+        if schema.get("format").and_then(Json::as_str) == Some("duration")
+            && let Err(reason) = crate::duration::of_value(node.value)
+        {
+            self.found.push(node.error("flow.duration", reason).hint(crate::node::DURATION_HINT));
+        }
         self.bounds(node, schema);
         for part in schema.get("allOf").and_then(Json::as_array).into_iter().flatten() {
             let outer = self.widen(schema, outer);
@@ -351,11 +356,18 @@ fn fits(value: &Value, name: &str) -> bool {
         },
         "number" => value.as_f64().is_some() || text.is_some_and(|text| text.parse::<f64>().is_ok_and(f64::is_finite)),
         "boolean" => value.as_bool().is_some() || matches!(text, Some("true" | "false")),
-        "array" => value.as_list().is_some(),
-        "object" => value.as_map().is_some(),
+        // A plugin reads the JSON text of a list or map as one.
+        "array" => value.as_list().is_some() || json(text, '[').is_some(),
+        "object" => value.as_map().is_some() || json(text, '{').is_some(),
         "null" => value.is_null(),
         _ => true,
     }
+}
+
+/// JSON text that begins with the given bracket.
+fn json(text: Option<&str>, bracket: char) -> Option<Value> {
+    let text = text.filter(|text| text.starts_with(bracket))?;
+    Value::parse_json(text).ok()
 }
 
 fn word(name: &str) -> &str {

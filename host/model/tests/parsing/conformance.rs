@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use expr::{Memo, Settings, Value};
+use model::inputs::{Outcome, Resolve, Step};
 use model::{Problem, Severity};
 use serde_json::Value as Json;
 use crate::support::Table;
@@ -102,4 +104,74 @@ fn every_invalid_flow_of_the_corpus_is_refused() {
         }
     }
     assert!(accepted.is_empty(), "accepted: {accepted:?}");
+}
+
+/// Resolves as a server would, with every expression rendered.
+fn resolve(inputs: &[model::input::Input], given: expr::Map) -> Outcome {
+    let mut resolve = Resolve::new(inputs, given);
+    loop {
+        let render = match resolve.step() {
+            Step::Done(outcome) => return outcome,
+            Step::Render(render) => render,
+        };
+        let scope: expr::Map = [("inputs".into(), Value::from(render.visible))].into_iter().collect();
+        let rendered = expr::render_value(&render.template.0, &scope, &Memo::default(), &Settings::default());
+        resolve.answer(rendered.map_err(|error| error.to_string()));
+    }
+}
+
+/// What a runner would send: a file is stored first and is its URI from then on.
+fn given(case: &Json) -> expr::Map {
+    let inputs = case["inputs"].as_object().into_iter().flatten();
+    let value = |id: &str, value: &Json| match value.as_str() {
+        Some("$file") => Value::from(format!("kestra:///test/inputs/{id}/{}", case["files"][id]["name"].as_str().unwrap())),
+        _ => Value::from_json(value).unwrap(),
+    };
+    inputs.map(|(id, json)| (id.as_str().into(), value(id, json))).collect()
+}
+
+fn differences(case: &Json, outcome: &Outcome) -> Vec<String> {
+    let mut found = Vec::new();
+    let expect = &case["expect"];
+    let is_error = expect["error_contains"].as_array().is_some_and(|list| !list.is_empty()) || expect["error"] == true;
+    let values = match (outcome.values(), is_error) {
+        (Ok(values), false) => Value::from(values).to_json(),
+        (Err(_), true) => return found,
+        (Ok(values), true) => return vec![format!("accepted: {}", Value::from(values).to_json())],
+        (Err(errors), false) => return errors.iter().map(ToString::to_string).collect(),
+    };
+    for (id, expected) in expect["inputs"].as_object().into_iter().flatten() {
+        let is_matcher = |json: &Json| json.as_object().is_some_and(|map| map.keys().any(|key| key.starts_with('$')));
+        if !is_matcher(expected) && values[id] != *expected {
+            found.push(format!("{id}: {} and not {expected}", values[id]));
+        }
+    }
+    for (id, enabled) in expect["inputs_enabled"].as_object().into_iter().flatten() {
+        if !outcome.inputs.iter().any(|input| input.id == *id && Json::Bool(input.enabled) == *enabled) {
+            found.push(format!("{id}: not enabled as it should be"));
+        }
+    }
+    for id in expect["input_error"].as_array().into_iter().flatten() {
+        if !outcome.inputs.iter().any(|input| Some(input.id.as_str()) == id.as_str() && !input.errors.is_empty()) {
+            found.push(format!("{id}: no error"));
+        }
+    }
+    found
+}
+
+#[test]
+fn inputs_of_the_corpus_resolve() {
+    let Some(directory) = directory("SLUICE_CONFORMANCE") else { return };
+    let cases: Vec<Json> = serde_json::from_str(&std::fs::read_to_string(directory.join("cases.json")).unwrap()).unwrap();
+    let mut wrong = Vec::new();
+    // What a case configures is the server's: whether there is a key to encrypt secrets with.
+    let resolved = |case: &&Json| case["action"] == "resolve_inputs" && case["config"].is_null();
+    for case in cases.iter().filter(resolved) {
+        let source = std::fs::read_to_string(directory.join("flows").join(case["flow"].as_str().unwrap())).unwrap();
+        // One case's flow is refused when it is saved.
+        let Ok(parsed) = model::parse(&source, &table()) else { continue };
+        let differences = differences(case, &resolve(&parsed.flow.inputs, given(case)));
+        wrong.extend(differences.iter().map(|difference| format!("{}: {difference}", case["id"])));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -4,4 +4,5 @@
 mod cases;
 mod conformance;
 mod hostile;
+mod shape;
 mod support;

@@ -32,7 +32,7 @@ fn http() -> Json {
 
 fn with_options(mut schema: Json) -> Json {
     schema["$defs"] = json!({"Options": {"type": "object", "properties": {
-        "connectTimeout": text(), "followRedirects": {"type": "boolean"}, "maxContentLength": {"type": "integer", "minimum": 1},
+        "connectTimeout": {"type": ["string", "null"], "format": "duration"}, "followRedirects": {"type": "boolean"}, "maxContentLength": {"type": "integer", "minimum": 1},
         "auth": {"oneOf": [
             {"type": "object", "properties": {"type": {"const": "BASIC"}, "username": text(), "password": text()}, "required": ["type"]},
             {"type": "object", "properties": {"type": {"const": "BEARER"}, "token": text()}, "required": ["type", "token"]},
