@@ -157,7 +157,8 @@ impl<'a> Node<'a> {
             Value::Text(text) => text.as_plain().map(str::to_owned),
             Value::Bool(value) => Some(value.to_string()),
             Value::Int(value) => Some(value.to_string()),
-            Value::Float(value) => Some(value.to_string()),
+            // `{:?}` keeps the `.0` that a version or a label was written with.
+            Value::Float(value) => Some(format!("{value:?}")),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         }

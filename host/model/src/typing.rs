@@ -37,7 +37,8 @@ pub(crate) fn holds_expression(value: &Value) -> bool {
     }
 }
 
-/// Types a value and looks at the input's rules. `choices` are those that an `expression` made.
+/// Types a value and looks at the input's rules. `choices` are those that an `expression` made; without them, where there is an
+/// expression, any choice will do.
 pub fn read(input: &Input, value: &Value, choices: Option<&[Value]>) -> Result<Value, Vec<String>> {
     let typed = match input.kind {
         InputType::Multiselect => items(value).and_then(|items| each(input.rules.item_type.unwrap_or(InputType::String), &items)),
@@ -45,7 +46,11 @@ pub fn read(input: &Input, value: &Value, choices: Option<&[Value]>) -> Result<V
         kind => of_type(kind, value),
     };
     let typed = typed.map_err(|reason| vec![reason])?;
-    let reasons = rules(input, value, &typed, choices.unwrap_or(&input.rules.values));
+    let choices = match (choices, &input.rules.expression) {
+        (None, Some(_)) => None,
+        (choices, _) => Some(choices.unwrap_or(&input.rules.values)),
+    };
+    let reasons = rules(input, value, &typed, choices);
     if reasons.is_empty() { Ok(typed) } else { Err(reasons) }
 }
 
@@ -132,7 +137,7 @@ fn scalar_text(value: &Value) -> String {
     match value {
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
-        Value::Float(value) => value.to_string(),
+        Value::Float(value) => format!("{value:?}"),
         Value::Number(value) => value.to_string(),
         Value::Time(time) => time.to_string(),
         Value::Text(_) | Value::List(_) | Value::Map(_) | Value::Null => String::new(),
@@ -217,7 +222,7 @@ fn span(value: &Value) -> Option<SignedDuration> {
     duration::of_value(value).ok()
 }
 
-fn rules(input: &Input, raw: &Value, typed: &Value, choices: &[Value]) -> Vec<String> {
+fn rules(input: &Input, raw: &Value, typed: &Value, choices: Option<&[Value]>) -> Vec<String> {
     let rules = &input.rules;
     let mut reasons = Vec::new();
     let given = if input.kind == InputType::Secret { "******".to_owned() } else { shown(&shown_value(raw)) };
@@ -236,7 +241,8 @@ fn rules(input: &Input, raw: &Value, typed: &Value, choices: &[Value]) -> Vec<St
     bound(&rules.max, &[Ordering::Greater], "less than");
     bound(&rules.after, &[Ordering::Less], "after");
     bound(&rules.before, &[Ordering::Greater], "before");
-    if matches!(input.kind, InputType::Select | InputType::Multiselect) && !rules.allow_custom_value {
+    let is_choice = matches!(input.kind, InputType::Select | InputType::Multiselect) && !rules.allow_custom_value;
+    if let (true, Some(choices)) = (is_choice, choices) {
         let chosen = if input.kind == InputType::Select { vec![typed.clone()] } else { typed.as_list().unwrap_or_default().to_vec() };
         for value in chosen {
             let text = shown_value(&value);

@@ -106,3 +106,13 @@ fn yaml_of_inputs_is_read_under_the_same_limits() {
     assert_eq!(model::read_yaml("a: 1\na: 2").unwrap_err().code, "yaml.duplicate_key");
     assert_eq!(model::read_yaml("a: !!int 1").unwrap_err().code, "yaml.tag");
 }
+
+#[test]
+fn wait_for_keeps_the_interval_it_had() {
+    for (class, interval) in [("WaitFor", "PT1S"), ("LoopUntil", "PT1M")] {
+        let flow = parse(&format!("tasks: [{{id: l, type: io.kestra.plugin.core.flow.{class}, condition: x, tasks: [{{id: a, type: io.kestra.plugin.core.debug.Return}}]}}]\n"));
+        let TaskKind::Flow(task) = kind(&flow, "l") else { panic!() };
+        let FlowTask::LoopUntil { frequency, .. } = task.as_ref() else { panic!() };
+        assert_eq!(frequency.interval.0.as_str(), Some(interval));
+    }
+}
