@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::name::{PluginName, task_type_problem};
+use crate::name::{BUILT_IN, PluginName, task_type_problem};
 use crate::schema::Markers;
 
 /// The major version of the plugin ABI this host speaks.
@@ -247,6 +247,11 @@ fn read(document: &Value, problems: &mut Vec<String>) -> Option<Manifest> {
     let name = PluginName::parse(&wire.name);
     if name.is_none() {
         problems.push(format!("`name: {}` is not a plugin name: it holds lower-case letters, digits and `-`, at most 64", wire.name));
+    }
+    if wire.name == BUILT_IN {
+        problems.push(format!(
+            "`name: {BUILT_IN}` is the plugin inside Sluice itself; choose another"
+        ));
     }
     let version = version("version", &wire.version, problems);
     let minimum_host = wire
@@ -501,6 +506,10 @@ mod tests {
         );
         refused(with("abi", json!("0.9")), &["never released"]);
         refused(with("abi", json!(1)), &["has no `abi`"]);
+        refused(
+            with("name", json!("engine")),
+            &["plugin inside Sluice itself"],
+        );
         refused(with("abi", json!("one")), &["not a version like `1.0`"]);
         refused(json!([]), &["not a JSON object"]);
     }

@@ -14,32 +14,26 @@ const RESERVED_PREFIXES: &[&str] = &["io.kestra.", "sluice."];
 /// The plugins of this project. A name in this table may own reserved task types; the table says who may publish under the name
 /// once registries are signed. A new first-party plugin adds its line here.
 const FIRST_PARTY: &[&str] = &[
-    "ai",
     "anthropic",
     "azure-openai",
     "bedrock",
     "core",
     "deepseek",
     "discord",
-    "fs",
     "gemini",
     "git",
-    "google",
+    "google-calendar",
     "http",
-    "javascript",
-    "kestra",
     "mistral",
-    "notifications",
     "ollama",
     "openai",
     "openrouter",
-    "python",
-    "scripts",
-    "serdes",
     "slack",
-    "todoist",
     "vertex",
 ];
+
+/// The plugin inside Sluice itself, which carries out flow control; no component may bear its name.
+pub(crate) const BUILT_IN: &str = "engine";
 
 /// A plugin's name: `[a-z0-9][a-z0-9-]*`, at most 64 characters. It is safe as a folder's name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
