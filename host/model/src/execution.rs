@@ -46,6 +46,8 @@ pub struct Execution {
     pub attempt: u32,
     /// Grows by one with every restart or change of state. Terminal wins within a generation.
     pub generation: u32,
+    /// When the first of a row of executions started that a flow's retry makes in place of each other.
+    pub retried_since: Option<Timestamp>,
     /// Not before this time.
     pub scheduled: Option<Timestamp>,
     /// Why it failed, where no task run tells.

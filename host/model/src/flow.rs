@@ -44,7 +44,8 @@ pub struct Flow {
     /// `plugins:` — requirement by plugin name.
     pub plugins: HashMap<String, String>,
     pub concurrency: Option<Concurrency>,
-    pub retry: Option<FlowRetry>,
+    /// How a failed execution is tried again.
+    pub retry: Option<Retry>,
     pub sla: Vec<Sla>,
     pub checks: Vec<Check>,
     /// Every task of the flow by id, whatever its depth.
@@ -110,22 +111,6 @@ pub enum Overflow {
     Queue,
     Cancel,
     Fail,
-}
-
-/// A flow's own retry.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FlowRetry {
-    pub retry: Retry,
-    pub behavior: FlowRetryBehavior,
-}
-
-/// What a flow's retry does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum FlowRetryBehavior {
-    #[default]
-    RetryFailedTask,
-    CreateNewExecution,
 }
 
 /// A promise about an execution, and what its breach does.

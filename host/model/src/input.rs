@@ -59,13 +59,15 @@ pub struct Rules {
     pub max: Option<Value>,
     pub after: Option<Value>,
     pub before: Option<Value>,
-    /// SELECT and MULTISELECT.
+    /// SELECT and MULTISELECT: the choices, as text.
     pub values: Vec<Value>,
     pub expression: Option<Dynamic>,
     pub allow_custom_value: bool,
     pub auto_select_first: bool,
     /// ARRAY and MULTISELECT.
     pub item_type: Option<InputType>,
-    /// FILE.
+    /// FILE: the ending of the stored file where the upload has none. No rule.
     pub extension: Option<String>,
+    /// FILE: the only endings taken; empty: any.
+    pub extensions: Vec<String>,
 }

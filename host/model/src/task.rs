@@ -70,6 +70,8 @@ pub enum FlowTask {
     WorkingDirectory { block: Block, properties: Arc<Map> },
     /// Deprecated; `spec` is rendered and then parsed as a task.
     Templated { spec: Dynamic },
+    /// Deprecated: the tasks of a stored template.
+    Template { namespace: Dynamic, template_id: Dynamic, args: Map },
 }
 
 /// How the children of an each-task run within one iteration.
@@ -114,7 +116,8 @@ pub struct Frequency {
 pub struct Pause {
     /// `pauseDuration` (old: `delay`).
     pub duration: Option<Dynamic>,
-    pub behavior: PauseBehavior,
+    /// Renders to a [`PauseBehavior`].
+    pub behavior: Dynamic,
     pub on_pause: Option<TaskId>,
     pub on_resume: Vec<Input>,
     pub block: Block,
@@ -129,6 +132,17 @@ pub enum PauseBehavior {
     Warn,
     Fail,
     Cancel,
+}
+
+impl PauseBehavior {
+    /// Every behaviour with its name.
+    pub const NAMES: &[(&str, Self)] =
+        &[("RESUME", Self::Resume), ("WARN", Self::Warn), ("FAIL", Self::Fail), ("CANCEL", Self::Cancel)];
+
+    /// The behaviour of this name, without regard to case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, behavior)| *behavior)
+    }
 }
 
 /// Starts an execution of another flow.
@@ -179,6 +193,16 @@ pub struct Retry {
     pub max_duration: Option<SignedDuration>,
     /// A task that succeeded after a retry ends WARNING.
     pub warning_on_retry: bool,
+    pub behavior: RetryBehavior,
+}
+
+/// What a retry, of a task or of a flow, does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RetryBehavior {
+    #[default]
+    RetryFailedTask,
+    CreateNewExecution,
 }
 
 /// How long to wait between attempts.

@@ -1,0 +1,245 @@
+//! Rendered properties into typed ones. An expression often yields text where a property is a number, a boolean or a list, and the
+//! other way round; whatever can be read without guessing is. It never changes a value whose type already fits.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::Failure;
+
+/// Reads rendered properties.
+pub fn from_rendered<T: DeserializeOwned>(properties: Value) -> Result<T, Failure> {
+    T::deserialize(Rendered(properties)).map_err(|error| Failure::bad_property(error.to_string()))
+}
+
+/// What is wrong, and with which property.
+#[derive(Debug)]
+struct Error {
+    path: String,
+    message: String,
+}
+
+impl Error {
+    fn inside(mut self, name: &str) -> Self {
+        let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        self.path = format!("{name}{separator}{}", self.path);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "property `{}`: {}", self.path, self.message) }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl de::Error for Error {
+    fn custom<M: fmt::Display>(message: M) -> Self {
+        Self { path: String::new(), message: message.to_string() }
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        de::Error::custom(error)
+    }
+}
+
+struct Rendered(Value);
+
+impl Rendered {
+    /// A number or a boolean written as text becomes one; anything else stays.
+    fn scalar(self) -> Value {
+        let Value::String(text) = &self.0 else { return self.0 };
+        match serde_json::from_str::<Value>(text.trim()) {
+            Ok(value @ (Value::Number(_) | Value::Bool(_))) => value,
+            _ => self.0,
+        }
+    }
+
+    /// A list or an object written as JSON text becomes one; anything else stays.
+    fn structure(self) -> Value {
+        let Value::String(text) = &self.0 else { return self.0 };
+        match serde_json::from_str::<Value>(text) {
+            Ok(value @ (Value::Array(_) | Value::Object(_))) => value,
+            _ => self.0,
+        }
+    }
+
+    /// A value printed as an expression prints it: text bare, anything else as JSON.
+    fn text(self) -> Value {
+        match self.0 {
+            Value::Null | Value::String(_) => self.0,
+            other => Value::String(other.to_string()),
+        }
+    }
+}
+
+impl IntoDeserializer<'_, Error> for Rendered {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+macro_rules! read_as_scalar {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            Ok(self.scalar().$method(visitor)?)
+        }
+    )*};
+}
+
+macro_rules! read_as_text {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            Ok(self.text().$method(visitor)?)
+        }
+    )*};
+}
+
+impl<'de> de::Deserializer<'de> for Rendered {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            Value::Array(_) => self.deserialize_seq(visitor),
+            Value::Object(_) => self.deserialize_map(visitor),
+            other => Ok(other.deserialize_any(visitor)?),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.structure() {
+            Value::Array(items) => visitor.visit_seq(Items(items.into_iter().enumerate())),
+            other => Ok(other.deserialize_seq(visitor)?),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.structure() {
+            Value::Object(entries) => visitor.visit_map(Entries { entries: entries.into_iter(), current: None }),
+            other => Ok(other.deserialize_map(visitor)?),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(self, name: &'static str, variants: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
+        Ok(self.0.deserialize_enum(name, variants, visitor)?)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    read_as_scalar! {
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64
+    }
+    read_as_text! { deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf deserialize_identifier }
+
+    serde::forward_to_deserialize_any! { unit unit_struct tuple tuple_struct ignored_any }
+}
+
+struct Items(std::iter::Enumerate<std::vec::IntoIter<Value>>);
+
+impl<'de> SeqAccess<'de> for Items {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        let Some((index, value)) = self.0.next() else { return Ok(None) };
+        seed.deserialize(Rendered(value)).map(Some).map_err(|error| error.inside(&format!("[{index}]")))
+    }
+}
+
+struct Entries {
+    entries: serde_json::map::IntoIter,
+    current: Option<(String, Value)>,
+}
+
+impl<'de> MapAccess<'de> for Entries {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let Some((name, value)) = self.entries.next() else { return Ok(None) };
+        let key = seed.deserialize(Rendered(Value::String(name.clone())))?;
+        self.current = Some((name, value));
+        Ok(Some(key))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        let (name, value) = self.current.take().ok_or_else(|| <Error as de::Error>::custom("a value without a key"))?;
+        seed.deserialize(Rendered(value)).map_err(|error| error.inside(&name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Inner {
+        flag: bool,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        text: Option<String>,
+        count: Option<u32>,
+        inner: Option<Inner>,
+        list: Option<Vec<i64>>,
+        map: Option<BTreeMap<String, String>>,
+        any: Option<Value>,
+    }
+
+    fn read(properties: Value) -> Result<Outer, String> {
+        from_rendered(properties).map_err(|failure| failure.message().to_owned())
+    }
+
+    #[test]
+    fn text_becomes_what_the_property_is() {
+        let outer = read(json!({"count": " 7 ", "inner": {"flag": "true"}, "list": "[1, 2]", "map": "{\"a\": 1}"})).unwrap();
+        assert_eq!(outer.count, Some(7));
+        assert_eq!(outer.inner, Some(Inner { flag: true }));
+        assert_eq!(outer.list, Some(vec![1, 2]));
+        assert_eq!(outer.map, Some(BTreeMap::from([("a".to_owned(), "1".to_owned())])));
+    }
+
+    #[test]
+    fn anything_becomes_text_where_text_is_wanted() {
+        assert_eq!(read(json!({"text": 12})).unwrap().text.as_deref(), Some("12"));
+        assert_eq!(read(json!({"text": {"b": 1, "a": [true]}})).unwrap().text.as_deref(), Some(r#"{"b":1,"a":[true]}"#));
+        assert_eq!(read(json!({"text": null})).unwrap().text, None);
+    }
+
+    #[test]
+    fn open_values_stay_as_they_are() {
+        assert_eq!(read(json!({"any": {"n": "7", "big": 9007199254740993_u64}})).unwrap().any, Some(json!({"n": "7", "big": 9007199254740993_u64})));
+    }
+
+    #[test]
+    fn errors_name_the_property() {
+        assert_eq!(read(json!({"inner": {"flag": "maybe"}})).unwrap_err(), "property `inner.flag`: invalid type: string \"maybe\", expected a boolean");
+        assert!(read(json!({"list": [1, "x"]})).unwrap_err().starts_with("property `list[1]`: "));
+        assert!(read(json!({"nope": 1})).unwrap_err().contains("unknown field `nope`, expected one of `text`"));
+        assert!(read(json!({"count": -1})).unwrap_err().starts_with("property `count`: "));
+    }
+}
