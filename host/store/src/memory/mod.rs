@@ -94,7 +94,7 @@ impl MemoryStore {
             core.table.durable()
         };
         self.progress.send_modify(|progress| progress.durable = progress.durable.max(durable));
-        self.hub.hint(&[Topic::Durable]);
+        self.hub.durable(durable);
     }
 
     /// Loses what is not durable, as a power cut does; who waits for it gets [`Error::Lost`]. Numbers of lost commits
@@ -106,7 +106,7 @@ impl MemoryStore {
             (core.table.durable(), core.head)
         };
         self.progress.send_modify(|progress| progress.lost.push((durable, head)));
-        self.hub.hint(&[Topic::Durable]);
+        self.hub.lost();
     }
 
     /// The last commit somebody waited for: where a store with a disk would have synced.
@@ -129,7 +129,7 @@ impl MemoryStore {
 
     /// One commit, worked out and applied under one hold of the lock.
     fn apply<T>(&self, work: impl FnOnce(&mut Stage<'_>) -> Result<T, Error>) -> Result<(Lsn, T), Error> {
-        let (lsn, value, topics) = {
+        let (lsn, value, topics, durability) = {
             let mut core = self.write();
             let lsn = Lsn(core.head.0 + 1);
             let view = core.table.at(core.head);
@@ -150,9 +150,12 @@ impl MemoryStore {
                     }
                 }
             }
-            (lsn, value, outcome.topics)
+            (lsn, value, outcome.topics, core.durability)
         };
-        self.hub.hint(&topics);
+        match durability {
+            Durability::AtOnce => self.hub.hint(&topics),
+            Durability::OnCommand => self.hub.hint_twice(lsn, topics),
+        }
         Ok((lsn, value))
     }
 
