@@ -1,5 +1,7 @@
 //! What commits and lists of the memory store cost, and how lists grow with what is stored.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
