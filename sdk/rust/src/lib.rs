@@ -32,6 +32,7 @@ pub mod duration;
 mod failure;
 pub mod files;
 mod host;
+pub mod http;
 pub mod kv;
 pub mod manifest;
 mod plugin;
