@@ -21,7 +21,12 @@ impl Failure {
     /// A failure of which nobody knows whether another attempt helps. `code` is stable and upper-case; `message` is one sentence
     /// that names the thing and says what to do.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), retryable: None, details: Map::new() }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            retryable: None,
+            details: Map::new(),
+        }
     }
 
     /// The author of the flow has to change a property; another attempt cannot help.
@@ -68,7 +73,11 @@ impl Failure {
     /// The details as they cross the border.
     #[doc(hidden)]
     pub fn details_json(&self) -> Option<String> {
-        if self.details.is_empty() { None } else { Some(Value::Object(self.details.clone()).to_string()) }
+        if self.details.is_empty() {
+            None
+        } else {
+            Some(Value::Object(self.details.clone()).to_string())
+        }
     }
 }
 
