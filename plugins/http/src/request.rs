@@ -79,7 +79,9 @@ pub struct RequestOutputs {
 #[task("io.kestra.plugin.core.http.Request", aliases = ["io.kestra.plugin.fs.http.Request"])]
 pub fn request(mut properties: RequestProperties, cx: &Context) -> Result<RequestOutputs, Failure> {
     if properties.encrypt_body == Some(true) {
-        return Err(Failure::bad_property("property `encryptBody` is not supported: leave it out, and let the response go to a file with `http.Download`"));
+        return Err(Failure::bad_property(
+            "property `encryptBody` is not supported: leave it out, and let the response go to a file with `http.Download`",
+        ));
     }
     let options = properties.take_options();
     let default_charset = options.charset()?;
@@ -88,7 +90,11 @@ pub fn request(mut properties: RequestProperties, cx: &Context) -> Result<Reques
 
     let bytes = response.read_bytes(options.max_content_bytes())?;
     cx.counter("response.length", bytes.len() as f64, &[]);
-    let charset = response.headers().get("content-type").and_then(charset_of).unwrap_or(default_charset);
+    let charset = response
+        .headers()
+        .get("content-type")
+        .and_then(charset_of)
+        .unwrap_or(default_charset);
     let body = charset.decode(bytes).ok_or_else(|| {
         let message = format!("the response of `{}` is no text in its character set, take `io.kestra.plugin.core.http.Download`", response.url());
         Failure::new("HTTP_NOT_TEXT", message).retryable(false)
@@ -109,7 +115,10 @@ pub fn request(mut properties: RequestProperties, cx: &Context) -> Result<Reques
 /// The character set a content type names, where it is one this plugin can read.
 fn charset_of(content_type: &str) -> Option<Charset> {
     let parameters = content_type.split(';').skip(1);
-    parameters.filter_map(|parameter| parameter.trim().split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("charset")).and_then(|(_, name)| Charset::named(name))
+    parameters
+        .filter_map(|parameter| parameter.trim().split_once('='))
+        .find(|(name, _)| name.eq_ignore_ascii_case("charset"))
+        .and_then(|(_, name)| Charset::named(name))
 }
 
 #[cfg(test)]

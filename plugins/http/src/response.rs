@@ -11,7 +11,11 @@ use crate::options::HttpOptions;
 const EXCERPT_BYTES: usize = 1_024;
 
 /// Fails where the flow does not want this status.
-pub fn check(mut response: Response, method: &str, options: &HttpOptions) -> Result<Response, Failure> {
+pub fn check(
+    mut response: Response,
+    method: &str,
+    options: &HttpOptions,
+) -> Result<Response, Failure> {
     let status = response.status();
     let is_wanted = match &options.allowed_response_codes {
         _ if options.allow_failed == Some(true) => true,
@@ -24,16 +28,30 @@ pub fn check(mut response: Response, method: &str, options: &HttpOptions) -> Res
     // The reason is worth more than a second failure while reading it.
     let excerpt = response.read_start(EXCERPT_BYTES).unwrap_or_default();
     let excerpt = String::from_utf8_lossy(&excerpt).trim().to_owned();
-    let line = format!("`{} {}` answered {status}{}", method.trim().to_ascii_uppercase(), response.url(), reason(status));
-    let message = if excerpt.is_empty() { line } else { format!("{line}: {excerpt}") };
-    Err(Failure::new("HTTP_STATUS", message).detail("status", status).detail("body", excerpt))
+    let line = format!(
+        "`{} {}` answered {status}{}",
+        method.trim().to_ascii_uppercase(),
+        response.url(),
+        reason(status)
+    );
+    let message = if excerpt.is_empty() {
+        line
+    } else {
+        format!("{line}: {excerpt}")
+    };
+    Err(Failure::new("HTTP_STATUS", message)
+        .detail("status", status)
+        .detail("body", excerpt))
 }
 
 /// Header fields as outputs: a list of values by name in lower case.
 pub fn headers(response: &Response) -> BTreeMap<String, Vec<String>> {
     let mut headers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in response.headers().iter() {
-        headers.entry(name.to_owned()).or_default().push(value.to_owned());
+        headers
+            .entry(name.to_owned())
+            .or_default()
+            .push(value.to_owned());
     }
     headers
 }

@@ -60,10 +60,16 @@ pub struct Capabilities {
     kv: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     process: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     secrets: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     files: bool,
+    #[serde(rename = "memoryBytes", skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
+    #[serde(rename = "timeMs", skip_serializing_if = "Option::is_none")]
+    time_ms: Option<u64>,
 }
 
 impl Capabilities {
@@ -93,6 +99,27 @@ impl Capabilities {
     #[must_use]
     pub fn process(mut self, programs: &[&'static str]) -> Self {
         self.process = sorted(programs);
+        self
+    }
+
+    /// Kinds of engine documents: `flow`, `file`.
+    #[must_use]
+    pub fn objects(mut self, kinds: &[&'static str]) -> Self {
+        self.objects = sorted(kinds);
+        self
+    }
+
+    /// More memory than the usual limit.
+    #[must_use]
+    pub fn memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = Some(bytes);
+        self
+    }
+
+    /// More time for one attempt than the usual limit.
+    #[must_use]
+    pub fn time_ms(mut self, ms: u64) -> Self {
+        self.time_ms = Some(ms);
         self
     }
 

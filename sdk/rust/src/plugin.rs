@@ -174,12 +174,12 @@ macro_rules! __component {
                             message: failure.message().to_owned(),
                             retryable: failure.is_retryable(),
                             details: failure.details_json(),
-                }
+                        }
                     })
                 }
             }
 
-            $crate::bindings::export_component!($plugin with_types_in $crate::bindings);
+    $crate::bindings::export_component!($plugin with_types_in $crate::bindings);
         };
     };
 }

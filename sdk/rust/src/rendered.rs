@@ -17,30 +17,37 @@ pub fn from_rendered<T: DeserializeOwned>(properties: Value) -> Result<T, Failur
 }
 
 /// What is wrong, and with which property.
+// In a box, for the same reason as `Failure`.
 #[derive(Debug)]
-struct Error {
+struct Error(Box<Problem>);
+
+#[derive(Debug)]
+struct Problem {
     path: String,
     message: String,
 }
 
 impl Error {
     fn inside(mut self, name: &str) -> Self {
-        let separator = if self.path.is_empty() || self.path.starts_with('[') {
+        let path = &mut self.0.path;
+        let separator = if path.is_empty() || path.starts_with('[') {
             ""
         } else {
             "."
         };
-        self.path = format!("{name}{separator}{}", self.path);
+        path.insert_str(0, separator);
+        path.insert_str(0, name);
         self
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() {
-            f.write_str(&self.message)
+        let Problem { path, message } = &*self.0;
+        if path.is_empty() {
+            f.write_str(message)
         } else {
-            write!(f, "property `{}`: {}", self.path, self.message)
+            write!(f, "property `{path}`: {message}")
         }
     }
 }
@@ -49,10 +56,10 @@ impl std::error::Error for Error {}
 
 impl de::Error for Error {
     fn custom<M: fmt::Display>(message: M) -> Self {
-        Self {
+        Self(Box::new(Problem {
             path: String::new(),
             message: message.to_string(),
-        }
+        }))
     }
 
     // As serde's own, but without the code that prints a float, which is a tenth of a small component.
@@ -121,7 +128,7 @@ impl Rendered {
     }
 }
 
-fn mismatch<'de, V: Visitor<'de>>(found: &Value, visitor: &V) -> Error {
+fn mismatch(found: &Value, expected: &dyn de::Expected) -> Error {
     let found = match found {
         Value::Null => de::Unexpected::Unit,
         Value::Bool(flag) => de::Unexpected::Bool(*flag),
@@ -130,7 +137,7 @@ fn mismatch<'de, V: Visitor<'de>>(found: &Value, visitor: &V) -> Error {
         Value::Array(_) => de::Unexpected::Seq,
         Value::Object(_) => de::Unexpected::Map,
     };
-    de::Error::invalid_type(found, visitor)
+    de::Error::invalid_type(found, expected)
 }
 
 fn unexpected_number(number: &Number) -> de::Unexpected<'static> {

@@ -310,10 +310,30 @@ fn failure(url: &Url, error: ErrorCode) -> Failure {
             "no grant allows it; the execution's log says which one is missing".to_owned(),
         ),
         ErrorCode::InternalError(Some(message)) => (code::CONNECT, true, message),
-        other => (
+        ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestUriTooLong => {
+            (code::URL, false, "the host refuses its URL".to_owned())
+        }
+        ErrorCode::HttpRequestHeaderSectionSize(_) | ErrorCode::HttpRequestHeaderSize(_) => {
+            (code::LIMIT, false, "its headers are too large".to_owned())
+        }
+        ErrorCode::HttpRequestBodySize(_) => (
+            code::LIMIT,
+            false,
+            "its body is larger than announced or allowed".to_owned(),
+        ),
+        ErrorCode::HttpResponseHeaderSectionSize(_)
+        | ErrorCode::HttpResponseHeaderSize(_)
+        | ErrorCode::HttpResponseBodySize(_) => {
+            (code::LIMIT, false, "the response is too large".to_owned())
+        }
+        ErrorCode::InternalError(None) => {
+            (code::CONNECT, true, "the host could not send it".to_owned())
+        }
+        // The rest are ways not to speak HTTP.
+        _ => (
             code::PROTOCOL,
             true,
-            format!("{other:?}").replace("ErrorCode::", ""),
+            "the other side does not speak HTTP as it should".to_owned(),
         ),
     };
     Failure::new(code, format!("cannot request `{url}`: {what}")).retryable(retryable)
