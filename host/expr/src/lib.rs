@@ -1,1 +1,29 @@
-//! The expression language: lexer, parser, evaluator, values, filters, functions. No IO.
+//! The expression language: Pebble templates as Kestra extends them.
+//!
+//! A template and a [`Scope`] go in, a [`Value`] comes out. Nothing here does IO, reads a clock, draws a random number
+//! or starts a thread: a function that would need one asks the [`Memo`], and when the answer is not there evaluation
+//! ends with [`Error::Missing`]; the shell performs the call, inserts the answer and evaluates again.
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests"))]
+
+mod error;
+mod json;
+mod limits;
+mod memo;
+mod number;
+mod scope;
+mod stored;
+mod template;
+mod text;
+mod time;
+mod value;
+
+pub use error::{Error, Position, Problem};
+pub use limits::{Limits, Settings};
+pub use json::{JsonError, Secrets};
+pub use memo::{Answer, Call, MAX_CALLS, Memo, drive};
+pub use number::{Kind as NumberKind, Number};
+pub use scope::{Empty, Layered, Scope};
+pub use template::{Template, eval, eval_text, parse, render, render_map, render_text, render_value};
+pub use text::{MASK, Origin, Recipe, Secret, Span, Step, Text, TextBuilder};
+pub use time::Time;
+pub use value::{Map, Value};

@@ -1,0 +1,81 @@
+//! What can go wrong, with a stable code each. Messages name the thing, the place and what to do; never a secret.
+use std::fmt;
+use std::sync::Arc;
+
+use crate::memo::Call;
+
+/// Why an expression has no value.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The memo has no answer yet: perform the call, insert the answer, evaluate again.
+    #[error("`{}` has not been answered yet", .0.function)]
+    Missing(Box<Call>),
+    /// The template cannot be read.
+    #[error("{0}")]
+    Syntax(Box<Problem>),
+    /// A variable, attribute, function, filter, test or macro that is not there.
+    #[error("{0}")]
+    Undefined(Box<Problem>),
+    /// A value or argument that does not fit, or a function that failed.
+    #[error("{0}")]
+    Invalid(Box<Problem>),
+    /// A limit was hit.
+    #[error("{problem}")]
+    Limit { limit: &'static str, problem: Box<Problem> },
+    /// A secret that was read back from storage and whose value is not here.
+    #[error("the value of secret `{}` is not available here", .names.join("`, `"))]
+    Sealed { names: Vec<Arc<str>> },
+}
+
+/// What is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub message: String,
+    /// What to do about it, the nearest names among others.
+    pub hint: Option<String>,
+    /// The line of the template it stands in, shortened.
+    pub excerpt: String,
+    pub position: Position,
+}
+
+/// One-based line and column (in characters) within the template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    pub line: u32,
+    pub column: u32,
+}
+
+impl Error {
+    /// Stable code of the error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Missing(_) => "expression.missing",
+            Error::Syntax(_) => "expression.syntax",
+            Error::Undefined(_) => "expression.undefined",
+            Error::Invalid(_) => "expression.invalid",
+            Error::Limit { limit, .. } => limit,
+            Error::Sealed { .. } => "expression.sealed",
+        }
+    }
+
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Error::Syntax(problem) | Error::Undefined(problem) | Error::Invalid(problem) => Some(problem),
+            Error::Limit { problem, .. } => Some(problem),
+            Error::Missing(_) | Error::Sealed { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if self.position.line > 0 {
+            write!(f, " (line {}, column {} of `{}`)", self.position.line, self.position.column, self.excerpt)?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "; hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}

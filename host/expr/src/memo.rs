@@ -1,0 +1,123 @@
+//! Calls that the evaluator cannot answer itself, and their answers. Serialised with a decision, the memo makes it
+//! replayable. Never performs a call.
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Problem};
+use crate::value::Value;
+
+/// Calls one rendering may make: enough for a loop over a page of keys, too few to hold a worker for long.
+pub const MAX_CALLS: usize = 1_000;
+
+/// A call that needs IO or is impure. Equal calls have equal answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Call {
+    /// Name as in the expression: `kv`, `read`, `secret`, `now`, `uuid`.
+    pub function: Arc<str>,
+    /// Given arguments in the order of the function's parameters, each under its parameter's name.
+    pub args: Vec<(Arc<str>, Value)>,
+    /// Tells repeated calls of a random source apart; 0 for all others.
+    #[serde(default)]
+    pub nth: u64,
+}
+
+impl Call {
+    pub fn new(function: impl Into<Arc<str>>) -> Self {
+        Call { function: function.into(), args: Vec::new(), nth: 0 }
+    }
+
+    /// The argument `name`, if given.
+    pub fn arg(&self, name: &str) -> Option<&Value> {
+        self.args.iter().find(|(given, _)| given.as_ref() == name).map(|(_, value)| value)
+    }
+
+    /// The clear text of the argument `name`, if given as text.
+    pub fn arg_text(&self, name: &str) -> Option<String> {
+        self.arg(name)?.as_text()?.reveal().ok().map(|text| text.into_owned())
+    }
+}
+
+/// What a call gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    Value(Value),
+    /// There is nothing (no such key, file, secret): null for `??`, an error with this message elsewhere.
+    Absent(String),
+    /// The call failed; the message is shown.
+    Failed(String),
+}
+
+/// Answers by call, in the order they were given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memo {
+    answers: IndexMap<Call, Answer>,
+}
+
+impl Memo {
+    pub fn new() -> Self {
+        Memo::default()
+    }
+
+    pub fn get(&self, call: &Call) -> Option<&Answer> {
+        self.answers.get(call)
+    }
+
+    pub fn insert(&mut self, call: Call, answer: Answer) {
+        self.answers.insert(call, answer);
+    }
+
+    pub fn len(&self) -> usize {
+        self.answers.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Call, &Answer)> {
+        self.answers.iter()
+    }
+}
+
+impl Serialize for Memo {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.answers.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Memo {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let answers = Vec::<(Call, Answer)>::deserialize(deserializer)?;
+        Ok(Memo { answers: answers.into_iter().collect() })
+    }
+}
+
+/// Evaluates again and again, answering missing calls, until there is a result. For callers whose answers are at
+/// hand; the server has an asynchronous loop of its own.
+pub fn drive<T>(
+    memo: &mut Memo,
+    mut answer: impl FnMut(&Call) -> Answer,
+    mut evaluate: impl FnMut(&Memo) -> Result<T, Error>,
+) -> Result<T, Error> {
+    for _ in 0..MAX_CALLS {
+        match evaluate(memo) {
+            Err(Error::Missing(call)) => {
+                let given = answer(&call);
+                memo.insert(*call, given);
+            }
+            result => return result,
+        }
+    }
+    Err(Error::Limit {
+        limit: "expression.limit.calls",
+        problem: Box::new(Problem {
+            message: format!("the expression makes more than {MAX_CALLS} calls"),
+            hint: Some("read many values with one task and use its outputs".into()),
+            excerpt: String::new(),
+            position: Default::default(),
+        }),
+    })
+}
