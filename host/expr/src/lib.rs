@@ -10,6 +10,7 @@ mod eval;
 mod filters;
 mod functions;
 mod ion;
+mod jq;
 mod json;
 mod limits;
 mod memo;

@@ -110,7 +110,9 @@ impl Evaluator<'_> {
 
     /// `+`: joins where one side is text, appends to a list, adds numbers.
     fn add(&mut self, left: &Value, right: &Value) -> Result<Value, Error> {
+        let number = |value: &Value| ops::is_number(value) || ops::secret_number(value).is_some();
         match (left, right) {
+            _ if number(left) && number(right) => self.arithmetic(Binary::Add, left, right),
             (Value::Text(_), _) | (_, Value::Text(_)) => self.concat(left, right, print::join_item),
             (Value::List(items), other) => {
                 let mut list = items.as_ref().clone();

@@ -81,6 +81,10 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    pub fn fuel_left(&self) -> u64 {
+        self.fuel
+    }
+
     /// Takes `steps` from the fuel.
     pub fn charge(&mut self, steps: usize) -> Result<(), Error> {
         match self.fuel.checked_sub(steps as u64) {

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::json::float_text;
 use crate::number::{Kind, Number};
 use crate::parse::ast::Binary;
+use crate::text::{Origin, Span};
 use crate::value::Value;
 
 /// The language's `==`.
@@ -42,7 +43,7 @@ pub(crate) fn is_number(value: &Value) -> bool {
 
 /// The order of two values that have one; null compares as false with everything, which is `None`.
 pub(crate) fn compare(a: &Value, b: &Value) -> Result<Option<Ordering>, Error> {
-    let (a, b) = (&numeric_secret(a, b)?, &numeric_secret(b, a)?);
+    let (a, b) = (&numeric_secret(a, b), &numeric_secret(b, a));
     match (a, b) {
         (Value::Null, _) | (_, Value::Null) => Ok(None),
         (Value::Text(a), Value::Text(b)) => Ok(Some(utf16_order(&a.reveal()?, &b.reveal()?))),
@@ -63,13 +64,40 @@ fn utf16_order(a: &str, b: &str) -> Ordering {
     a.encode_utf16().cmp(b.encode_utf16())
 }
 
-/// A number made of a secret is secret text; next to a number it counts as a number again.
-fn numeric_secret(value: &Value, other: &Value) -> Result<Value, Error> {
-    match value {
-        Value::Text(text) if text.is_secret() && is_number(other) => {
-            Ok(parse_number(text.reveal()?.trim()).unwrap_or_else(|| value.clone()))
+/// Operations whose results are numbers. Made of a secret, such a number is kept as secret text.
+const NUMERIC: [&str; 8] = [
+    "filter:number",
+    "filter:abs",
+    "filter:length",
+    "filter:timestamp",
+    "filter:timestampMilli",
+    "filter:timestampMicro",
+    "filter:timestampNano",
+    "function:max",
+];
+
+/// The number that secret text stands for, if it was a number before it became a secret.
+pub(crate) fn secret_number(value: &Value) -> Option<Value> {
+    let Value::Text(text) = value else { return None };
+    let mut spans = text.spans();
+    let (Some(span), None) = (spans.next(), spans.next()) else { return None };
+    let Span::Secret(secret) = span.as_ref() else { return None };
+    match secret.origin() {
+        Origin::Derived(recipe)
+            if NUMERIC.contains(&recipe.operation.as_ref()) || recipe.operation.starts_with("operator:") =>
+        {
+            parse_number(secret.value()?.trim())
         }
-        _ => Ok(value.clone()),
+        _ => None,
+    }
+}
+
+/// Secret numbers count as numbers next to numbers.
+fn numeric_secret(value: &Value, other: &Value) -> Value {
+    let other_is_number = is_number(other) || secret_number(other).is_some();
+    match other_is_number {
+        true => secret_number(value).unwrap_or_else(|| value.clone()),
+        false => value.clone(),
     }
 }
 
@@ -157,7 +185,7 @@ impl Ord for Decimal {
 
 /// `+ - * / %` on numbers.
 pub(crate) fn arithmetic(operator: Binary, a: &Value, b: &Value) -> Result<Value, Error> {
-    let (a, b) = (&numeric_secret(a, b)?, &numeric_secret(b, a)?);
+    let (a, b) = (&numeric_secret(a, b), &numeric_secret(b, a));
     if !is_number(a) || !is_number(b) {
         return Err(Error::invalid_hint(
             format!("`{}` needs numbers, found {} and {}", symbol(operator), a.kind(), b.kind()),

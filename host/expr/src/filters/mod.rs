@@ -2,7 +2,6 @@
 mod dates;
 mod encode;
 mod html;
-mod jq;
 mod lists;
 mod number_format;
 mod numbers;
@@ -72,7 +71,7 @@ static FILTERS: [Filter; 68] = [
     mover("flatten", &[], lists::flatten),
     filter("indent", &["amount", "prefix"], text::indent),
     mover("join", &["separator"], lists::join),
-    filter("jq", &["expression"], jq::jq),
+    filter("jq", &["expression"], crate::jq::filter),
     Filter { takes_null: true, ..mover("json", &[], encode::to_json) },
     Filter { takes_null: true, ..mover("jsonEncode", &[], encode::to_json) },
     mover("keys", &[], lists::keys),
