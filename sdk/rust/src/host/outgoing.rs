@@ -7,8 +7,8 @@ use wasip2::clocks::monotonic_clock;
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::http_error_code;
 use wasip2::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, Method, OutgoingBody, OutgoingRequest,
-    RequestOptions, Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, HeaderError, IncomingBody, Method, OutgoingBody,
+    OutgoingRequest, RequestOptions, Scheme,
 };
 use wasip2::io::poll::{self, Pollable};
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
@@ -29,31 +29,37 @@ pub struct ResponseBody {
     _body: IncomingBody,
     url: Url,
     deadline: Option<Instant>,
+    idle: Option<Duration>,
 }
 
 impl ResponseBody {
     /// The next bytes, at most `length`; none at the end.
     pub fn next(&mut self, length: usize) -> Result<Vec<u8>, Failure> {
+        let asked = Instant::now();
         loop {
             match self.stream.read(length as u64) {
                 Ok(bytes) if bytes.is_empty() => {
-                    wait(&[&self.stream.subscribe()], self.deadline, &self.url).map(drop)?
+                    wait(&[&self.stream.subscribe()], self.deadline, &self.url).map(drop)?;
                 }
                 Ok(bytes) => return Ok(bytes),
                 Err(StreamError::Closed) => return Ok(Vec::new()),
                 Err(StreamError::LastOperationFailed(error)) => {
-                    return Err(match http_error_code(&error) {
-                        Some(code) => failure(&self.url, code),
-                        None => Failure::new(
-                            code::CONNECT,
-                            format!(
+                    if self.idle.is_some_and(|idle| asked.elapsed() >= idle) {
+                        let message =
+                            format!("`{}` fell silent for longer than its time limit", self.url);
+                        return Err(Failure::new(code::TIMEOUT, message).retryable(true));
+                    }
+                    return Err(http_error_code(&error).map_or_else(
+                        || {
+                            let message = format!(
                                 "the response of `{}` broke off: {}",
                                 self.url,
                                 error.to_debug_string()
-                            ),
-                        )
-                        .retryable(true),
-                    });
+                            );
+                            Failure::new(code::CONNECT, message).retryable(true)
+                        },
+                        |code| failure(&self.url, code),
+                    ));
                 }
             }
         }
@@ -111,6 +117,7 @@ pub fn exchange(exchange: Exchange<'_>) -> Result<Answer, Failure> {
             _body: body,
             url: url.clone(),
             deadline: exchange.deadline,
+            idle: exchange.timeouts.idle,
         },
     })
 }
@@ -221,9 +228,16 @@ fn fields(headers: &Headers) -> Result<Fields, Failure> {
     let fields = Fields::new();
     for (name, value) in headers.iter() {
         fields.append(name, value.as_bytes()).map_err(|error| {
+            let why = match error {
+                HeaderError::Forbidden => "the host sets it, leave it out",
+                HeaderError::InvalidSyntax => {
+                    "its name or value has letters that are not allowed there"
+                }
+                _ => "the host does not take it",
+            };
             Failure::new(
                 code::HEADER,
-                format!("header `{name}` cannot be sent: {error:?}"),
+                format!("header `{name}` cannot be sent: {why}"),
             )
             .retryable(false)
         })?;
