@@ -252,6 +252,41 @@ fn status_of_400_and_above_fails() {
 }
 
 #[test]
+fn failed_status_says_whether_to_try_again() {
+    for (status, expected) in [
+        (429, true),
+        (500, true),
+        (503, true),
+        (400, false),
+        (401, false),
+        (404, false),
+        (501, false),
+    ] {
+        let host = MockHost::new().answer(
+            "GET https://api/",
+            Scripted::status(status).header("Retry-After", "7"),
+        );
+        let failed = failure(&host, json!({"uri": "https://api"}));
+        assert_eq!(
+            (
+                failed.is_retryable(),
+                failed.details().get("retryAfterSeconds")
+            ),
+            (Some(expected), Some(&json!(7))),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn params_go_into_the_query() {
+    sent(
+        "GET https://api/?x=1&q=a%20b&tag=1&tag=2",
+        json!({"uri": "https://api?x=1", "params": {"q": "a b", "tag": [1, "2"]}}),
+    );
+}
+
+#[test]
 fn redirects_are_followed_without_credentials() {
     let host = MockHost::new()
         .answer(

@@ -6,6 +6,7 @@ use sluice_sdk::http::Response;
 use sluice_sdk::prelude::*;
 
 use crate::options::HttpOptions;
+use crate::retry_after;
 
 /// Bytes of a refused response's body that the failure shows.
 const EXCERPT_BYTES: usize = 1_024;
@@ -39,9 +40,20 @@ pub fn check(
     } else {
         format!("{line}: {excerpt}")
     };
-    Err(Failure::new("HTTP_STATUS", message)
+    let mut failure = Failure::new("HTTP_STATUS", message)
+        .retryable(is_transient(status))
         .detail("status", status)
-        .detail("body", excerpt))
+        .detail("body", excerpt);
+    if let Some(seconds) = retry_after::seconds(response.headers()) {
+        failure = failure.detail("retryAfterSeconds", seconds);
+    }
+    Err(failure)
+}
+
+/// Whether the same request may be answered otherwise later, as far as a status can say. One that is wanted by nobody and below 400 is
+/// an answer to another question, which time does not change.
+fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
 /// Header fields as outputs: a list of values by name in lower case.

@@ -30,6 +30,8 @@ macro_rules! properties_of_requests {
         pub struct $name {
             /// The URL to request, with its scheme.
             uri: String,
+            /// Parameters added to the query of the URL. A list adds the parameter several times.
+            params: Option<serde_json::Map<String, serde_json::Value>>,
             /// The HTTP method.
             #[default("GET")]
             method: String,
@@ -56,6 +58,7 @@ macro_rules! properties_of_requests {
             fn target(&self) -> crate::target::Target<'_> {
                 crate::target::Target {
                     uri: &self.uri,
+                    params: self.params.as_ref(),
                     method: &self.method,
                     body: self.body.as_deref(),
                     form_data: self.form_data.as_ref(),
@@ -76,6 +79,7 @@ pub(crate) use properties_of_requests;
 /// What a request is made of.
 pub struct Target<'a> {
     pub uri: &'a str,
+    pub params: Option<&'a Map<String, Value>>,
     pub method: &'a str,
     pub body: Option<&'a str>,
     pub form_data: Option<&'a Map<String, Value>>,
@@ -86,7 +90,15 @@ pub struct Target<'a> {
 impl Target<'_> {
     /// Sends the request; any status is a response.
     pub fn send(&self, options: &HttpOptions, cx: &Context) -> Result<Response, Failure> {
-        let url = Url::parse(self.uri)?;
+        let mut url = Url::parse(self.uri)?;
+        for (name, value) in self.params.into_iter().flatten() {
+            match value {
+                Value::Array(values) => values
+                    .iter()
+                    .for_each(|value| url.append_query(name, &text(value))),
+                value => url.append_query(name, &text(value)),
+            }
+        }
         let credentials = url
             .user_info()
             .map(|(user, password)| basic(&percent_decoded(user), &percent_decoded(password)));
