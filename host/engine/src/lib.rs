@@ -19,11 +19,14 @@ mod life;
 mod outstanding;
 mod restart;
 mod retry;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sla;
 mod slots;
 mod state;
 mod task;
 mod templates;
+pub mod view;
 
 pub use command::{Command, Message, RenderScope, Rendering, Work};
 pub use decide::{Decision, decide};

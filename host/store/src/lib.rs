@@ -10,6 +10,7 @@ mod codec;
 pub mod conformance;
 mod error;
 mod index;
+mod local;
 mod memory;
 pub mod query;
 pub mod rows;

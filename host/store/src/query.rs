@@ -308,7 +308,7 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, BadPosition> {
         let bad = || BadPosition(text.chars().take(80).collect());
-        if text.len() % 2 != 0 || text.len() / 2 > MAX_POSITION || !text.is_ascii() {
+        if !text.len().is_multiple_of(2) || text.len() / 2 > MAX_POSITION || !text.is_ascii() {
             return Err(bad());
         }
         let digits = text.as_bytes().chunks_exact(2);

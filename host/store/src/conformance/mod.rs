@@ -6,8 +6,10 @@
 
 mod commits;
 mod executions;
+pub mod histories;
 mod lists;
 mod logs;
+mod model;
 mod races;
 pub mod samples;
 mod work;
@@ -94,6 +96,11 @@ macro_rules! conformance_tests {
                 .map(|(name, _)| *name)
                 .collect();
             assert!(failed.is_empty(), "failed: {failed:?}");
+        }
+
+        #[test]
+        fn histories_agree_with_the_model() {
+            $crate::conformance::histories::check($open, $crate::conformance::histories::cases());
         }
     };
 }

@@ -62,6 +62,7 @@ pub fn execution(id: &str, flow: &FlowKey, created: i64, state: State) -> Execut
             trigger: None,
             parent: None,
             original: None,
+            retried_since: None,
             attempt: 1,
             generation: 0,
             scheduled: None,

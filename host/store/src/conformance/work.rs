@@ -104,10 +104,12 @@ pub async fn inbox_keeps_the_order_of_sending(store: Arc<dyn Store>) {
     for unique in ["z", "a", "m"] {
         let mut batch = Batch::new();
         batch.send(message(&to("x"), unique)).send(message(&to("xx"), unique));
+        // The order within a commit counts too.
+        batch.send(message(&to("x"), &format!("9{unique}"))).send(message(&to("x"), &format!("1{unique}")));
         store.commit(batch).await.unwrap();
     }
     let inbox = store.all::<Message>(View::Newest, Query::Inbox(to("x")), 10).await.unwrap();
-    assert_eq!(inbox.iter().map(|message| &*message.key.unique).collect::<Vec<_>>(), ["z", "a", "m"]);
+    assert_eq!(inbox.iter().map(|message| &*message.key.unique).collect::<Vec<_>>(), ["z", "9z", "1z", "a", "9a", "1a", "m", "9m", "1m"]);
     assert_eq!(inbox[0].body.read::<String>().unwrap(), "z");
 }
 

@@ -8,7 +8,6 @@ use model::ids::{ExecutionId, FlowKey};
 use model::state::State;
 
 use super::encode::KeyBytes;
-use crate::Lsn;
 use crate::rows::{Execution, Holder, Job, JobKey, Key, Kind, NamespaceKey, Row, Target, UniqueName};
 
 /// Tags of index entries. Rows have the code of their kind as tag, below 64.
@@ -161,7 +160,7 @@ pub mod executions {
 }
 
 /// The index entries of a row: each points to the row's key.
-pub fn entries(row: &Row, version: Lsn) -> Vec<Box<[u8]>> {
+pub fn entries(row: &Row) -> Vec<Box<[u8]>> {
     match row {
         Row::Execution(execution) => execution_entries(execution),
         Row::TaskRun(run) => {
@@ -179,7 +178,7 @@ pub fn entries(row: &Row, version: Lsn) -> Vec<Box<[u8]>> {
             .into_iter()
             .collect(),
         Row::Message(message) if !message.drained => {
-            vec![target(KeyBytes::new(tag::INBOX), &message.key.to).u64(version.0).text(&message.key.unique).done()]
+            vec![target(KeyBytes::new(tag::INBOX), &message.key.to).u64(message.sent).text(&message.key.unique).done()]
         }
         Row::Unique(key) => {
             let held = unique(holder(KeyBytes::new(tag::HELD_BY), &key.holder), &key.name).done();

@@ -43,13 +43,15 @@ pub struct Outcome {
 pub struct Stage<'a> {
     base: &'a dyn Ordered,
     lsn: Lsn,
+    /// Messages sent so far.
+    sent: u64,
     outcome: Outcome,
 }
 
 impl<'a> Stage<'a> {
     /// A commit with this number over what is there.
     pub fn new(base: &'a dyn Ordered, lsn: Lsn) -> Self {
-        Self { base, lsn, outcome: Outcome::default() }
+        Self { base, lsn, sent: 0, outcome: Outcome::default() }
     }
 
     /// What it changes.
@@ -114,9 +116,9 @@ impl<'a> Stage<'a> {
     /// Writes a row and its index entries.
     pub fn put(&mut self, row: Row) -> Result<(), Error> {
         let key = keys::key_bytes(&row.key());
-        let mut entries = keys::entries(&row, self.lsn);
+        let mut entries = keys::entries(&row);
         if let Some(old) = self.find(&key)? {
-            for stale in keys::entries(&old.row, old.version) {
+            for stale in keys::entries(&old.row) {
                 if !entries.contains(&stale) {
                     self.outcome.changes.insert(stale, None);
                 } else if !self.outcome.changes.contains_key(&stale) {
@@ -140,7 +142,7 @@ impl<'a> Stage<'a> {
     /// Removes a row and its index entries; none there is no error.
     pub fn delete(&mut self, key: &[u8]) -> Result<(), Error> {
         let Some(old) = self.find(key)? else { return Ok(()) };
-        for stale in keys::entries(&old.row, old.version) {
+        for stale in keys::entries(&old.row) {
             self.outcome.changes.insert(stale, None);
         }
         topics_of_key(&old.row.key(), &mut self.outcome.topics);
@@ -180,7 +182,11 @@ impl<'a> Stage<'a> {
     fn send(&mut self, message: Message) -> Result<(), Error> {
         match self.find(&keys::key_bytes(&message.row_key()))? {
             Some(_) => Ok(()),
-            None => self.put(Message { drained: false, ..message }.into()),
+            None => {
+                let sent = first_position(self.lsn) + self.sent;
+                self.sent += 1;
+                self.put(Message { sent, drained: false, ..message }.into())
+            }
         }
     }
 
@@ -199,7 +205,7 @@ impl<'a> Stage<'a> {
 
     /// Appends log lines. Their positions come from the number of the commit, so that they grow without being counted.
     pub fn logs(&mut self, lines: Vec<LogLine>) -> Result<(), Error> {
-        for (position, line) in (position(self.lsn)..).zip(lines) {
+        for (position, line) in (first_position(self.lsn)..).zip(lines) {
             self.put(LogLine { position, ..line }.into())?;
         }
         Ok(())
@@ -207,7 +213,7 @@ impl<'a> Stage<'a> {
 
     /// Appends metrics.
     pub fn metrics(&mut self, metrics: Vec<Metric>) -> Result<(), Error> {
-        for (position, metric) in (position(self.lsn)..).zip(metrics) {
+        for (position, metric) in (first_position(self.lsn)..).zip(metrics) {
             self.put(Metric { position, ..metric }.into())?;
         }
         Ok(())
@@ -275,10 +281,13 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// The first position of a commit's lines: room for [`crate::store::MAX_LINES`] of them, up to 2^49 commits.
-fn position(lsn: Lsn) -> u64 {
-    const _: () = assert!(crate::store::MAX_LINES < 1 << 15);
-    (lsn.0 << 15) + 1
+/// Places a commit has for its lines or messages, as a power of two: more than a batch has steps, and room for 2^44
+/// commits.
+const PLACES: u32 = 20;
+const _: () = assert!(crate::store::MAX_LINES < 1 << PLACES && crate::batch::MAX_BATCH_STEPS < 1 << PLACES);
+
+fn first_position(lsn: Lsn) -> u64 {
+    (lsn.0 << PLACES) + 1
 }
 
 /// The ranges of keys that a removal is about, in the order they are removed.

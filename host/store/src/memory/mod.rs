@@ -14,23 +14,19 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::batch::{Batch, within};
+use crate::batch::Batch;
 use crate::error::Error;
-use crate::index::plan;
+use crate::index::plan::{self, Part};
 use crate::index::stage::Stage;
 use crate::index::table::{Entry, Ordered, Removed, Table};
-use crate::query::{Count, MAX_EXAMINED, MAX_PAGE, Page, Position, Query, Rows};
+use crate::local::{self, Local};
+use crate::query::{Count, Page, Query, Rows};
 use crate::rows::{BlobId, Fence, Key, LogLine, Metric, Row, Stored};
 use crate::store::{
-    Answer, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Health, MAX_CLAIM, MAX_LINES, Store, View,
+    Answer, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Health, Store, View,
 };
 use crate::watch::{Hub, Topic, Watch};
 use crate::{Lsn, index::keys};
-
-/// Rows looked at under one hold of the lock: about half a millisecond, so that a reader never holds writers up.
-const EXAMINED_AT_ONCE: usize = 1_000;
-/// Rows removed by one `clear`.
-const CLEARED_AT_ONCE: usize = 10_000;
 
 /// When commits become durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +90,7 @@ impl MemoryStore {
             core.table.durable()
         };
         self.progress.send_modify(|progress| progress.durable = progress.durable.max(durable));
-        self.hub.hint(&[Topic::Durable]);
+        self.hub.durable(durable);
     }
 
     /// Loses what is not durable, as a power cut does; who waits for it gets [`Error::Lost`]. Numbers of lost commits
@@ -106,7 +102,7 @@ impl MemoryStore {
             (core.table.durable(), core.head)
         };
         self.progress.send_modify(|progress| progress.lost.push((durable, head)));
-        self.hub.hint(&[Topic::Durable]);
+        self.hub.lost();
     }
 
     /// The last commit somebody waited for: where a store with a disk would have synced.
@@ -126,10 +122,11 @@ impl MemoryStore {
     fn write(&self) -> RwLockWriteGuard<'_, Core> {
         self.core.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// One commit, worked out and applied under one hold of the lock.
+impl Local for MemoryStore {
     fn apply<T>(&self, work: impl FnOnce(&mut Stage<'_>) -> Result<T, Error>) -> Result<(Lsn, T), Error> {
-        let (lsn, value, topics) = {
+        let (lsn, value, topics, durability) = {
             let mut core = self.write();
             let lsn = Lsn(core.head.0 + 1);
             let view = core.table.at(core.head);
@@ -150,15 +147,22 @@ impl MemoryStore {
                     }
                 }
             }
-            (lsn, value, outcome.topics)
+            (lsn, value, outcome.topics, core.durability)
         };
-        self.hub.hint(&topics);
+        match durability {
+            Durability::AtOnce => self.hub.hint(&topics),
+            Durability::OnCommand => self.hub.hint_twice(lsn, topics),
+        }
         Ok((lsn, value))
     }
 
-    fn part(&self, view: View, query: &Query, after: Option<&[u8]>, size: usize, budget: usize) -> Result<plan::Part, Error> {
+    fn part(&self, view: View, query: &Query, after: Option<&[u8]>, size: usize, budget: usize) -> Result<Part, Error> {
         let core = self.read();
         plan::part(&core.table.at(core.seen(view)), query, after, size, budget)
+    }
+
+    fn newest(&self) -> Lsn {
+        self.read().head
     }
 }
 
@@ -177,7 +181,7 @@ fn answer<T: Send + 'static>(result: Result<T, Error>) -> Answer<'static, T> {
 
 impl Store for MemoryStore {
     fn commit(&self, batch: Batch) -> Answer<'_, Lsn> {
-        answer(batch.check().and_then(|()| self.apply(|stage| stage.batch(batch))).map(|(lsn, ())| lsn))
+        answer(local::commit(self, batch))
     }
 
     fn durable(&self, lsn: Lsn) -> Answer<'_, ()> {
@@ -227,82 +231,35 @@ impl Store for MemoryStore {
     }
 
     fn scan(&self, view: View, query: Query, page: Page) -> Answer<'_, Rows> {
-        Box::pin(async move {
-            within("a page's size", page.size, MAX_PAGE)?;
-            let mut items = Vec::new();
-            let mut after = page.after.map(|position| position.0);
-            let mut left = MAX_EXAMINED;
-            loop {
-                let part = self.part(view, &query, after.as_deref(), page.size - items.len(), left.min(EXAMINED_AT_ONCE))?;
-                items.extend(part.rows);
-                left = left.saturating_sub(part.examined);
-                after = part.next;
-                if after.is_none() || items.len() >= page.size || left == 0 {
-                    return Ok(Rows { items, next: after.map(Position) });
-                }
-                tokio::task::yield_now().await;
-            }
-        })
+        Box::pin(local::scan(self, view, query, page))
     }
 
     fn count(&self, view: View, query: Query, limit: usize) -> Answer<'_, Count> {
-        Box::pin(async move {
-            let mut count = 0;
-            let mut left = MAX_EXAMINED.max(limit);
-            let mut after = None;
-            loop {
-                let part = self.part(view, &query, after.as_deref(), limit - count, left.min(EXAMINED_AT_ONCE))?;
-                count += part.rows.len();
-                left = left.saturating_sub(part.examined);
-                after = part.next;
-                match after {
-                    None => return Ok(Count::Exactly(count)),
-                    Some(_) if count >= limit || left == 0 => return Ok(Count::AtLeast(count)),
-                    Some(_) => tokio::task::yield_now().await,
-                }
-            }
-        })
+        Box::pin(local::count(self, view, query, limit))
     }
 
     fn claim(&self, claim: Claim) -> Answer<'_, Claimed> {
-        let query = Query::Claimable { queue: claim.queue.clone(), now: claim.now };
-        let claimed = within("a claim's number of jobs", claim.limit, MAX_CLAIM).and_then(|()| {
-            // Most claims find nothing: they must not be commits.
-            if self.part(View::Newest, &query, None, 1, 1)?.rows.is_empty() {
-                return Ok(Claimed { lsn: self.head(), jobs: Vec::new() });
-            }
-            self.apply(|stage| stage.claim(&claim, &query)).map(|(lsn, jobs)| Claimed { lsn, jobs })
-        });
-        answer(claimed)
+        answer(local::claim(self, &claim))
     }
 
     fn renew(&self, fences: Vec<Fence>, until: Timestamp) -> Answer<'_, Vec<Fence>> {
-        let renewed = within("a renewal's number of leases", fences.len(), MAX_CLAIM)
-            .and_then(|()| self.apply(|stage| stage.renew(fences, until)));
-        answer(renewed.map(|(_, over)| over))
+        answer(local::renew(self, fences, until))
     }
 
     fn release(&self, fences: Vec<Fence>) -> Answer<'_, Lsn> {
-        let released = within("a release's number of leases", fences.len(), MAX_CLAIM)
-            .and_then(|()| self.apply(|stage| stage.release(fences)));
-        answer(released.map(|(lsn, ())| lsn))
+        answer(local::release(self, fences))
     }
 
     fn append_logs(&self, lines: Vec<LogLine>) -> Answer<'_, Lsn> {
-        let appended = within("an append's number of lines", lines.len(), MAX_LINES)
-            .and_then(|()| self.apply(|stage| stage.logs(lines)));
-        answer(appended.map(|(lsn, ())| lsn))
+        answer(local::append_logs(self, lines))
     }
 
     fn append_metrics(&self, metrics: Vec<Metric>) -> Answer<'_, Lsn> {
-        let appended = within("an append's number of metrics", metrics.len(), MAX_LINES)
-            .and_then(|()| self.apply(|stage| stage.metrics(metrics)));
-        answer(appended.map(|(lsn, ())| lsn))
+        answer(local::append_metrics(self, metrics))
     }
 
     fn clear(&self, what: Clear) -> Answer<'_, Cleared> {
-        let cleared = self.apply(|stage| stage.clear(&what, CLEARED_AT_ONCE));
-        answer(cleared.map(|(lsn, (rows, more))| Cleared { lsn, rows, more }))
+        answer(local::clear(self, &what))
     }
 
     fn watch(&self, topic: Topic) -> Watch {
@@ -318,11 +275,7 @@ impl Store for MemoryStore {
     }
 
     fn collect_blobs(&self, before: Timestamp) -> Answer<'_, usize> {
-        let named = |id: &BlobId| {
-            let part = self.part(View::Newest, &Query::FilesOf(id.clone()), None, 1, 1)?;
-            Ok(!part.rows.is_empty())
-        };
-        answer(self.blobs.collect(before, named))
+        answer(self.blobs.collect(before, |id| local::is_named(self, id)))
     }
 
     fn health(&self) -> Health {

@@ -74,6 +74,16 @@ async fn power_cut_loses_what_is_not_durable() {
 }
 
 #[tokio::test]
+async fn hints_are_repeated_when_clients_can_see() {
+    let store = MemoryStore::new(Durability::OnCommand);
+    let mut timers = store.watch(Topic::Timers);
+    let lsn = store.commit(puts([timer(to("x"), "t", 1).into()])).await.unwrap();
+    assert!(timers.take() && !timers.take());
+    store.make_durable(lsn);
+    assert!(timers.take() && !timers.take());
+}
+
+#[tokio::test]
 async fn deleted_rows_leave_nothing() {
     let store = MemoryStore::default();
     for _ in 0..3 {

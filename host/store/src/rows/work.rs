@@ -80,6 +80,8 @@ impl Timer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     pub key: MessageKey,
+    /// Its place in the order of sending, over all commits. Given by the store; 0 before.
+    pub sent: u64,
     pub at: Timestamp,
     /// Empty once it is drained.
     pub body: Payload,
@@ -89,7 +91,7 @@ pub struct Message {
 impl Message {
     /// A message that waits for its recipient.
     pub fn new(key: MessageKey, at: Timestamp, body: Payload) -> Self {
-        Self { key, at, body, drained: false }
+        Self { key, sent: 0, at, body, drained: false }
     }
 
     pub(super) fn stored_at(&self) -> Key {
