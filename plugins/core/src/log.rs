@@ -71,21 +71,13 @@ pub struct Log {
 #[task("io.kestra.plugin.core.log.Log", aliases = ["io.kestra.core.tasks.log.Log"])]
 pub fn log(properties: Log, cx: &Context) -> Result<(), Failure> {
     let level = properties.level.into();
-    let fields: Vec<(String, String)> = properties
-        .fields
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (name, text(&value)))
-        .collect();
+    let fields: Vec<(String, String)> =
+        properties.fields.into_iter().flatten().map(|(name, value)| (name, text(&value))).collect();
     match properties.message {
         Value::Null => {
-            return Err(Failure::bad_property(
-                "property `message`: there is nothing to log",
-            ));
+            return Err(Failure::bad_property("property `message`: there is nothing to log"));
         }
-        Value::Array(messages) => messages
-            .iter()
-            .for_each(|message| cx.log_with(level, text(message), &fields)),
+        Value::Array(messages) => messages.iter().for_each(|message| cx.log_with(level, text(message), &fields)),
         message => cx.log_with(level, text(&message), &fields),
     }
     Ok(())
@@ -113,10 +105,7 @@ mod tests {
         let host = MockHost::new();
         host.run_task::<log>(properties).unwrap();
         let logs = host.logs();
-        let lines: Vec<_> = logs
-            .iter()
-            .map(|line| (line.level, line.message.as_str()))
-            .collect();
+        let lines: Vec<_> = logs.iter().map(|line| (line.level, line.message.as_str())).collect();
         assert_eq!(lines, expected);
     }
 
@@ -135,46 +124,23 @@ mod tests {
 
     #[test]
     fn map_is_logged_as_json() {
-        check(
-            json!({"message": {"b": 1, "a": 2}}),
-            &[(Level::Info, r#"{"b":1,"a":2}"#)],
-        );
+        check(json!({"message": {"b": 1, "a": 2}}), &[(Level::Info, r#"{"b":1,"a":2}"#)]);
     }
 
     #[test]
     fn fields_stand_beside_every_line() {
         let host = MockHost::new();
         let fields = json!({"order": 7, "customer": "Ada"});
-        host.run_task::<log>(json!({"message": ["a", "b"], "fields": fields}))
-            .unwrap();
-        let expected = [
-            ("order".to_owned(), "7".to_owned()),
-            ("customer".to_owned(), "Ada".to_owned()),
-        ];
-        assert_eq!(
-            host.logs()
-                .iter()
-                .map(|line| line.fields.as_slice())
-                .collect::<Vec<_>>(),
-            [&expected, &expected]
-        );
+        host.run_task::<log>(json!({"message": ["a", "b"], "fields": fields})).unwrap();
+        let expected = [("order".to_owned(), "7".to_owned()), ("customer".to_owned(), "Ada".to_owned())];
+        assert_eq!(host.logs().iter().map(|line| line.fields.as_slice()).collect::<Vec<_>>(), [&expected, &expected]);
     }
 
     #[test]
     fn missing_message_and_unknown_level_are_refused() {
         let host = MockHost::new();
-        assert!(
-            host.run_task::<log>(json!({}))
-                .unwrap_err()
-                .message()
-                .contains("missing field `message`")
-        );
-        assert!(
-            host.run_task::<log>(json!({"message": null}))
-                .unwrap_err()
-                .message()
-                .contains("nothing to log")
-        );
+        assert!(host.run_task::<log>(json!({})).unwrap_err().message().contains("missing field `message`"));
+        assert!(host.run_task::<log>(json!({"message": null})).unwrap_err().message().contains("nothing to log"));
         assert!(
             host.run_task::<log>(json!({"message": "a", "level": "LOUD"}))
                 .unwrap_err()

@@ -102,13 +102,12 @@ pub fn request(mut properties: RequestProperties, cx: &Context) -> Result<Reques
 
     let bytes = response.read_bytes(options.max_content_bytes())?;
     cx.counter("response.length", bytes.len() as f64, &[]);
-    let charset = response
-        .headers()
-        .get("content-type")
-        .and_then(charset_of)
-        .unwrap_or(default_charset);
+    let charset = response.headers().get("content-type").and_then(charset_of).unwrap_or(default_charset);
     let body = charset.decode(bytes).ok_or_else(|| {
-        let message = format!("the response of `{}` is no text in its character set, take `io.kestra.plugin.core.http.Download`", response.url());
+        let message = format!(
+            "the response of `{}` is no text in its character set, take `io.kestra.plugin.core.http.Download`",
+            response.url()
+        );
         Failure::new("HTTP_NOT_TEXT", message).retryable(false)
     })?;
     if options.logs(LogPart::ResponseBody) {

@@ -12,11 +12,7 @@ use crate::retry_after;
 const EXCERPT_BYTES: usize = 1_024;
 
 /// Fails where the flow does not want this status.
-pub fn check(
-    mut response: Response,
-    method: &str,
-    options: &HttpOptions,
-) -> Result<Response, Failure> {
+pub fn check(mut response: Response, method: &str, options: &HttpOptions) -> Result<Response, Failure> {
     let status = response.status();
     let is_wanted = match &options.allowed_response_codes {
         _ if options.allow_failed == Some(true) => true,
@@ -29,17 +25,9 @@ pub fn check(
     // The reason is worth more than a second failure while reading it.
     let excerpt = response.read_start(EXCERPT_BYTES).unwrap_or_default();
     let excerpt = String::from_utf8_lossy(&excerpt).trim().to_owned();
-    let line = format!(
-        "`{} {}` answered {status}{}",
-        method.trim().to_ascii_uppercase(),
-        response.url(),
-        reason(status)
-    );
-    let message = if excerpt.is_empty() {
-        line
-    } else {
-        format!("{line}: {excerpt}")
-    };
+    let line =
+        format!("`{} {}` answered {status}{}", method.trim().to_ascii_uppercase(), response.url(), reason(status));
+    let message = if excerpt.is_empty() { line } else { format!("{line}: {excerpt}") };
     let mut failure = Failure::new("HTTP_STATUS", message)
         .retryable(is_transient(status))
         .detail("status", status)
@@ -60,10 +48,7 @@ fn is_transient(status: u16) -> bool {
 pub fn headers(response: &Response) -> BTreeMap<String, Vec<String>> {
     let mut headers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in response.headers().iter() {
-        headers
-            .entry(name.to_owned())
-            .or_default()
-            .push(value.to_owned());
+        headers.entry(name.to_owned()).or_default().push(value.to_owned());
     }
     headers
 }

@@ -18,34 +18,21 @@ pub fn seconds(headers: &Headers) -> Option<u64> {
 
 /// Seconds since 1970 of a date like `Sun, 06 Nov 1994 08:49:37 GMT`, the one form servers may send (RFC 9110).
 fn http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = text.split_whitespace().skip(1);
     let day: u64 = words.next()?.parse().ok()?;
     let month = words.next()?;
     let month = MONTHS.iter().position(|name| *name == month)? as u64;
     let year: u64 = words.next()?.parse().ok()?;
     let mut clock = words.next()?.split(':').map(str::parse::<u64>);
-    let (hour, minute, second) = (
-        clock.next()?.ok()?,
-        clock.next()?.ok()?,
-        clock.next()?.ok()?,
-    );
-    if !(1970..=9999).contains(&year)
-        || !(1..=31).contains(&day)
-        || hour > 23
-        || minute > 59
-        || second > 60
-    {
+    let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
+    if !(1970..=9999).contains(&year) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     // The year begins in March, so that the day a leap year adds is its last.
     let shifted_year = if month < 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 10) % 12) + 2) / 5 + day - 1;
-    let days = 365 * shifted_year + shifted_year / 4 - shifted_year / 100
-        + shifted_year / 400
-        + day_of_year;
+    let days = 365 * shifted_year + shifted_year / 4 - shifted_year / 100 + shifted_year / 400 + day_of_year;
     // Days from the first of March of year 0 to 1970-01-01.
     let days = days.checked_sub(719_468)?;
     Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
@@ -72,14 +59,7 @@ mod tests {
 
     #[test]
     fn what_is_no_wait_is_left_out() {
-        for text in [
-            "",
-            "soon",
-            "-1",
-            "86401",
-            "Thu, 32 Jan 2026 00:00:30 GMT",
-            "Fri, 02 Jan 2026 00:00:00 GMT",
-        ] {
+        for text in ["", "soon", "-1", "86401", "Thu, 32 Jan 2026 00:00:30 GMT", "Fri, 02 Jan 2026 00:00:00 GMT"] {
             check(text, None);
         }
         assert_eq!(seconds(&Headers::default()), None);
@@ -88,13 +68,7 @@ mod tests {
     #[test]
     fn dates_count_from_1970() {
         assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(
-            http_date("Sun, 06 Nov 1994 08:49:37 GMT"),
-            Some(784_111_777)
-        );
-        assert_eq!(
-            http_date("Thu, 29 Feb 2024 12:00:00 GMT"),
-            Some(1_709_208_000)
-        );
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(http_date("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000));
     }
 }

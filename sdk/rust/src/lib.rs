@@ -26,6 +26,8 @@
 #[doc(hidden)]
 #[expect(
     unsafe_code,
+    clippy::allow_attributes,
+    clippy::unwrap_used,
     reason = "generated: the canonical ABI is made of pointers"
 )]
 pub mod bindings;
@@ -58,7 +60,5 @@ pub use {schemars, serde, serde_json};
 
 /// What every plugin needs: `use sluice_sdk::prelude::*;`.
 pub mod prelude {
-    pub use crate::{
-        Capabilities, Context, Effects, Failure, Hosts, Level, outputs, plugin, properties, task,
-    };
+    pub use crate::{Capabilities, Context, Effects, Failure, Hosts, Level, outputs, plugin, properties, task};
 }

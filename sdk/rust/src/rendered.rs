@@ -4,9 +4,7 @@
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
 use crate::Failure;
@@ -30,11 +28,7 @@ struct Problem {
 impl Error {
     fn inside(mut self, name: &str) -> Self {
         let path = &mut self.0.path;
-        let separator = if path.is_empty() || path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
+        let separator = if path.is_empty() || path.starts_with('[') { "" } else { "." };
         path.insert_str(0, separator);
         path.insert_str(0, name);
         self
@@ -44,11 +38,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { path, message } = &*self.0;
-        if path.is_empty() {
-            f.write_str(message)
-        } else {
-            write!(f, "property `{path}`: {message}")
-        }
+        if path.is_empty() { f.write_str(message) } else { write!(f, "property `{path}`: {message}") }
     }
 }
 
@@ -56,18 +46,12 @@ impl std::error::Error for Error {}
 
 impl de::Error for Error {
     fn custom<M: fmt::Display>(message: M) -> Self {
-        Self(Box::new(Problem {
-            path: String::new(),
-            message: message.to_string(),
-        }))
+        Self(Box::new(Problem { path: String::new(), message: message.to_string() }))
     }
 
     // As serde's own, but without the code that prints a float, which is a tenth of a small component.
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format_args!(
-            "{} is given, and {expected} is wanted",
-            Found(found)
-        ))
+        Self::custom(format_args!("{} is given, and {expected} is wanted", Found(found)))
     }
 
     fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -178,20 +162,13 @@ impl<'de> de::Deserializer<'de> for Rendered {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
             Value::Array(items) => visitor.visit_seq(Items(items.into_iter().enumerate())),
-            Value::Object(entries) => visitor.visit_map(Entries {
-                entries: entries.into_iter(),
-                current: None,
-            }),
+            Value::Object(entries) => visitor.visit_map(Entries { entries: entries.into_iter(), current: None }),
             other => visit_plain(other, visitor),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.0.is_null() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -203,10 +180,7 @@ impl<'de> de::Deserializer<'de> for Rendered {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.structure() {
-            Value::Object(entries) => visitor.visit_map(Entries {
-                entries: entries.into_iter(),
-                current: None,
-            }),
+            Value::Object(entries) => visitor.visit_map(Entries { entries: entries.into_iter(), current: None }),
             other => Err(mismatch(&other, &visitor)),
         }
     }
@@ -228,19 +202,14 @@ impl<'de> de::Deserializer<'de> for Rendered {
     ) -> Result<V::Value, Error> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(text.into_deserializer()),
-            Value::Object(entries) => visitor.visit_enum(MapAccessDeserializer::new(Entries {
-                entries: entries.into_iter(),
-                current: None,
-            })),
+            Value::Object(entries) => {
+                visitor.visit_enum(MapAccessDeserializer::new(Entries { entries: entries.into_iter(), current: None }))
+            }
             other => Err(mismatch(&other, &visitor)),
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -262,16 +231,11 @@ struct Items(std::iter::Enumerate<std::vec::IntoIter<Value>>);
 impl<'de> SeqAccess<'de> for Items {
     type Error = Error;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Error> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let Some((index, value)) = self.0.next() else {
             return Ok(None);
         };
-        seed.deserialize(Rendered(value))
-            .map(Some)
-            .map_err(|error| error.inside(&format!("[{index}]")))
+        seed.deserialize(Rendered(value)).map(Some).map_err(|error| error.inside(&format!("[{index}]")))
     }
 }
 
@@ -283,10 +247,7 @@ struct Entries {
 impl<'de> MapAccess<'de> for Entries {
     type Error = Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         let Some((name, value)) = self.entries.next() else {
             return Ok(None);
         };
@@ -296,12 +257,8 @@ impl<'de> MapAccess<'de> for Entries {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let (name, value) = self
-            .current
-            .take()
-            .ok_or_else(|| <Error as de::Error>::custom("a value without a key"))?;
-        seed.deserialize(Rendered(value))
-            .map_err(|error| error.inside(&name))
+        let (name, value) = self.current.take().ok_or_else(|| <Error as de::Error>::custom("a value without a key"))?;
+        seed.deserialize(Rendered(value)).map_err(|error| error.inside(&name))
     }
 }
 
@@ -337,27 +294,19 @@ mod tests {
 
     #[test]
     fn text_becomes_what_the_property_is() {
-        let outer = read(json!({"count": " 7 ", "inner": {"flag": "true"}, "list": "[1, 2]", "map": "{\"a\": 1}"})).unwrap();
+        let outer =
+            read(json!({"count": " 7 ", "inner": {"flag": "true"}, "list": "[1, 2]", "map": "{\"a\": 1}"})).unwrap();
         assert_eq!(outer.count, Some(7));
         assert_eq!(outer.inner, Some(Inner { flag: true }));
         assert_eq!(outer.list, Some(vec![1, 2]));
-        assert_eq!(
-            outer.map,
-            Some(BTreeMap::from([("a".to_owned(), "1".to_owned())]))
-        );
+        assert_eq!(outer.map, Some(BTreeMap::from([("a".to_owned(), "1".to_owned())])));
     }
 
     #[test]
     fn anything_becomes_text_where_text_is_wanted() {
+        assert_eq!(read(json!({"text": 12})).unwrap().text.as_deref(), Some("12"));
         assert_eq!(
-            read(json!({"text": 12})).unwrap().text.as_deref(),
-            Some("12")
-        );
-        assert_eq!(
-            read(json!({"text": {"b": 1, "a": [true]}}))
-                .unwrap()
-                .text
-                .as_deref(),
+            read(json!({"text": {"b": 1, "a": [true]}})).unwrap().text.as_deref(),
             Some(r#"{"b":1,"a":[true]}"#)
         );
         assert_eq!(read(json!({"text": null})).unwrap().text, None);
@@ -366,9 +315,7 @@ mod tests {
     #[test]
     fn open_values_stay_as_they_are() {
         assert_eq!(
-            read(json!({"any": {"n": "7", "big": 9007199254740993_u64}}))
-                .unwrap()
-                .any,
+            read(json!({"any": {"n": "7", "big": 9007199254740993_u64}})).unwrap().any,
             Some(json!({"n": "7", "big": 9007199254740993_u64}))
         );
     }
@@ -379,20 +326,8 @@ mod tests {
             read(json!({"inner": {"flag": "maybe"}})).unwrap_err(),
             "property `inner.flag`: the text `maybe` is given, and a boolean is wanted"
         );
-        assert!(
-            read(json!({"list": [1, "x"]}))
-                .unwrap_err()
-                .starts_with("property `list[1]`: ")
-        );
-        assert!(
-            read(json!({"nope": 1}))
-                .unwrap_err()
-                .contains("unknown field `nope`, expected one of `text`")
-        );
-        assert!(
-            read(json!({"count": -1}))
-                .unwrap_err()
-                .starts_with("property `count`: ")
-        );
+        assert!(read(json!({"list": [1, "x"]})).unwrap_err().starts_with("property `list[1]`: "));
+        assert!(read(json!({"nope": 1})).unwrap_err().contains("unknown field `nope`, expected one of `text`"));
+        assert!(read(json!({"count": -1})).unwrap_err().starts_with("property `count`: "));
     }
 }
