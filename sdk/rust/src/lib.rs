@@ -30,6 +30,7 @@
     clippy::unwrap_used,
     reason = "generated: the canonical ABI is made of pointers"
 )]
+#[rustfmt::skip]
 pub mod bindings;
 
 mod context;
