@@ -60,9 +60,9 @@ fn empty_response_fails_unless_allowed() {
 
 #[test]
 fn short_response_fails_and_leaves_no_file() {
-    let failure = host(Scripted::status(200).header("content-length", "10").body("half"))
-        .run_task::<download>(uri())
-        .unwrap_err();
+    let host = host(Scripted::status(200).header("content-length", "10").body("half"));
+    let failure = host.run_task::<download>(uri()).unwrap_err();
+    assert_eq!(host.file_uris(), Vec::<String>::new());
     assert_eq!((failure.code(), failure.is_retryable()), ("HTTP_INCOMPLETE", Some(true)));
     assert_eq!(failure.message(), "`https://files/a/orders.csv?v=1` ended after 4 of 10 bytes");
 }

@@ -273,6 +273,11 @@ impl MockHost {
         self.state.borrow().files.get(uri).cloned()
     }
 
+    /// The URIs of all files, put there by the test or by the task.
+    pub fn file_uris(&self) -> Vec<String> {
+        self.state.borrow().files.keys().cloned().collect()
+    }
+
     /// The value of a key in the flow's own namespace.
     pub fn kv_value(&self, key: &str) -> Option<Value> {
         let text = self.state.borrow().kv.get(&(String::new(), key.to_owned())).cloned()?;
