@@ -51,6 +51,14 @@ impl de::Error for Error {
 
     // As serde's own, but without the code that prints a float, which is a tenth of a small component.
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        // Names of Rust types mean nothing to whoever writes a flow.
+        let expected = match expected.to_string() {
+            name if matches!(name.as_str(), "u8" | "u16" | "u32" | "u64" | "i8" | "i16" | "i32" | "i64") => {
+                "a whole number that fits".to_owned()
+            }
+            name if name.starts_with("struct ") => "an object".to_owned(),
+            name => name,
+        };
         Self::custom(format_args!("{} is given, and {expected} is wanted", Found(found)))
     }
 
@@ -148,12 +156,43 @@ fn visit_plain<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Valu
     }
 }
 
+/// Says how each of these methods finds its kind of value; anything else is a mismatch. Apart for each kind, so that a component holds
+/// of a visitor only what its type can be made of.
 macro_rules! read_as {
-    ($how:ident: $($method:ident)*) => {$(
+    ($how:ident, $visit:ident: $($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            visit_plain(self.$how(), visitor)
+            $visit(self.$how(), visitor)
         }
     )*};
+}
+
+fn visit_bool<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, Error> {
+    match value {
+        Value::Bool(flag) => visitor.visit_bool(flag),
+        other => Err(mismatch(&other, &visitor)),
+    }
+}
+
+fn visit_integer<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, Error> {
+    match (value.as_u64(), value.as_i64()) {
+        (Some(number), _) => visitor.visit_u64(number),
+        (None, Some(number)) => visitor.visit_i64(number),
+        (None, None) => Err(mismatch(&value, &visitor)),
+    }
+}
+
+fn visit_float<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, Error> {
+    match value.as_f64() {
+        Some(number) => visitor.visit_f64(number),
+        None => Err(mismatch(&value, &visitor)),
+    }
+}
+
+fn visit_text<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, Error> {
+    match value {
+        Value::String(text) => visitor.visit_string(text),
+        other => Err(mismatch(&other, &visitor)),
+    }
 }
 
 impl<'de> de::Deserializer<'de> for Rendered {
@@ -217,11 +256,15 @@ impl<'de> de::Deserializer<'de> for Rendered {
         visitor.visit_unit()
     }
 
-    read_as! { scalar:
-        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64
+    read_as! { scalar, visit_bool: deserialize_bool }
+    read_as! { scalar, visit_integer:
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
     }
-    read_as! { text: deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf deserialize_identifier }
+    read_as! { scalar, visit_float: deserialize_f32 deserialize_f64 }
+    read_as! { text, visit_text:
+        deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf deserialize_identifier
+    }
 
     serde::forward_to_deserialize_any! { unit unit_struct tuple tuple_struct }
 }
@@ -329,5 +372,13 @@ mod tests {
         assert!(read(json!({"list": [1, "x"]})).unwrap_err().starts_with("property `list[1]`: "));
         assert!(read(json!({"nope": 1})).unwrap_err().contains("unknown field `nope`, expected one of `text`"));
         assert!(read(json!({"count": -1})).unwrap_err().starts_with("property `count`: "));
+        assert_eq!(
+            read(json!({"count": 1.5})).unwrap_err(),
+            "property `count`: a fractional number is given, and a whole number that fits is wanted"
+        );
+        assert_eq!(
+            read(json!({"inner": [1]})).unwrap_err(),
+            "property `inner`: a list is given, and an object is wanted"
+        );
     }
 }
