@@ -20,6 +20,7 @@ mod predicates;
 mod raw;
 mod scope;
 mod source;
+mod stack;
 mod stored;
 mod template;
 mod text;

@@ -88,5 +88,5 @@ fn run(
         true => evaluator.render_until_stable(&Text::from(template.parsed.source.0.clone()))?,
         false => evaluator.template(&template.parsed)?,
     };
-    if typed { output.value() } else { output.text_or_null() }
+    evaluator.result(output, typed)
 }

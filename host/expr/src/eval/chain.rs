@@ -101,6 +101,8 @@ impl Evaluator<'_> {
         right: &Value,
         join: fn(&mut TextBuilder, &Value) -> Result<(), Error>,
     ) -> Result<Value, Error> {
+        self.charge_print(left)?;
+        self.charge_print(right)?;
         let mut out = TextBuilder::default();
         join(&mut out, left)?;
         join(&mut out, right)?;

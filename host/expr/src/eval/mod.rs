@@ -23,7 +23,7 @@ use crate::parse::ast::{Arg, Binary, Expr, Node, Param, Target, Unary};
 use crate::scope::Scope;
 use crate::text::{Text, TextBuilder};
 use crate::value::{Map, Value};
-use crate::{functions, parse};
+use crate::{functions, parse, stack};
 
 /// Bytes of text that cost as much as one step.
 const BYTES_PER_FUEL: usize = 64;
@@ -32,6 +32,9 @@ const BYTES_PER_FUEL: usize = 64;
 const VALUE_DEPTH: u32 = 320;
 /// List and map literals that are evaluated before their nesting is looked at: so few cannot nest too deeply.
 const UNCHECKED_LITERALS: u32 = 32;
+
+/// Operators of different priority that one level of brackets may stand behind.
+const OPERANDS_PER_LEVEL: u32 = 10;
 
 pub(crate) const ARITHMETIC: [Binary; 5] =
     [Binary::Add, Binary::Subtract, Binary::Multiply, Binary::Divide, Binary::Remainder];
@@ -42,6 +45,9 @@ pub(crate) struct Evaluator<'a> {
     memo: &'a Memo,
     fuel: u64,
     depth: u32,
+    /// Operands and arguments within each other, over all levels.
+    operands: u32,
+    stack_start: usize,
     frames: Vec<Frame>,
     /// How often each random source was asked.
     asked: HashMap<Arc<str>, u64>,
@@ -74,6 +80,8 @@ impl<'a> Evaluator<'a> {
             memo,
             fuel: settings.limits.fuel,
             depth: 0,
+            operands: 0,
+            stack_start: stack::pointer(),
             frames: Vec::new(),
             asked: HashMap::new(),
             literals: 0,
@@ -115,14 +123,14 @@ impl<'a> Evaluator<'a> {
         self.charge(1 + bytes / BYTES_PER_FUEL)
     }
 
-    /// Counts one level around `run`.
+    pub fn stack_used(&self) -> usize {
+        stack::used_since(self.stack_start)
+    }
+
+    /// Counts one level of tags, calls and renders around `run`.
     fn nested<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        if self.depth >= self.settings.limits.depth {
-            return Err(Error::limit(
-                "expression.limit.depth",
-                format!("nested more than {} deep", self.settings.limits.depth),
-                "does a macro or a rendered variable call itself?",
-            ));
+        if self.depth >= self.settings.limits.depth || self.stack_used() > stack::MAX_BYTES {
+            return Err(self.too_deep());
         }
         self.depth += 1;
         let result = run(self);
@@ -130,11 +138,48 @@ impl<'a> Evaluator<'a> {
         result
     }
 
+    /// Counts one operand or argument around `run`.
+    fn operand<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let limit = self.settings.limits.depth.saturating_mul(OPERANDS_PER_LEVEL);
+        if self.operands >= limit || self.stack_used() > stack::MAX_BYTES {
+            return Err(self.too_deep());
+        }
+        self.operands += 1;
+        let result = run(self);
+        self.operands -= 1;
+        result
+    }
+
+    fn too_deep(&self) -> Error {
+        Error::limit(
+            "expression.limit.depth",
+            format!("nested more than {} deep", self.settings.limits.depth),
+            "does a macro or a rendered variable call itself?",
+        )
+    }
+
     /// Evaluates a template; the output is a value where the template is one expression.
     pub fn template(&mut self, parsed: &Parsed) -> Result<Output, Error> {
         let mut output = Output::default();
         self.nested(|evaluator| evaluator.pieces(parsed, &parsed.pieces, &mut output))?;
         Ok(output)
+    }
+
+    /// What was written, as text; the size of a list or map is looked at before it is printed.
+    fn text_of(&mut self, output: &Output) -> Result<Text, Error> {
+        if let Output::One(value) = output {
+            self.charge_print(value)?;
+        }
+        output.text()
+    }
+
+    /// The typed result, or the result as text; null when nothing was written.
+    pub fn result(&mut self, output: Output, typed: bool) -> Result<Value, Error> {
+        match output {
+            Output::Nothing => Ok(Value::Null),
+            output if typed => output.value(),
+            output => self.text_of(&output).map(Value::Text),
+        }
     }
 
     /// Parses and renders text that came up during evaluation.
@@ -163,7 +208,7 @@ impl<'a> Evaluator<'a> {
         let mut current = text.clone();
         for round in 0..=self.settings.limits.render_rounds {
             let output = self.render_text(&current.reveal()?)?;
-            let rendered = output.text()?;
+            let rendered = self.text_of(&output)?;
             if rendered == current || (round > 0 && rendered.reveal()? == current.reveal()?) {
                 return Ok(output);
             }
@@ -188,7 +233,7 @@ impl<'a> Evaluator<'a> {
                     true => self.render_text(&text.reveal()?)?,
                     false => self.render_until_stable(text)?,
                 };
-                let rendered = if typed { output.value()? } else { output.text_or_null()? };
+                let rendered = self.result(output, typed)?;
                 match text.is_secret() {
                     true => secrets::taint(rendered, secrets::OPAQUE, &[("input".into(), value.clone())].into()),
                     false => Ok(rendered),
@@ -220,7 +265,7 @@ impl<'a> Evaluator<'a> {
             false => self.render_until_stable(&Text::plain(key.clone()))?,
         };
         // Keys are shown everywhere: a secret has no place in one.
-        let text = output.text()?;
+        let text = self.text_of(&output)?;
         text.plain_arc().cloned().ok_or_else(|| Error::invalid("a key must not contain a secret"))
     }
 
@@ -232,7 +277,7 @@ impl<'a> Evaluator<'a> {
             Expr::Name(name) => self.name(parsed, name, node.at),
             Expr::Path { base, steps } => self.path(parsed, base, steps),
             expr => {
-                let nested = self.nested(|evaluator| evaluator.compound(parsed, node, expr));
+                let nested = self.operand(|evaluator| evaluator.compound(parsed, node, expr));
                 nested.map_err(|error| parsed.source.locate(error, node.at))
             }
         }
@@ -447,7 +492,7 @@ impl<'a> Evaluator<'a> {
     fn captured(&mut self, parsed: &Parsed, pieces: &[parse::ast::Piece]) -> Result<Value, Error> {
         let mut output = Output::default();
         self.nested(|evaluator| evaluator.pieces(parsed, pieces, &mut output))?;
-        output.text().map(Value::Text)
+        self.text_of(&output).map(Value::Text)
     }
 }
 

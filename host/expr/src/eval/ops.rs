@@ -11,6 +11,12 @@ use crate::value::Value;
 
 /// The language's `==`.
 pub(crate) fn equal(a: &Value, b: &Value) -> Result<bool, Error> {
+    if secret_number(a).is_some() != secret_number(b).is_some() {
+        let (x, y) = (numeric_secret(a, b), numeric_secret(b, a));
+        if is_number(&x) && is_number(&y) {
+            return Ok(compare_numbers(&x, &y) == Ordering::Equal);
+        }
+    }
     Ok(match (a, b) {
         (Value::Null, Value::Null) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,

@@ -26,6 +26,7 @@ fn rendered(evaluator: &mut Evaluator<'_>, args: &Args, once: bool) -> Result<Va
 
 pub(super) fn print_context(evaluator: &mut Evaluator<'_>, _: &Args) -> Result<Value, Error> {
     let context = evaluator.context();
+    evaluator.charge_print(&context)?;
     let mut out = TextBuilder::default();
     print_json(&mut out, &context)?;
     evaluator.charge_bytes(out.size_bytes())?;
