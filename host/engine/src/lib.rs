@@ -1,1 +1,38 @@
-//! The pure state machine of executions.
+//! The pure state machine of executions: an event and a state go in, changes and commands come out.
+//!
+//! No IO, clock, randomness, async or rendering here. What needs one of them is a [`Command`]; its answer is an [`Event`].
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests"))]
+
+mod act;
+mod command;
+mod decide;
+mod draft;
+mod duration;
+mod ending;
+mod event;
+mod flowable;
+mod halt;
+pub mod ids;
+mod job;
+mod labels;
+mod life;
+mod outstanding;
+mod restart;
+mod retry;
+#[cfg(feature = "sim")]
+pub mod sim;
+mod sla;
+mod slots;
+mod state;
+mod task;
+mod templates;
+pub mod view;
+
+pub use command::{Command, Message, RenderScope, Rendering, Work};
+pub use decide::{Decision, decide};
+pub use event::{ChildResult, Effects, End, Event, JobId, Outcome, RejectCode, Rejected, UnitReport};
+pub use flowable::each::VALUES_PER_EACH;
+pub use job::LOSSES_PER_ATTEMPT;
+pub use life::CORRELATION;
+pub use retry::ATTEMPTS_PER_RUN;
+pub use state::{Node, Snapshot, State};

@@ -1,1 +1,29 @@
 //! What a flow is: flow, task, trigger, input, execution, state; parsing and validation.
+//!
+//! Pure: no IO, clock or randomness. `yaml.rs` alone knows serde_yaml. Inner types are not wire types: the HTTP shapes live in `server`.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests"))]
+
+pub mod change;
+pub mod duration;
+pub mod execution;
+pub mod flow;
+pub mod ids;
+pub mod input;
+pub mod inputs;
+pub mod lock;
+pub mod lookup;
+mod node;
+mod outline;
+mod parse;
+pub mod problem;
+pub mod state;
+pub mod task;
+pub mod trigger;
+pub mod typing;
+mod yaml;
+
+pub use lookup::{Role, TypeInfo, Types, Unknown};
+pub use parse::{Parsed, parse, updates};
+pub use problem::{Position, Problem, Severity};
+pub use yaml::read_value as read_yaml;

@@ -1,1 +1,25 @@
-//! The shell around the engine: node, workers, timers, HTTP API.
+//! The shell around the engine: one node with its mailboxes, workers and timers, and the HTTP API over it.
+//!
+//! `apply` is the only caller of the engine. Readers watch the store; they never ask a worker.
+
+mod apply;
+mod clock;
+mod config;
+mod error;
+mod executions;
+mod flows;
+pub mod http;
+mod inputs;
+mod mailbox;
+mod node;
+mod render;
+mod timers;
+mod worker;
+
+pub use clock::{Clock, SystemClock};
+pub use config::Config;
+pub use error::{Error, Issue};
+pub use executions::{Given, LogLine, Seen, Start};
+pub use flows::{Save, SavedFlow, Validation};
+pub use http::wire;
+pub use node::Node;

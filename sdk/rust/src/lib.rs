@@ -1,1 +1,64 @@
-//! Write Sluice plugins in Rust.
+//! Write Sluice plugins in Rust: typed properties, typed outputs, one function per task.
+//!
+//! ```
+//! use sluice_sdk::prelude::*;
+//! #[properties] struct Hello { /** Whom to greet. */ name: String }
+//! #[outputs] struct Greeting { value: String }
+//! /// Says hello.
+//! #[task("com.example.hello.Hello")]
+//! fn hello(hello: Hello, cx: &Context) -> Result<Greeting, Failure> {
+//!     cx.info(format!("greeting {}", hello.name));
+//!     Ok(Greeting { value: format!("Hello, {}!", hello.name) })
+//! }
+//! plugin! { tasks: [hello] }
+//! # fn main() {
+//! let host = sluice_sdk::testing::MockHost::new();
+//! let outputs = host.run::<Plugin>("com.example.hello.Hello", r#"{"name": "Ada"}"#).unwrap();
+//! assert_eq!(outputs, r#"{"value":"Hello, Ada!"}"#);
+//! # }
+//! ```
+//!
+//! The manifest and its JSON Schemas come from the types and their doc comments. Built for `wasm32-wasip2` this is a component;
+//! built for the machine at hand, the host is a [`testing::MockHost`]. This crate never generates bindings while a plugin builds:
+//! `bindings.rs` is made from `wit/` beforehand.
+
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+#[expect(
+    unsafe_code,
+    reason = "generated: the canonical ABI is made of pointers"
+)]
+pub mod bindings;
+
+mod context;
+pub mod duration;
+mod failure;
+pub mod files;
+mod host;
+pub mod http;
+pub mod kv;
+pub mod manifest;
+mod plugin;
+mod rendered;
+pub mod secrets;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+pub use context::{Context, Level};
+pub use failure::Failure;
+pub use manifest::{Capabilities, Effects, Hosts, Manifest, TaskDefinition};
+pub use plugin::{Plugin, Task, TaskResult, run_task, unknown_task};
+
+pub use rendered::from_rendered;
+#[doc(hidden)]
+pub use sluice_sdk_macros::include_compact;
+pub use sluice_sdk_macros::{outputs, properties, task};
+#[doc(hidden)]
+pub use {schemars, serde, serde_json};
+
+/// What every plugin needs: `use sluice_sdk::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Capabilities, Context, Effects, Failure, Hosts, Level, outputs, plugin, properties, task,
+    };
+}

@@ -1,0 +1,145 @@
+//! The command line: what can be asked, and the help that teaches it. Decides nothing.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs declarative YAML flows in which every task is a sandboxed, versioned WebAssembly component.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, about, after_help = "Start here:  sluice run examples/hello.yaml")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Folders of published plugins, searched in order. Default: `registry` beside the program's sources or in the working
+    /// directory, then the data directory's own.
+    #[arg(long = "registry", value_name = "DIR", env = "SLUICE_REGISTRY", global = true)]
+    pub registries: Vec<PathBuf>,
+    /// Where Sluice keeps what it makes: compiled plugins, installed plugins, the store.
+    #[arg(long, value_name = "DIR", env = "SLUICE_DATA_DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
+    /// How much the program itself says on standard error: `warn`, `info`, `debug`, or a filter such as `sluice_server=debug`.
+    #[arg(long, value_name = "FILTER", env = "SLUICE_LOG", default_value = "warn", global = true)]
+    pub log: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one flow here and now, and show what happens.
+    Run(Run),
+    /// Serve the HTTP API.
+    Server(Server),
+    /// Look at flows.
+    #[command(subcommand)]
+    Flow(Flow),
+    /// Look at and make plugins.
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Compiles one component: how Sluice calls itself, in a child process of its own.
+    #[command(hide = true)]
+    CompilePlugin {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes:
+  0  the execution ended SUCCESS, WARNING or SKIPPED
+  1  it ended otherwise
+  2  it could not be started: the flow or an input is wrong
+
+Examples:
+  sluice run examples/hello.yaml -i name=Ada
+  sluice run flow.yaml -i file=@data.csv --output json
+  sluice run flow.yaml --allow-net 127.0.0.1:8000")]
+pub struct Run {
+    /// The flow, a YAML file; `-` reads standard input.
+    pub file: PathBuf,
+    /// An input, as NAME=VALUE; `NAME=@PATH` takes the content of a file. May be repeated.
+    #[arg(short, long = "input", value_name = "NAME=VALUE")]
+    pub inputs: Vec<String>,
+    /// A label of the execution, as KEY=VALUE. May be repeated.
+    #[arg(short, long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
+    /// A packed component to use beside the registries, for trying a plugin that is not published. May be repeated.
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+    /// Lets the flow's tasks reach this address even where the default policy would not (loopback, private networks). May be
+    /// repeated; `HOST:*` means every port.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow_net: Vec<String>,
+    /// How to show the run.
+    #[arg(long, value_enum, default_value_t = Output::Auto)]
+    pub output: Output,
+}
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A live tree on a terminal, else plain lines.
+    Auto,
+    /// One line per event.
+    Plain,
+    /// One JSON document at the end: the execution as the API shows it, with its logs.
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "The API is Kestra 1.0's, under /api/v1/main. On a loopback address no login is asked for; any other address
+needs --username and --password, or the server does not start.")]
+pub struct Server {
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDRESS", env = "SLUICE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Name for HTTP basic authentication.
+    #[arg(long, value_name = "NAME", env = "SLUICE_USERNAME", requires = "password")]
+    pub username: Option<String>,
+    /// Password for HTTP basic authentication. Prefer the environment variable: arguments are visible to other users.
+    #[arg(long, value_name = "PASSWORD", env = "SLUICE_PASSWORD", requires = "username", hide_env_values = true)]
+    pub password: Option<String>,
+    /// Flows to save at start. May be repeated.
+    #[arg(long = "flow", value_name = "FILE")]
+    pub flows: Vec<PathBuf>,
+    /// Lets tasks reach this address even where the default policy would not. May be repeated.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow_net: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Flow {
+    /// Say everything that is wrong with flows, with line numbers.
+    Validate {
+        /// YAML files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// One JSON document instead of lines.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Plugin {
+    /// List the plugins that flows can use, with their versions and task types.
+    List {
+        /// One JSON document instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a built component into a plugin: ask it what it is, and put the answer into the file.
+    Pack {
+        /// The component, as `cargo build --target wasm32-wasip2` leaves it.
+        file: PathBuf,
+        /// Where to write; by default the file itself is replaced.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,140 @@
+//! What a run shows while it goes on: on a terminal a live tree under the log, elsewhere one line per event. Only draws.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+
+use console::{Style, Term};
+use jiff::Timestamp;
+use model::execution::TaskRun;
+use model::ids::TaskRunId;
+use model::state::State;
+use model::task::LogLevel;
+use server::{LogLine, Seen};
+
+use crate::tree;
+
+/// Shows a run.
+pub enum Screen {
+    /// Redraws the tree below the lines already printed.
+    Live { term: Term, drawn: usize },
+    /// Prints what is new.
+    Plain { known: HashMap<TaskRunId, State> },
+    /// Prints nothing on the way.
+    Silent,
+}
+
+impl Screen {
+    pub fn live() -> Self {
+        Self::Live { term: Term::stdout(), drawn: 0 }
+    }
+
+    pub fn plain() -> Self {
+        Self::Plain { known: HashMap::new() }
+    }
+
+    /// Takes what is known now, and the log lines that are new.
+    pub fn show(&mut self, seen: &Seen, lines: &[LogLine], now: Timestamp) -> std::io::Result<()> {
+        match self {
+            Self::Live { term, drawn } => {
+                term.clear_last_lines(*drawn)?;
+                for line in lines {
+                    term.write_line(&log_line(line))?;
+                }
+                let (height, width) = term.size();
+                let tree = tree::lines(&seen.execution, &seen.runs, now);
+                // Only what fits can be drawn again: the newest lines of a tall tree, the whole of it at the end.
+                let room = usize::from(height).saturating_sub(2).max(1);
+                let over = seen.execution.state().is_terminal();
+                let skipped = if over { 0 } else { tree.len().saturating_sub(room) };
+                *drawn = 0;
+                for line in tree.iter().skip(skipped) {
+                    let line = if over { line.clone() } else { cut(line, usize::from(width)) };
+                    term.write_line(&line)?;
+                    *drawn += 1;
+                }
+                term.flush()
+            }
+            Self::Plain { known } => {
+                let mut out = std::io::stdout().lock();
+                let mut changes: Vec<&TaskRun> = Vec::new();
+                for run in &seen.runs {
+                    if known.insert(run.id.clone(), run.state()) != Some(run.state()) && run.state() != State::Created {
+                        changes.push(run);
+                    }
+                }
+                let (begun, ended): (Vec<&TaskRun>, Vec<&TaskRun>) =
+                    changes.into_iter().partition(|run| !run.state().is_terminal());
+                for run in begun {
+                    writeln!(out, "{}", run_line(run, now))?;
+                }
+                for line in lines {
+                    writeln!(out, "{}", log_line(line))?;
+                }
+                for run in ended {
+                    writeln!(out, "{}", run_line(run, now))?;
+                }
+                Ok(())
+            }
+            Self::Silent => Ok(()),
+        }
+    }
+
+    /// The last words: the outputs, and why it failed.
+    pub fn finish(&self, seen: &Seen, now: Timestamp) -> std::io::Result<()> {
+        if matches!(self, Self::Silent) {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        let execution = &seen.execution;
+        if let Some(failure) = &execution.failure {
+            writeln!(out, "{} {}", tree::mark(State::Failed), tree::short(&failure.message))?;
+        }
+        if !execution.outputs.is_empty() {
+            writeln!(out, "{}", Style::new().bold().apply_to("outputs"))?;
+            for (name, value) in &execution.outputs {
+                let json = value.to_json();
+                let shown = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
+                writeln!(out, "  {name}: {}", tree::short(&shown))?;
+            }
+        }
+        writeln!(
+            out,
+            "{} {} in {}",
+            tree::mark(execution.state()),
+            execution.state(),
+            tree::duration(execution.history.started(), execution.history.ended(), now)
+        )
+    }
+}
+
+fn run_line(run: &TaskRun, now: Timestamp) -> String {
+    let value = run.value.as_deref().map(|value| format!(" [{}]", tree::short(value))).unwrap_or_default();
+    let mut line = format!("{} {}{value} {}", tree::mark(run.state()), run.task, run.state());
+    if run.state().is_terminal() {
+        line.push_str(&format!("  {}", tree::duration(run.history.started(), run.history.ended(), now)));
+        if let Some(failure) = run.attempts.last().and_then(|attempt| attempt.failure.as_ref())
+            && run.state().is_failed()
+        {
+            line.push_str(&format!("  {}: {}", failure.code, tree::short(&failure.message)));
+        }
+    }
+    line
+}
+
+fn log_line(line: &LogLine) -> String {
+    let (name, style) = match line.level {
+        LogLevel::Trace => ("TRACE", Style::new().dim()),
+        LogLevel::Debug => ("DEBUG", Style::new().dim()),
+        LogLevel::Info => ("INFO ", Style::new().cyan()),
+        LogLevel::Warn => ("WARN ", Style::new().yellow()),
+        LogLevel::Error => ("ERROR", Style::new().red()),
+    };
+    let task = line.task.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
+    let message: String = line.message.chars().flat_map(tree::visible).collect();
+    format!("{} {task}{message}", style.apply_to(name))
+}
+
+/// The part of a line that fits the width, colours kept.
+fn cut(line: &str, width: usize) -> String {
+    console::truncate_str(line, width.saturating_sub(1), "…").into_owned()
+}

@@ -1,0 +1,217 @@
+//! Subflow: an execution of another flow, waited for or not.
+
+use std::sync::Arc;
+
+use expr::{Map, Value};
+use jiff::{SignedDuration, Timestamp};
+use model::change::{Change, Child, Evaluated, RenderPurpose, TimerPurpose};
+use model::execution::{Failure, Triggered};
+use model::flow::Label;
+use model::ids::{ExecutionId, FlowId, Namespace, TaskRunId, TriggerId};
+use model::state::State as Status;
+use model::task::{FlowTask, Subflow, TaskKind};
+
+use crate::command::{Command, Message};
+use crate::draft::{Draft, failure};
+use crate::event::{ChildResult, RejectCode, Rejected};
+use crate::ids::child_id;
+use crate::labels::labels_of;
+use crate::life::CORRELATION;
+use crate::sla::merge_labels;
+use crate::state::State;
+use crate::task::text_of;
+
+impl Draft {
+    pub(crate) fn ask_child(&mut self, run: &TaskRunId, values: &Map, timeout: Option<SignedDuration>) {
+        let again = self.child_to_restart(run);
+        self.start_attempt(run);
+        let child = match self.child_of(run, values) {
+            Ok(child) => child,
+            Err(problem) => return self.attempt_over(run, Err(problem), Value::Null),
+        };
+        self.evaluated(run, Evaluated::Subflow(Box::new(child.clone())));
+        if let Some(timeout) = timeout.filter(|_| child.wait) {
+            self.set_timer(Some(run), TimerPurpose::Timeout, self.now.saturating_add(timeout).unwrap_or(Timestamp::MAX));
+        }
+        match again {
+            Some(id) => {
+                self.change(Change::ChildAsked { run: run.clone(), child: id.clone() });
+                self.change(Change::ChildStarted { run: run.clone(), child: id.clone() });
+                let attempt = self.next_attempt(run);
+                self.message(&format!("restart/{id}/{attempt}"), Message::Restart { execution: id });
+            }
+            None => {
+                let Some(id) = new_child_id(&self.state, run) else { return };
+                self.change(Change::ChildAsked { run: run.clone(), child: id.clone() });
+                self.command(Command::StartChild { run: run.clone(), child: id, ask: child });
+            }
+        }
+    }
+
+    // After a restart, a child that failed is restarted in place of making another.
+    fn child_to_restart(&self, run: &TaskRunId) -> Option<ExecutionId> {
+        let task = self.task(run)?;
+        let subflow = subflow_of(&task.kind)?;
+        let restarted = self.run_status(run) == Some(Status::Restarted);
+        let id = self.state.run(run)?.outputs.get("executionId")?.as_str()?;
+        (restarted && !subflow.restart_new).then(|| ExecutionId::trusted(id))
+    }
+
+    fn child_of(&self, run: &TaskRunId, values: &Map) -> Result<Child, Failure> {
+        let task = self.task(run).ok_or_else(|| failure("task-missing", "the task is gone"))?;
+        let subflow = subflow_of(&task.kind).ok_or_else(|| failure("task-missing", "the task is no Subflow"))?;
+        let need = |name: &str| text_of(values, name).filter(|text| !text.is_empty()).ok_or_else(|| failure("invalid-property", format!("`{name}` is empty")));
+        let scheduled = match text_of(values, "scheduleDate") {
+            Some(date) => Some(date.parse::<Timestamp>().map_err(|_| failure("invalid-property", format!("`scheduleDate` is no date with an offset: `{date}`")))?),
+            None => None,
+        };
+        let truth = |name: &str| values.get(name).is_some_and(Value::truthy);
+        Ok(Child {
+            namespace: Namespace::trusted(need("namespace")?),
+            flow: FlowId::trusted(need("flowId")?),
+            revision: subflow.revision,
+            inputs: values.get("inputs").and_then(Value::as_map).cloned().unwrap_or_default(),
+            labels: self.child_labels(truth("inheritLabels"), values.get("labels"))?,
+            trigger: Some(self.child_trigger(&task.type_name, task.id.as_str())),
+            wait: truth("wait"),
+            transmit_failed: truth("transmitFailed"),
+            scheduled,
+        })
+    }
+
+    fn child_labels(&self, inherit: bool, own: Option<&Value>) -> Result<Vec<Label>, Failure> {
+        let labels = self.state.execution().map(|execution| execution.labels.as_slice()).unwrap_or_default();
+        let passed = labels.iter().filter(|label| label.key == CORRELATION || inherit && !label.key.starts_with("system."));
+        let passed: Vec<Label> = passed.cloned().collect();
+        let own = own.filter(|own| !own.is_null()).map(labels_of).transpose()?.unwrap_or_default();
+        Ok(merge_labels(&passed, &own))
+    }
+
+    fn child_trigger(&self, type_name: &str, task: &str) -> Triggered {
+        let flow = &self.state.flow;
+        let execution = self.state.execution().map_or("", |execution| execution.id.as_str());
+        let variables: [(&str, Value); 4] = [
+            ("executionId", Value::text(execution)),
+            ("namespace", Value::text(flow.key.namespace.as_str())),
+            ("flowId", Value::text(flow.key.id.as_str())),
+            ("flowRevision", Value::Int(flow.revision.into())),
+        ];
+        Triggered {
+            id: TriggerId::trusted(task),
+            type_name: type_name.to_owned(),
+            variables: variables.into_iter().map(|(name, value)| (Arc::from(name), value)).collect(),
+        }
+    }
+
+    pub(crate) fn child_started(&mut self, child: &ExecutionId) -> Result<(), Rejected> {
+        let Some(wait) = self.state.children.get(child).cloned() else { return Err(unknown_child(child)) };
+        if wait.started {
+            return Err(Rejected::new(RejectCode::Duplicate, format!("execution `{child}` is known to have started")));
+        }
+        self.change(Change::ChildStarted { run: wait.run.clone(), child: child.clone() });
+        self.outputs(&wait.run, Value::map([("executionId", Value::text(child.as_str()))]));
+        if !wait.waits {
+            self.attempt_over(&wait.run, Ok(Status::Success), Value::Null);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn child_over(&mut self, child: &ExecutionId, result: Result<ChildResult, Failure>) -> Result<(), Rejected> {
+        let Some(wait) = self.state.children.get(child).cloned() else { return Err(unknown_child(child)) };
+        if !wait.waits && wait.started {
+            self.change(Change::ChildEnded { child: child.clone() });
+            return Ok(());
+        }
+        self.change(Change::ChildEnded { child: child.clone() });
+        match result {
+            Err(problem) => self.attempt_over(&wait.run, Err(problem), Value::Null),
+            Ok(result) => self.child_result(&wait.run, child, &result),
+        }
+        Ok(())
+    }
+
+    fn child_result(&mut self, run: &TaskRunId, child: &ExecutionId, result: &ChildResult) {
+        self.outputs(run, Value::map([
+            ("executionId", Value::text(child.as_str())),
+            ("state", Value::text(result.state.as_str())),
+            ("outputs", Value::from(result.outputs.clone())),
+        ]));
+        let has_outputs = self.task(run).is_some_and(|task| subflow_of(&task.kind).is_some_and(|subflow| !subflow.outputs.is_empty()));
+        if has_outputs {
+            return self.ask_for(run, RenderPurpose::ChildOutputs);
+        }
+        self.child_verdict(run);
+    }
+
+    /// The old `outputs` of the task, evaluated in the child's eyes.
+    pub(crate) fn child_outputs(&mut self, run: &TaskRunId, result: Result<Map, Failure>) {
+        match result {
+            Err(problem) => self.attempt_over(run, Err(problem), Value::Null),
+            Ok(values) => {
+                let known = self.state.run(run).map(|run| run.outputs.clone()).unwrap_or_default();
+                let mut outputs = known.as_map().cloned().unwrap_or_default();
+                outputs.insert(Arc::from("outputs"), values.get("outputs").cloned().unwrap_or_default());
+                self.outputs(run, Value::from(outputs));
+                self.child_verdict(run);
+            }
+        }
+    }
+
+    fn child_verdict(&mut self, run: &TaskRunId) {
+        let Some(node) = self.state.node(run) else { return };
+        let transmits = matches!(&node.evaluated, Some(Evaluated::Subflow(child)) if child.transmit_failed);
+        let state = node.run.outputs.get("state").and_then(Value::as_str).unwrap_or_default();
+        let result = match state {
+            "FAILED" | "KILLED" | "CANCELLED" if transmits => Err(failure("child-failed", format!("the execution of the subflow ended {state}"))),
+            "WARNING" if transmits => Ok(Status::Warning),
+            _ => Ok(Status::Success),
+        };
+        self.attempt_over(run, result, Value::Null);
+    }
+
+    /// Nobody waits for the child any more; it is ended as well.
+    pub(crate) fn drop_child(&mut self, run: &TaskRunId) {
+        let Some(child) = current_child(&self.state, run).filter(|child| self.state.children.contains_key(child)) else { return };
+        self.message(&format!("kill/{child}"), Message::Kill { execution: child.clone(), cascade: true });
+        self.change(Change::ChildEnded { child });
+    }
+}
+
+fn subflow_of(kind: &TaskKind) -> Option<&Subflow> {
+    match kind {
+        TaskKind::Flow(flow) => match flow.as_ref() {
+            FlowTask::Subflow(subflow) => Some(subflow),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn new_child_id(state: &State, run: &TaskRunId) -> Option<ExecutionId> {
+    let attempt = state.run(run)?.attempts.len() as u32;
+    Some(child_id(&state.execution()?.id, run, attempt, 0))
+}
+
+/// The execution that the present attempt of a Subflow task stands for.
+pub(crate) fn current_child(state: &State, run: &TaskRunId) -> Option<ExecutionId> {
+    let node = state.node(run)?;
+    if !matches!(node.evaluated, Some(Evaluated::Subflow(_))) {
+        return None;
+    }
+    let new = new_child_id(state, run)?;
+    let known = node.run.outputs.get("executionId").and_then(Value::as_str).map(ExecutionId::trusted);
+    if state.children.contains_key(&new) { Some(new) } else { known.or(Some(new)) }
+}
+
+/// The command that starts a child, from the state alone.
+pub(crate) fn start_command(state: &State, child: &ExecutionId) -> Option<Command> {
+    let wait = state.children.get(child)?;
+    match &state.node(&wait.run)?.evaluated {
+        Some(Evaluated::Subflow(ask)) if !wait.started => Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: (**ask).clone() }),
+        _ => None,
+    }
+}
+
+fn unknown_child(child: &ExecutionId) -> Rejected {
+    Rejected::new(RejectCode::Stale, format!("execution `{child}` is not waited for"))
+}

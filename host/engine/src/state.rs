@@ -1,0 +1,474 @@
+//! The state of one execution, as the fold of its changes. Cheap to clone: every large part is persistent or shared, so a decision costs
+//! what it changes, not what is there. Never decides anything.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use jiff::{SignedDuration, Timestamp};
+use model::change::{CancelReason, Change, Evaluated, Phase, Place, RenderId, Stop, TimerId};
+use model::execution::{Execution, TaskRun};
+use model::flow::Flow;
+use model::ids::{ExecutionId, TaskId, TaskRunId};
+use model::state::State as Status;
+use model::task::Task;
+use serde::{Deserialize, Serialize};
+
+/// The state of one execution.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(crate) flow: Arc<Flow>,
+    pub(crate) execution: Option<Arc<Execution>>,
+    pub(crate) root: Arc<Frame>,
+    pub(crate) nodes: OrdMap<TaskRunId, Arc<Node>>,
+    /// Task runs in the order they were created.
+    pub(crate) order: OrdMap<u64, TaskRunId>,
+    pub(crate) next_seq: u64,
+    /// The newest task run of a task for these iteration values, outermost first.
+    pub(crate) index: OrdMap<(TaskId, Vec<String>), TaskRunId>,
+    pub(crate) renders: OrdSet<RenderId>,
+    pub(crate) timers: OrdMap<TimerId, Timestamp>,
+    pub(crate) jobs: OrdMap<TaskRunId, Job>,
+    pub(crate) children: OrdMap<ExecutionId, ChildWait>,
+    pub(crate) paused: OrdSet<TaskRunId>,
+    pub(crate) backlog: OrdSet<Option<TaskRunId>>,
+    pub(crate) breached: OrdSet<u32>,
+    pub(crate) stop: Option<Stop>,
+    pub(crate) slot: Slot,
+    /// Paused as a whole: task runs that have not begun are held back.
+    pub(crate) held: bool,
+    pub(crate) held_runs: OrdSet<TaskRunId>,
+}
+
+/// A task run and what the engine must know to go on with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    pub run: TaskRun,
+    pub(crate) place: Place,
+    pub(crate) seq: u64,
+    /// Of tasks with children.
+    pub(crate) frame: Option<Frame>,
+    pub(crate) evaluated: Option<Evaluated>,
+    /// Fails whatever its children did.
+    pub(crate) failure: Option<model::execution::Failure>,
+}
+
+/// How far the children of a flow or a flow-control task are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Frame {
+    pub phase: Phase,
+    /// Children that have not ended, those of `OnPause` left out.
+    pub open: u32,
+    /// The next lane to begin.
+    pub next: u32,
+    /// The iteration of a loop.
+    pub iteration: u32,
+    /// The worst end of the children of the main phase. `None`: all well so far.
+    pub verdict: Option<Status>,
+}
+
+/// An attempt that was handed out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub attempt: u32,
+    pub generation: u32,
+    pub started: bool,
+    /// The newest lease seen.
+    pub epoch: u64,
+    pub effects: bool,
+    pub losses: u32,
+    pub cancel: Option<CancelReason>,
+    pub timeout: Option<SignedDuration>,
+}
+
+/// An execution that a task run asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ChildWait {
+    pub run: TaskRunId,
+    pub started: bool,
+    pub waits: bool,
+}
+
+/// The concurrency slot of an execution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Slot {
+    #[default]
+    None,
+    Asked,
+    /// Refused, and waiting for one.
+    Waiting,
+    Held(u32),
+}
+
+/// A state as it is stored now and then, so that not every change must be folded again. The flow is not in it: it is immutable and stored once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    execution: Option<Arc<Execution>>,
+    root: Arc<Frame>,
+    nodes: Vec<Arc<Node>>,
+    next_seq: u64,
+    renders: Vec<RenderId>,
+    timers: Vec<(TimerId, Timestamp)>,
+    jobs: Vec<(TaskRunId, Job)>,
+    children: Vec<(ExecutionId, ChildWait)>,
+    backlog: Vec<Option<TaskRunId>>,
+    breached: Vec<u32>,
+    stop: Option<Stop>,
+    slot: Slot,
+    held: bool,
+    held_runs: Vec<TaskRunId>,
+}
+
+impl State {
+    /// The state before anything happened.
+    pub fn new(flow: Arc<Flow>) -> Self {
+        Self {
+            flow,
+            execution: None,
+            root: Arc::default(),
+            nodes: OrdMap::new(),
+            order: OrdMap::new(),
+            next_seq: 0,
+            index: OrdMap::new(),
+            renders: OrdSet::new(),
+            timers: OrdMap::new(),
+            jobs: OrdMap::new(),
+            children: OrdMap::new(),
+            paused: OrdSet::new(),
+            backlog: OrdSet::new(),
+            breached: OrdSet::new(),
+            stop: None,
+            slot: Slot::None,
+            held: false,
+            held_runs: OrdSet::new(),
+        }
+    }
+
+    /// Folds one change. Total: a change that names what is not there does nothing.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Created { execution } => self.execution = Some(Arc::new((**execution).clone())),
+            Change::Entered { state, at } => self.edit(|execution| execution.history.enter(*state, *at)),
+            Change::Generation { generation } => {
+                self.edit(|execution| execution.generation = *generation);
+                self.stop = None;
+            }
+            Change::Failed { failure } => self.edit(|execution| execution.failure = Some(failure.clone())),
+            Change::Labels { labels } => self.edit(|execution| execution.labels = labels.clone()),
+            Change::Variables { variables } => self.edit(|execution| execution.variables = variables.clone()),
+            Change::FlowOutputs { outputs } => self.edit(|execution| execution.outputs = outputs.clone()),
+            Change::Attempt { attempt } => self.edit(|execution| execution.attempt = *attempt),
+            Change::Stopping { stop } => self.stop = Some(*stop),
+            Change::StopOver => self.stop = None,
+            Change::Listener { index } => Arc::make_mut(&mut self.root).next = *index,
+            Change::Held { on } => self.held = *on,
+            Change::RunHeld { run, on: true } => drop(self.held_runs.insert(run.clone())),
+            Change::RunHeld { run, on: false } => drop(self.held_runs.remove(run)),
+            Change::Closed => Arc::make_mut(&mut self.root).phase = Phase::Done,
+            Change::RunCreated { run, task, parent, value, iteration, place, at } => self.create(TaskRun {
+                id: run.clone(),
+                task: task.clone(),
+                parent: parent.clone(),
+                value: value.clone(),
+                iteration: *iteration,
+                history: model::state::History::new(Status::Created, *at),
+                attempts: Vec::new(),
+                outputs: expr::Value::Null,
+            }, *place),
+            Change::RunEntered { run, state, at } => self.enter(run, *state, *at),
+            Change::Outputs { run, outputs } => self.edit_node(run, |node| node.run.outputs = outputs.clone()),
+            Change::RunFailed { run, failure } => self.edit_node(run, |node| node.failure = failure.clone()),
+            Change::RunsRemoved { runs } => runs.iter().for_each(|run| self.remove(run)),
+            Change::Phase { parent, phase } => self.edit_frame(parent.as_ref(), |frame| {
+                frame.phase = *phase;
+                if *phase == Phase::Main {
+                    frame.next = 0;
+                }
+            }),
+            Change::Evaluated { run, evaluated } => self.edit_node(run, |node| node.evaluated = Some(evaluated.clone())),
+            Change::Iteration { run, iteration } => self.edit_frame(Some(run), |frame| {
+                frame.iteration = *iteration;
+                frame.verdict = None;
+            }),
+            Change::Reopened { parent, lanes } => self.edit_frame(parent.as_ref(), |frame| {
+                frame.phase = Phase::Main;
+                frame.next = *lanes;
+            }),
+            Change::Backlog { parent, waiting: true } => drop(self.backlog.insert(parent.clone())),
+            Change::Backlog { parent, waiting: false } => drop(self.backlog.remove(parent)),
+            Change::Verdict { parent, state } => self.edit_frame(parent.as_ref(), |frame| frame.verdict = (*state != Status::Success).then_some(*state)),
+            Change::JobSent { run, attempt, generation, timeout } => {
+                let job = Job {
+                    attempt: *attempt,
+                    generation: *generation,
+                    started: false,
+                    epoch: 0,
+                    effects: false,
+                    losses: 0,
+                    cancel: None,
+                    timeout: *timeout,
+                };
+                self.jobs.insert(run.clone(), job);
+            }
+            Change::AttemptStarted { run, attempt, epoch, at } => {
+                self.edit_job(run, |job| {
+                    job.started = true;
+                    job.epoch = *epoch;
+                });
+                self.edit_node(run, |node| {
+                    if node.run.attempts.len() < *attempt as usize {
+                        let history = model::state::History::new(Status::Running, *at);
+                        node.run.attempts.push(model::execution::Attempt { history, failure: None });
+                    }
+                });
+            }
+            Change::EffectsBegan { run } => self.edit_job(run, |job| job.effects = true),
+            Change::JobLost { run } => self.edit_job(run, |job| {
+                job.started = false;
+                job.losses += 1;
+            }),
+            Change::JobCancelled { run, why } => self.edit_job(run, |job| job.cancel = Some(*why)),
+            Change::AttemptEnded { run, state, failure, at, .. } => {
+                self.jobs.remove(run);
+                self.edit_node(run, |node| {
+                    if let Some(attempt) = node.run.attempts.last_mut() {
+                        attempt.history.enter(*state, *at);
+                        attempt.failure = failure.clone();
+                    }
+                });
+            }
+            Change::RenderAsked { id } => drop(self.renders.insert(id.clone())),
+            Change::RenderAnswered { id } => drop(self.renders.remove(id)),
+            Change::TimerSet { id, due } => drop(self.timers.insert(id.clone(), *due)),
+            Change::TimerCleared { id } => drop(self.timers.remove(id)),
+            Change::ChildAsked { run, child } => {
+                let waits = self.node(run).is_some_and(|node| matches!(&node.evaluated, Some(Evaluated::Subflow(ask)) if ask.wait));
+                self.children.insert(child.clone(), ChildWait { run: run.clone(), started: false, waits });
+            }
+            Change::ChildStarted { child, .. } => {
+                if let Some(wait) = self.children.get_mut(child) {
+                    wait.started = true;
+                }
+            }
+            Change::ChildEnded { child } => drop(self.children.remove(child)),
+            Change::SlotAsked => self.slot = Slot::Asked,
+            Change::SlotRefused => self.slot = Slot::Waiting,
+            Change::SlotTaken { slot } => self.slot = Slot::Held(*slot),
+            Change::SlotWaived | Change::SlotFreed => self.slot = Slot::None,
+            Change::SlaBreached { index } => drop(self.breached.insert(*index)),
+        }
+    }
+
+    /// Everything but the flow, in a form that can be stored.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            execution: self.execution.clone(),
+            root: self.root.clone(),
+            nodes: self.order.values().filter_map(|id| self.nodes.get(id).cloned()).collect(),
+            next_seq: self.next_seq,
+            renders: self.renders.iter().cloned().collect(),
+            timers: self.timers.iter().map(|(id, due)| (id.clone(), *due)).collect(),
+            jobs: self.jobs.iter().map(|(run, job)| (run.clone(), job.clone())).collect(),
+            children: self.children.iter().map(|(id, wait)| (id.clone(), wait.clone())).collect(),
+            backlog: self.backlog.iter().cloned().collect(),
+            breached: self.breached.iter().copied().collect(),
+            stop: self.stop,
+            slot: self.slot,
+            held: self.held,
+            held_runs: self.held_runs.iter().cloned().collect(),
+        }
+    }
+
+    /// The state that was stored. With another revision of the flow it is a restart on that revision.
+    pub fn restore(flow: Arc<Flow>, snapshot: Snapshot) -> Self {
+        let mut state = Self::new(flow);
+        for node in snapshot.nodes {
+            state.order.insert(node.seq, node.run.id.clone());
+            if node.run.state() == Status::Paused {
+                state.paused.insert(node.run.id.clone());
+            }
+            let key = (node.run.task.clone(), state.values_path(node.run.parent.as_ref(), node.run.value.as_ref()));
+            state.index.insert(key, node.run.id.clone());
+            state.nodes.insert(node.run.id.clone(), node);
+        }
+        State {
+            execution: snapshot.execution,
+            root: snapshot.root,
+            next_seq: snapshot.next_seq,
+            renders: snapshot.renders.into_iter().collect(),
+            timers: snapshot.timers.into_iter().collect(),
+            jobs: snapshot.jobs.into_iter().collect(),
+            children: snapshot.children.into_iter().collect(),
+            backlog: snapshot.backlog.into_iter().collect(),
+            breached: snapshot.breached.into_iter().collect(),
+            stop: snapshot.stop,
+            slot: snapshot.slot,
+            held: snapshot.held,
+            held_runs: snapshot.held_runs.into_iter().collect(),
+            ..state
+        }
+    }
+
+    fn create(&mut self, run: TaskRun, place: Place) {
+        let values = self.values_path(run.parent.as_ref(), run.value.as_ref());
+        self.index.insert((run.task.clone(), values), run.id.clone());
+        self.order.insert(self.next_seq, run.id.clone());
+        if place.phase != Phase::OnPause {
+            self.edit_frame(run.parent.as_ref(), |frame| {
+                frame.open += 1;
+                if place.phase == Phase::Main {
+                    frame.next = frame.next.max(place.lane.saturating_add(1));
+                }
+            });
+        }
+        let node = Node { place, seq: self.next_seq, frame: None, evaluated: None, failure: None, run };
+        self.nodes.insert(node.run.id.clone(), Arc::new(node));
+        self.next_seq += 1;
+    }
+
+    fn enter(&mut self, run: &TaskRunId, status: Status, at: Timestamp) {
+        let Some(node) = self.node(run) else { return };
+        let (was, place, parent) = (node.run.state(), node.place, node.run.parent.clone());
+        self.edit_node(run, |node| node.run.history.enter(status, at));
+        if status == Status::Paused {
+            self.paused.insert(run.clone());
+        } else if was == Status::Paused {
+            self.paused.remove(run);
+        }
+        if place.phase == Phase::OnPause || was.is_terminal() && status.is_terminal() {
+            return;
+        }
+        self.edit_frame(parent.as_ref(), |frame| {
+            if status.is_terminal() {
+                frame.open = frame.open.saturating_sub(1);
+                if place.phase == Phase::Main {
+                    frame.verdict = worse(frame.verdict, status);
+                }
+            } else if was.is_terminal() {
+                frame.open += 1;
+            }
+        });
+    }
+
+    fn remove(&mut self, run: &TaskRunId) {
+        let Some(node) = self.nodes.remove(run) else { return };
+        self.order.remove(&node.seq);
+        self.paused.remove(run);
+        self.jobs.remove(run);
+        let key = (node.run.task.clone(), self.values_path(node.run.parent.as_ref(), node.run.value.as_ref()));
+        if self.index.get(&key) == Some(run) {
+            self.index.remove(&key);
+        }
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut Execution)) {
+        if let Some(execution) = &mut self.execution {
+            change(Arc::make_mut(execution));
+        }
+    }
+
+    fn edit_node(&mut self, run: &TaskRunId, change: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.get_mut(run) {
+            change(Arc::make_mut(node));
+        }
+    }
+
+    fn edit_job(&mut self, run: &TaskRunId, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.jobs.get_mut(run) {
+            change(job);
+        }
+    }
+
+    fn edit_frame(&mut self, parent: Option<&TaskRunId>, change: impl FnOnce(&mut Frame)) {
+        match parent {
+            None => change(Arc::make_mut(&mut self.root)),
+            Some(run) => self.edit_node(run, |node| change(node.frame.get_or_insert_default())),
+        }
+    }
+
+    // The values of the iterations around a child of `parent`, outermost first.
+    pub(crate) fn values_path(&self, parent: Option<&TaskRunId>, value: Option<&String>) -> Vec<String> {
+        let mut values: Vec<String> = value.into_iter().cloned().collect();
+        let mut next = parent;
+        while let Some(node) = next.and_then(|id| self.node(id)) {
+            values.extend(node.run.value.iter().cloned());
+            next = node.run.parent.as_ref();
+        }
+        values.reverse();
+        values
+    }
+}
+
+impl State {
+    /// The flow revision it runs.
+    pub fn flow(&self) -> &Arc<Flow> {
+        &self.flow
+    }
+
+    /// The execution, once it was started.
+    pub fn execution(&self) -> Option<&Arc<Execution>> {
+        self.execution.as_ref()
+    }
+
+    /// The state the execution is in; `None` before its start.
+    pub fn status(&self) -> Option<Status> {
+        self.execution.as_ref().map(|execution| execution.state())
+    }
+
+    /// A task run.
+    pub fn run(&self, id: &TaskRunId) -> Option<&TaskRun> {
+        self.node(id).map(|node| &node.run)
+    }
+
+    /// All task runs in the order they were created.
+    pub fn runs(&self) -> impl Iterator<Item = &TaskRun> {
+        self.order.values().filter_map(|id| self.run(id))
+    }
+
+    /// How many task runs there are.
+    pub fn run_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The newest task run of a task in the iteration with these values, outermost first.
+    pub fn run_of(&self, task: &TaskId, values: &[String]) -> Option<&TaskRun> {
+        self.index.get(&(task.clone(), values.to_vec())).and_then(|id| self.run(id))
+    }
+
+    /// Whether nothing is left to do, afterExecution included.
+    pub fn is_closed(&self) -> bool {
+        self.root.phase == Phase::Done
+    }
+
+    pub(crate) fn node(&self, id: &TaskRunId) -> Option<&Node> {
+        self.nodes.get(id).map(Arc::as_ref)
+    }
+
+    pub(crate) fn task_of(&self, id: &TaskRunId) -> Option<Arc<Task>> {
+        self.node(id).and_then(|node| self.flow.task(&node.run.task)).cloned()
+    }
+
+    pub(crate) fn frame(&self, parent: Option<&TaskRunId>) -> Frame {
+        match parent {
+            None => (*self.root).clone(),
+            Some(run) => self.node(run).and_then(|node| node.frame.clone()).unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.execution.as_ref().map_or(0, |execution| execution.generation)
+    }
+}
+
+/// The worse of two ends. A failure outweighs the cancelling of its siblings that it caused.
+pub(crate) fn worse(so_far: Option<Status>, status: Status) -> Option<Status> {
+    let rank = |status: Status| match status {
+        Status::Killed => 4,
+        Status::Failed => 3,
+        Status::Cancelled => 2,
+        Status::Warning => 1,
+        _ => 0,
+    };
+    let worst = so_far.filter(|so_far| rank(*so_far) >= rank(status)).unwrap_or(status);
+    (rank(worst) > 0).then_some(worst)
+}

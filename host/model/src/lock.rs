@@ -1,0 +1,40 @@
+//! The lock of a flow revision: which plugin bytes each of its task types means, for ever.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::TaskId;
+
+/// sha256 of a component, as 64 lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(pub String);
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One task's plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locked {
+    /// The task type as the plugin's manifest names it (never an alias).
+    pub task_type: String,
+    /// The plugin's name.
+    pub plugin: String,
+    /// Its exact version.
+    pub version: semver::Version,
+    /// Its bytes.
+    pub digest: Digest,
+    /// What the flow asked for, as written: `1.2.0`, `^1`, `LATEST`.
+    pub requirement: String,
+}
+
+/// What every plugin task of one flow revision resolves to. Made when the flow is saved and never rewritten.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// By task id. Tasks of the engine itself (flow control) are not in it: their version is Sluice's own.
+    pub tasks: BTreeMap<TaskId, Locked>,
+}

@@ -1,0 +1,120 @@
+//! A source to a [`Flow`]: everything that is wrong is found at once, each with its path and line.
+//!
+//! Never asks a network, a store or a clock; what plugins are installed is asked of the caller's [`Types`].
+
+mod builtin;
+mod check;
+mod condition;
+mod control;
+mod defaults;
+mod engine_task;
+mod flow;
+mod input;
+mod retry;
+mod schema;
+mod task;
+mod texts;
+mod trigger;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use expr::Value;
+
+use crate::flow::Flow;
+use crate::ids::TaskId;
+use crate::lookup::{TypeInfo, Types, Unknown};
+use crate::node::Node;
+use crate::problem::{Position, Problem, Problems};
+use crate::task::Task;
+use crate::yaml;
+
+/// A flow that may be saved, and what is doubtful about it.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    pub flow: Flow,
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads a flow. The error holds every problem found, warnings among them, in the order of the source.
+pub fn parse(source: &str, types: &dyn Types) -> Result<Parsed, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let Some(document) = yaml::read(source, &mut problems) else { return Err(problems.finish()) };
+    let raw = Node::root(&document.value, document.outline.as_deref());
+    if raw.value.as_map().is_none() {
+        let problem = if raw.value.is_null() { raw.error("flow.empty", "the source is empty") } else { raw.wrong_type("a map") };
+        problems.push(problem.hint("a flow has at least `id`, `namespace` and `tasks`"));
+        return Err(problems.finish());
+    }
+    let defaults = defaults::read(&raw, types, &mut problems);
+    let merged: Value = defaults::merge(raw.value, &defaults);
+    let root = Node::root(&merged, document.outline.as_deref());
+    let mut reading = Reading {
+        problems,
+        types,
+        known_types: HashMap::new(),
+        plugins: HashMap::new(),
+        tasks: HashMap::new(),
+        places: HashMap::new(),
+        unrendered: HashSet::new(),
+    };
+    let flow = flow::read(root.clone(), defaults, Arc::from(source), &mut reading);
+    texts::check(&root, &reading.unrendered, &mut reading.problems);
+    let found = reading.problems.finish();
+    match flow {
+        Some(flow) if !found.iter().any(Problem::is_error) => Ok(Parsed { flow, warnings: found }),
+        _ => Err(found),
+    }
+}
+
+/// What may not change when a flow is saved again: its id and its namespace.
+pub fn updates(old: &Flow, new: &Flow) -> Result<(), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut compare = |path: &str, old: &str, new: &str| {
+        if old != new {
+            let message = format!("the {path} of a flow cannot change from `{old}` to `{new}`");
+            problems.push(Problem::error("flow.update", message).path(path).hint("save it as a new flow and delete the old one"));
+        }
+    };
+    compare("id", old.key.id.as_str(), new.key.id.as_str());
+    compare("namespace", old.key.namespace.as_str(), new.key.namespace.as_str());
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// What reading a flow carries along.
+struct Reading<'t> {
+    problems: Problems,
+    types: &'t dyn Types,
+    /// Answers of `types`: a flow of 1,000 tasks has few types.
+    known_types: HashMap<(String, Option<String>), Result<Arc<TypeInfo>, Unknown>>,
+    /// `plugins:` of the flow.
+    plugins: HashMap<String, String>,
+    tasks: HashMap<TaskId, Arc<Task>>,
+    /// Where each task id was first seen.
+    places: HashMap<TaskId, Place>,
+    /// Paths whose texts are no expressions.
+    unrendered: HashSet<String>,
+}
+
+/// Where a task stands.
+struct Place {
+    path: String,
+    at: Position,
+}
+
+impl Reading<'_> {
+    /// The type at the version the task, else the flow's `plugins:`, asks for.
+    fn lookup(&mut self, type_name: &str, requirement: Option<&str>) -> Result<Arc<TypeInfo>, Unknown> {
+        let found = self.ask(type_name, requirement)?;
+        match self.plugins.get(&found.plugin).cloned() {
+            Some(of_flow) if requirement.is_none() => self.ask(type_name, Some(&of_flow)),
+            _ => Ok(found),
+        }
+    }
+
+    fn ask(&mut self, type_name: &str, requirement: Option<&str>) -> Result<Arc<TypeInfo>, Unknown> {
+        let types = self.types;
+        let key = (type_name.to_owned(), requirement.map(str::to_owned));
+        self.known_types.entry(key).or_insert_with(|| types.lookup(type_name, requirement)).clone()
+    }
+}

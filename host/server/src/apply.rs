@@ -1,0 +1,315 @@
+//! The only caller of the engine: events in, one commit out, then what was decided is done. Never waits for a guest.
+
+mod commands;
+mod load;
+mod slots;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use indexmap::IndexSet;
+use engine::{Command, Event, RejectCode, Rejected, State, decide};
+use model::change::{Change, Record};
+use model::execution::Execution;
+use model::ids::{ExecutionId, TaskRunId};
+use store::rows::{self, Key, Payload};
+use store::{Batch, Lsn};
+
+use crate::error::Error;
+use crate::flows::SavedFlow;
+use crate::mailbox::{Envelope, Mail};
+use crate::node::Node;
+use commands::After;
+
+/// Times a turn is made again after somebody else wrote in between, before its senders are told.
+const TRIES: usize = 5;
+/// Changes between two snapshots of an execution's state (design.md, section 3).
+const SNAPSHOT_EVERY: u64 = 1_000;
+/// Decisions of one turn that follow from one another without anything happening outside. A flow of ten thousand tasks that are all
+/// skipped takes some of these each; an endless chain would be a defect of the engine.
+const DECISIONS_PER_TURN: usize = 200_000;
+/// The format of stored events and snapshots.
+pub(crate) const FORMAT: u16 = 1;
+
+/// Owns one execution: its state, and where its stored changes end.
+pub struct Owner {
+    node: Arc<Node>,
+    id: ExecutionId,
+    hot: Option<Hot>,
+}
+
+/// An execution in memory.
+#[derive(Clone)]
+struct Hot {
+    state: State,
+    saved: Arc<SavedFlow>,
+    /// The last stored change.
+    sequence: u64,
+    /// The sequence of the last snapshot.
+    snapshot: u64,
+    /// When the execution was created: its place in lists.
+    created: jiff::Timestamp,
+}
+
+/// What one turn has decided so far.
+struct Turn {
+    hot: Hot,
+    batch: Batch,
+    changes: Vec<(jiff::Timestamp, Payload)>,
+    /// Task runs whose shown row is out of date.
+    touched: IndexSet<TaskRunId>,
+    after: Vec<After>,
+    queue: VecDeque<Event>,
+    decisions: usize,
+}
+
+impl Owner {
+    pub fn new(node: Arc<Node>, id: ExecutionId) -> Self {
+        Self { node, id, hot: None }
+    }
+
+    /// Whether nothing will happen to the execution by itself any more, so that it need not stay in memory.
+    pub fn is_done(&self) -> bool {
+        self.hot.as_ref().is_none_or(|hot| hot.state.is_closed())
+    }
+
+    /// Takes mail in: decides, commits once, does what was decided.
+    pub async fn turn(&mut self, mail: Vec<Envelope>) {
+        let mut events = Vec::new();
+        for envelope in mail {
+            match envelope.mail {
+                Mail::Peek(reply) => self.show(reply).await,
+                _ => events.push(envelope),
+            }
+        }
+        if events.is_empty() {
+            return;
+        }
+        for tries in 1..=TRIES {
+            match self.try_turn(&events).await {
+                Ok(answers) => {
+                    for (envelope, answer) in events.into_iter().zip(answers) {
+                        if let Some(reply) = envelope.reply {
+                            let _ = reply.send(answer);
+                        }
+                    }
+                    return;
+                }
+                Err(Error::Conflict { message, .. }) if tries < TRIES => {
+                    tracing::debug!(execution = %self.id, %message, "somebody else wrote in between; deciding again");
+                    self.hot = None;
+                }
+                Err(error) => {
+                    tracing::error!(execution = %self.id, %error, "a turn failed");
+                    self.hot = None;
+                    for reply in events.into_iter().filter_map(|envelope| envelope.reply) {
+                        let _ = reply.send(Err(Error::Store(error.to_string())));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn show(&mut self, reply: tokio::sync::oneshot::Sender<State>) {
+        if self.hot.is_none() {
+            self.hot = load::load(&self.node, &self.id).await.unwrap_or_default();
+        }
+        if let Some(hot) = &self.hot {
+            let _ = reply.send(hot.state.clone());
+        }
+    }
+
+    async fn try_turn(&mut self, mail: &[Envelope]) -> Result<Vec<Result<Lsn, Error>>, Error> {
+        let hot = match &self.hot {
+            Some(hot) => Some(hot.clone()),
+            None => load::load(&self.node, &self.id).await?,
+        };
+        let hot = match hot {
+            Some(hot) => hot,
+            None => match load::begin(&self.node, mail).await? {
+                Some(hot) => hot,
+                None => {
+                    let missing = || Err(Error::NotFound(format!("no execution `{}`", self.id)));
+                    return Ok(mail.iter().map(|_| missing()).collect());
+                }
+            },
+        };
+        let before = hot.state.execution().cloned();
+        let mut turn = Turn::new(hot);
+        let mut answers = Vec::new();
+        for envelope in mail {
+            let answer = self.take(&mut turn, envelope).await?;
+            if let Some(key) = &envelope.drain {
+                turn.batch.drain(key.clone());
+            }
+            answers.push(answer);
+        }
+        let lsn = self.commit(&mut turn, before.as_ref()).await?;
+        let Turn { hot, after, .. } = turn;
+        self.hot = Some(hot.clone());
+        for deed in after {
+            commands::perform(&self.node, &self.id, &hot, deed);
+        }
+        Ok(answers.into_iter().map(|answer| answer.map(|()| lsn)).collect())
+    }
+
+    /// One piece of mail, and everything that follows from it at once.
+    async fn take(&self, turn: &mut Turn, envelope: &Envelope) -> Result<Result<(), Error>, Error> {
+        match &envelope.mail {
+            Mail::Event(event) => match self.decide(turn, (**event).clone()).await? {
+                Ok(()) => {}
+                Err(rejected) => {
+                    self.forget_stale(turn, event);
+                    return Ok(Err(refusal(rejected)));
+                }
+            },
+            Mail::TrySlot => slots::try_again(self, turn).await?,
+            Mail::Recover => self.recover(turn).await?,
+            Mail::Peek(_) => {}
+        }
+        while let Some(event) = turn.queue.pop_front() {
+            turn.decisions += 1;
+            if turn.decisions > DECISIONS_PER_TURN {
+                return Err(Error::Internal(format!("execution `{}` decides without end", self.id)));
+            }
+            if let Err(rejected) = self.decide(turn, event).await? {
+                tracing::warn!(execution = %self.id, %rejected, "an answer did not fit the state");
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// A timer that came too late is removed; nothing else needs to be done about a rejected event.
+    fn forget_stale(&self, turn: &mut Turn, event: &Event) {
+        if let Event::TimerDue { id } = event {
+            turn.batch.delete(Key::Timer(commands::timer_key(&self.id, id)));
+        }
+    }
+
+    /// What was asked for before the node went down and has not been answered.
+    async fn recover(&self, turn: &mut Turn) -> Result<(), Error> {
+        let now = self.node.now();
+        for event in commands::lost_jobs(&self.node, &self.id, now).await? {
+            if let Err(rejected) = self.decide(turn, event).await? {
+                tracing::debug!(execution = %self.id, %rejected, "a lost job was dealt with before");
+            }
+        }
+        for command in turn.hot.state.outstanding() {
+            self.command(turn, command).await?;
+        }
+        Ok(())
+    }
+
+    async fn decide(&self, turn: &mut Turn, event: Event) -> Result<Result<(), Rejected>, Error> {
+        let now = self.node.now();
+        let decision = match decide(&turn.hot.state, event, now) {
+            Ok(decision) => decision,
+            Err(rejected) => return Ok(Err(rejected)),
+        };
+        for change in decision.changes {
+            turn.change(&self.id, change, now)?;
+        }
+        for command in decision.commands {
+            self.command(turn, command).await?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Commands that are answered at once are answered here; the others become rows, and deeds for after the commit.
+    async fn command(&self, turn: &mut Turn, command: Command) -> Result<(), Error> {
+        let now = self.node.now();
+        match command {
+            Command::Render { id, scope, templates } => {
+                let result = self.node.render(&turn.hot.state, &turn.hot.saved, &scope, templates).await;
+                turn.queue.push_back(Event::Rendered { id, result });
+            }
+            Command::TakeSlot { flow, limit, .. } => slots::take(self, turn, &flow, limit).await?,
+            other => commands::record(&self.node, &self.id, turn, other, now)?,
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, turn: &mut Turn, before: Option<&Arc<Execution>>) -> Result<Lsn, Error> {
+        let hot = &mut turn.hot;
+        if !turn.changes.is_empty() {
+            let count = turn.changes.len() as u64;
+            turn.batch.append(self.id.clone(), hot.sequence, std::mem::take(&mut turn.changes));
+            hot.sequence += count;
+        }
+        for id in std::mem::take(&mut turn.touched) {
+            let key = Key::TaskRun(self.id.clone(), id.clone());
+            match hot.state.run(&id) {
+                Some(run) => {
+                    let order = hot.state.order_of(&id).unwrap_or_default();
+                    turn.batch.put(rows::TaskRun { execution: self.id.clone(), record: run.clone(), order });
+                }
+                None => {
+                    turn.batch.delete(key);
+                }
+            }
+        }
+        let due = hot.sequence - hot.snapshot >= SNAPSHOT_EVERY;
+        if due {
+            let state = Payload::of(FORMAT, &hot.state.snapshot()).map_err(unwritable)?;
+            turn.batch.put(rows::Snapshot { execution: self.id.clone(), sequence: hot.sequence, state });
+            hot.snapshot = hot.sequence;
+        }
+        if let Some(record) = hot.state.execution() {
+            let same = before.is_some_and(|before| Arc::ptr_eq(before, record));
+            if !same || due {
+                turn.batch.put(rows::Execution {
+                    record: (**record).clone(),
+                    sequence: hot.sequence,
+                    snapshot: hot.snapshot,
+                    lock: None,
+                    created: hot.created,
+                });
+            }
+        }
+        if turn.batch.is_empty() {
+            return Ok(self.node.store.head());
+        }
+        Ok(self.node.store.commit(std::mem::take(&mut turn.batch)).await?)
+    }
+}
+
+impl Turn {
+    fn new(hot: Hot) -> Self {
+        Self {
+            hot,
+            batch: Batch::new(),
+            changes: Vec::new(),
+            touched: IndexSet::new(),
+            after: Vec::new(),
+            queue: VecDeque::new(),
+            decisions: 0,
+        }
+    }
+
+    /// Folds a change, and notes what has to be written for it.
+    fn change(&mut self, id: &ExecutionId, change: Change, now: jiff::Timestamp) -> Result<(), Error> {
+        self.hot.state.apply(&change);
+        commands::touched(&change, |run| {
+            self.touched.insert(run.clone());
+        });
+        commands::rows_of(id, &change, &mut self.batch);
+        let payload = Payload::of(FORMAT, &Record::new(change)).map_err(unwritable)?;
+        self.changes.push((now, payload));
+        Ok(())
+    }
+}
+
+fn unwritable(error: rows::PayloadError) -> Error {
+    Error::Internal(error.to_string())
+}
+
+fn refusal(rejected: Rejected) -> Error {
+    match rejected.code {
+        RejectCode::Unknown => Error::NotFound(rejected.message),
+        RejectCode::Invalid => Error::bad_request("execution.invalid", rejected.message),
+        RejectCode::Stale => Error::Conflict { code: "execution.stale", message: rejected.message },
+        RejectCode::Duplicate => Error::Conflict { code: "execution.duplicate", message: rejected.message },
+        RejectCode::Conflict => Error::Conflict { code: "execution.state", message: rejected.message },
+    }
+}

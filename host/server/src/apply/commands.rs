@@ -1,0 +1,281 @@
+//! Commands of the engine: what each becomes in the commit, and what is done once the commit is made.
+
+use std::sync::Arc;
+
+use engine::{ChildResult, Command, Effects, Event, JobId, Message, Work};
+use jiff::{SignedDuration, Timestamp};
+use model::change::{Change, Child, TimerId};
+use model::execution::Failure;
+use model::flow::Concurrency;
+use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
+use store::rows::{self, JobKey, Key, Lease, MessageKey, Payload, Target, TimerKey};
+use store::{Batch, Query, View};
+
+use super::{FORMAT, Hot, Turn, slots, unwritable};
+use crate::error::Error;
+use crate::mailbox::{Envelope, Mail};
+use crate::node::{LEASE, Node};
+
+/// The queue of workers that tasks go to unless they name another.
+const QUEUE: &str = "default";
+/// Jobs of one execution looked at when it is recovered: more than can be handed out at once.
+const JOBS_MAX: usize = 100_000;
+
+/// What is done after the commit.
+pub(super) enum After {
+    Run { job: JobId, task: TaskId, timeout: Option<SignedDuration>, work: Work, epoch: u32 },
+    Cancel(JobId),
+    Timer(TimerKey, Timestamp),
+    StartChild { run: TaskRunId, child: ExecutionId, ask: Box<Child> },
+    /// Somebody has mail.
+    Deliver(ExecutionId),
+    /// A slot was freed.
+    WakeQueue(FlowKey),
+    /// There is more to decide.
+    Continue,
+    Log { run: Option<TaskRunId>, failure: Failure },
+    /// Make another try at an execution.
+    Retry { original: ExecutionId, attempt: u32, due: Timestamp },
+}
+
+/// The key of an execution's timer.
+pub(super) fn timer_key(id: &ExecutionId, timer: &TimerId) -> TimerKey {
+    let run = timer.run.as_ref().map_or("", |run| run.as_str());
+    TimerKey { target: Target::Execution(id.clone()), name: format!("{:?}/{run}", timer.purpose).into() }
+}
+
+/// The task runs whose shown row a change puts out of date.
+pub(super) fn touched(change: &Change, mut touch: impl FnMut(&TaskRunId)) {
+    match change {
+        Change::RunCreated { run, .. }
+        | Change::RunEntered { run, .. }
+        | Change::Outputs { run, .. }
+        | Change::RunFailed { run, .. }
+        | Change::AttemptStarted { run, .. }
+        | Change::AttemptEnded { run, .. } => touch(run),
+        Change::RunsRemoved { runs } => runs.iter().for_each(touch),
+        _ => {}
+    }
+}
+
+/// Rows that end with a change.
+pub(super) fn rows_of(id: &ExecutionId, change: &Change, batch: &mut Batch) {
+    match change {
+        Change::AttemptEnded { run, attempt, .. } => {
+            let key = JobKey { execution: id.clone(), task_run: run.clone(), attempt: *attempt };
+            batch.delete(Key::Job(key));
+        }
+        Change::TimerCleared { id: timer } => {
+            batch.delete(Key::Timer(timer_key(id, timer)));
+        }
+        _ => {}
+    }
+}
+
+/// What a command becomes in the commit.
+pub(super) fn record(
+    node: &Arc<Node>,
+    id: &ExecutionId,
+    turn: &mut Turn,
+    command: Command,
+    now: Timestamp,
+) -> Result<(), Error> {
+    match command {
+        Command::Render { .. } | Command::TakeSlot { .. } => {}
+        Command::Run { job, task, timeout, work } => {
+            // The job is leased to this node in the commit that makes it, so that nobody need claim it.
+            let key = JobKey { execution: id.clone(), task_run: job.run.clone(), attempt: job.attempt };
+            let lease = Lease { node: node.id.clone(), boot: node.boot.clone(), until: now + LEASE };
+            let work_row = Payload::of(FORMAT, &(&job, &task, &work)).map_err(unwritable)?;
+            let epoch = 1;
+            let mut row = rows::Job::waiting(key, QUEUE, now, work_row);
+            row.epoch = epoch;
+            row.lease = Some(lease);
+            turn.batch.put(row);
+            turn.after.push(After::Run { job, task, timeout, work, epoch });
+        }
+        Command::CancelRun { job } => turn.after.push(After::Cancel(job)),
+        Command::SetTimer { id: timer, due } => {
+            let key = timer_key(id, &timer);
+            let body = Payload::of(FORMAT, &timer).map_err(unwritable)?;
+            turn.batch.put(rows::Timer { key: key.clone(), due, body });
+            turn.after.push(After::Timer(key, due));
+        }
+        Command::ClearTimer { id: timer } => {
+            turn.batch.delete(Key::Timer(timer_key(id, &timer)));
+        }
+        Command::StartChild { run, child, ask } => {
+            turn.after.push(After::StartChild { run, child, ask: Box::new(ask) });
+        }
+        Command::Message { key, message } => send(id, turn, key, message, now)?,
+        Command::FreeSlot { flow, slot } => {
+            slots::give_back(turn, &flow, slot);
+            turn.after.push(After::WakeQueue(flow));
+        }
+        Command::Continue => turn.after.push(After::Continue),
+        Command::Ended { state, outputs } => {
+            if let Some(execution) = turn.hot.state.execution().cloned()
+                && let Some(parent) = execution.parent.as_ref().filter(|parent| parent.waits)
+            {
+                let event = Event::ChildEnded { child: id.clone(), result: Ok(ChildResult { state, outputs }) };
+                let key = format!("child/{id}/{}", execution.generation);
+                post_row(turn, &parent.execution, key, &event, now)?;
+            }
+        }
+        Command::Closed => {}
+        Command::Log { run, failure } => turn.after.push(After::Log { run, failure }),
+    }
+    Ok(())
+}
+
+/// A message to another execution, or to an object of the engine.
+fn send(id: &ExecutionId, turn: &mut Turn, key: String, message: Message, now: Timestamp) -> Result<(), Error> {
+    // The sender's id is part of the key: two executions may ask the same of a third.
+    let key = format!("{id}/{key}");
+    match message {
+        Message::Kill { execution, cascade } => post_row(turn, &execution, key, &Event::Kill { cascade }, now),
+        Message::Resume { execution, inputs } => {
+            post_row(turn, &execution, key, &Event::Resume { run: None, inputs }, now)
+        }
+        Message::Restart { execution } => post_row(turn, &execution, key, &Event::Restart { from: None }, now),
+        Message::Retry { execution, attempt, due } => {
+            turn.after.push(After::Retry { original: execution, attempt, due });
+            Ok(())
+        }
+        Message::Toggle { namespace, flow, trigger, .. } => {
+            let failure = Failure {
+                code: "TRIGGERS_UNSUPPORTED".to_owned(),
+                message: format!("trigger `{trigger}` of `{namespace}.{flow}` is not switched: this version runs no triggers"),
+                retryable: Some(false),
+            };
+            turn.after.push(After::Log { run: None, failure });
+            Ok(())
+        }
+    }
+}
+
+fn post_row(turn: &mut Turn, to: &ExecutionId, key: String, event: &Event, now: Timestamp) -> Result<(), Error> {
+    let key = MessageKey { to: Target::Execution(to.clone()), unique: key.into() };
+    turn.batch.send(rows::Message::new(key, now, Payload::of(FORMAT, event).map_err(unwritable)?));
+    turn.after.push(After::Deliver(to.clone()));
+    Ok(())
+}
+
+/// Does what was decided. The commit is made but perhaps not durable: nothing of it may leave the process here.
+pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: After) {
+    match after {
+        After::Run { job, task, timeout, work, epoch } => {
+            let assignment = crate::worker::Assignment {
+                execution: id.clone(),
+                state: hot.state.clone(),
+                saved: hot.saved.clone(),
+                job,
+                task,
+                timeout,
+                epoch: u64::from(epoch),
+            };
+            match work {
+                Work::Task => node.run_task(assignment),
+                Work::Unit { tasks } => node.run_unit(assignment, tasks),
+            }
+        }
+        After::Cancel(job) => node.workers.cancel(&job),
+        After::Timer(key, due) => node.timers.set(key, due),
+        After::StartChild { run, child, ask } => {
+            let (node, parent) = (node.clone(), id.clone());
+            let waits = ask.wait;
+            node.clone().tasks.spawn(async move { node.start_child(parent, run, child, *ask, waits).await });
+        }
+        After::Deliver(to) => {
+            let node = node.clone();
+            node.clone().tasks.spawn(async move {
+                if let Err(error) = node.deliver_inbox(&to).await {
+                    tracing::error!(execution = %to, %error, "mail waits in the store and was not delivered");
+                }
+            });
+        }
+        After::WakeQueue(flow) => {
+            let node = node.clone();
+            node.clone().tasks.spawn(async move { node.wake_queue(&flow).await });
+        }
+        After::Continue => node.post(id, Envelope::event(Event::Continue)),
+        After::Log { run, failure } => {
+            let line = node.failure_line(id, hot, run.as_ref(), &failure);
+            let node = node.clone();
+            node.clone().tasks.spawn(async move {
+                if let Err(error) = node.store.append_logs(vec![line]).await {
+                    tracing::warn!(%error, "a log line was lost");
+                }
+            });
+        }
+        After::Retry { original, attempt, due } => {
+            let node = node.clone();
+            node.clone().tasks.spawn(async move { node.retry_execution(&original, attempt, due).await });
+        }
+    }
+}
+
+impl Hot {
+    /// The flow's limit, if it has one.
+    pub(super) fn concurrency(&self) -> Option<Concurrency> {
+        self.saved.flow.concurrency
+    }
+}
+
+impl Node {
+    /// A failure that no attempt tells, as a line of the execution's log.
+    fn failure_line(&self, id: &ExecutionId, hot: &Hot, run: Option<&TaskRunId>, failure: &Failure) -> rows::LogLine {
+        rows::LogLine {
+            of: Target::Execution(id.clone()),
+            position: 0,
+            at: self.now(),
+            level: model::task::LogLevel::Error,
+            flow: Some(hot.saved.flow.key.clone()),
+            task: run.and_then(|run| hot.state.run(run)).map(|run| run.task.clone()),
+            task_run: run.cloned(),
+            attempt: 0,
+            message: failure.message.as_str().into(),
+            fields: Vec::new(),
+        }
+    }
+
+    /// Lets queued executions of a flow look for a slot, oldest first.
+    pub(crate) async fn wake_queue(self: &Arc<Self>, flow: &FlowKey) {
+        let filter = store::ExecutionFilter {
+            kinds: Vec::new(),
+            flow: Some(flow.clone()),
+            states: vec![model::state::State::Queued],
+            ..store::ExecutionFilter::default()
+        };
+        let queued =
+            self.store.all::<rows::Execution>(View::Newest, Query::Executions(filter), JOBS_MAX).await;
+        match queued {
+            // Newest first is the order of the answer. One is enough: it frees its own slot in turn.
+            Ok(queued) => {
+                if let Some(oldest) = queued.last() {
+                    self.post(&oldest.record.id, Envelope::new(Mail::TrySlot));
+                }
+            }
+            Err(error) => tracing::error!(%flow, %error, "queued executions were not woken"),
+        }
+    }
+}
+
+/// Jobs that an earlier life of the node had, as events: each is lost, with what is known of its effects.
+pub(super) async fn lost_jobs(node: &Arc<Node>, id: &ExecutionId, now: Timestamp) -> Result<Vec<Event>, Error> {
+    let jobs = node.store.all::<rows::Job>(View::Newest, Query::JobsOf(id.clone()), JOBS_MAX).await?;
+    let mut events = Vec::new();
+    for row in jobs {
+        let ours = row.lease.as_ref().is_some_and(|lease| lease.boot == node.boot);
+        let live = row.lease.as_ref().is_some_and(|lease| lease.node != node.id && lease.until > now);
+        if ours || live {
+            continue;
+        }
+        let (job, _, _) = row
+            .work
+            .read::<(JobId, TaskId, Work)>()
+            .map_err(|error| Error::Internal(format!("a stored job cannot be read: {error}")))?;
+        events.push(Event::TaskLost { job, epoch: u64::from(row.epoch), effects: Effects::Repeatable });
+    }
+    Ok(events)
+}

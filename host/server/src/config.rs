@@ -1,0 +1,51 @@
+//! What a node is made of. Composed by whoever starts it (the cli, a test); nothing here reads the environment.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use catalog::Catalog;
+use runtime::{Limits, NetworkRule, Runtime};
+use store::Store;
+
+use crate::clock::{Clock, SystemClock};
+
+/// Everything a node needs.
+pub struct Config {
+    pub store: Arc<dyn Store>,
+    pub runtime: Arc<Runtime>,
+    pub catalog: Catalog,
+    pub clock: Arc<dyn Clock>,
+    /// Where working directories of running tasks are made.
+    pub scratch: PathBuf,
+    /// Task runs at once.
+    pub workers: usize,
+    /// What every run may use at most.
+    pub limits: Limits,
+    /// Addresses that tasks may reach beyond the standard profile.
+    pub allow_net: Vec<NetworkRule>,
+    /// `secret()` by upper-case name, in clear.
+    pub secrets: BTreeMap<String, String>,
+    /// `envs.*` by lower-case name.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// Defaults for everything that has one.
+    pub fn new(store: Arc<dyn Store>, runtime: Arc<Runtime>, catalog: Catalog, scratch: PathBuf) -> Self {
+        // Guests wait more than they compute; but every running one holds its memory.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            store,
+            runtime,
+            catalog,
+            clock: Arc::new(SystemClock),
+            scratch,
+            workers: (cores * 8).clamp(16, 128),
+            limits: Limits::default(),
+            allow_net: Vec::new(),
+            secrets: BTreeMap::new(),
+            environment: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Who may talk to the API: on loopback everybody on this machine, else whoever knows the name and the password.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use base64::Engine as _;
+use sha2::{Digest, Sha256};
+
+use super::answer::refusal;
+
+/// How clients show who they are.
+#[derive(Clone)]
+pub enum Access {
+    /// Nobody is asked. Only ever on a loopback address.
+    Open,
+    /// HTTP basic authentication; what is kept is the sha256 of `name:password`.
+    Basic(Arc<[u8; 32]>),
+}
+
+/// Why a server does not start on an address.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "refusing to listen on `{address}` without credentials: everybody who can reach it could run flows\n  hint: set SLUICE_USERNAME and SLUICE_PASSWORD, or listen on 127.0.0.1"
+)]
+pub struct Unprotected {
+    address: SocketAddr,
+}
+
+impl Access {
+    /// What an address needs, given what is configured.
+    pub fn for_address(address: SocketAddr, credentials: Option<(&str, &str)>) -> Result<Self, Unprotected> {
+        match credentials {
+            Some((name, password)) => Ok(Self::Basic(Arc::new(fingerprint(format!("{name}:{password}").as_bytes())))),
+            None if address.ip().is_loopback() => Ok(Self::Open),
+            None => Err(Unprotected { address }),
+        }
+    }
+
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        let Self::Basic(expected) = self else { return true };
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
+            .and_then(|(_, encoded)| base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok());
+        // Digests are compared, so that the time taken says nothing about the password.
+        given.is_some_and(|pair| fingerprint(&pair) == **expected)
+    }
+}
+
+fn fingerprint(pair: &[u8]) -> [u8; 32] {
+    Sha256::digest(pair).into()
+}
+
+/// Lets a request pass, or asks for credentials. A request from a browser page of another origin is refused on an open server:
+/// otherwise any web page could drive it.
+pub async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
+    if !access.admits(request.headers()) {
+        let mut response =
+            refusal(StatusCode::UNAUTHORIZED, "unauthorized", "this server asks for a name and a password", &[]);
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sluice\", charset=\"UTF-8\""));
+        return response;
+    }
+    if foreign_origin(request.headers()) {
+        return refusal(StatusCode::FORBIDDEN, "foreign_origin", "requests from pages of another origin are refused", &[]);
+    }
+    next.run(request).await
+}
+
+/// Whether a browser says that the request comes from a page of another host.
+fn foreign_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()) else { return false };
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    origin.split_once("://").map_or(origin, |(_, rest)| rest) != host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("a socket address")
+    }
+
+    #[test]
+    fn open_only_on_loopback() {
+        assert!(matches!(Access::for_address(address("127.0.0.1:0"), None), Ok(Access::Open)));
+        assert!(matches!(Access::for_address(address("[::1]:0"), None), Ok(Access::Open)));
+        let refused = Access::for_address(address("0.0.0.0:8080"), None).err().expect("must refuse").to_string();
+        assert!(refused.contains("0.0.0.0:8080") && refused.contains("SLUICE_PASSWORD"), "{refused}");
+    }
+
+    #[test]
+    fn credentials_are_compared_whole() {
+        let access = Access::for_address(address("0.0.0.0:1"), Some(("ada", "s3cret:x"))).expect("protected");
+        let with = |pair: &str| {
+            let mut headers = HeaderMap::new();
+            let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+            headers.insert(header::AUTHORIZATION, format!("Basic {encoded}").parse().expect("a header"));
+            access.admits(&headers)
+        };
+        assert!(with("ada:s3cret:x"));
+        assert!(!with("ada:s3cret"));
+        assert!(!with("ada:"));
+        assert!(!access.admits(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn other_origins_are_foreign() {
+        let with = |origin: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "127.0.0.1:8080".parse().expect("a header"));
+            headers.insert(header::ORIGIN, origin.parse().expect("a header"));
+            foreign_origin(&headers)
+        };
+        assert!(!with("http://127.0.0.1:8080"));
+        assert!(with("http://evil.example"));
+        assert!(with("null"));
+        assert!(!foreign_origin(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,199 @@
+//! `/api/v1/{tenant}/executions`: start, get, list, kill.
+
+use axum::Json;
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use model::execution::Kind;
+use model::flow::Label;
+use serde::Deserialize;
+
+use super::App;
+use super::flows::Paged;
+use super::wire::ExecutionBody;
+use crate::error::{Error, Issue};
+use crate::executions::{Given, Seen, Start};
+
+/// Most executions of one page.
+const PAGE_MAX: usize = 1_000;
+/// Most inputs of one request, declared or not.
+const INPUTS_MAX: usize = 1_000;
+/// Longest a client can wait for an execution to end in one request; it asks again after that.
+const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(3_600);
+
+/// How an execution is asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CreateQuery {
+    revision: Option<u32>,
+    #[serde(default)]
+    wait: bool,
+    schedule_date: Option<Timestamp>,
+    kind: Option<Kind>,
+}
+
+/// A page of a search.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchQuery {
+    namespace: Option<String>,
+    flow_id: Option<String>,
+    page: Option<usize>,
+    size: Option<usize>,
+}
+
+/// Starts an execution. Inputs come as multipart fields, or as one JSON object.
+pub async fn create(
+    State(app): State<App>,
+    Path((_, namespace, id)): Path<(String, String, String)>,
+    request: Request,
+) -> Result<Response, Error> {
+    let pairs = query_pairs(request.uri().query().unwrap_or_default());
+    let query: CreateQuery = Query::try_from_uri(request.uri())
+        .map(|Query(query)| query)
+        .map_err(|error| Error::bad_request("query.invalid", error.body_text()))?;
+    let labels = labels(&pairs)?;
+    let inputs = inputs(request, &app).await?;
+    let start = Start {
+        namespace,
+        id,
+        revision: query.revision,
+        inputs,
+        labels,
+        kind: query.kind.unwrap_or_default(),
+        scheduled: query.schedule_date,
+        trigger: None,
+    };
+    let execution = app.node.start(start).await?;
+    let seen = if query.wait {
+        match tokio::time::timeout(WAIT_MAX, app.node.ended(&execution)).await {
+            Ok(seen) => seen?,
+            Err(_) => app.node.execution(execution.as_str()).await?,
+        }
+    } else {
+        app.node.execution(execution.as_str()).await?
+    };
+    Ok(show(&seen, app.node.now()))
+}
+
+pub async fn get(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<Response, Error> {
+    let seen = app.node.execution(&id).await?;
+    Ok(show(&seen, app.node.now()))
+}
+
+pub async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) -> Result<Response, Error> {
+    let size = query.size.unwrap_or(25).clamp(1, PAGE_MAX);
+    let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
+    let (seen, total) =
+        app.node.executions(query.namespace.as_deref(), query.flow_id.as_deref(), skipped, size).await?;
+    let now = app.node.now();
+    let results: Vec<ExecutionBody<'_>> =
+        seen.iter().map(|execution| ExecutionBody::new(execution, [], now)).collect();
+    Ok(Json(Paged { results, total }).into_response())
+}
+
+/// Asks an execution and everything it started to end.
+pub async fn kill(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<StatusCode, Error> {
+    app.node.kill(&id).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// The body of an execution.
+pub fn show(seen: &Seen, now: Timestamp) -> Response {
+    Json(ExecutionBody::new(&seen.execution, seen.runs.iter(), now)).into_response()
+}
+
+fn query_pairs(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// `labels=key:value`, repeated.
+fn labels(pairs: &[(String, String)]) -> Result<Vec<Label>, Error> {
+    let mut issues = Vec::new();
+    let mut labels = Vec::new();
+    for (_, text) in pairs.iter().filter(|(name, _)| name == "labels") {
+        match text.split_once(':') {
+            Some((key, value)) if !key.is_empty() => labels.push(Label { key: key.to_owned(), value: value.to_owned() }),
+            _ => issues.push(Issue {
+                path: "labels".to_owned(),
+                line: None,
+                code: "query.label".to_owned(),
+                message: format!("`{text}` is not a label"),
+                hint: Some("write labels=key:value".to_owned()),
+            }),
+        }
+    }
+    if issues.is_empty() {
+        return Ok(labels);
+    }
+    Err(Error::Invalid { code: "query.invalid", message: "invalid labels".to_owned(), issues })
+}
+
+async fn inputs(request: Request, app: &App) -> Result<Vec<(String, Given)>, Error> {
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    if content_type.starts_with("multipart/form-data") {
+        return multipart(request, app).await;
+    }
+    let body = axum::body::to_bytes(request.into_body(), app.body_max_bytes)
+        .await
+        .map_err(|error| Error::bad_request("body.unreadable", error.to_string()))?;
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Vec::new());
+    }
+    if !content_type.starts_with("application/json") {
+        return Err(Error::bad_request(
+            "body.content_type",
+            format!("inputs come as `multipart/form-data` or `application/json`, not as `{content_type}`"),
+        ));
+    }
+    let text = std::str::from_utf8(&body).map_err(|error| Error::bad_request("body.json", error.to_string()))?;
+    let value =
+        expr::Value::parse_json(text).map_err(|error| Error::bad_request("body.json", format!("not JSON: {error}")))?;
+    let Some(entries) = value.as_map() else {
+        return Err(Error::bad_request("body.json", "the body must be one JSON object of inputs by name"));
+    };
+    if entries.len() > INPUTS_MAX {
+        return Err(too_many());
+    }
+    Ok(entries.iter().map(|(name, value)| (name.to_string(), Given::Value(value.clone()))).collect())
+}
+
+async fn multipart(request: Request, app: &App) -> Result<Vec<(String, Given)>, Error> {
+    let mut form = axum::extract::Multipart::from_request(request, &())
+        .await
+        .map_err(|error| Error::bad_request("body.multipart", error.body_text()))?;
+    let mut inputs: Vec<(String, Given)> = Vec::new();
+    loop {
+        let field = form.next_field().await.map_err(|error| Error::bad_request("body.multipart", error.body_text()))?;
+        let Some(field) = field else { return Ok(inputs) };
+        if inputs.len() == INPUTS_MAX {
+            return Err(too_many());
+        }
+        let name = field.name().unwrap_or_default().to_owned();
+        let file = field.file_name().map(str::to_owned);
+        let bytes = field.bytes().await.map_err(|error| Error::bad_request("body.multipart", error.body_text()))?;
+        if bytes.len() > app.body_max_bytes {
+            return Err(Error::bad_request("body.too_large", format!("input `{name}` is too large")));
+        }
+        match file {
+            // Old clients send every file as a field `files` whose file name is the input's id.
+            Some(file) if name == "files" => inputs.push((file.clone(), Given::File { name: file, bytes })),
+            Some(file) => inputs.push((name, Given::File { name: file, bytes })),
+            None => {
+                let text = String::from_utf8(bytes.to_vec())
+                    .map_err(|_| Error::bad_request("body.multipart", format!("input `{name}` is not UTF-8 text")))?;
+                inputs.push((name, Given::Text(text)));
+            }
+        }
+    }
+}
+
+fn too_many() -> Error {
+    Error::bad_request("body.too_many", format!("more than {INPUTS_MAX} inputs"))
+}

@@ -1,0 +1,152 @@
+//! Server-sent events of one execution: its state and its log, as they become durable. Coalesced, and resumable by id.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures::Stream;
+use serde::Deserialize;
+
+use super::App;
+use super::logs::{Filter, line_body};
+use super::wire::ExecutionBody;
+use crate::error::Error;
+use crate::executions::Seen;
+
+/// Shortest time between two events to one client: at most five a second, whatever the execution does.
+const PACE: Duration = Duration::from_millis(200);
+/// How often to look when no hint came: hints may be lost.
+const LOOK: Duration = Duration::from_secs(2);
+/// A comment this often keeps proxies from closing a quiet stream.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Log lines of one round; the rest follows in the next.
+const LINES_PER_ROUND: usize = 500;
+
+type Events = Sse<axum::response::sse::KeepAliveStream<std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>>>;
+
+/// Where a client that comes back left off.
+fn last_event_id(headers: &HeaderMap) -> Option<u64> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
+}
+
+/// The execution whenever it changed: `start` first, `progress`, and `end` when nothing more can come.
+pub async fn execution(
+    State(app): State<App>,
+    Path((_, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Events, Error> {
+    let first = app.node.execution(&id).await?;
+    let mut sent = last_event_id(&headers);
+    let mut started = sent.is_some();
+    let (send, receive) = tokio::sync::mpsc::channel::<Event>(1);
+    let node = app.node.clone();
+    // Ends when the execution does or the client is gone: `send` fails then.
+    tokio::spawn(async move {
+        let mut watch = node.watch(&id);
+        let mut seen = first;
+        loop {
+            let ended = seen.is_over();
+            if sent != Some(seen.position) || ended {
+                let name = if ended {
+                    "end"
+                } else if started {
+                    "progress"
+                } else {
+                    "start"
+                };
+                let Some(event) = event(name, &seen, node.now()) else { return };
+                sent = Some(seen.position);
+                started = true;
+                if send.send(event).await.is_err() || ended {
+                    return;
+                }
+            }
+            tokio::time::sleep(PACE).await;
+            tokio::select! {
+                () = watch.changed() => {}
+                () = tokio::time::sleep(LOOK) => {}
+                () = send.closed() => return,
+            }
+            match node.execution(&id).await {
+                Ok(now) => seen = now,
+                Err(_) => return,
+            }
+        }
+    });
+    Ok(stream(receive))
+}
+
+fn event(name: &str, seen: &Seen, now: jiff::Timestamp) -> Option<Event> {
+    let body = ExecutionBody::new(&seen.execution, seen.runs.iter(), now);
+    Event::default().event(name).id(seen.position.to_string()).json_data(body).ok()
+}
+
+/// Which lines to follow.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogsQuery {
+    min_level: Option<String>,
+}
+
+/// The log of an execution, line by line. The id of an event is the line's position.
+pub async fn logs(
+    State(app): State<App>,
+    Path((_, id)): Path<(String, String)>,
+    Query(query): Query<LogsQuery>,
+    headers: HeaderMap,
+) -> Result<Events, Error> {
+    let first = app.node.execution(&id).await?;
+    let filter = Filter::parse(query.min_level.as_deref(), None, None)?;
+    let mut after = last_event_id(&headers).unwrap_or(0);
+    let (send, receive) = tokio::sync::mpsc::channel::<Event>(LINES_PER_ROUND);
+    let node = app.node.clone();
+    tokio::spawn(async move {
+        let mut watch = node.watch(&id);
+        let mut seen = first;
+        loop {
+            // Looked at before the lines: lines written before the end are then never missed.
+            let over = seen.is_over();
+            let Ok(page) = node.logs(&id, after, LINES_PER_ROUND).await else { return };
+            let full = page.len() == LINES_PER_ROUND;
+            for line in page {
+                after = line.position;
+                if !filter.admits(&line) {
+                    continue;
+                }
+                let body = line_body(&seen.execution, &line);
+                let Ok(event) = Event::default().event("log").id(after.to_string()).json_data(body) else { return };
+                if send.send(event).await.is_err() {
+                    return;
+                }
+            }
+            if over && !full {
+                let _ = send.send(Event::default().event("end").id(after.to_string()).data("")).await;
+                return;
+            }
+            if !full {
+                tokio::time::sleep(PACE).await;
+                tokio::select! {
+                    () = watch.changed() => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                    () = send.closed() => return,
+                }
+            }
+            match node.execution(&id).await {
+                Ok(now) => seen = now,
+                Err(_) => return,
+            }
+        }
+    });
+    Ok(stream(receive))
+}
+
+fn stream(receive: tokio::sync::mpsc::Receiver<Event>) -> Events {
+    let events = futures::stream::unfold(receive, |mut receive| async move {
+        receive.recv().await.map(|event| (Ok::<_, Infallible>(event), receive))
+    });
+    let boxed: std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>> = Box::pin(events);
+    Sse::new(boxed).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}

@@ -1,0 +1,88 @@
+//! The HTTP API: Kestra 1.0's paths and shapes under `/api/v1/{tenant}`, and ours beside them. Parses and shows; decides nothing.
+
+mod answer;
+pub mod auth;
+mod executions;
+mod flows;
+mod follow;
+mod health;
+mod logs;
+mod plugins;
+pub mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Path, Request};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+
+use crate::node::Node;
+use auth::Access;
+
+/// Largest body of a request that carries inputs or files, in bytes. Flows have a limit of their own (1 MiB).
+pub const BODY_MAX_BYTES: usize = 64 << 20;
+
+/// What every handler has.
+#[derive(Clone)]
+pub struct App {
+    pub node: Arc<Node>,
+    /// See [`BODY_MAX_BYTES`].
+    pub body_max_bytes: usize,
+}
+
+/// All routes of a node.
+pub fn router(node: Arc<Node>, access: Access) -> Router {
+    let app = App { node, body_max_bytes: BODY_MAX_BYTES };
+    let tenant = Router::new()
+        .route("/flows", post(flows::create))
+        .route("/flows/search", get(flows::search))
+        .route("/flows/validate", post(flows::validate))
+        .route("/flows/distinct-namespaces", get(flows::distinct_namespaces))
+        .route("/flows/{namespace}", get(flows::of_namespace))
+        .route("/flows/{namespace}/{id}", get(flows::get).put(flows::update).delete(flows::delete))
+        .route("/flows/{namespace}/{id}/revisions", get(flows::revisions))
+        .route("/flows/{namespace}/{id}/lock", get(flows::lock))
+        .route("/executions", get(executions::search))
+        .route("/executions/search", get(executions::search))
+        .route("/executions/{execution}", get(executions::get))
+        .route("/executions/{execution}/kill", delete(executions::kill))
+        .route("/executions/{execution}/follow", get(follow::execution))
+        .route("/executions/{namespace}/{flow}", post(executions::create))
+        .route("/logs/{execution}", get(logs::of_execution))
+        .route("/logs/{execution}/download", get(logs::download))
+        .route("/logs/{execution}/follow", get(follow::logs))
+        .route("/plugins", get(plugins::list))
+        .layer(middleware::from_fn(known_tenant));
+    let guarded = Router::new()
+        .nest("/api/v1/{tenant}", tenant)
+        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+        .layer(middleware::from_fn_with_state(access, auth::guard));
+    Router::new()
+        .route("/health", get(health::ready))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/ping", get(health::ping))
+        .merge(guarded)
+        .fallback(no_such_path)
+        .with_state(app)
+}
+
+/// There is one tenant; every other name is unknown.
+async fn known_tenant(Path(parameters): Path<Vec<(String, String)>>, request: Request, next: Next) -> Response {
+    let tenant = parameters.iter().find(|(name, _)| name == "tenant").map(|(_, value)| value.as_str());
+    match tenant {
+        Some(model::ids::TENANT) | None => next.run(request).await,
+        Some(other) => {
+            let message = format!("no tenant `{other}`; hint: this server has one, `{}`", model::ids::TENANT);
+            answer::refusal(StatusCode::NOT_FOUND, "tenant.unknown", &message, &[])
+        }
+    }
+}
+
+async fn no_such_path(request: Request) -> Response {
+    let message = format!("no `{} {}` here; hint: paths begin with /api/v1/main", request.method(), request.uri().path());
+    answer::refusal(StatusCode::NOT_FOUND, "path.unknown", &message, &[])
+}

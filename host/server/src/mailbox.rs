@@ -1,0 +1,161 @@
+//! One mailbox per hot execution: whatever happens to it comes through here, one turn after the other. Never decides.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::{Event, State};
+use model::ids::ExecutionId;
+use store::Lsn;
+use store::rows::{self, MessageKey};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::apply::Owner;
+use crate::error::Error;
+use crate::node::Node;
+
+/// Most mail drained into one commit (design.md, section 3).
+pub const MAIL_PER_TURN: usize = 256;
+/// Most mail that waits for one execution: beyond it senders wait. More than workers, timers and children send at once.
+const MAIL_WAITING: usize = 16_384;
+/// How long an execution that nothing happens to stays in memory.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What an execution is told.
+pub enum Mail {
+    /// Something happened.
+    Event(Box<Event>),
+    /// A concurrency slot may be free.
+    TrySlot,
+    /// The node has started again: do again what is outstanding.
+    Recover,
+    /// Somebody wants to see the newest state.
+    Peek(oneshot::Sender<State>),
+}
+
+/// Mail with what belongs to it.
+pub struct Envelope {
+    pub mail: Mail,
+    /// The stored message it came from: drained in the commit that takes it in.
+    pub drain: Option<MessageKey>,
+    /// Told when the commit is made (not yet durable), or why there is none.
+    pub reply: Option<oneshot::Sender<Result<Lsn, Error>>>,
+}
+
+impl Envelope {
+    pub fn new(mail: Mail) -> Self {
+        Self { mail, drain: None, reply: None }
+    }
+
+    pub fn event(event: Event) -> Self {
+        Self::new(Mail::Event(Box::new(event)))
+    }
+}
+
+/// The mailboxes of the executions that are in memory.
+#[derive(Default)]
+pub struct Mailboxes {
+    boxes: Mutex<HashMap<ExecutionId, mpsc::Sender<Envelope>>>,
+}
+
+impl Mailboxes {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, mpsc::Sender<Envelope>>> {
+        self.boxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets every owner end when it has read its mail.
+    pub fn close(&self) {
+        self.lock().clear();
+    }
+
+    /// How many executions are in memory.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+impl Node {
+    /// Puts mail into an execution's mailbox, bringing it into memory where it is not.
+    pub(crate) fn post(self: &Arc<Self>, id: &ExecutionId, envelope: Envelope) {
+        let mut boxes = self.mailboxes.lock();
+        let envelope = match boxes.get(id) {
+            None => envelope,
+            Some(sender) => match sender.try_send(envelope) {
+                Ok(()) => return,
+                Err(mpsc::error::TrySendError::Closed(envelope)) => envelope,
+                Err(mpsc::error::TrySendError::Full(envelope)) => {
+                    let (sender, node, id) = (sender.clone(), self.clone(), id.clone());
+                    self.tasks.spawn(async move {
+                        if let Err(mpsc::error::SendError(envelope)) = sender.send(envelope).await {
+                            node.post(&id, envelope);
+                        }
+                    });
+                    return;
+                }
+            },
+        };
+        let (sender, receiver) = mpsc::channel(MAIL_WAITING);
+        if sender.try_send(envelope).is_err() {
+            unreachable!("a new mailbox has room");
+        }
+        boxes.insert(id.clone(), sender);
+        drop(boxes);
+        let (node, id) = (self.clone(), id.clone());
+        self.tasks.spawn(async move { node.own(id, receiver).await });
+    }
+
+    /// Puts an event into a mailbox and waits for the commit that takes it in.
+    pub(crate) async fn tell(self: &Arc<Self>, id: &ExecutionId, event: Event) -> Result<Lsn, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.post(id, Envelope { reply: Some(reply), ..Envelope::event(event) });
+        answer.await.map_err(|_| Error::Store("the execution's owner ended before it answered".to_owned()))?
+    }
+
+    /// The newest state of an execution, not yet durable perhaps.
+    pub(crate) async fn peek(self: &Arc<Self>, id: &ExecutionId) -> Option<State> {
+        let (reply, answer) = oneshot::channel();
+        self.post(id, Envelope::new(Mail::Peek(reply)));
+        answer.await.ok()
+    }
+
+    /// Hands a stored message to its execution.
+    pub(crate) fn deliver(self: &Arc<Self>, message: &rows::Message) {
+        let rows::Target::Execution(id) = &message.key.to else { return };
+        match message.body.read::<Event>() {
+            Ok(event) => {
+                let drain = Some(message.key.clone());
+                self.post(id, Envelope { drain, ..Envelope::event(event) });
+            }
+            Err(error) => tracing::error!(message = %message.key.unique, %error, "a stored message cannot be read"),
+        }
+    }
+
+    /// The life of one owner.
+    async fn own(self: Arc<Self>, id: ExecutionId, mut receiver: mpsc::Receiver<Envelope>) {
+        let mut owner = Owner::new(self.clone(), id.clone());
+        let mut mail = Vec::new();
+        loop {
+            let received =
+                tokio::time::timeout(IDLE, receiver.recv_many(&mut mail, MAIL_PER_TURN)).await;
+            match received {
+                Ok(0) => return,
+                Ok(_) => owner.turn(std::mem::take(&mut mail)).await,
+                Err(_) => {
+                    let mut boxes = self.mailboxes.lock();
+                    // Mail is put in under this lock: an empty box stays empty until it is out of the table.
+                    if receiver.is_empty() {
+                        boxes.remove(&id);
+                        return;
+                    }
+                }
+            }
+            if owner.is_done() {
+                let mut boxes = self.mailboxes.lock();
+                if receiver.is_empty() {
+                    boxes.remove(&id);
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One node: what its parts share, how it starts, recovers and ends. Decides nothing about executions.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use catalog::Catalog;
+use jiff::{SignedDuration, Timestamp};
+use model::ids::{ExecutionId, FlowKey};
+use runtime::Runtime;
+use store::rows::{self, Boot, NodeId};
+use store::{Health, Page, Query, Store, View};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::Error;
+use crate::flows::SavedFlow;
+use crate::mailbox::{Envelope, Mail, Mailboxes};
+use crate::timers::Timers;
+use crate::worker::Workers;
+
+/// How long a lease on a job lasts without being renewed.
+pub const LEASE: SignedDuration = SignedDuration::from_secs(30);
+/// How long a node waits for running work when it is told to end, before it leaves it to its next start.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+/// Rows looked at in one page while recovering.
+const RECOVERY_PAGE: usize = 500;
+
+/// A running node.
+pub struct Node {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) runtime: Arc<Runtime>,
+    catalog: RwLock<Catalog>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: Parts,
+    pub(crate) id: NodeId,
+    pub(crate) boot: Boot,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) timers: Timers,
+    pub(crate) workers: Workers,
+    /// Parsed flow revisions, most of them needed again and again.
+    pub(crate) flows: Mutex<HashMap<(FlowKey, u32), Arc<SavedFlow>>>,
+    /// Every task this node started: awaited at its end.
+    pub(crate) tasks: TaskTracker,
+    ending: AtomicBool,
+    pub(crate) end: Notify,
+}
+
+/// The plain settings of a node.
+pub(crate) struct Parts {
+    pub scratch: std::path::PathBuf,
+    pub limits: runtime::Limits,
+    pub allow_net: Vec<runtime::NetworkRule>,
+    pub secrets: std::collections::BTreeMap<String, String>,
+    pub environment: std::collections::BTreeMap<String, String>,
+}
+
+impl Node {
+    /// Starts a node on a store: finds what an earlier life left unfinished, and goes on with it.
+    pub async fn start(config: Config) -> Result<Arc<Self>, Error> {
+        let node = Arc::new(Self {
+            store: config.store,
+            runtime: config.runtime,
+            catalog: RwLock::new(config.catalog),
+            clock: config.clock,
+            config: Parts {
+                scratch: config.scratch,
+                limits: config.limits,
+                allow_net: config.allow_net,
+                secrets: config.secrets,
+                environment: config.environment,
+            },
+            id: NodeId::trusted("node"),
+            boot: Boot::trusted(uuid::Uuid::new_v4().simple().to_string()),
+            mailboxes: Mailboxes::default(),
+            timers: Timers::default(),
+            workers: Workers::new(config.workers),
+            flows: Mutex::default(),
+            tasks: TaskTracker::new(),
+            ending: AtomicBool::new(false),
+            end: Notify::new(),
+        });
+        node.recover().await?;
+        let clock = node.clone();
+        node.tasks.spawn(async move { clock.run_timers().await });
+        Ok(node)
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The plugins that flows saved from now on can use.
+    pub fn catalog(&self) -> Catalog {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another catalog in place, after an installation.
+    pub fn set_catalog(&self, catalog: Catalog) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+    }
+
+    /// Whether it can take work; otherwise why not.
+    pub async fn ready(&self) -> Result<(), String> {
+        if self.is_ending() {
+            return Err("the server is shutting down".to_owned());
+        }
+        match self.store.health() {
+            Health::Ready => Ok(()),
+            Health::ReadOnly { reason } | Health::Failed { reason } => Err(reason),
+        }
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
+    }
+
+    /// Ends the node: takes no more work, waits a while for what runs, and leaves the rest to the next start.
+    pub async fn shutdown(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        self.end.notify_waiters();
+        self.tasks.close();
+        if tokio::time::timeout(GRACE, self.workers.idle()).await.is_err() {
+            tracing::warn!("work was still running at the end; it is taken up again at the next start");
+            self.workers.cancel_all();
+        }
+        self.mailboxes.close();
+        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+        if let Err(error) = self.store.durable(self.store.head()).await {
+            tracing::error!(%error, "the last commits may be lost");
+        }
+    }
+
+    /// Everything an earlier life left: executions that have not ended, their timers and their mail.
+    async fn recover(self: &Arc<Self>) -> Result<(), Error> {
+        self.load_timers().await?;
+        let filter = store::ExecutionFilter {
+            kinds: Vec::new(),
+            states: unfinished_states(),
+            ..store::ExecutionFilter::default()
+        };
+        let mut after = None;
+        loop {
+            let page = Page { size: RECOVERY_PAGE, after };
+            let rows = self.store.list::<rows::Execution>(View::Newest, Query::Executions(filter.clone()), page).await?;
+            for row in &rows.items {
+                self.post(&row.record.id, Envelope::new(Mail::Recover));
+            }
+            match rows.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        let mut after = None;
+        loop {
+            let page = Page { size: RECOVERY_PAGE, after };
+            let rows = self.store.list::<rows::Message>(View::Newest, Query::Recipients, page).await?;
+            for row in &rows.items {
+                if let rows::Target::Execution(id) = &row.key.to {
+                    self.deliver_inbox(id).await?;
+                }
+            }
+            match rows.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Hands over what waits in the store for an execution.
+    pub(crate) async fn deliver_inbox(self: &Arc<Self>, id: &ExecutionId) -> Result<(), Error> {
+        let target = rows::Target::Execution(id.clone());
+        let page = Page::first(RECOVERY_PAGE);
+        let rows = self.store.list::<rows::Message>(View::Newest, Query::Inbox(target), page).await?;
+        for row in rows.items {
+            self.deliver(&row);
+        }
+        Ok(())
+    }
+}
+
+fn unfinished_states() -> Vec<model::state::State> {
+    use model::state::State::*;
+    vec![Created, Running, Paused, Restarted, Killing, Queued, Retrying, Breakpoint]
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Full { .. } | store::Error::ReadOnly { .. } | store::Error::Lost { .. } => {
+                Self::Store(error.to_string())
+            }
+            store::Error::Conflict(conflict) => {
+                Self::Conflict { code: "store.conflict", message: conflict.to_string() }
+            }
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Workers: run one attempt of one task, from its properties to its outcome. Knows nothing of what comes after.
+
+mod grants;
+mod services;
+mod sink;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::{Event, JobId, Outcome, State, UnitReport};
+use expr::Value;
+use jiff::SignedDuration;
+use model::execution::{Execution, Failure, TaskRun};
+use model::ids::{ExecutionId, TaskId};
+use model::lock::Locked;
+use model::task::{Task, TaskKind};
+use runtime::{Cancel, Facts, PluginSource, Request};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::flows::SavedFlow;
+use crate::mailbox::Envelope;
+use crate::node::Node;
+use sink::RunSink;
+
+/// Times a result is offered again while the store does not take it.
+const REPORT_TRIES: u32 = 8;
+
+/// One attempt to run.
+pub struct Assignment {
+    pub execution: ExecutionId,
+    /// The state the job was decided in: what the task's expressions see.
+    pub state: State,
+    pub saved: Arc<SavedFlow>,
+    pub job: JobId,
+    pub task: TaskId,
+    pub timeout: Option<SignedDuration>,
+    pub epoch: u64,
+}
+
+/// The workers of a node.
+pub struct Workers {
+    slots: Arc<Semaphore>,
+    running: Mutex<HashMap<JobId, Cancel>>,
+    /// Attempts taken in and not yet reported.
+    busy: AtomicUsize,
+    idle: Notify,
+}
+
+impl Workers {
+    pub fn new(count: usize) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(count.max(1))),
+            running: Mutex::default(),
+            busy: AtomicUsize::new(0),
+            idle: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Cancel>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks a running or waiting attempt to end.
+    pub fn cancel(&self, job: &JobId) {
+        if let Some(cancel) = self.lock().get(job) {
+            cancel.cancel();
+        }
+    }
+
+    /// Asks all of them.
+    pub fn cancel_all(&self) {
+        self.lock().values().for_each(Cancel::cancel);
+    }
+
+    /// Waits until nothing runs.
+    pub async fn idle(&self) {
+        loop {
+            let notified = self.idle.notified();
+            if self.busy.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn begin(self: &Workers, job: &JobId) -> Cancel {
+        let cancel = Cancel::new();
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        self.lock().insert(job.clone(), cancel.clone());
+        cancel
+    }
+
+    fn end(&self, job: &JobId) {
+        self.lock().remove(job);
+        if self.busy.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.idle.notify_waiters();
+        }
+    }
+}
+
+/// A task that is about to run: everything that is known before its properties are rendered.
+struct Ready<'a> {
+    state: &'a State,
+    saved: &'a SavedFlow,
+    execution: &'a Execution,
+    run: &'a TaskRun,
+    task: &'a Task,
+    attempt: u32,
+    timeout: Option<SignedDuration>,
+    working_dir: Option<PathBuf>,
+    cancel: Cancel,
+}
+
+impl Node {
+    /// Takes a task in; it runs as soon as a worker is free.
+    pub(crate) fn run_task(self: &Arc<Self>, assignment: Assignment) {
+        let cancel = self.workers.begin(&assignment.job);
+        let node = self.clone();
+        self.tasks.spawn(async move {
+            let Assignment { execution, state, saved, job, task, timeout, epoch } = assignment;
+            if let Some(_slot) = node.slot(&cancel).await {
+                node.post(&execution, Envelope::event(Event::TaskStarted { job: job.clone(), epoch }));
+                let outcome = match (state.execution(), state.run(&job.run), saved.flow.task(&task)) {
+                    (Some(record), Some(run), Some(task)) => {
+                        let ready = Ready {
+                            state: &state,
+                            saved: &saved,
+                            execution: record,
+                            run,
+                            task,
+                            attempt: job.attempt,
+                            timeout,
+                            working_dir: None,
+                            cancel,
+                        };
+                        node.attempt(ready).await
+                    }
+                    _ => failed(unknown_task(&task)),
+                };
+                node.report(&execution, Event::TaskEnded { job: job.clone(), epoch, outcome }).await;
+            } else {
+                let outcome = Outcome { end: engine::End::Killed, outputs: Value::Null };
+                node.report(&execution, Event::TaskEnded { job: job.clone(), epoch, outcome }).await;
+            }
+            node.workers.end(&job);
+        });
+    }
+
+    /// Runs the tasks of a WorkingDirectory one after the other in one directory, on this worker.
+    pub(crate) fn run_unit(self: &Arc<Self>, assignment: Assignment, tasks: Vec<TaskId>) {
+        let cancel = self.workers.begin(&assignment.job);
+        let node = self.clone();
+        self.tasks.spawn(async move {
+            let Assignment { execution, job, epoch, .. } = &assignment;
+            let end = match node.slot(&cancel).await {
+                None => engine::End::Killed,
+                Some(_slot) => {
+                    node.post(execution, Envelope::event(Event::TaskStarted { job: job.clone(), epoch: *epoch }));
+                    node.unit(&assignment, &tasks, &cancel).await
+                }
+            };
+            let outcome = Outcome { end, outputs: Value::Null };
+            node.report(execution, Event::TaskEnded { job: job.clone(), epoch: *epoch, outcome }).await;
+            node.workers.end(job);
+        });
+    }
+
+    async fn unit(self: &Arc<Self>, unit: &Assignment, tasks: &[TaskId], cancel: &Cancel) -> engine::End {
+        let directory = match self.working_dir(unit.job.run.as_str()) {
+            Ok(directory) => directory,
+            Err(failure) => return engine::End::Failed(failure),
+        };
+        for id in tasks {
+            let Some(task) = unit.saved.flow.task(id) else { return engine::End::Failed(unknown_task(id)) };
+            let tell = |report| Event::UnitTask { job: unit.job.clone(), epoch: unit.epoch, task: id.clone(), report };
+            if task.disabled {
+                continue;
+            }
+            self.report(&unit.execution, tell(UnitReport::Started)).await;
+            // What the tasks before it gave is in the newest state only.
+            let Some(state) = self.peek(&unit.execution).await else { return engine::End::Killed };
+            let run = state.runs().filter(|run| run.task == *id && run.parent.as_ref() == Some(&unit.job.run)).last();
+            let (Some(record), Some(run)) = (state.execution(), run) else {
+                return engine::End::Failed(unknown_task(id));
+            };
+            let ready = Ready {
+                state: &state,
+                saved: &unit.saved,
+                execution: record,
+                run,
+                task,
+                attempt: 1,
+                timeout: unit.timeout,
+                working_dir: Some(directory.path().to_owned()),
+                cancel: cancel.clone(),
+            };
+            let outcome = self.attempt(ready).await;
+            let end = outcome.end.clone();
+            self.report(&unit.execution, tell(UnitReport::Ended(outcome))).await;
+            match end {
+                engine::End::Failed(failure) if !task.allow_failure => return engine::End::Failed(failure),
+                engine::End::Killed => return engine::End::Killed,
+                _ => {}
+            }
+        }
+        engine::End::Success
+    }
+
+    async fn slot(&self, cancel: &Cancel) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        tokio::select! {
+            slot = self.workers.slots.clone().acquire_owned() => slot.ok().filter(|_| !cancel.is_cancelled()),
+            () = cancel.cancelled() => None,
+        }
+    }
+
+    /// Hands a result over until the store has taken it, or says in the log that it is lost: the lease then runs out.
+    async fn report(self: &Arc<Self>, execution: &ExecutionId, event: Event) {
+        for tries in 0..REPORT_TRIES {
+            match self.tell(execution, event.clone()).await {
+                Err(crate::error::Error::Store(reason)) => {
+                    tracing::warn!(%execution, %reason, "a result was not taken; offering it again");
+                    tokio::time::sleep(std::time::Duration::from_millis(50 << tries)).await;
+                }
+                Err(error) => return tracing::debug!(%execution, %error, "a result was refused"),
+                Ok(_) => return,
+            }
+        }
+        tracing::error!(%execution, "a result was lost; the attempt is found lost at the next start");
+    }
+
+    /// One attempt: render, run, read the answer.
+    async fn attempt(self: &Arc<Self>, ready: Ready<'_>) -> Outcome {
+        let TaskKind::Plugin(properties) = &ready.task.kind else {
+            return failed(Failure::new("TASK_TYPE", format!("task `{}` is not a plugin's task", ready.task.id)));
+        };
+        let Some(locked) = ready.saved.lock.tasks.get(&ready.task.id) else {
+            let message = format!("task `{}` is not in the lock of its flow revision; hint: save the flow again", ready.task.id);
+            return failed(Failure::new("LOCK_MISSING", message));
+        };
+        let rendered = match self.render_properties(ready.state, ready.saved, ready.run, properties, locked).await {
+            Ok(rendered) => rendered,
+            Err(failure) => return failed(failure),
+        };
+        match self.run_plugin(&ready, locked, rendered).await {
+            Ok(outputs) => Outcome { end: engine::End::Success, outputs },
+            Err(Stopped::Killed) => Outcome { end: engine::End::Killed, outputs: Value::Null },
+            Err(Stopped::Failed(failure)) => failed(failure),
+        }
+    }
+
+    async fn run_plugin(
+        self: &Arc<Self>,
+        ready: &Ready<'_>,
+        locked: &Locked,
+        properties: Value,
+    ) -> Result<Value, Stopped> {
+        let source = self.plugin_source(locked).map_err(Stopped::Failed)?;
+        let directory = match &ready.working_dir {
+            Some(_) => None,
+            None => Some(self.working_dir(ready.run.id.as_str()).map_err(Stopped::Failed)?),
+        };
+        let working_dir = ready.working_dir.clone().or_else(|| directory.as_ref().map(|dir| dir.path().to_owned()));
+        let input = properties
+            .to_json_revealed()
+            .map_err(|error| Stopped::Failed(Failure::new("RENDER", error.to_string())))?
+            .to_string();
+        let grants = grants::of_run(self, locked, &properties, ready.saved);
+        let mut limits = self.config.limits.clone();
+        if let Some(timeout) = ready.timeout.and_then(|timeout| std::time::Duration::try_from(timeout).ok()) {
+            limits.wall = limits.wall.min(timeout);
+        }
+        let sink = Arc::new(RunSink::new(self.clone(), ready));
+        let request = Request {
+            plugin: source,
+            task_type: locked.task_type.clone(),
+            input,
+            facts: facts(ready, locked),
+            grants: Arc::new(grants),
+            limits,
+            working_dir,
+            services: Arc::new(services::RunServices::new(self.clone(), ready)),
+            sink: sink.clone(),
+            cancel: ready.cancel.clone(),
+        };
+        let outcome = sink.flushing(self.runtime.run(request)).await;
+        match outcome.result {
+            Ok(outputs) => Value::parse_json(&outputs).map_err(|error| {
+                let message = format!("plugin `{}` gave outputs that are not JSON: {error}", locked.plugin);
+                Stopped::Failed(Failure::new("BAD_OUTPUTS", message))
+            }),
+            Err(_) if ready.cancel.is_cancelled() => Err(Stopped::Killed),
+            Err(failure) => {
+                sink.failure(&failure).await;
+                Err(Stopped::Failed(Failure {
+                    code: failure.code.clone(),
+                    message: failure.message.clone(),
+                    retryable: failure.retryable,
+                }))
+            }
+        }
+    }
+
+    fn plugin_source(&self, locked: &Locked) -> Result<PluginSource, Failure> {
+        self.catalog()
+            .source(locked)
+            .map(|source| crate::flows::plugin_source(locked, source))
+            .map_err(|error| Failure::new("PLUGIN_MISSING", error.to_string()))
+    }
+
+    /// A directory of its own for one run, gone when it ends.
+    fn working_dir(&self, run: &str) -> Result<tempfile::TempDir, Failure> {
+        let make = || {
+            std::fs::create_dir_all(&self.config.scratch)?;
+            tempfile::Builder::new().prefix(run).tempdir_in(&self.config.scratch)
+        };
+        make().map_err(|error| {
+            let message = format!("no working directory in `{}`: {error}", self.config.scratch.display());
+            Failure::new("WORKING_DIRECTORY", message)
+        })
+    }
+}
+
+/// Why a run gave no outputs.
+enum Stopped {
+    Killed,
+    Failed(Failure),
+}
+
+fn failed(failure: Failure) -> Outcome {
+    Outcome { end: engine::End::Failed(failure), outputs: Value::Null }
+}
+
+fn unknown_task(id: &TaskId) -> Failure {
+    Failure::new("TASK_UNKNOWN", format!("the flow revision has no task `{id}`"))
+}
+
+fn facts(ready: &Ready<'_>, locked: &Locked) -> Facts {
+    let flow = &ready.execution.flow;
+    let mut keys = BTreeMap::from(
+        [
+            ("tenant", flow.tenant.to_string()),
+            ("flow.namespace", flow.namespace.to_string()),
+            ("flow.id", flow.id.to_string()),
+            ("flow.revision", ready.execution.revision.to_string()),
+            ("execution.id", ready.execution.id.to_string()),
+            ("task.id", ready.task.id.to_string()),
+            ("task.type", ready.task.type_name.clone()),
+            ("taskrun.id", ready.run.id.to_string()),
+            ("plugin.name", locked.plugin.clone()),
+            ("plugin.version", locked.version.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value)),
+    );
+    if let Some(value) = &ready.run.value {
+        keys.insert("taskrun.value".to_owned(), value.clone());
+    }
+    Facts { keys, attempt: ready.attempt, idempotency_key: format!("{}/{}", ready.execution.id, ready.run.id) }
+}

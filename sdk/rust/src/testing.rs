@@ -1,0 +1,310 @@
+//! A host for tests on the machine at hand: it answers from what the test prepared and keeps what the task told it. One task runs
+//! under it at a time, on the thread that called it; it never reaches a network or a disk.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::http::{Headers, Timeouts};
+use crate::{Context, Failure, Level, Plugin, Task, from_rendered};
+
+thread_local! {
+    static CURRENT: RefCell<Option<State>> = const { RefCell::new(None) };
+}
+
+/// A line a task logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Its level.
+    pub level: Level,
+    /// Its text.
+    pub message: String,
+    /// Its fields.
+    pub fields: Vec<(String, String)>,
+}
+
+/// A measurement a task reported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// `counter`, `gauge` or `timer`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: f64,
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
+}
+
+/// How far a task said it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// From 0 to 100.
+    pub percent: Option<u8>,
+    /// A short note.
+    pub note: String,
+}
+
+/// A request a task sent.
+#[derive(Debug, Clone)]
+pub struct SentRequest {
+    /// Method and URL: `GET https://host/path`.
+    pub line: String,
+    /// Its header fields.
+    pub headers: Headers,
+    /// Its whole body.
+    pub body: Vec<u8>,
+    /// Its timeouts.
+    pub timeouts: Timeouts,
+}
+
+/// A response for a request a task will send.
+#[derive(Debug, Clone, Default)]
+pub struct Scripted {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
+    pub(crate) breaks: Option<Failure>,
+}
+
+impl Scripted {
+    /// An empty response with this status.
+    pub fn status(status: u16) -> Self {
+        Self {
+            status,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Breaks off behind the body.
+    #[must_use]
+    pub fn then_fails(mut self, failure: Failure) -> Self {
+        self.breaks = Some(failure);
+        self
+    }
+}
+
+/// What the mock host was told and what it keeps.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub(crate) context: BTreeMap<String, String>,
+    pub(crate) attempt: u32,
+    pub(crate) idempotency_key: String,
+    pub(crate) remaining_ms: Option<u64>,
+    pub(crate) cancelled: bool,
+    pub(crate) rendered: BTreeMap<String, String>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) kv: BTreeMap<(String, String), String>,
+    pub(crate) secrets: BTreeSet<String>,
+    pub(crate) secret_fields: BTreeMap<(String, String), String>,
+    pub(crate) answers: Vec<(String, Result<Scripted, Failure>)>,
+    pub(crate) requests: Vec<SentRequest>,
+    pub(crate) egress_options: Vec<String>,
+    pub(crate) logs: Vec<LogLine>,
+    pub(crate) metrics: Vec<Metric>,
+    pub(crate) progress: Vec<Progress>,
+}
+
+/// Calls `call` with the state of the mock host that runs on this thread.
+pub(crate) fn with_state<T>(call: impl FnOnce(&mut State) -> T) -> Option<T> {
+    CURRENT.with_borrow_mut(|state| state.as_mut().map(call))
+}
+
+/// A host for tests.
+#[derive(Debug, Clone)]
+pub struct MockHost {
+    state: RefCell<State>,
+}
+
+impl Default for MockHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MockHost {
+    /// A host in its first attempt, with nothing prepared.
+    pub fn new() -> Self {
+        Self {
+            state: RefCell::new(State {
+                attempt: 1,
+                idempotency_key: "mock-idempotency-key".to_owned(),
+                ..State::default()
+            }),
+        }
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut State)) -> Self {
+        change(self.state.get_mut());
+        self
+    }
+
+    /// Sets a fact of the run.
+    #[must_use]
+    pub fn context(self, key: &str, value: &str) -> Self {
+        self.set(|state| drop(state.context.insert(key.to_owned(), value.to_owned())))
+    }
+
+    /// Sets which attempt this is.
+    #[must_use]
+    pub fn attempt(self, attempt: u32) -> Self {
+        self.set(|state| state.attempt = attempt)
+    }
+
+    /// Sets how long the run may go on.
+    #[must_use]
+    pub fn remaining_ms(self, remaining_ms: u64) -> Self {
+        self.set(|state| state.remaining_ms = Some(remaining_ms))
+    }
+
+    /// Makes somebody ask for the end of the execution.
+    #[must_use]
+    pub fn cancelled(self) -> Self {
+        self.set(|state| state.cancelled = true)
+    }
+
+    /// Puts a file into the internal storage.
+    #[must_use]
+    pub fn file(self, uri: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.set(|state| drop(state.files.insert(uri.to_owned(), bytes.into())))
+    }
+
+    /// Sets a key of the flow's own namespace.
+    #[must_use]
+    pub fn kv(self, key: &str, value: &Value) -> Self {
+        self.set(|state| {
+            drop(
+                state
+                    .kv
+                    .insert((String::new(), key.to_owned()), value.to_string()),
+            )
+        })
+    }
+
+    /// Adds a secret. Its placeholder is `mock-secret-NAME`.
+    #[must_use]
+    pub fn secret(self, name: &str) -> Self {
+        self.set(|state| {
+            state.secrets.insert(name.to_owned());
+        })
+    }
+
+    /// Sets what a template is rendered to.
+    #[must_use]
+    pub fn rendered(self, template: &str, text: &str) -> Self {
+        self.set(|state| drop(state.rendered.insert(template.to_owned(), text.to_owned())))
+    }
+
+    /// Answers one request for `line`, as `GET https://host/path`. Answers for the same line are given in order.
+    #[must_use]
+    pub fn answer(self, line: &str, response: Scripted) -> Self {
+        self.set(|state| state.answers.push((line.to_owned(), Ok(response))))
+    }
+
+    /// Lets one request for `line` fail.
+    #[must_use]
+    pub fn fail(self, line: &str, failure: Failure) -> Self {
+        self.set(|state| state.answers.push((line.to_owned(), Err(failure))))
+    }
+
+    /// Runs code under this host.
+    pub fn with<T>(&self, run: impl FnOnce(&Context) -> T) -> T {
+        /// Hands the state back even when the task panics.
+        struct Restore<'a>(&'a MockHost);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                if let Some(state) = CURRENT.take() {
+                    self.0.state.replace(state);
+                }
+            }
+        }
+        let before = CURRENT.replace(Some(self.state.take()));
+        assert!(before.is_none(), "one mock host runs on a thread at a time");
+        let _restore = Restore(self);
+        run(&Context::of_this_run())
+    }
+
+    /// Runs a task with rendered properties, as the host would; gives its outputs as JSON.
+    pub fn run_task<T: Task>(&self, properties: Value) -> Result<Value, Failure> {
+        self.with(|context| {
+            let outputs = T::run(from_rendered(properties)?, context)?;
+            Ok(serde_json::to_value(outputs).expect("outputs are JSON"))
+        })
+    }
+
+    /// Calls a plugin as the host would, text in and text out.
+    pub fn run<P: Plugin>(&self, task: &str, input: &str) -> Result<String, Failure> {
+        self.with(|_| P::run(task, input))
+    }
+
+    /// What was logged.
+    pub fn logs(&self) -> Vec<LogLine> {
+        self.state.borrow().logs.clone()
+    }
+
+    /// What was measured.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.state.borrow().metrics.clone()
+    }
+
+    /// How far the run said it was, in order.
+    pub fn progress(&self) -> Vec<Progress> {
+        self.state.borrow().progress.clone()
+    }
+
+    /// The requests that were sent, in order.
+    pub fn requests(&self) -> Vec<SentRequest> {
+        self.state.borrow().requests.clone()
+    }
+
+    /// The egress options that were asked for, as JSON.
+    pub fn egress_options(&self) -> Vec<String> {
+        self.state.borrow().egress_options.clone()
+    }
+
+    /// The bytes of a file, put there by the test or by the task.
+    pub fn file_bytes(&self, uri: &str) -> Option<Vec<u8>> {
+        self.state.borrow().files.get(uri).cloned()
+    }
+
+    /// The value of a key in the flow's own namespace.
+    pub fn kv_value(&self, key: &str) -> Option<Value> {
+        let text = self
+            .state
+            .borrow()
+            .kv
+            .get(&(String::new(), key.to_owned()))
+            .cloned()?;
+        serde_json::from_str(&text).ok()
+    }
+}
+
+/// Fails when the committed manifest is not what the plugin's types yield. With `SLUICE_BLESS` in the environment it is written first.
+pub fn assert_manifest<P: Plugin>(path: &str) {
+    let manifest: Value =
+        serde_json::from_str(&P::manifest().to_json()).expect("a manifest is JSON");
+    let fresh = format!("{manifest:#}\n");
+    if std::env::var_os("SLUICE_BLESS").is_some() {
+        std::fs::write(path, &fresh).expect("the manifest can be written");
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        committed == fresh,
+        "`manifest.json` is not what the types yield: run `SLUICE_BLESS=1 cargo test`, read the difference and commit it"
+    );
+}
