@@ -28,8 +28,8 @@ mod time;
 mod value;
 
 pub use error::{Error, Position, Problem};
-pub use limits::{Limits, Settings};
 pub use json::{JsonError, Secrets};
+pub use limits::{Limits, Settings};
 pub use memo::{Answer, Call, MAX_CALLS, Memo, drive};
 pub use number::{Kind as NumberKind, Number};
 pub use scope::{Empty, Layered, Scope};

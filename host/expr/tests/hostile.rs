@@ -1,4 +1,6 @@
 //! Templates made to hurt: each must end soon, with an error of its kind, on a stack of two megabytes.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::time::{Duration, Instant};
 
 use expr::{Empty, Error, Map, Memo, Settings, Value, render_text};
@@ -27,8 +29,14 @@ fn check(template: &str, code: &str) {
 fn fuel_ends_endless_work() {
     check("{{ range(0, 1000000000) }}", "expression.limit.range");
     check("{{ 0..999999999 }}", "expression.limit.range");
-    check("{% for a in 1..1000 %}{% for b in 1..1000 %}{% for c in 1..1000 %}{% endfor %}{% endfor %}{% endfor %}", "expression.limit.fuel");
-    check("{% set l = [1] %}{% for i in 1..60 %}{% set l = l | merge(l) %}{% endfor %}{{ l | length }}", "expression.limit.fuel");
+    check(
+        "{% for a in 1..1000 %}{% for b in 1..1000 %}{% for c in 1..1000 %}{% endfor %}{% endfor %}{% endfor %}",
+        "expression.limit.fuel",
+    );
+    check(
+        "{% set l = [1] %}{% for i in 1..60 %}{% set l = l | merge(l) %}{% endfor %}{{ l | length }}",
+        "expression.limit.fuel",
+    );
     check("{% set l = [1] %}{% for i in 1..60 %}{% set l = l + l %}{% endfor %}", "expression.limit.fuel");
     check("{% set l = 1..999 %}{% for i in 1..99999 %}{% set x = l contains l %}{% endfor %}", "expression.limit.fuel");
 }
@@ -37,8 +45,14 @@ fn fuel_ends_endless_work() {
 fn doubling_text_ends() {
     check("{% set s = 'x' %}{% for i in 1..100 %}{% set s = s ~ s %}{% endfor %}{{ s }}", "expression.limit");
     check("{% set s = 'x' %}{% for i in 1..100 %}{% set s = s + s %}{% endfor %}{{ s }}", "expression.limit");
-    check("{% set s = 'x' %}{% for i in 1..100 %}{% set s = s | replace({'x': 'xx'}) %}{% endfor %}", "expression.limit");
-    check("{% set s = 'x' %}{% for i in 1..100 %}{% set s = s | regexReplace('x', 'xx') %}{% endfor %}", "expression.limit");
+    check(
+        "{% set s = 'x' %}{% for i in 1..100 %}{% set s = s | replace({'x': 'xx'}) %}{% endfor %}",
+        "expression.limit",
+    );
+    check(
+        "{% set s = 'x' %}{% for i in 1..100 %}{% set s = s | regexReplace('x', 'xx') %}{% endfor %}",
+        "expression.limit",
+    );
     check("{% for i in 1..500000 %}0123456789{% endfor %}", "expression.limit");
     check("{{ 'a\nb' | indent(1000000000) }}", "expression.limit.output");
     check("{% set s = ' ' %}{% for i in 1..30 %}{% set s = [s, s] | join(s) %}{% endfor %}", "expression.limit");
@@ -60,9 +74,16 @@ fn recursion_ends() {
 
 #[test]
 fn deep_nesting_ends() {
-    for (open, middle, close) in
-        [("(", "1", ")"), ("[", "", "]"), ("{'a':", "1", "}"), ("not ", "1", ""), ("-", "1", ""), ("max(", "1", ")"), ("x[", "1", "]"), ("true ? ", "1", ": 1")]
-    {
+    for (open, middle, close) in [
+        ("(", "1", ")"),
+        ("[", "", "]"),
+        ("{'a':", "1", "}"),
+        ("not ", "1", ""),
+        ("-", "1", ""),
+        ("max(", "1", ")"),
+        ("x[", "1", "]"),
+        ("true ? ", "1", ": 1"),
+    ] {
         check(&format!("{{{{ {}{middle}{} }}}}", open.repeat(50_000), close.repeat(50_000)), "expression.limit.depth");
     }
     check(&"{% if true %}".repeat(50_000), "expression.limit.depth");
@@ -151,7 +172,33 @@ fn jq_programs_end() {
 /// The longest programs that are read at all, of things that nest without brackets.
 #[test]
 fn long_jq_programs_do_not_overflow() {
-    for part in ["-", "..|", ".|", "1+", ".a", "try ", ".a as $x|", "[.]|", "1,", "1//", "not|", "if 1 then ", "reduce ", "label $a|", "def f: ", "?", "\\\"\\\\(", ".[0]", ". and ", "1 as [$a]|", "@base64 ", "..", "1 as $x|$x,", "try error(1) catch ", "if 1 then 1 elif "] {
+    for part in [
+        "-",
+        "..|",
+        ".|",
+        "1+",
+        ".a",
+        "try ",
+        ".a as $x|",
+        "[.]|",
+        "1,",
+        "1//",
+        "not|",
+        "if 1 then ",
+        "reduce ",
+        "label $a|",
+        "def f: ",
+        "?",
+        "\\\"\\\\(",
+        ".[0]",
+        ". and ",
+        "1 as [$a]|",
+        "@base64 ",
+        "..",
+        "1 as $x|$x,",
+        "try error(1) catch ",
+        "if 1 then 1 elif ",
+    ] {
         let count = 9_900 / part.replace('\\', "").len().max(1);
         let program = part.repeat(count);
         for end in ["1", "", ".", "end"] {
@@ -164,7 +211,9 @@ fn long_jq_programs_do_not_overflow() {
 fn a_scope_full_of_data_prints_within_limits() {
     let mut scope = Map::new();
     scope.insert("big".into(), Value::list((0..300_000).map(|n| Value::from(format!("value {n}")))));
-    for template in ["{{ big }}", "x{{ big }}", "{{ big }}x", "{{ big | toJson }}", "{{ big ~ '' }}", "{{ big | yaml }}"] {
+    for template in
+        ["{{ big }}", "x{{ big }}", "{{ big }}x", "{{ big | toJson }}", "{{ big ~ '' }}", "{{ big | yaml }}"]
+    {
         let error = render_text(template, &scope, &Memo::new(), &Settings::default()).err();
         assert!(error.is_some_and(|error| error.code().starts_with("expression.limit")), "{template}");
     }

@@ -2,8 +2,8 @@
 //! and the settings. Each step costs fuel, each level depth, each text bytes.
 mod args;
 mod chain;
-mod output;
 pub(crate) mod ops;
+mod output;
 mod path;
 mod pieces;
 pub(crate) mod print;
@@ -321,9 +321,10 @@ impl<'a> Evaluator<'a> {
                     let at = key.at;
                     let key = self.node(parsed, key)?;
                     let key = print::text_of(&key)?;
-                    let key = key.plain_arc().cloned().ok_or_else(|| {
-                        parsed.source.locate(Error::invalid("a key must not contain a secret"), at)
-                    })?;
+                    let key = key
+                        .plain_arc()
+                        .cloned()
+                        .ok_or_else(|| parsed.source.locate(Error::invalid("a key must not contain a secret"), at))?;
                     map.insert(key, self.node(parsed, value)?);
                 }
                 self.built(map.into())
@@ -445,9 +446,10 @@ impl<'a> Evaluator<'a> {
         *count += 1;
         let answer = self.ask(call)?;
         let hex = answer.as_str().unwrap_or_default();
-        let pairs = hex.as_bytes().chunks(2).map(|pair| {
-            std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        });
+        let pairs = hex
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
         pairs
             .collect::<Option<Vec<u8>>>()
             .filter(|found| found.len() == bytes)
@@ -479,7 +481,9 @@ impl<'a> Evaluator<'a> {
             let error = Error::invalid(format!("macro `{name}` has no such argument"));
             return Err(parsed.source.locate(error, extra.value.at.max(at)));
         }
-        if let Some(arg) = args.iter().find(|arg| matches!(&arg.param, Param::Name(name) if name.as_ref() == "_context")) {
+        if let Some(arg) =
+            args.iter().find(|arg| matches!(&arg.param, Param::Name(name) if name.as_ref() == "_context"))
+        {
             variables.push(("_context".into(), self.node(parsed, &arg.value)?));
         }
         self.frames.push(Frame { variables, turn: None, closed: true });

@@ -56,9 +56,11 @@ fn taint_at(result: Value, operation: &str, inputs: &Inputs, at: &mut Vec<Step>)
 }
 
 pub(crate) fn inputs_of(input: Option<&Value>, args: &Args) -> Inputs {
-    input.map(|value| (Arc::from("input"), value.clone())).into_iter().chain(
-        args.iter().map(|(name, value)| (name, value.clone())),
-    ).collect()
+    input
+        .map(|value| (Arc::from("input"), value.clone()))
+        .into_iter()
+        .chain(args.iter().map(|(name, value)| (name, value.clone())))
+        .collect()
 }
 
 /// Does what a recipe says again. `inputs` are unsealed.

@@ -58,7 +58,9 @@ fn from_yaml(evaluator: &mut Evaluator<'_>, yaml: serde_yaml::Value, depth: u32)
         serde_yaml::Value::Bool(value) => Value::Bool(value),
         serde_yaml::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(value), _) => Value::Int(value),
-            (None, Some(value)) => Value::float(value).ok_or_else(|| Error::invalid("the YAML holds no finite number"))?,
+            (None, Some(value)) => {
+                Value::float(value).ok_or_else(|| Error::invalid("the YAML holds no finite number"))?
+            }
             (None, None) => Value::from(number.to_string()),
         },
         serde_yaml::Value::String(text) => Value::from(text),

@@ -108,7 +108,8 @@ fn weekday(name: &str) -> Option<Weekday> {
 pub(super) fn is_day_week_in_month(_: &mut Evaluator<'_>, args: &Args) -> Result<Value, Error> {
     let date = date(args)?;
     let day = args.text(1)?;
-    let wanted = weekday(&day).ok_or_else(|| Error::invalid_hint(format!("no weekday `{day}`"), "an example: `MONDAY`"))?;
+    let wanted =
+        weekday(&day).ok_or_else(|| Error::invalid_hint(format!("no weekday `{day}`"), "an example: `MONDAY`"))?;
     let position = args.text(2)?;
     let nth = match position.trim().to_ascii_uppercase().as_str() {
         "FIRST" => 1,

@@ -70,7 +70,8 @@ pub(super) fn tasks_with_state(evaluator: &mut Evaluator<'_>, args: &Args) -> Re
     let wanted = args.text(0)?.to_uppercase();
     let tasks = evaluator.scope.lookup("tasks").unwrap_or_default();
     let mut found = Vec::new();
-    let in_state = |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|state| state.to_uppercase() == wanted);
+    let in_state =
+        |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|state| state.to_uppercase() == wanted);
     for (task, details) in tasks.as_map().unwrap_or(&Map::new()) {
         for (key, value) in details.as_map().unwrap_or(&Map::new()) {
             evaluator.charge(1)?;

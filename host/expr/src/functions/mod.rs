@@ -69,7 +69,10 @@ static FUNCTIONS: [Function; 47] = [
     pure("fromIon", &["ion", "allRows"], data::from_ion),
     pure("fromJson", &["json"], data::from_json),
     pure("hourOfDay", &["date"], dates::hour_of_day),
-    Function { open: true, ..ask("http", &["uri", "method", "query", "body", "contentType", "headers", "options", "accept"], 1) },
+    Function {
+        open: true,
+        ..ask("http", &["uri", "method", "query", "body", "contentType", "headers", "options", "accept"], 1)
+    },
     scoped("id", &[], random::id),
     pure("ionDecode", &["ion", "allRows"], data::from_ion),
     pure("isDateAfter", &["date", "reference"], dates::is_date_after),

@@ -50,7 +50,10 @@ pub(crate) fn filter(evaluator: &mut Evaluator<'_>, input: &Value, args: &Args) 
     let input = match input {
         // Text is read as JSON, as Kestra does.
         Value::Text(json) => crate::json::parse(&json.reveal()?).map_err(|error| {
-            Error::invalid_hint(format!("the text for `jq` is no JSON: {error}"), "lists and maps need no `toJson` before")
+            Error::invalid_hint(
+                format!("the text for `jq` is no JSON: {error}"),
+                "lists and maps need no `toJson` before",
+            )
         })?,
         other => value::plain(other)?,
     };
@@ -89,9 +92,8 @@ fn run(program: &Program, input: Value, text: &str) -> Result<Vec<Value>, Error>
 }
 
 fn compiled(text: &str) -> Result<Program, Error> {
-    let known = PROGRAMS.with_borrow(|programs| {
-        programs.iter().find(|(known, _)| known == text).map(|(_, program)| program.clone())
-    });
+    let known = PROGRAMS
+        .with_borrow(|programs| programs.iter().find(|(known, _)| known == text).map(|(_, program)| program.clone()));
     if let Some(program) = known {
         return Ok(program);
     }
@@ -123,7 +125,9 @@ fn compile(text: &str) -> Result<jaq_core::Filter<Jq>, Error> {
 fn syntax_error(errors: &[(File<&str, ()>, jaq_core::load::Error<&str>)]) -> String {
     use jaq_core::load::Error as Load;
     match errors.first() {
-        Some((_, Load::Lex(errors))) => errors.first().map(|(wanted, at)| format!("expected {} at `{at}`", wanted.as_str())),
+        Some((_, Load::Lex(errors))) => {
+            errors.first().map(|(wanted, at)| format!("expected {} at `{at}`", wanted.as_str()))
+        }
         Some((_, Load::Parse(errors))) => {
             errors.first().map(|(wanted, found)| format!("expected {}, found `{found}`", wanted.as_str()))
         }

@@ -155,6 +155,7 @@ impl PartialEq for Json {
 
 impl Eq for Json {}
 
+#[expect(clippy::non_canonical_partial_ord_impl, reason = "sorting needs a total order, `<` on not-a-number is jq's")]
 impl PartialOrd for Json {
     /// Not-a-number is less than everything, itself included.
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
@@ -165,7 +166,6 @@ impl PartialOrd for Json {
     }
 }
 
-#[expect(clippy::derive_ord_xor_partial_ord, reason = "sorting needs a total order, `<` on not-a-number is jq's")]
 impl Ord for Json {
     fn cmp(&self, other: &Self) -> Ordering {
         order(&self.0, &other.0)
@@ -228,10 +228,12 @@ fn fails(a: Json, operator: Math, b: Json) -> ValR<Json> {
 
 /// Whole numbers stay whole where the result is.
 fn computed(a: &Json, b: &Json, whole: fn(i64, i64) -> Option<i64>, float: fn(f64, f64) -> f64) -> Option<Json> {
-    if let (Value::Int(a), Value::Int(b)) = (&a.0, &b.0) {
-        if let Some(result) = whole(*a, *b) {
-            return Some(Json(Value::Int(result)));
-        }
+    let exact = match (&a.0, &b.0) {
+        (Value::Int(a), Value::Int(b)) => whole(*a, *b),
+        _ => None,
+    };
+    if let Some(result) = exact {
+        return Some(Json(Value::Int(result)));
     }
     Some(normal(float(a.number()?, b.number()?)))
 }
@@ -287,7 +289,7 @@ impl Sub for Json {
 
     fn sub(self, other: Json) -> ValR<Json> {
         if let (Value::List(a), Value::List(b)) = (&self.0, &other.0) {
-            charge(1 + a.len().saturating_mul(b.len()));
+            charge(a.len().saturating_mul(b.len()));
             let kept = a.iter().filter(|item| !b.iter().any(|other| order(item, other).is_eq()));
             return Ok(Json(Value::list(kept.cloned())));
         }
@@ -303,7 +305,8 @@ impl Mul for Json {
             (Value::Text(text), _) if rank(&other.0) == 3 => Ok(repeated(text.as_plain().unwrap_or(""), &other)),
             (_, Value::Text(text)) if rank(&self.0) == 3 => Ok(repeated(text.as_plain().unwrap_or(""), &self)),
             (Value::Map(a), Value::Map(b)) => Ok(Json(merged(a, b, MAX_NESTING))),
-            _ => computed(&self, &other, i64::checked_mul, |a, b| a * b).map_or_else(|| fails(self, Math::Mul, other), Ok),
+            _ => computed(&self, &other, i64::checked_mul, |a, b| a * b)
+                .map_or_else(|| fails(self, Math::Mul, other), Ok),
         }
     }
 }
@@ -370,7 +373,9 @@ impl Neg for Json {
 
     fn neg(self) -> ValR<Json> {
         match &self.0 {
-            Value::Int(number) => Ok(number.checked_neg().map_or(Json(Value::Float(-(*number as f64))), |n| Json(Value::Int(n)))),
+            Value::Int(number) => {
+                Ok(number.checked_neg().map_or(Json(Value::Float(-(*number as f64))), |n| Json(Value::Int(n))))
+            }
             Value::Float(number) => Ok(Json(Value::Float(-number))),
             Value::Number(number) => Ok(normal(-number.as_f64())),
             _ => Err(Error::typ(self, "number")),
@@ -403,7 +408,9 @@ fn bounds(range: Range<Option<&Json>>, length: usize) -> Result<Range<usize>, Er
 impl jaq_core::ValT for Json {
     fn from_num(text: &str) -> ValR<Self> {
         let parsed = crate::eval::ops::parse_number(text).map(Json);
-        parsed.or_else(|| text.parse().ok().map(|number: f64| Json(Value::Float(number)))).ok_or_else(|| Error::str("no number"))
+        parsed
+            .or_else(|| text.parse().ok().map(|number: f64| Json(Value::Float(number))))
+            .ok_or_else(|| Error::str("no number"))
     }
 
     fn from_map<I: IntoIterator<Item = (Self, Self)>>(entries: I) -> ValR<Self> {
@@ -495,7 +502,11 @@ impl jaq_core::ValT for Json {
         }
     }
 
-    fn map_values<'a, I: Iterator<Item = ValX<'a, Self>>>(self, opt: Opt, change: impl Fn(Self) -> I) -> ValX<'a, Self> {
+    fn map_values<'a, I: Iterator<Item = ValX<'a, Self>>>(
+        self,
+        opt: Opt,
+        change: impl Fn(Self) -> I,
+    ) -> ValX<'a, Self> {
         match self.0 {
             Value::List(items) => {
                 let mut list = Vec::with_capacity(items.len());

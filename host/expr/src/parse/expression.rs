@@ -311,7 +311,11 @@ impl Parser {
     }
 
     fn unknown_argument(&self, name: &str, given: &str, params: &[&'static str], at: usize) -> Error {
-        self.source.syntax(at, format!("`{name}` has no argument `{given}`"), Some(format!("it takes {}", takes(params))))
+        self.source.syntax(
+            at,
+            format!("`{name}` has no argument `{given}`"),
+            Some(format!("it takes {}", takes(params))),
+        )
     }
 }
 

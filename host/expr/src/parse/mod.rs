@@ -66,15 +66,24 @@ impl Parser {
         let macro_names = tokens
             .windows(3)
             .filter_map(|window| match window {
-                [Token { kind: Kind::TagStart, .. }, Token { kind: Kind::Name(tag), .. }, Token { kind: Kind::Name(name), .. }]
-                    if tag.as_ref() == "macro" =>
-                {
-                    Some(name.clone())
-                }
+                [
+                    Token { kind: Kind::TagStart, .. },
+                    Token { kind: Kind::Name(tag), .. },
+                    Token { kind: Kind::Name(name), .. },
+                ] if tag.as_ref() == "macro" => Some(name.clone()),
                 _ => None,
             })
             .collect();
-        Parser { source, tokens, next: 0, depth: 0, stack_start: stack::pointer(), macros: HashMap::new(), macro_names, blocks: HashMap::new() }
+        Parser {
+            source,
+            tokens,
+            next: 0,
+            depth: 0,
+            stack_start: stack::pointer(),
+            macros: HashMap::new(),
+            macro_names,
+            blocks: HashMap::new(),
+        }
     }
 
     fn kind(&self) -> &Kind {
