@@ -215,11 +215,16 @@ impl Evaluator<'_> {
             Value::Map(map) => self.charge(map.len())?,
             _ => {}
         }
-        let result = (filter.run)(self, input, args)?;
+        let has_secret = input.has_secret() || args.has_secret();
+        let result = (filter.run)(self, input, args);
+        let result = match has_secret {
+            true => result.map_err(|error| secrets::conceal(error, filter.name))?,
+            false => result?,
+        };
         if let Value::Text(text) = &result {
             self.charge_bytes(text.as_plain().map_or(1, str::len))?;
         }
-        if filter.keeps_secrets || !(input.has_secret() || args.has_secret()) {
+        if filter.keeps_secrets || !has_secret {
             return Ok(result);
         }
         secrets::taint(result, &format!("filter:{}", filter.name), &secrets::inputs_of(Some(input), args))

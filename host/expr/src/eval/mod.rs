@@ -400,15 +400,18 @@ impl<'a> Evaluator<'a> {
     }
 
     fn function(&mut self, function: &'static functions::Function, args: &Args) -> Result<Value, Error> {
-        let run = match function.kind {
+        let (run, keeps_secrets) = match function.kind {
             functions::Kind::Ask => return self.ask_function(function, args),
-            functions::Kind::Scoped(run) => return run(self, args),
-            functions::Kind::Pure(run) => run,
+            functions::Kind::Scoped(run) => (run, true),
+            functions::Kind::Pure(run) => (run, false),
         };
-        let result = run(self, args)?;
-        match args.has_secret() {
-            true => secrets::taint(result, &format!("function:{}", function.name), &secrets::inputs_of(None, args)),
-            false => Ok(result),
+        if !args.has_secret() {
+            return run(self, args);
+        }
+        let result = run(self, args).map_err(|error| secrets::conceal(error, function.name))?;
+        match keeps_secrets {
+            true => Ok(result),
+            false => secrets::taint(result, &format!("function:{}", function.name), &secrets::inputs_of(None, args)),
         }
     }
 

@@ -1,8 +1,6 @@
 //! Runs expression cases from data: templates with context and expectation. The shell is played by `Shell`: it
 //! answers calls from a case's `setup`, draws numbers from a counter and stands still in time.
-#![expect(dead_code, clippy::unwrap_used, reason = "tests; each binary uses a part")]
-
-use std::sync::Arc;
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use expr::{Answer, Call, Error, Map, Memo, Settings, Text, Time, Value, drive};
 use jiff::tz::TimeZone;
@@ -248,8 +246,4 @@ fn same_order(a: &Json, b: &Json) -> bool {
 pub fn load(path: &std::path::Path) -> Vec<Json> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-pub fn arc(text: &str) -> Arc<str> {
-    text.into()
 }
