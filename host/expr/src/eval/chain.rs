@@ -65,15 +65,15 @@ impl Evaluator<'_> {
 
     fn binary(&mut self, parsed: &Parsed, operator: Binary, left: Value, right: &Node) -> Result<Value, Error> {
         match operator {
-            Binary::And if !left.truthy() => return Ok(Value::Bool(false)),
-            Binary::Or if left.truthy() => return Ok(Value::Bool(true)),
+            Binary::And if !ops::is_true(&left)? => return Ok(Value::Bool(false)),
+            Binary::Or if ops::is_true(&left)? => return Ok(Value::Bool(true)),
             Binary::Contains if left.is_null() => return Ok(Value::Bool(false)),
             _ => {}
         }
         let right = self.node(parsed, right)?;
         let order = |wanted: fn(Ordering) -> bool| Ok(Value::Bool(ops::compare(&left, &right)?.is_some_and(wanted)));
         match operator {
-            Binary::And | Binary::Or => Ok(Value::Bool(right.truthy())),
+            Binary::And | Binary::Or => ops::is_true(&right).map(Value::Bool),
             Binary::Equal => ops::equal(&left, &right).map(Value::Bool),
             Binary::NotEqual => ops::equal(&left, &right).map(|equal| Value::Bool(!equal)),
             Binary::Greater => order(Ordering::is_gt),

@@ -288,13 +288,13 @@ impl<'a> Evaluator<'a> {
             Expr::Chain { first, steps } => self.chain(parsed, first, steps),
             Expr::Call { target, args } => self.call(parsed, target, args, node.at),
             Expr::Ternary { condition, then, otherwise } => {
-                let chosen = if self.node(parsed, condition)?.truthy() { then } else { otherwise };
+                let chosen = if ops::is_true(&self.node(parsed, condition)?)? { then } else { otherwise };
                 self.node(parsed, chosen)
             }
             Expr::Unary { operator, operand } => {
                 let value = self.node(parsed, operand)?;
                 match operator {
-                    Unary::Not => Ok(Value::Bool(!value.truthy())),
+                    Unary::Not => Ok(Value::Bool(!ops::is_true(&value)?)),
                     Unary::Plus => self.arithmetic(Binary::Multiply, &Value::Int(1), &value),
                     Unary::Minus => self.arithmetic(Binary::Multiply, &Value::Int(-1), &value),
                 }

@@ -9,6 +9,17 @@ use crate::parse::ast::Binary;
 use crate::text::{Origin, Span};
 use crate::value::Value;
 
+/// What `if`, `and`, `or`, `not` and `?` make of a value: numbers but zero and text but the empty one are true, even
+/// the text `false`. (`Value::truthy` is what flow properties such as `runIf` make of rendered text.)
+pub(crate) fn is_true(value: &Value) -> Result<bool, Error> {
+    Ok(match value {
+        Value::Bool(value) => *value,
+        Value::Text(_) if secret_number(value).is_some_and(|number| !number.truthy()) => false,
+        Value::Text(text) => !text.masked().is_empty(),
+        other => other.truthy(),
+    })
+}
+
 /// The language's `==`.
 pub(crate) fn equal(a: &Value, b: &Value) -> Result<bool, Error> {
     if secret_number(a).is_some() != secret_number(b).is_some() {

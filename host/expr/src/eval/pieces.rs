@@ -1,7 +1,7 @@
 //! Text, printed expressions and tags.
 use std::sync::Arc;
 
-use super::{Evaluator, Frame, Output, Turn};
+use super::{Evaluator, Frame, Output, Turn, ops};
 use crate::error::Error;
 use crate::parse::Parsed;
 use crate::parse::ast::{Node, Piece};
@@ -105,7 +105,7 @@ impl Evaluator<'_> {
         let value = self.node(parsed, condition)?;
         match value {
             Value::Bool(value) => Ok(value),
-            Value::Int(_) | Value::Float(_) | Value::Number(_) | Value::Text(_) => Ok(value.truthy()),
+            Value::Int(_) | Value::Float(_) | Value::Number(_) | Value::Text(_) => ops::is_true(&value),
             other => {
                 let message = format!("`if` needs a boolean, found {}", other.kind());
                 let error = Error::invalid_hint(message, "compare it, or ask `is defined`, `is empty`");

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::eval::print::string_of;
 use crate::eval::{Args, Evaluator};
 use crate::memo::Call;
-use crate::time::{self, Time, format, holidays};
+use crate::time::{self, format, holidays};
 use crate::value::Value;
 
 const DAYS: [(&str, Weekday); 7] = [
@@ -20,7 +20,7 @@ const DAYS: [(&str, Weekday); 7] = [
     ("SUNDAY", Weekday::Sunday),
 ];
 
-/// The time of the call, as a date or, with arguments, as text.
+/// The time of the call, as text.
 pub(super) fn now(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, Error> {
     let zone = match args.optional_text(1)? {
         Some(name) => time::zone(&name)?,
@@ -28,10 +28,9 @@ pub(super) fn now(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, E
     };
     let answer = evaluator.ask(Call::new("now"))?;
     let now = format::point(&answer, &zone, None, "en")?.with_time_zone(zone);
-    match (args.optional_text(0)?, args.optional_text(3)?) {
-        (None, _) => Ok(Value::time(Time::Zoned(now))),
-        (Some(format), locale) => Ok(format::format(&now, &format, &locale.unwrap_or("en".into()))?.into()),
-    }
+    let format = args.optional_text(0)?.unwrap_or("iso".into());
+    let locale = args.optional_text(3)?.unwrap_or("en".into());
+    Ok(format::format(&now, &format, &locale)?.into())
 }
 
 fn unreadable(args: &Args, index: usize) -> Error {
