@@ -2,6 +2,7 @@
 //! costs what it is long and is not nested too deeply; hitting a bound leaves the interpreter by unwinding, since its
 //! interface has no other way out. Nothing that reads the clock, the environment or a module, or ends the process, is
 //! linked in.
+mod arithmetic;
 mod funs;
 mod meter;
 mod value;
