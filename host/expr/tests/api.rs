@@ -123,8 +123,10 @@ fn scopes_are_asked_for_paths() {
     assert_eq!(eval("{{ outputs['task']['value'] }}", &scope).unwrap(), Value::Int(5));
     assert_eq!(eval("{% set i = 'x' %}{{ outputs.each[i].value }}", &scope).unwrap(), Value::from("x"));
     assert_eq!(eval("{{ small.a }}", &scope).unwrap(), Value::Int(1));
-    assert!(!scope.asked.borrow().iter().any(|asked| asked == "outputs"));
     assert_eq!(eval("{{ outputs.none.value ?? 'd' }}", &scope).unwrap(), Value::from("d"));
+    let error = eval("{{ outputs.my-task.value }}", &scope).unwrap_err().to_string();
+    assert!(error.contains("`outputs` has nothing under this path") && error.contains("['my-task']"), "{error}");
+    assert!(!scope.asked.borrow().iter().any(|asked| asked == "outputs"));
 }
 
 #[test]

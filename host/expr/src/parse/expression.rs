@@ -209,7 +209,10 @@ impl Parser {
             } else if self.eat(&Kind::Punctuation('[')) {
                 let key = self.expression()?;
                 self.expect_punctuation(']')?;
-                Key::Computed(key)
+                match key.expr {
+                    Expr::Literal(Value::Text(text)) => Key::Name(text.plain_arc().cloned().unwrap_or_default()),
+                    expr => Key::Computed(Node { at: key.at, expr }),
+                }
             } else {
                 break;
             };
