@@ -43,7 +43,8 @@ pub(super) fn from_ion(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Val
 }
 
 pub(super) fn yaml(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, Error> {
-    let Some(text) = text(evaluator, args)? else { return Ok(Value::Null) };
+    args.required(0)?;
+    let text = text(evaluator, args)?.unwrap_or_default();
     let mut parsed: serde_yaml::Value =
         serde_yaml::from_str(&text).map_err(|error| Error::invalid(format!("invalid YAML: {error}")))?;
     parsed.apply_merge().map_err(|error| Error::invalid(format!("invalid YAML: {error}")))?;
