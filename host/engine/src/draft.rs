@@ -118,11 +118,14 @@ impl Draft {
         Some(run_id(RunKey { execution: &execution.id, parent, task, iteration, loop_count }))
     }
 
-    /// Creates a task run. One that exists already is left alone.
+    /// Creates a task run. One that exists already, from before a restart, stays as it is: what follows it goes on.
     pub fn create(&mut self, parent: Option<&TaskRunId>, task: &TaskId, place: Place, iteration: Option<(u32, String)>) {
         let key = iteration.as_ref().map(|(index, value)| (*index, value.as_str()));
         let Some(run) = self.child_run_id(parent, task, key) else { return };
-        if self.state.node(&run).is_some() {
+        if let Some(state) = self.run_status(&run) {
+            if state.is_terminal() {
+                self.then(Step::Ended(run));
+            }
             return;
         }
         let (iteration, value) = iteration.unzip();

@@ -114,6 +114,9 @@ impl Draft {
             Some(()) => Status::Retried,
             None => state,
         };
+        if self.state.held {
+            self.change(Change::Held { on: false });
+        }
         self.enter_execution(state);
         self.drop_flow_waits();
         self.free_slot();

@@ -29,6 +29,8 @@ mod templates;
 pub mod view;
 
 pub use command::{Command, Message, RenderScope, Rendering, Work};
+#[cfg(feature = "sim")]
+pub use decide::decide_shown;
 pub use decide::{Decision, decide};
 pub use event::{ChildResult, Effects, End, Event, JobId, Outcome, RejectCode, Rejected, UnitReport};
 pub use flowable::each::VALUES_PER_EACH;

@@ -1,6 +1,6 @@
 //! How many executions of a flow run at once. A slot is held by the execution that has it, through pauses, and given back at its end.
 
-use model::change::{Change, Phase};
+use model::change::{Change, Cleanup, Phase, Stop};
 use model::flow::Overflow;
 use model::state::State as Status;
 
@@ -66,7 +66,7 @@ impl Draft {
         self.change(Change::SlotWaived);
         let problem = failure("no-slot", "as many executions of the flow are running as its concurrency limit allows");
         self.change(Change::Failed { failure: problem });
-        self.end(end);
+        self.stop(Stop { state: end, cleanup: Cleanup::None });
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Draft {
             }
             Status::Cancelled | Status::Failed => {
                 self.change(Change::SlotWaived);
-                self.end(state);
+                self.stop(Stop { state, cleanup: Cleanup::None });
             }
             _ => return Err(Rejected::new(RejectCode::Invalid, format!("an execution cannot leave the queue into {state} (hint: RUNNING, CANCELLED or FAILED)"))),
         }

@@ -49,11 +49,10 @@ impl<'a> View<'a> {
                 return Some((shown, taken + 1));
             }
             // The sibling in the same iteration comes before the map of all iterations, for a path that goes on past the task.
-            if taken == 0 && !keys.is_empty() {
-                if let Some(sibling) = self.sibling(&task).and_then(show) {
+            if taken == 0 && !keys.is_empty()
+                && let Some(sibling) = self.sibling(&task).and_then(show) {
                     return Some((sibling, 1));
                 }
-            }
             if let Some(map) = self.iterations(&task, &values, show) {
                 return Some((map, taken + 1));
             }
@@ -91,11 +90,10 @@ impl<'a> View<'a> {
     fn all_tasks(&self, show: fn(&TaskRun) -> Option<Value>) -> Value {
         let mut tasks = Map::new();
         for run in self.state.runs() {
-            if !tasks.contains_key(run.task.as_str()) {
-                if let Some((shown, _)) = self.of_task(&[run.task.as_str()], show) {
+            if !tasks.contains_key(run.task.as_str())
+                && let Some((shown, _)) = self.of_task(&[run.task.as_str()], show) {
                     tasks.insert(Arc::from(run.task.as_str()), shown);
                 }
-            }
         }
         Value::from(tasks)
     }

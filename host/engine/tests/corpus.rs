@@ -71,11 +71,10 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
     for entry in std::fs::read_dir(format!("{directory}/flows")).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         let wanted = text.lines().find_map(|line| line.strip_prefix("id:")).map(|id| id.trim().trim_matches('"').to_owned());
-        if wanted.is_some_and(|id| source.contains(&format!("flowId: {id}"))) {
-            if let Ok(child) = std::panic::catch_unwind(|| flow(&text)) {
+        if wanted.is_some_and(|id| source.contains(&format!("flowId: {id}")))
+            && let Ok(child) = std::panic::catch_unwind(|| flow(&text)) {
                 sim.add(child);
             }
-        }
     }
     let mut inputs = Map::new();
     for input in &main.inputs {
@@ -151,16 +150,14 @@ fn check_state(sim: &Sim, id: &ExecutionId, expect: &Json) -> Result<(), String>
         let runs: Vec<String> = state.runs().map(|run| format!("{}[{}]={}", run.task, run.value.as_deref().unwrap_or(""), run.state())).collect();
         format!("{} logs {:?}", runs.join(" "), sim.logs.iter().map(|(_, _, failure)| &failure.message).collect::<Vec<_>>())
     };
-    if let Some(wanted) = expect["state"].as_str() {
-        if wanted != status {
+    if let Some(wanted) = expect["state"].as_str()
+        && wanted != status {
             return Err(format!("state {status}, expected {wanted}: {}", shown()));
         }
-    }
-    if let Some(count) = expect["task_runs"].as_u64() {
-        if count != state.run_count() as u64 {
+    if let Some(count) = expect["task_runs"].as_u64()
+        && count != state.run_count() as u64 {
             return Err(format!("{} task runs, expected {count}: {}", state.run_count(), shown()));
         }
-    }
     for (key, wanted) in expect["task_states"].as_object().into_iter().flatten() {
         for run in pick(state, key)? {
             if wanted.as_str() != Some(run.state().as_str()) {
@@ -220,11 +217,10 @@ fn check_state(sim: &Sim, id: &ExecutionId, expect: &Json) -> Result<(), String>
     }
     for (key, wanted) in expect["flow_outputs"].as_object().into_iter().flatten() {
         let found = state.execution().unwrap().outputs.get(key.as_str());
-        if let Some(wanted) = wanted.as_str() {
-            if found.and_then(Value::as_str) != Some(wanted) {
+        if let Some(wanted) = wanted.as_str()
+            && found.and_then(Value::as_str) != Some(wanted) {
                 return Err(format!("flow output {key} is {found:?}, expected {wanted}"));
             }
-        }
     }
     let labels = &state.execution().unwrap().labels;
     for (key, wanted) in expect["labels_include"].as_object().into_iter().flatten() {

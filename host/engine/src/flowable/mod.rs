@@ -53,6 +53,9 @@ impl Draft {
         let Some(node) = self.state.node(run) else { return };
         let (parent, place, state) = (node.run.parent.clone(), node.place, node.run.state());
         let parent = parent.as_ref();
+        if parent.is_some_and(|parent| self.run_status(parent).is_some_and(Status::is_terminal)) {
+            return;
+        }
         self.look_at_slas();
         if place.phase == Phase::OnPause {
             return self.on_pause_over(parent);
@@ -150,6 +153,18 @@ impl Draft {
         let Some((position, task)) = next else { return false };
         self.create(parent, task, Place { position: position as u32, ..place }, iteration);
         true
+    }
+
+    /// Whether a sequence of children has another enabled one after this place.
+    pub(crate) fn has_next_in_lane(&self, parent: Option<&TaskRunId>, place: Place) -> bool {
+        let sequential = matches!(self.shape(parent), Shape::Sequence | Shape::Lanes { iterations: true, .. });
+        let flow = self.flow();
+        sequential && tasks_in(&self.state, &flow, parent, place).iter().skip(place.position as usize + 1).any(|id| enabled(&flow, id))
+    }
+
+    /// Whether iterations run one after the other.
+    pub(crate) fn is_one_by_one(&self, parent: Option<&TaskRunId>) -> bool {
+        matches!(self.shape(parent), Shape::Lanes { iterations: true, limit: 1, .. })
     }
 
     /// Everything in a phase has ended.

@@ -6,7 +6,7 @@ use model::execution::Failure;
 use model::ids::{TaskId, TaskRunId};
 use model::state::State as Status;
 
-use super::{block, tasks_in};
+use super::tasks_in;
 use crate::draft::{Draft, failure};
 use crate::event::{End, JobId, RejectCode, Rejected, UnitReport};
 use crate::job::leased;
@@ -103,9 +103,5 @@ impl Draft {
         for child in self.children_of(Some(run)) {
             self.halt(&child, state);
         }
-    }
-
-    pub(crate) fn has_block(&self, run: &TaskRunId) -> bool {
-        self.task(run).is_some_and(|task| block(&task.kind).is_some())
     }
 }

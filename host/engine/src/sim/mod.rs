@@ -4,6 +4,7 @@
 //! something waits for.
 #![expect(clippy::expect_used, clippy::panic, reason = "a tool of tests: a broken expectation ends the test")]
 
+pub mod check;
 mod fake;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -125,7 +125,7 @@ fn path_value(path: &str, scope: &dyn Scope) -> Result<Value, String> {
             rest = rest[end..].trim_start_matches('.');
         }
     }
-    if steps.iter().any(|step| step.contains(|c: char| c == '{' || c == '%')) {
+    if steps.iter().any(|step| step.contains(['{', '%'])) {
         return Err(format!("cannot read `{path}`"));
     }
     let names: Vec<&str> = steps.iter().map(String::as_str).collect();
