@@ -2,9 +2,9 @@
 //! sources give the same bytes anywhere, and compares with what is published. It never writes into `registry/`.
 //!
 //! A plugin is `plugins/<name>/`, a crate `sluice-plugin-<name>` of the workspace there. A test guest is a crate
-//! `tests/guests/<name>/` with an empty `[workspace]` of its own; its component is committed as `tests/guests/<name>.wasm`,
-//! the hash of its sources as `tests/guests/<name>.sha256`, and the test suite compares that hash, so that it needs no wasm
-//! target. Text guests (`*.wat`) need no building.
+//! `tests/guests/<name>/` with an empty `[workspace]` of its own. Its component is committed as `tests/guests/<name>.wasm`,
+//! with a manifest inside if it exports `describe`, and the hash of its sources as `tests/guests/<name>.sha256`: the test
+//! suite compares that hash, and so needs no wasm target. Text guests (`*.wat`) need no building.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ pub fn run(options: &Options) -> Result<()> {
         ));
     }
     for guest in &guests {
-        build_test_guest(&toolchain, &standard, guest)?;
+        build_test_guest(&toolchain, &standard, guest, options)?;
     }
     Ok(())
 }
@@ -150,7 +150,12 @@ pub fn refuse_faults(toolchain: &Toolchain, plugin: &Guest, bytes: &[u8]) -> Res
     )
 }
 
-fn build_test_guest(toolchain: &Toolchain, standard: &Std, guest: &Guest) -> Result<()> {
+fn build_test_guest(
+    toolchain: &Toolchain,
+    standard: &Std,
+    guest: &Guest,
+    options: &Options,
+) -> Result<()> {
     say(format!("building test guest `{}`", guest.name));
     let built = build(
         toolchain,
@@ -160,8 +165,13 @@ fn build_test_guest(toolchain: &Toolchain, standard: &Std, guest: &Guest) -> Res
         &toolchain.root.join("target/guests"),
         LockFile::MayMove,
     )?;
+    let bytes = if !options.no_pack && pack::describes_itself(&built.bytes) {
+        pack::pack(toolchain, guest, &built)?.bytes
+    } else {
+        built.bytes
+    };
     let (component, sum) = prebuilt(toolchain, guest);
-    fs::write(&component, &built.bytes)
+    fs::write(&component, &bytes)
         .with_context(|| format!("cannot write `{}`", component.display()))?;
     let hash = source_hash::of_test_guest(&guest.folder)?;
     fs::write(&sum, format!("{hash}\n"))
@@ -169,7 +179,7 @@ fn build_test_guest(toolchain: &Toolchain, standard: &Std, guest: &Guest) -> Res
     say(format!(
         "test guest `{}`: {}, {}",
         guest.name,
-        size(built.bytes.len() as u64),
+        size(bytes.len() as u64),
         component.display()
     ));
     Ok(())

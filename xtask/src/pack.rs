@@ -20,6 +20,9 @@ use crate::toolchain::Toolchain;
 /// Names a built `sluice`, instead of building it.
 const BINARY_VARIABLE: &str = "SLUICE_BIN";
 
+/// The export that packing runs; its name is in the component as text.
+const DESCRIBE_EXPORT: &[u8] = b"sluice:task/describe@";
+
 /// A component with its manifest inside.
 #[derive(Debug)]
 pub struct Packed {
@@ -28,11 +31,13 @@ pub struct Packed {
     pub manifest: Value,
 }
 
-pub fn pack(toolchain: &Toolchain, plugin: &Guest, built: &Built) -> Result<Packed> {
-    let folder = toolchain.root.join("plugins/target/packed");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    let path = folder.join(format!("{}.wasm", plugin.name));
-    say(format!("packing plugin `{}`", plugin.name));
+pub fn pack(toolchain: &Toolchain, guest: &Guest, built: &Built) -> Result<Packed> {
+    let path = built.path.with_extension("packed.wasm");
+    if path.exists() {
+        // What an earlier run left must not pass for this one's.
+        fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+    }
+    say(format!("packing `{}`", guest.name));
     let mut command = sluice(toolchain);
     command
         .args(["plugin", "pack"])
@@ -42,11 +47,7 @@ pub fn pack(toolchain: &Toolchain, plugin: &Guest, built: &Built) -> Result<Pack
     let hint = format!(
         "its messages are above; {BINARY_VARIABLE} names another `sluice`, `cargo xtask guests --no-pack` leaves packing out"
     );
-    process::run(
-        &mut command,
-        &format!("packing plugin `{}`", plugin.name),
-        &hint,
-    )?;
+    process::run(&mut command, &format!("packing `{}`", guest.name), &hint)?;
     let bytes = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let manifest =
         manifest(&bytes).with_context(|| format!("`{}` came out wrong", path.display()))?;
@@ -55,6 +56,13 @@ pub fn pack(toolchain: &Toolchain, plugin: &Guest, built: &Built) -> Result<Pack
         bytes,
         manifest,
     })
+}
+
+/// Whether there is something to pack: a test guest may be less than a plugin.
+pub fn describes_itself(component: &[u8]) -> bool {
+    component
+        .windows(DESCRIBE_EXPORT.len())
+        .any(|window| window == DESCRIBE_EXPORT)
 }
 
 /// The manifest inside a packed component.

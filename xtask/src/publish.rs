@@ -178,6 +178,7 @@ fn entry(plugin: &Guest, packed: &Packed, provenance: &Provenance) -> Result<Str
         "name": plugin.name,
         "version": plugin.version,
         "sha256": sha256(&packed.bytes),
+        "sizeBytes": packed.bytes.len(),
         "manifest": packed.manifest,
         "provenance": provenance.to_json(),
     });
@@ -268,6 +269,7 @@ mod tests {
         .unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["sha256"], sha256(b"one"));
+        assert_eq!(value["sizeBytes"], 3);
         assert_eq!(value["manifest"], json!({ "abi": 1 }));
         assert_eq!(
             Provenance::from_json(&value["provenance"]).unwrap(),

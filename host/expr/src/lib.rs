@@ -6,11 +6,20 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests"))]
 
 mod error;
+mod eval;
+mod filters;
+mod functions;
+mod ion;
+mod jq;
 mod json;
 mod limits;
 mod memo;
 mod number;
+mod parse;
+mod predicates;
+mod raw;
 mod scope;
+mod source;
 mod stored;
 mod template;
 mod text;
@@ -26,4 +35,5 @@ pub use scope::{Empty, Layered, Scope};
 pub use template::{Template, eval, eval_text, parse, render, render_map, render_text, render_value};
 pub use text::{MASK, Origin, Recipe, Secret, Span, Step, Text, TextBuilder};
 pub use time::Time;
+pub use time::holidays::is_public_holiday;
 pub use value::{Map, Value};

@@ -1,1 +1,30 @@
-//! Durable state: the Store trait and its backends.
+//! Durable state: the [`Store`] trait, its rows and questions, and its backends.
+//!
+//! Knows what is stored, never what it means: no engine, no expressions, no plugins. Changes and jobs are payloads that
+//! their owners read. See [`store`](Store) for the two rules everything above relies on.
+#![cfg_attr(test, expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests"))]
+
+mod batch;
+mod codec;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod error;
+mod index;
+mod local;
+mod memory;
+pub mod query;
+pub mod rows;
+mod store;
+mod watch;
+
+pub use batch::{Batch, MAX_APPEND, MAX_BATCH_STEPS, MAX_TEXT_BYTES, Precondition, Step};
+pub use codec::{decode_row, encode_row};
+pub use error::{Conflict, Error};
+pub use memory::{Durability, MemoryStore};
+pub use query::{Count, Page, Position, Query, Rows};
+pub use rows::{Fence, Key, Payload, Record, Row, Stored};
+pub use store::{
+    Answer, BLOB_PIECE, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Health, Lsn, MAX_CLAIM, MAX_LINES, Store,
+    View,
+};
+pub use watch::{Topic, Watch};

@@ -60,8 +60,14 @@ pub struct Log {
 pub fn log(properties: Log, cx: &Context) -> Result<(), Failure> {
     let level = properties.level.into();
     match properties.message {
-        Value::Null => return Err(Failure::bad_property("property `message`: there is nothing to log")),
-        Value::Array(messages) => messages.iter().for_each(|message| cx.log(level, text(message))),
+        Value::Null => {
+            return Err(Failure::bad_property(
+                "property `message`: there is nothing to log",
+            ));
+        }
+        Value::Array(messages) => messages
+            .iter()
+            .for_each(|message| cx.log(level, text(message))),
         message => cx.log(level, text(&message)),
     }
     Ok(())
@@ -89,7 +95,10 @@ mod tests {
         let host = MockHost::new();
         host.run_task::<log>(properties).unwrap();
         let logs = host.logs();
-        let lines: Vec<_> = logs.iter().map(|line| (line.level, line.message.as_str())).collect();
+        let lines: Vec<_> = logs
+            .iter()
+            .map(|line| (line.level, line.message.as_str()))
+            .collect();
         assert_eq!(lines, expected);
     }
 
@@ -100,20 +109,41 @@ mod tests {
 
     #[test]
     fn list_becomes_a_line_each_at_the_level() {
-        check(json!({"message": ["a", 1, null], "level": "ERROR"}), &[(Level::Error, "a"), (Level::Error, "1"), (Level::Error, "")]);
+        check(
+            json!({"message": ["a", 1, null], "level": "ERROR"}),
+            &[(Level::Error, "a"), (Level::Error, "1"), (Level::Error, "")],
+        );
     }
 
     #[test]
     fn map_is_logged_as_json() {
-        check(json!({"message": {"b": 1, "a": 2}}), &[(Level::Info, r#"{"b":1,"a":2}"#)]);
+        check(
+            json!({"message": {"b": 1, "a": 2}}),
+            &[(Level::Info, r#"{"b":1,"a":2}"#)],
+        );
     }
 
     #[test]
     fn missing_message_and_unknown_level_are_refused() {
         let host = MockHost::new();
-        assert!(host.run_task::<log>(json!({})).unwrap_err().message().contains("missing field `message`"));
-        assert!(host.run_task::<log>(json!({"message": null})).unwrap_err().message().contains("nothing to log"));
-        assert!(host.run_task::<log>(json!({"message": "a", "level": "LOUD"})).unwrap_err().message().starts_with("property `level`: unknown variant `LOUD`"));
+        assert!(
+            host.run_task::<log>(json!({}))
+                .unwrap_err()
+                .message()
+                .contains("missing field `message`")
+        );
+        assert!(
+            host.run_task::<log>(json!({"message": null}))
+                .unwrap_err()
+                .message()
+                .contains("nothing to log")
+        );
+        assert!(
+            host.run_task::<log>(json!({"message": "a", "level": "LOUD"}))
+                .unwrap_err()
+                .message()
+                .starts_with("property `level`: unknown variant `LOUD`")
+        );
         assert_eq!(host.logs(), []);
     }
 }

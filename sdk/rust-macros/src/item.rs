@@ -4,7 +4,9 @@ use proc_macro::{Delimiter, Spacing, TokenStream, TokenTree};
 
 /// The item as it was, and an error the compiler shows.
 pub fn compile_error(message: &str, item: TokenStream) -> TokenStream {
-    let mut tokens: TokenStream = format!("::core::compile_error!({message:?});").parse().expect("a macro call with a literal");
+    let mut tokens: TokenStream = format!("::core::compile_error!({message:?});")
+        .parse()
+        .expect("a macro call with a literal");
     tokens.extend(item);
     tokens
 }
@@ -20,7 +22,12 @@ pub struct Attribute(pub TokenStream);
 impl Attribute {
     /// The attribute's path, where it is one word.
     pub fn name(&self) -> String {
-        self.0.clone().into_iter().next().map(|token| token.to_string()).unwrap_or_default()
+        self.0
+            .clone()
+            .into_iter()
+            .next()
+            .map(|token| token.to_string())
+            .unwrap_or_default()
     }
 
     /// The tokens in the parentheses behind the name.
@@ -33,13 +40,20 @@ impl Attribute {
 
     /// The text literal of a doc comment.
     pub fn doc(&self) -> Option<TokenTree> {
-        if self.name() == "doc" { self.0.clone().into_iter().nth(2) } else { None }
+        if self.name() == "doc" {
+            self.0.clone().into_iter().nth(2)
+        } else {
+            None
+        }
     }
 
     /// The attribute as written.
     pub fn written(&self) -> TokenStream {
         let mut written = tokens("#");
-        written.extend([TokenTree::Group(proc_macro::Group::new(Delimiter::Bracket, self.0.clone()))]);
+        written.extend([TokenTree::Group(proc_macro::Group::new(
+            Delimiter::Bracket,
+            self.0.clone(),
+        ))]);
         written
     }
 }
@@ -55,7 +69,9 @@ pub fn split_attributes(item: TokenStream) -> (Vec<Attribute>, Vec<TokenTree>) {
         }
         trees.next();
         match trees.next() {
-            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket => attributes.push(Attribute(group.stream())),
+            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket => {
+                attributes.push(Attribute(group.stream()))
+            }
             other => rest.extend(other),
         }
     }
@@ -104,7 +120,10 @@ pub fn split_colon(part: &[TokenTree]) -> Option<(TokenStream, TokenStream)> {
                 continue;
             }
             let (left, right) = part.split_at(index);
-            return Some((left.iter().cloned().collect(), right.iter().skip(1).cloned().collect()));
+            return Some((
+                left.iter().cloned().collect(),
+                right.iter().skip(1).cloned().collect(),
+            ));
         }
         in_path = false;
     }

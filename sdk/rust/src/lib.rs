@@ -24,7 +24,10 @@
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
-#[expect(unsafe_code, reason = "generated: the canonical ABI is made of pointers")]
+#[expect(
+    unsafe_code,
+    reason = "generated: the canonical ABI is made of pointers"
+)]
 pub mod bindings;
 
 mod context;
@@ -32,6 +35,7 @@ pub mod duration;
 mod failure;
 pub mod files;
 mod host;
+pub mod http;
 pub mod kv;
 pub mod manifest;
 mod plugin;
@@ -44,14 +48,17 @@ pub use context::{Context, Level};
 pub use failure::Failure;
 pub use manifest::{Capabilities, Effects, Hosts, Manifest, TaskDefinition};
 pub use plugin::{Plugin, Task, TaskResult, run_task, unknown_task};
-#[doc(hidden)]
-pub use plugin::compact;
+
 pub use rendered::from_rendered;
+#[doc(hidden)]
+pub use sluice_sdk_macros::include_compact;
 pub use sluice_sdk_macros::{outputs, properties, task};
 #[doc(hidden)]
 pub use {schemars, serde, serde_json};
 
 /// What every plugin needs: `use sluice_sdk::prelude::*;`.
 pub mod prelude {
-    pub use crate::{Capabilities, Context, Effects, Failure, Hosts, Level, outputs, plugin, properties, task};
+    pub use crate::{
+        Capabilities, Context, Effects, Failure, Hosts, Level, outputs, plugin, properties, task,
+    };
 }

@@ -60,10 +60,16 @@ pub struct Capabilities {
     kv: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     process: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     secrets: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     files: bool,
+    #[serde(rename = "memoryBytes", skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
+    #[serde(rename = "timeMs", skip_serializing_if = "Option::is_none")]
+    time_ms: Option<u64>,
 }
 
 impl Capabilities {
@@ -75,7 +81,10 @@ impl Capabilities {
     /// HTTP requests with these methods to these hosts. No methods means any.
     #[must_use]
     pub fn http(mut self, hosts: Hosts, methods: &[&'static str]) -> Self {
-        self.http.push(HttpAccess { hosts, methods: sorted(methods) });
+        self.http.push(HttpAccess {
+            hosts,
+            methods: sorted(methods),
+        });
         self
     }
 
@@ -90,6 +99,27 @@ impl Capabilities {
     #[must_use]
     pub fn process(mut self, programs: &[&'static str]) -> Self {
         self.process = sorted(programs);
+        self
+    }
+
+    /// Kinds of engine documents: `flow`, `file`.
+    #[must_use]
+    pub fn objects(mut self, kinds: &[&'static str]) -> Self {
+        self.objects = sorted(kinds);
+        self
+    }
+
+    /// More memory than the usual limit.
+    #[must_use]
+    pub fn memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = Some(bytes);
+        self
+    }
+
+    /// More time for one attempt than the usual limit.
+    #[must_use]
+    pub fn time_ms(mut self, ms: u64) -> Self {
+        self.time_ms = Some(ms);
         self
     }
 
@@ -138,7 +168,12 @@ pub struct TaskDefinition {
 impl TaskDefinition {
     /// A task type with its doc comment.
     pub const fn new(kind: &'static str, docs: &'static [&'static str]) -> Self {
-        Self { kind, aliases: &[], docs, effects: None }
+        Self {
+            kind,
+            aliases: &[],
+            docs,
+            effects: None,
+        }
     }
 
     /// Names the aliases.
@@ -301,17 +336,30 @@ struct Docs {
 
 impl Docs {
     fn read(lines: &[&str]) -> Self {
-        let mut docs = Self { title: String::new(), description: String::new(), examples: Vec::new() };
+        let mut docs = Self {
+            title: String::new(),
+            description: String::new(),
+            examples: Vec::new(),
+        };
         let mut heading = None;
-        let mut lines = lines.iter().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
-        for line in lines.by_ref().skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()) {
+        let mut lines = lines
+            .iter()
+            .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+        for line in lines
+            .by_ref()
+            .skip_while(|line| line.is_empty())
+            .take_while(|line| !line.is_empty())
+        {
             docs.title = format!("{} {line}", docs.title).trim().to_owned();
         }
         while let Some(line) = lines.next() {
             if line == "```yaml" {
                 let code: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
                 let title = heading.take().unwrap_or_else(|| docs.title.clone());
-                docs.examples.push(Example { title, yaml: code.join("\n") + "\n" });
+                docs.examples.push(Example {
+                    title,
+                    yaml: code.join("\n") + "\n",
+                });
             } else if let Some(title) = line.strip_prefix('#') {
                 heading = Some(title.trim_start_matches('#').trim().to_owned());
             } else {
@@ -332,17 +380,39 @@ mod tests {
     #[test]
     fn doc_comment_becomes_title_description_and_examples() {
         let docs = Docs::read(&[
-            " Says hello", " to somebody.", "", " And more", " about it.", "", " # Greet a guest", " ```yaml", " type: x", "   name: Ada", " ```", " The end.",
+            " Says hello",
+            " to somebody.",
+            "",
+            " And more",
+            " about it.",
+            "",
+            " # Greet a guest",
+            " ```yaml",
+            " type: x",
+            "   name: Ada",
+            " ```",
+            " The end.",
         ]);
         assert_eq!(docs.title, "Says hello to somebody");
         assert_eq!(docs.description, "And more\nabout it.\n\nThe end.");
-        assert_eq!(docs.examples, [Example { title: "Greet a guest".to_owned(), yaml: "type: x\n  name: Ada\n".to_owned() }]);
+        assert_eq!(
+            docs.examples,
+            [Example {
+                title: "Greet a guest".to_owned(),
+                yaml: "type: x\n  name: Ada\n".to_owned()
+            }]
+        );
     }
 
     #[test]
     fn capabilities_are_sets() {
-        let capabilities = Capabilities::none().kv(&["set", "get", "set"]).http(Hosts::Only(&["b", "a"]), &["POST", "GET"]);
+        let capabilities = Capabilities::none()
+            .kv(&["set", "get", "set"])
+            .http(Hosts::Only(&["b", "a"]), &["POST", "GET"]);
         let json = serde_json::to_string(&capabilities).expect("plain JSON");
-        assert_eq!(json, r#"{"http":[{"hosts":["a","b"],"methods":["GET","POST"]}],"kv":["get","set"]}"#);
+        assert_eq!(
+            json,
+            r#"{"http":[{"hosts":["a","b"],"methods":["GET","POST"]}],"kv":["get","set"]}"#
+        );
     }
 }

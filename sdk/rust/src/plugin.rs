@@ -52,35 +52,38 @@ pub trait Plugin {
 
 /// Reads the properties, runs the task, writes the outputs.
 pub fn run_task<T: Task>(input: &str) -> Result<String, Failure> {
-    let outputs = T::run(from_rendered(read_properties(input)?)?, &Context::of_this_run())?;
+    let outputs = T::run(
+        from_rendered(read_properties(input)?)?,
+        &Context::of_this_run(),
+    )?;
     write_outputs(serde_json::to_string(&outputs))
 }
 
 // These two are apart so that a component holds them once, not once for each task type.
 
 fn read_properties(input: &str) -> Result<Value, Failure> {
-    serde_json::from_str(input).map_err(|error| Failure::new(BAD_PROPERTY, format!("the properties are no JSON: {error}")))
+    serde_json::from_str(input)
+        .map_err(|error| Failure::new(BAD_PROPERTY, format!("the properties are no JSON: {error}")))
 }
 
 fn write_outputs(outputs: serde_json::Result<String>) -> Result<String, Failure> {
-    let outputs = outputs.map_err(|error| Failure::new("BAD_OUTPUT", format!("the outputs are no JSON: {error}")))?;
+    let outputs = outputs
+        .map_err(|error| Failure::new("BAD_OUTPUT", format!("the outputs are no JSON: {error}")))?;
     // A task without outputs answers `()`.
-    Ok(if outputs == "null" { "{}".to_owned() } else { outputs })
-}
-
-/// A committed manifest without its white space.
-#[doc(hidden)]
-pub fn compact(manifest: &str) -> String {
-    match serde_json::from_str::<Value>(manifest) {
-        Ok(manifest) => manifest.to_string(),
-        // Whoever packs the component says that it is no JSON.
-        Err(_) => manifest.to_owned(),
-    }
+    Ok(if outputs == "null" {
+        "{}".to_owned()
+    } else {
+        outputs
+    })
 }
 
 /// The failure of a task type this plugin does not have: the catalog sent the run to the wrong component.
 pub fn unknown_task(task: &str) -> Failure {
-    Failure::new("UNKNOWN_TASK", format!("this plugin has no task type `{task}`")).retryable(false)
+    Failure::new(
+        "UNKNOWN_TASK",
+        format!("this plugin has no task type `{task}`"),
+    )
+    .retryable(false)
 }
 
 /// Ties task functions into a plugin: `plugin! { tasks: [hello, other::task], title: "Greetings" }`. Name, version and description are
@@ -93,7 +96,7 @@ pub fn unknown_task(task: &str) -> Failure {
 macro_rules! plugin {
     (manifest: $file:literal, tasks: [$($task:path),+ $(,)?] $(, $key:ident: $value:expr)* $(,)?) => {
         $crate::__plugin!([$($task),+] [$($key: $value),*] {
-            $crate::compact(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $file)))
+            $crate::include_compact!($file).to_owned()
         });
 
         #[cfg(test)]
@@ -161,17 +164,22 @@ macro_rules! __component {
             }
 
             impl task::run::Guest for $plugin {
-                fn run(task: String, input: String) -> ::core::result::Result<String, task::run::Failure> {
-                    <$plugin as $crate::Plugin>::run(&task, &input).map_err(|failure| task::run::Failure {
-                        code: failure.code().to_owned(),
-                        message: failure.message().to_owned(),
-                        retryable: failure.is_retryable(),
-                        details: failure.details_json(),
+                fn run(
+                    task: String,
+                    input: String,
+                ) -> ::core::result::Result<String, task::run::Failure> {
+                    <$plugin as $crate::Plugin>::run(&task, &input).map_err(|failure| {
+                        task::run::Failure {
+                            code: failure.code().to_owned(),
+                            message: failure.message().to_owned(),
+                            retryable: failure.is_retryable(),
+                            details: failure.details_json(),
+                        }
                     })
                 }
             }
 
-            $crate::bindings::export_component!($plugin with_types_in $crate::bindings);
+    $crate::bindings::export_component!($plugin with_types_in $crate::bindings);
         };
     };
 }

@@ -22,9 +22,15 @@ fn generate() -> String {
     for package in PACKAGES {
         let folder = workspace_root().join("wit").join(package);
         let group = UnresolvedPackageGroup::parse_dir(&folder).expect("wit/ parses");
-        plugin_package = Some(resolve.push_group(group).expect("packages come in order of use"));
+        plugin_package = Some(
+            resolve
+                .push_group(group)
+                .expect("packages come in order of use"),
+        );
     }
-    let world = resolve.select_world(&[plugin_package.expect("there are packages")], Some(WORLD)).expect("the world exists");
+    let world = resolve
+        .select_world(&[plugin_package.expect("there are packages")], Some(WORLD))
+        .expect("the world exists");
 
     let options = wit_bindgen_rust::Opts {
         format: true,
@@ -36,7 +42,10 @@ fn generate() -> String {
         ..Default::default()
     };
     let mut files = Files::default();
-    options.build().generate(&mut resolve, world, &mut files).expect("the generator knows every construct in wit/");
+    options
+        .build()
+        .generate(&mut resolve, world, &mut files)
+        .expect("the generator knows every construct in wit/");
     let (_, contents) = files.iter().next().expect("one file of bindings");
     String::from_utf8(contents.to_vec()).expect("bindings are text")
 }
@@ -49,5 +58,8 @@ fn committed_bindings_are_what_wit_yields() {
         std::fs::write(&path, &fresh).expect("bindings can be written");
     }
     let committed = std::fs::read_to_string(&path).expect("bindings are committed");
-    assert!(committed == fresh, "`wit/` changed: run `SLUICE_BLESS=1 cargo test -p sluice-sdk --test bindings` and commit");
+    assert!(
+        committed == fresh,
+        "`wit/` changed: run `SLUICE_BLESS=1 cargo test -p sluice-sdk --test bindings` and commit"
+    );
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use parse::{JsonError, parse};
-pub(crate) use write::write_value;
+pub(crate) use write::{float_text, write_string, write_value};
 
 use crate::error::Error;
 use crate::number::{Kind, Number};

@@ -1,8 +1,9 @@
 //! Host calls outside a component: they go to the mock host that this thread runs a task under. Without one they are refused.
 
 use super::HostError;
-use crate::Level;
-use crate::testing::{self, LogLine, Metric, Progress, State};
+use crate::http::{Answer, Exchange, Sink, code};
+use crate::testing::{self, LogLine, Metric, Progress, SentRequest, State};
+use crate::{Failure, Level};
 
 /// A file being written into the mock host.
 pub struct FileWriter {
@@ -26,7 +27,10 @@ impl FileWriter {
 }
 
 fn error(code: &str, message: String) -> HostError {
-    HostError { code: code.to_owned(), message }
+    HostError {
+        code: code.to_owned(),
+        message,
+    }
 }
 
 fn not_found(what: &str, name: &str) -> HostError {
@@ -34,7 +38,12 @@ fn not_found(what: &str, name: &str) -> HostError {
 }
 
 fn with<T>(call: impl FnOnce(&mut State) -> Result<T, HostError>) -> Result<T, HostError> {
-    testing::with_state(call).unwrap_or_else(|| Err(error("HOST", "no mock host runs on this thread: call the task through `MockHost`".to_owned())))
+    testing::with_state(call).unwrap_or_else(|| {
+        Err(error(
+            "HOST",
+            "no mock host runs on this thread: call the task through `MockHost`".to_owned(),
+        ))
+    })
 }
 
 fn look<T: Default>(call: impl FnOnce(&mut State) -> T) -> T {
@@ -42,15 +51,33 @@ fn look<T: Default>(call: impl FnOnce(&mut State) -> T) -> T {
 }
 
 pub fn log(level: Level, message: &str, fields: &[(String, String)]) {
-    look(|state| state.logs.push(LogLine { level, message: message.to_owned(), fields: fields.to_vec() }));
+    look(|state| {
+        state.logs.push(LogLine {
+            level,
+            message: message.to_owned(),
+            fields: fields.to_vec(),
+        })
+    });
 }
 
 pub fn metric(kind: &str, name: &str, value: f64, tags: &[(String, String)]) {
-    look(|state| state.metrics.push(Metric { kind: kind.to_owned(), name: name.to_owned(), value, tags: tags.to_vec() }));
+    look(|state| {
+        state.metrics.push(Metric {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            value,
+            tags: tags.to_vec(),
+        })
+    });
 }
 
 pub fn progress(percent: Option<u8>, note: &str) {
-    look(|state| state.progress.push(Progress { percent, note: note.to_owned() }));
+    look(|state| {
+        state.progress.push(Progress {
+            percent,
+            note: note.to_owned(),
+        })
+    });
 }
 
 pub fn context(key: &str) -> Option<String> {
@@ -74,17 +101,31 @@ pub fn cancelled() -> bool {
 }
 
 pub fn render(template: &str, _variables: &str) -> Result<String, HostError> {
-    with(|state| state.rendered.get(template).cloned().ok_or_else(|| not_found("answer for the template", template)))
+    with(|state| {
+        state
+            .rendered
+            .get(template)
+            .cloned()
+            .ok_or_else(|| not_found("answer for the template", template))
+    })
 }
 
 pub fn file_size(uri: &str) -> Result<u64, HostError> {
-    with(|state| state.files.get(uri).map(|bytes| bytes.len() as u64).ok_or_else(|| not_found("file", uri)))
+    with(|state| {
+        state
+            .files
+            .get(uri)
+            .map(|bytes| bytes.len() as u64)
+            .ok_or_else(|| not_found("file", uri))
+    })
 }
 
 pub fn file_read(uri: &str, offset: u64, length: u32) -> Result<Vec<u8>, HostError> {
     with(|state| {
         let bytes = state.files.get(uri).ok_or_else(|| not_found("file", uri))?;
-        let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let rest = bytes
+            .get(usize::try_from(offset).unwrap_or(usize::MAX)..)
+            .unwrap_or_default();
         Ok(rest.get(..length as usize).unwrap_or(rest).to_vec())
     })
 }
@@ -93,7 +134,12 @@ pub fn file_create(name: &str) -> Result<FileWriter, HostError> {
     if name.is_empty() || name.contains(['/', '\\']) {
         return Err(error("BAD_ARGUMENT", format!("`{name}` is no file name")));
     }
-    with(|_| Ok(FileWriter { name: name.to_owned(), bytes: Vec::new().into() }))
+    with(|_| {
+        Ok(FileWriter {
+            name: name.to_owned(),
+            bytes: Vec::new().into(),
+        })
+    })
 }
 
 fn kv_key(namespace: Option<&str>, key: &str) -> (String, String) {
@@ -104,7 +150,12 @@ pub fn kv_get(namespace: Option<&str>, key: &str) -> Result<Option<String>, Host
     with(|state| Ok(state.kv.get(&kv_key(namespace, key)).cloned()))
 }
 
-pub fn kv_set(namespace: Option<&str>, key: &str, value: &str, _options: &str) -> Result<(), HostError> {
+pub fn kv_set(
+    namespace: Option<&str>,
+    key: &str,
+    value: &str,
+    _options: &str,
+) -> Result<(), HostError> {
     with(|state| {
         state.kv.insert(kv_key(namespace, key), value.to_owned());
         Ok(())
@@ -115,19 +166,41 @@ pub fn kv_delete(namespace: Option<&str>, key: &str) -> Result<bool, HostError> 
     with(|state| Ok(state.kv.remove(&kv_key(namespace, key)).is_some()))
 }
 
-pub fn kv_keys(namespace: Option<&str>, prefix: &str, after: Option<&str>) -> Result<Vec<String>, HostError> {
+pub fn kv_keys(
+    namespace: Option<&str>,
+    prefix: &str,
+    after: Option<&str>,
+) -> Result<Vec<String>, HostError> {
     with(|state| {
         let namespace = namespace.unwrap_or_default();
-        let keys = state.kv.keys().filter(|(owner, key)| owner == namespace && key.starts_with(prefix)).map(|(_, key)| key.clone());
-        Ok(keys.filter(|key| after.is_none_or(|after| key.as_str() > after)).take(1_000).collect())
+        let keys = state
+            .kv
+            .keys()
+            .filter(|(owner, key)| owner == namespace && key.starts_with(prefix))
+            .map(|(_, key)| key.clone());
+        Ok(keys
+            .filter(|key| after.is_none_or(|after| key.as_str() > after))
+            .take(1_000)
+            .collect())
     })
 }
 
 pub fn secret_handle(name: &str) -> Result<String, HostError> {
-    with(|state| if state.secrets.contains(name) { Ok(format!("mock-secret-{name}")) } else { Err(not_found("secret", name)) })
+    with(|state| {
+        if state.secrets.contains(name) {
+            Ok(format!("mock-secret-{name}"))
+        } else {
+            Err(not_found("secret", name))
+        }
+    })
 }
 
-pub fn secret_sign(name: &str, algorithm: &str, _parameters: &str, data: &[u8]) -> Result<Vec<u8>, HostError> {
+pub fn secret_sign(
+    name: &str,
+    algorithm: &str,
+    _parameters: &str,
+    data: &[u8],
+) -> Result<Vec<u8>, HostError> {
     with(|state| {
         if !state.secrets.contains(name) {
             return Err(not_found("secret", name));
@@ -139,5 +212,88 @@ pub fn secret_sign(name: &str, algorithm: &str, _parameters: &str, data: &[u8]) 
 }
 
 pub fn secret_field(name: &str, pointer: &str) -> Result<String, HostError> {
-    with(|state| state.secret_fields.get(&(name.to_owned(), pointer.to_owned())).cloned().ok_or_else(|| not_found("secret field", pointer)))
+    with(|state| {
+        state
+            .secret_fields
+            .get(&(name.to_owned(), pointer.to_owned()))
+            .cloned()
+            .ok_or_else(|| not_found("secret field", pointer))
+    })
+}
+
+pub fn egress_options(options: &str) -> Result<String, HostError> {
+    with(|state| {
+        state.egress_options.push(options.to_owned());
+        Ok(format!("mock-egress-{}", state.egress_options.len()))
+    })
+}
+
+/// A scripted response body, handed out in small pieces, as a network does.
+pub struct ResponseBody {
+    bytes: std::collections::VecDeque<u8>,
+    breaks: Option<Failure>,
+}
+
+/// Bytes of a scripted body in one piece: small and odd, so that tests meet borders.
+const PIECE_BYTES: usize = 1_021;
+
+impl ResponseBody {
+    pub fn next(&mut self, length: usize) -> Result<Vec<u8>, Failure> {
+        let count = self.bytes.len().min(length).min(PIECE_BYTES);
+        match self.breaks.take() {
+            Some(failure) if count == 0 => Err(failure),
+            breaks => {
+                self.breaks = breaks;
+                Ok(self.bytes.drain(..count).collect())
+            }
+        }
+    }
+}
+
+pub fn exchange(exchange: Exchange<'_>) -> Result<Answer, Failure> {
+    if exchange
+        .deadline
+        .is_some_and(|deadline| deadline <= std::time::Instant::now())
+    {
+        return Err(Failure::new(
+            code::TIMEOUT,
+            format!("`{}` took longer than its time limit", exchange.url),
+        )
+        .retryable(true));
+    }
+    let mut body = Vec::new();
+    exchange.body.send(&mut |bytes| {
+        body.extend_from_slice(bytes);
+        Ok(Sink::Open)
+    })?;
+    let line = format!("{} {}", exchange.method, exchange.url);
+    let scripted = look(|state| {
+        state.requests.push(SentRequest {
+            line: line.clone(),
+            headers: exchange.headers.clone(),
+            body,
+            timeouts: exchange.timeouts,
+        });
+        let at = state
+            .answers
+            .iter()
+            .position(|(expected, _)| *expected == line)?;
+        Some(state.answers.remove(at).1)
+    });
+    let Some(scripted) = scripted else {
+        return Err(Failure::new(
+            code::NOT_GRANTED,
+            format!("the mock host has no answer for `{line}`"),
+        )
+        .retryable(false));
+    };
+    let answer = scripted?;
+    Ok(Answer {
+        status: answer.status,
+        headers: answer.headers,
+        body: ResponseBody {
+            bytes: answer.body.into(),
+            breaks: answer.breaks,
+        },
+    })
 }

@@ -1,0 +1,353 @@
+//! Executions of a node: started, read, waited for, ended. What happens in between is the engine's.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::Event;
+use expr::{Map, Value};
+use jiff::Timestamp;
+use model::change::Child;
+use model::execution::{Execution, Failure, Kind, Parent, SEMANTICS, TaskRun, Triggered};
+use model::flow::Label;
+use model::ids::{ExecutionId, TaskId, TaskRunId};
+use model::state::{History, State};
+use model::task::LogLevel;
+use store::rows::{self, Key, NamespaceKey, Target};
+use store::{Count, ExecutionFilter, NamespaceMatch, Page, Query, Topic, View, Watch};
+
+use crate::error::Error;
+use crate::flows::SavedFlow;
+use crate::inputs;
+use crate::mailbox::Envelope;
+use crate::node::Node;
+
+/// Task runs shown with one execution.
+const RUNS_MAX: usize = 1_000_000;
+/// How often to look when no hint came.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
+/// Exact up to here; above, a total is a lower bound.
+const COUNT_MAX: usize = 10_000;
+/// Letters of an execution's id: base 62, so that it needs no escaping anywhere.
+const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// Length of an execution's id: 22 letters of base 62 hold 128 bits.
+const ID_LETTERS: usize = 22;
+
+/// An input as it came in.
+#[derive(Clone, Debug)]
+pub enum Given {
+    Text(String),
+    Value(Value),
+    File { name: String, bytes: Bytes },
+}
+
+/// What is to be started.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub namespace: String,
+    pub id: String,
+    /// `None`: the newest.
+    pub revision: Option<u32>,
+    pub inputs: Vec<(String, Given)>,
+    pub labels: Vec<Label>,
+    pub kind: Kind,
+    /// Not before this time.
+    pub scheduled: Option<Timestamp>,
+    pub trigger: Option<Triggered>,
+}
+
+/// An execution as readers see it: durable, with its task runs in order.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub execution: Execution,
+    pub runs: Vec<TaskRun>,
+    /// Grows whenever something of it changes.
+    pub position: u64,
+}
+
+impl Seen {
+    /// Whether it has ended, and everything that runs after its end as well.
+    pub fn is_over(&self) -> bool {
+        self.execution.state().is_terminal() && self.runs.iter().all(|run| run.state().is_terminal())
+    }
+}
+
+/// One line of an execution's log.
+#[derive(Clone, Debug)]
+pub struct LogLine {
+    /// Where to go on from.
+    pub position: u64,
+    pub at: Timestamp,
+    pub level: LogLevel,
+    pub task: Option<TaskId>,
+    pub task_run: Option<TaskRunId>,
+    pub attempt: Option<u32>,
+    pub message: String,
+    pub fields: Vec<(String, String)>,
+}
+
+impl Node {
+    /// Starts an execution. It is durable when this returns.
+    pub async fn start(self: &Arc<Self>, start: Start) -> Result<ExecutionId, Error> {
+        if self.is_ending() {
+            return Err(Error::Busy { message: "the server is shutting down".to_owned(), retry_after_s: 5 });
+        }
+        let saved = self.flow(&start.namespace, &start.id, start.revision).await?;
+        if saved.flow.disabled {
+            return Err(Error::Conflict {
+                code: "flow.disabled",
+                message: format!("flow `{}` is disabled", saved.flow.key),
+            });
+        }
+        let id = new_id();
+        let inputs = self.type_inputs(&saved, &id, start.inputs).await?;
+        let execution = Execution {
+            kind: start.kind,
+            scheduled: start.scheduled,
+            trigger: start.trigger,
+            ..self.fresh(&saved, id.clone(), inputs, start.labels)
+        };
+        let lsn = self.tell(&id, Event::Start { execution: Box::new(execution) }).await?;
+        self.store.durable(lsn).await?;
+        Ok(id)
+    }
+
+    /// An execution that nothing has happened to.
+    fn fresh(&self, saved: &SavedFlow, id: ExecutionId, inputs: Map, labels: Vec<Label>) -> Execution {
+        let mut all: Vec<Label> = saved.flow.labels.clone();
+        for label in labels {
+            all.retain(|known| known.key != label.key);
+            all.push(label);
+        }
+        Execution {
+            id,
+            flow: saved.flow.key.clone(),
+            revision: saved.flow.revision,
+            kind: Kind::Normal,
+            semantics: SEMANTICS,
+            history: History::new(State::Created, self.now()),
+            labels: all,
+            inputs,
+            variables: saved.flow.variables.clone(),
+            outputs: Map::new(),
+            trigger: None,
+            parent: None,
+            original: None,
+            attempt: 1,
+            generation: 0,
+            scheduled: None,
+            failure: None,
+            breakpoints: Vec::new(),
+        }
+    }
+
+    /// An execution with its task runs.
+    pub async fn execution(&self, id: &str) -> Result<Seen, Error> {
+        let id = ExecutionId::trusted(id);
+        let found = self.store.find::<rows::Execution>(View::Durable, Key::Execution(id.clone())).await?;
+        let found = found.ok_or_else(|| Error::NotFound(format!("no execution `{id}`")))?;
+        let runs = self.store.all::<rows::TaskRun>(View::Durable, Query::TaskRuns(id), RUNS_MAX).await?;
+        let newest = runs.iter().map(|run| run.version.0).max().unwrap_or(0);
+        Ok(Seen {
+            execution: found.record.clone(),
+            runs: runs.iter().map(|run| run.record.clone()).collect(),
+            position: newest.max(found.version.0),
+        })
+    }
+
+    /// Executions newest first, without their task runs, and how many there are.
+    pub async fn executions(
+        &self,
+        namespace: Option<&str>,
+        flow: Option<&str>,
+        skipped: usize,
+        size: usize,
+    ) -> Result<(Vec<Execution>, usize), Error> {
+        let place = namespace.map(|name| NamespaceKey::main(model::ids::Namespace::trusted(name)));
+        let mut filter = ExecutionFilter::default();
+        match (place, namespace, flow) {
+            (_, Some(namespace), Some(flow)) => filter.flow = Some(crate::flows::key(namespace, flow)),
+            (Some(place), _, None) => filter.namespace = NamespaceMatch::Tree(place),
+            _ => {}
+        }
+        let query = Query::Executions(filter);
+        let total = match self.store.count(View::Durable, query.clone(), COUNT_MAX).await? {
+            Count::Exactly(count) | Count::AtLeast(count) => count,
+        };
+        let mut found = Vec::new();
+        let mut after = None;
+        while found.len() < skipped.saturating_add(size) {
+            let page = Page { size: store::MAX_PAGE.min(skipped + size - found.len()), after };
+            let rows = self.store.list::<rows::Execution>(View::Durable, query.clone(), page).await?;
+            found.extend(rows.items.iter().map(|row| row.record.clone()));
+            match rows.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        Ok((found.into_iter().skip(skipped).collect(), total))
+    }
+
+    /// Hints that an execution or its log has changed.
+    pub fn watch(&self, id: &str) -> Changes {
+        let id = ExecutionId::trusted(id);
+        Changes {
+            execution: self.store.watch(Topic::Execution(id.clone())),
+            logs: self.store.watch(Topic::Logs(Target::Execution(id))),
+        }
+    }
+
+    /// Waits until an execution and everything after it has ended.
+    pub async fn ended(&self, id: &ExecutionId) -> Result<Seen, Error> {
+        let mut watch = self.store.watch(Topic::Execution(id.clone()));
+        loop {
+            // The shown record alone tells whether it is worth reading the task runs.
+            let found = self.store.find::<rows::Execution>(View::Newest, Key::Execution(id.clone())).await?;
+            if found.is_some_and(|row| row.record.state().is_terminal()) {
+                self.store.durable(self.store.head()).await?;
+                let seen = self.execution(id.as_str()).await?;
+                if seen.is_over() {
+                    return Ok(seen);
+                }
+            }
+            let _ = tokio::time::timeout(LOOK, watch.changed()).await;
+        }
+    }
+
+    /// Lines of an execution's log behind a position, oldest first.
+    pub async fn logs(&self, id: &str, after: u64, limit: usize) -> Result<Vec<LogLine>, Error> {
+        let target = Target::Execution(ExecutionId::trusted(id));
+        let query = Query::Logs(store::LogFilter::of(target, after));
+        let mut lines = Vec::new();
+        let mut next = None;
+        while lines.len() < limit {
+            let page = Page { size: store::MAX_PAGE.min(limit - lines.len()), after: next };
+            let rows = self.store.list::<rows::LogLine>(View::Durable, query.clone(), page).await?;
+            lines.extend(rows.items.iter().map(|row| LogLine {
+                position: row.position,
+                at: row.at,
+                level: row.level,
+                task: row.task.clone(),
+                task_run: row.task_run.clone(),
+                attempt: (row.attempt > 0).then_some(row.attempt),
+                message: row.message.to_string(),
+                fields: row.fields.clone(),
+            }));
+            match rows.next {
+                Some(position) => next = Some(position),
+                None => break,
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Asks an execution, and everything it started, to end.
+    pub async fn kill(self: &Arc<Self>, id: &str) -> Result<(), Error> {
+        let id = ExecutionId::trusted(id);
+        if self.store.get(View::Newest, Key::Execution(id.clone())).await?.is_none() {
+            return Err(Error::NotFound(format!("no execution `{id}`")));
+        }
+        let lsn = self.tell(&id, Event::Kill { cascade: true }).await?;
+        Ok(self.store.durable(lsn).await?)
+    }
+
+    /// Makes the execution of another flow that a task run asked for. Its id is derived, so that asking twice makes one.
+    pub(crate) async fn start_child(
+        self: Arc<Self>,
+        parent: ExecutionId,
+        run: TaskRunId,
+        child: ExecutionId,
+        ask: Child,
+        waits: bool,
+    ) {
+        let answer = match self.make_child(&parent, run, &child, ask, waits).await {
+            Ok(()) | Err(Error::Conflict { code: "execution.duplicate", .. }) => Event::ChildStarted { child },
+            Err(error) => {
+                let failure = Failure::new("SUBFLOW", error.to_string());
+                Event::ChildEnded { child, result: Err(failure) }
+            }
+        };
+        self.post(&parent, Envelope::event(answer));
+    }
+
+    async fn make_child(
+        self: &Arc<Self>,
+        parent: &ExecutionId,
+        run: TaskRunId,
+        child: &ExecutionId,
+        ask: Child,
+        waits: bool,
+    ) -> Result<(), Error> {
+        let saved = self.flow(ask.namespace.as_str(), ask.flow.as_str(), ask.revision).await?;
+        if saved.flow.disabled {
+            return Err(Error::bad_request("flow.disabled", format!("flow `{}` is disabled", saved.flow.key)));
+        }
+        let given = ask.inputs.iter().map(|(name, value)| (name.to_string(), Given::Value(value.clone()))).collect();
+        let inputs = self.type_inputs(&saved, child, given).await?;
+        let execution = Execution {
+            trigger: ask.trigger,
+            scheduled: ask.scheduled,
+            parent: Some(Parent { execution: parent.clone(), task_run: run, waits }),
+            ..self.fresh(&saved, child.clone(), inputs, ask.labels)
+        };
+        self.tell(child, Event::Start { execution: Box::new(execution) }).await.map(|_| ())
+    }
+
+    /// Another try at an execution, under an id of its own that is derived from the original's.
+    pub(crate) async fn retry_execution(self: Arc<Self>, original: &ExecutionId, attempt: u32, due: Timestamp) {
+        let made = async {
+            let seen = self.store.find::<rows::Execution>(View::Newest, Key::Execution(original.clone())).await?;
+            let seen = seen.ok_or_else(|| Error::NotFound(format!("no execution `{original}`")))?;
+            let saved = self.flow_revision(&seen.record.flow, seen.record.revision).await?;
+            let id = engine::retry_id(original, attempt);
+            let first = seen.record.original.clone().unwrap_or_else(|| original.clone());
+            let execution = Execution {
+                kind: seen.record.kind,
+                trigger: seen.record.trigger.clone(),
+                original: Some(first),
+                attempt,
+                scheduled: Some(due),
+                ..self.fresh(&saved, id.clone(), seen.record.inputs.clone(), seen.record.labels.clone())
+            };
+            self.tell(&id, Event::Start { execution: Box::new(execution) }).await.map(|_| ())
+        };
+        if let Err(error) = made.await {
+            tracing::error!(execution = %original, %error, "the next try at the execution was not made");
+        }
+    }
+
+    async fn type_inputs(
+        self: &Arc<Self>,
+        saved: &SavedFlow,
+        id: &ExecutionId,
+        given: Vec<(String, Given)>,
+    ) -> Result<Map, Error> {
+        inputs::resolve(self, saved, id, given).await
+    }
+}
+
+/// Waits for hints about one execution.
+pub struct Changes {
+    execution: Watch,
+    logs: Watch,
+}
+
+impl Changes {
+    /// Returns when something may have changed.
+    pub async fn changed(&mut self) {
+        tokio::select! {
+            () = self.execution.changed() => {}
+            () = self.logs.changed() => {}
+        }
+    }
+}
+
+fn new_id() -> ExecutionId {
+    let mut rest = uuid::Uuid::new_v4().as_u128();
+    let mut text = String::with_capacity(ID_LETTERS);
+    for _ in 0..ID_LETTERS {
+        let letter = LETTERS.get((rest % 62) as usize).copied().unwrap_or(b'0');
+        text.push(char::from(letter));
+        rest /= 62;
+    }
+    ExecutionId::trusted(text)
+}

@@ -1,0 +1,245 @@
+//! Flows of a node: validated, resolved to a lock, saved as revisions, found again. Never rewrites a lock.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+use catalog::Catalog;
+use expr::Value;
+use jiff::Timestamp;
+use model::flow::Flow;
+use model::ids::{FlowId, FlowKey, Namespace, TENANT};
+use model::lock::Lock;
+use model::problem::Problem;
+use store::rows::{self, Key, NamespaceKey};
+use store::{Batch, NamespaceMatch, Page, Query, View};
+
+use crate::error::Error;
+use crate::node::Node;
+
+/// Most flows of one answer.
+const FLOWS_MAX: usize = 100_000;
+/// Parsed revisions kept in memory; when there are more, all are dropped and read again as needed.
+const CACHED_MAX: usize = 4_096;
+/// Times a save is tried again when somebody else saved the same flow in between.
+const TRIES: usize = 5;
+
+/// A saved revision of a flow, ready to run.
+#[derive(Clone, Debug)]
+pub struct SavedFlow {
+    pub flow: Arc<Flow>,
+    /// What each of its tasks runs on, for ever.
+    pub lock: Arc<Lock>,
+    /// The source as a value, for those who show it.
+    pub document: Value,
+    pub created: Timestamp,
+    pub deleted: bool,
+    /// What was doubtful when it was saved; empty when it was read back.
+    pub warnings: Vec<Problem>,
+}
+
+/// What saving expects to find.
+#[derive(Clone, Copy, Debug)]
+pub enum Save<'a> {
+    /// No flow of this id.
+    New,
+    /// The flow of this id: it gets a new revision.
+    Existing { namespace: &'a str, id: &'a str },
+    /// Either.
+    Any,
+}
+
+/// What is to be said of a source.
+#[derive(Debug)]
+pub struct Validation {
+    pub namespace: Option<String>,
+    pub id: Option<String>,
+    /// Errors and warnings, in the order of the source. Without an error it can be saved.
+    pub problems: Vec<Problem>,
+}
+
+impl Node {
+    /// Says everything that is wrong with a source. Saves nothing.
+    pub async fn validate_flow(&self, source: &str) -> Validation {
+        let catalog = self.catalog();
+        match crate::plugins::parse(source, &catalog) {
+            Ok((flow, _, problems)) => Validation {
+                namespace: Some(flow.key.namespace.to_string()),
+                id: Some(flow.key.id.to_string()),
+                problems,
+            },
+            Err(problems) => {
+                let document = model::read_yaml(source).ok();
+                let text = |name: &str| {
+                    let value = document.as_ref().and_then(|document| document.get(name));
+                    value.and_then(|value| value.as_str().map(str::to_owned))
+                };
+                Validation { namespace: text("namespace"), id: text("id"), problems }
+            }
+        }
+    }
+
+    /// Saves a flow as its next revision, with the lock of what its tasks mean from now on. The same source and lock again are no
+    /// new revision.
+    pub async fn save_flow(&self, source: &str, expected: Save<'_>) -> Result<Arc<SavedFlow>, Error> {
+        let catalog = self.catalog();
+        let (flow, lock, warnings) =
+            crate::plugins::parse(source, &catalog).map_err(|problems| Error::flow(&problems))?;
+        let lock = Arc::new(lock);
+        for _ in 0..TRIES {
+            let before = self.newest_row(&flow.key).await?;
+            let live = before.as_ref().filter(|row| !row.deleted);
+            check_expected(&flow, live.map(|row| &***row), expected)?;
+            if let Some(row) = live
+                && *row.source == *flow.source
+                && row.lock == lock
+            {
+                return self.flow_revision(&flow.key, row.revision).await;
+            }
+            let revision = before.as_ref().map_or(0, |row| row.revision) + 1;
+            let row = rows::Flow {
+                key: flow.key.clone(),
+                revision,
+                source: flow.source.clone(),
+                lock: lock.clone(),
+                labels: flow.labels.clone(),
+                disabled: flow.disabled,
+                deleted: false,
+                created: self.now(),
+            };
+            let mut batch = Batch::new();
+            batch.create(row);
+            match self.store.commit(batch).await {
+                Ok(lsn) => {
+                    self.store.durable(lsn).await?;
+                    let saved = self.flow_revision(&flow.key, revision).await?;
+                    return Ok(Arc::new(SavedFlow { warnings, ..(*saved).clone() }));
+                }
+                Err(store::Error::Conflict(_)) => continue,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Conflict {
+            code: "flow.conflict",
+            message: format!("flow `{}` is being saved by somebody else; hint: look at it and save again", flow.key),
+        })
+    }
+
+    /// A revision of a flow, the newest if none is named.
+    pub async fn flow(&self, namespace: &str, id: &str, revision: Option<u32>) -> Result<Arc<SavedFlow>, Error> {
+        let key = key(namespace, id);
+        match revision {
+            Some(revision) => self.flow_revision(&key, revision).await,
+            None => {
+                let row = self.newest_row(&key).await?.filter(|row| !row.deleted);
+                let row = row.ok_or_else(|| Error::NotFound(format!("no flow `{key}`")))?;
+                self.flow_revision(&key, row.revision).await
+            }
+        }
+    }
+
+    /// The newest revision of every flow, or of those of one namespace, by namespace and id.
+    pub async fn flows(&self, namespace: Option<&str>) -> Result<Vec<Arc<SavedFlow>>, Error> {
+        let namespace = match namespace {
+            None => NamespaceMatch::Any,
+            Some(name) => NamespaceMatch::Exact(NamespaceKey::main(Namespace::trusted(name))),
+        };
+        let query = Query::Flows { namespace, deleted: false };
+        let rows = self.store.all::<rows::Flow>(View::Durable, query, FLOWS_MAX).await?;
+        let mut flows = Vec::with_capacity(rows.len());
+        for row in rows {
+            flows.push(self.flow_revision(&row.key, row.revision).await?);
+        }
+        Ok(flows)
+    }
+
+    /// All revisions of a flow, oldest first.
+    pub async fn flow_revisions(&self, namespace: &str, id: &str) -> Result<Vec<Arc<SavedFlow>>, Error> {
+        let key = key(namespace, id);
+        let rows = self.store.all::<rows::Flow>(View::Durable, Query::Revisions(key.clone()), FLOWS_MAX).await?;
+        if rows.is_empty() {
+            return Err(Error::NotFound(format!("no flow `{key}`")));
+        }
+        let mut flows = Vec::with_capacity(rows.len());
+        for row in rows.iter().rev() {
+            flows.push(self.flow_revision(&key, row.revision).await?);
+        }
+        Ok(flows)
+    }
+
+    /// Deletes a flow: one more revision that says so. Executions keep the revision they run.
+    pub async fn delete_flow(&self, namespace: &str, id: &str) -> Result<(), Error> {
+        let key = key(namespace, id);
+        let row = self.newest_row(&key).await?.filter(|row| !row.deleted);
+        let row = row.ok_or_else(|| Error::NotFound(format!("no flow `{key}`")))?;
+        let end = rows::Flow { revision: row.revision + 1, deleted: true, created: self.now(), ..(**row).clone() };
+        let mut batch = Batch::new();
+        batch.create(end);
+        let lsn = self.store.commit(batch).await?;
+        Ok(self.store.durable(lsn).await?)
+    }
+
+    async fn newest_row(&self, key: &FlowKey) -> Result<Option<store::Stored<Arc<rows::Flow>>>, Error> {
+        let query = Query::Revisions(key.clone());
+        Ok(self.store.list::<rows::Flow>(View::Newest, query, Page::first(1)).await?.items.into_iter().next())
+    }
+
+    /// One revision, parsed. It was valid when it was saved, so only a defect makes it invalid now.
+    pub(crate) async fn flow_revision(&self, key: &FlowKey, revision: u32) -> Result<Arc<SavedFlow>, Error> {
+        let at = (key.clone(), revision);
+        if let Some(saved) = self.flows.lock().unwrap_or_else(PoisonError::into_inner).get(&at) {
+            return Ok(saved.clone());
+        }
+        let row = self.store.find::<rows::Flow>(View::Newest, Key::Flow(key.clone(), revision)).await?;
+        let row = row.ok_or_else(|| Error::NotFound(format!("no revision {revision} of flow `{key}`")))?;
+        let mut flow = crate::plugins::reread(&row.source, &row.lock).map_err(|problems| {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            Error::Internal(format!("revision {revision} of flow `{key}` cannot be read any more: {first}"))
+        })?;
+        flow.revision = revision;
+        let document = model::read_yaml(&row.source).unwrap_or(Value::Null);
+        let saved = Arc::new(SavedFlow {
+            flow: Arc::new(flow),
+            lock: row.lock.clone(),
+            document,
+            created: row.created,
+            deleted: row.deleted,
+            warnings: Vec::new(),
+        });
+        let mut cached = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.len() >= CACHED_MAX {
+            *cached = HashMap::new();
+        }
+        cached.insert(at, saved.clone());
+        Ok(saved)
+    }
+
+    /// The catalog, for those who list plugins.
+    pub fn plugins(&self) -> Catalog {
+        self.catalog()
+    }
+}
+
+fn check_expected(flow: &Flow, live: Option<&rows::Flow>, expected: Save<'_>) -> Result<(), Error> {
+    match (expected, live) {
+        (Save::New, Some(_)) => Err(Error::Conflict {
+            code: "flow.exists",
+            message: format!("flow `{}` exists already; hint: update it with PUT", flow.key),
+        }),
+        (Save::Existing { namespace, id }, live) => {
+            let named = key(namespace, id);
+            if named != flow.key {
+                return Err(Error::bad_request(
+                    "flow.update",
+                    format!("the source is of flow `{}`, not of `{named}`: id and namespace cannot change", flow.key),
+                ));
+            }
+            live.map(|_| ()).ok_or_else(|| Error::NotFound(format!("no flow `{named}`; hint: create it with POST")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A flow's key from what a client wrote; one that is not well-formed names no flow.
+pub(crate) fn key(namespace: &str, id: &str) -> FlowKey {
+    FlowKey { tenant: TENANT.into(), namespace: Namespace::trusted(namespace), id: FlowId::trusted(id) }
+}

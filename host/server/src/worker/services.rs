@@ -1,0 +1,346 @@
+//! What a guest may ask of the server while it runs: files of its execution, values, rendering, secrets. One per run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::State;
+use model::execution::Execution;
+use model::ids::{Namespace, TaskRunId};
+use runtime::{Effect, FileWriter, HostError, RequestHead, Services, Soon};
+use store::rows::{self, Key, NamespaceKey};
+use store::{BlobWriter, Page, Query, View};
+
+use super::Ready;
+use super::secrets::RunSecrets;
+use crate::flows::SavedFlow;
+use crate::node::Node;
+
+/// Keys of one answer (`wit/host`, kv.keys).
+const KEYS_MAX: usize = 1_000;
+
+/// The services of one run.
+pub struct RunServices {
+    node: Arc<Node>,
+    state: State,
+    saved: Arc<SavedFlow>,
+    execution: Execution,
+    run: TaskRunId,
+    /// Where files of this run go: `<namespace>/<flow>/executions/<id>/tasks/<task>/<run>`.
+    folder: String,
+    secrets: Arc<RunSecrets>,
+    /// Hosts that stand in the flow's source: the only ones that a secret without a binding may go to.
+    literal_hosts: BTreeSet<String>,
+}
+
+impl RunServices {
+    pub fn new(node: Arc<Node>, ready: &Ready<'_>, secrets: Arc<RunSecrets>) -> Self {
+        let flow = &ready.execution.flow;
+        let folder = format!(
+            "{}/{}/executions/{}/tasks/{}/{}",
+            flow.namespace.as_str().replace('.', "/"),
+            flow.id,
+            ready.execution.id,
+            ready.task.id,
+            ready.run.id
+        );
+        Self {
+            node,
+            state: ready.state.clone(),
+            saved: Arc::new(ready.saved.clone()),
+            execution: ready.execution.clone(),
+            run: ready.run.id.clone(),
+            folder,
+            secrets,
+            literal_hosts: literal_hosts(&ready.saved.flow.source),
+        }
+    }
+
+    fn namespace(&self, asked: Option<String>) -> Result<Vec<NamespaceKey>, HostError> {
+        match asked {
+            Some(other) if other != self.execution.flow.namespace.as_str() => Err(HostError::not_granted(format!(
+                "namespace `{other}` is not this flow's; hint: read it with kv() in a property"
+            ))),
+            Some(own) => Ok(vec![NamespaceKey::main(Namespace::trusted(own))]),
+            None => Ok(ancestors(&self.execution.flow.namespace)),
+        }
+    }
+
+    /// The stored path of a URI of this execution.
+    fn path(&self, uri: &str) -> Result<String, HostError> {
+        let own = self.folder.split("/tasks/").next().unwrap_or_default();
+        let path = uri.strip_prefix("kestra:///").unwrap_or_default();
+        let clean = !path.split('/').any(|part| matches!(part, "" | "." | ".."));
+        if clean && path.strip_prefix(own).is_some_and(|rest| rest.starts_with('/')) {
+            return Ok(format!("{}/{path}", model::ids::TENANT));
+        }
+        Err(HostError::not_granted(format!("`{uri}` is not a file of this execution")))
+    }
+
+    async fn file(&self, uri: &str) -> Result<Arc<rows::File>, HostError> {
+        let path = self.path(uri)?;
+        let found = self.node.store.find::<rows::File>(View::Newest, Key::File(path.into())).await.map_err(host)?;
+        found.map(|file| file.row).ok_or_else(|| HostError::not_found(format!("there is no file `{uri}`")))
+    }
+}
+
+/// A namespace and those above it, nearest first.
+pub(crate) fn ancestors(namespace: &Namespace) -> Vec<NamespaceKey> {
+    let mut name = namespace.as_str();
+    let mut places = vec![NamespaceKey::main(namespace.clone())];
+    while let Some((parent, _)) = name.rsplit_once('.') {
+        places.push(NamespaceKey::main(Namespace::trusted(parent)));
+        name = parent;
+    }
+    places
+}
+
+/// Hosts of the URLs that stand in a source as they are.
+fn literal_hosts(source: &str) -> BTreeSet<String> {
+    let starts = source.match_indices("://").map(|(at, _)| at);
+    starts
+        .filter_map(|at| {
+            let scheme = source.get(..at)?.rsplit(|c: char| !c.is_ascii_alphanumeric()).next()?;
+            let rest = source.get(at..)?;
+            let end = rest.get(3..)?.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/' | '?' | '#'))?;
+            let url = url::Url::parse(&format!("{scheme}{}", rest.get(..end + 3)?)).ok()?;
+            url.host_str().map(str::to_ascii_lowercase)
+        })
+        .collect()
+}
+
+fn host(error: store::Error) -> HostError {
+    HostError::host(error.to_string())
+}
+
+impl Services for RunServices {
+    fn kv_get<'a>(&'a self, namespace: Option<String>, key: String) -> Soon<'a, Result<Option<String>, HostError>> {
+        Box::pin(async move {
+            for place in self.namespace(namespace)? {
+                let found = self.node.kv_value(&place, &key).await.map_err(|error| HostError::host(error.to_string()))?;
+                if let Some(value) = found {
+                    return Ok(Some(value.to_json().to_string()));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    fn kv_keys<'a>(
+        &'a self,
+        namespace: Option<String>,
+        prefix: String,
+        after: Option<String>,
+    ) -> Soon<'a, Result<Vec<String>, HostError>> {
+        Box::pin(async move {
+            let place = self.namespace(namespace)?.into_iter().next();
+            let Some(place) = place else { return Ok(Vec::new()) };
+            let query = Query::KvIn { place, prefix: prefix.into() };
+            let rows = self.node.store.all::<rows::Kv>(View::Newest, query, 100_000).await.map_err(host)?;
+            let now = self.node.now();
+            let wanted = rows
+                .iter()
+                .filter(|row| row.expires.is_none_or(|expires| expires > now))
+                .map(|row| row.key.to_string())
+                .filter(|key| after.as_ref().is_none_or(|after| key > after));
+            Ok(wanted.take(KEYS_MAX).collect())
+        })
+    }
+
+    fn file_size<'a>(&'a self, uri: String) -> Soon<'a, Result<u64, HostError>> {
+        Box::pin(async move { Ok(self.file(&uri).await?.content.size_bytes) })
+    }
+
+    fn file_read<'a>(&'a self, uri: String, offset: u64, length: u32) -> Soon<'a, Result<Vec<u8>, HostError>> {
+        Box::pin(async move {
+            let file = self.file(&uri).await?;
+            let reader = self.node.store.read_blob(file.content.id.clone(), offset).await.map_err(host)?;
+            let Some(mut reader) = reader else {
+                return Err(HostError::host(format!("the content of `{uri}` is gone")));
+            };
+            let mut read = Vec::new();
+            while let Some(piece) = reader.read().await.map_err(host)? {
+                let room = (length as usize).saturating_sub(read.len());
+                read.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
+                if read.len() >= length as usize {
+                    break;
+                }
+            }
+            Ok(read)
+        })
+    }
+
+    fn file_create<'a>(&'a self, name: String) -> Soon<'a, Result<Box<dyn FileWriter>, HostError>> {
+        Box::pin(async move {
+            let blob = self.node.store.write_blob().await.map_err(host)?;
+            let path = format!("{}/{name}", self.folder);
+            let writer: Box<dyn FileWriter> = Box::new(Writer { node: self.node.clone(), path, blob: Some(blob) });
+            Ok(writer)
+        })
+    }
+
+    fn render<'a>(&'a self, template: String, variables: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move {
+            let variables = expr::Value::parse_json(&variables)
+                .map_err(|error| HostError::bad_argument(format!("the variables are not JSON: {error}")))?;
+            let text = self
+                .node
+                .render_for_guest(&self.state, &self.saved, &self.run, &template, &variables)
+                .await
+                .map_err(|failure| HostError::new(&failure.code, failure.message))?;
+            Ok(self.secrets.conceal(&text).as_str().unwrap_or_default().to_owned())
+        })
+    }
+
+    fn secret_handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move {
+            let Some(value) = self.node.secret(&name) else {
+                return Err(HostError::not_found(format!("there is no secret `{name}`")));
+            };
+            let secret = expr::Secret::new(expr::Origin::Named(name.into()), value);
+            Ok(self.secrets.placeholder(&secret))
+        })
+    }
+
+    fn before_effect<'a>(&'a self, _effect: Effect) -> Soon<'a, Result<(), HostError>> {
+        // External synchrony: nothing leaves before everything it may depend on is durable.
+        Box::pin(async move { self.node.store.durable(self.node.store.head()).await.map_err(host) })
+    }
+
+    fn substitute<'a>(&'a self, mut head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
+        Box::pin(async move {
+            let mut found = false;
+            let failed = |error: expr::Error| HostError::host(error.to_string());
+            if let Some(clear) = self.secrets.reveal(head.url.as_str()).map_err(failed)? {
+                found = true;
+                head.url = url::Url::parse(&clear)
+                    .map_err(|error| HostError::bad_argument(format!("the URL with its secret is not valid: {error}")))?;
+            }
+            for value in head.headers.values_mut() {
+                let Ok(text) = value.to_str() else { continue };
+                if let Some(clear) = self.secrets.reveal(text).map_err(failed)? {
+                    found = true;
+                    *value = http::HeaderValue::from_str(&clear)
+                        .map_err(|_| HostError::bad_argument("a secret in a header has characters no header may have"))?;
+                    value.set_sensitive(true);
+                }
+            }
+            if found {
+                self.may_carry_secrets(&head.url)?;
+                // A compressed answer could not be looked through for the secret.
+                head.headers.remove(http::header::ACCEPT_ENCODING);
+            }
+            Ok(head)
+        })
+    }
+}
+
+impl RunServices {
+    /// A secret goes only to a host that stands in the flow's source, and only over TLS or within this machine.
+    fn may_carry_secrets(&self, url: &url::Url) -> Result<(), HostError> {
+        let name = url.host_str().unwrap_or_default().to_ascii_lowercase();
+        let local = match url.host() {
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if url.scheme() != "https" && !local {
+            return Err(HostError::not_granted(format!("a secret is not sent to `{name}` without TLS; hint: use https")));
+        }
+        if !self.literal_hosts.contains(&name) {
+            return Err(HostError::not_granted(format!(
+                "a secret is not sent to `{name}`: the flow's source does not name it; hint: write the host of the URL into the flow"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A file of a run being written.
+struct Writer {
+    node: Arc<Node>,
+    path: String,
+    blob: Option<Box<dyn BlobWriter>>,
+}
+
+impl FileWriter for Writer {
+    fn write<'a>(&'a mut self, bytes: Vec<u8>) -> Soon<'a, Result<(), HostError>> {
+        Box::pin(async move {
+            let blob = self.blob.as_mut().ok_or_else(|| HostError::bad_argument("the file is finished"))?;
+            blob.write(Bytes::from(bytes)).await.map_err(host)
+        })
+    }
+
+    fn finish<'a>(&'a mut self) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move {
+            let blob = self.blob.take().ok_or_else(|| HostError::bad_argument("the file is finished"))?;
+            let content = blob.finish().await.map_err(host)?;
+            let now = self.node.now();
+            let mut batch = store::Batch::new();
+            batch.put(rows::File {
+                path: format!("{}/{}", model::ids::TENANT, self.path).into(),
+                content,
+                created: now,
+                updated: now,
+                metadata: std::collections::BTreeMap::new(),
+            });
+            self.node.store.commit(batch).await.map_err(host)?;
+            Ok(format!("kestra:///{}", self.path))
+        })
+    }
+}
+
+impl Node {
+    /// A live value of one namespace.
+    pub(crate) async fn kv_value(
+        &self,
+        place: &NamespaceKey,
+        key: &str,
+    ) -> Result<Option<expr::Value>, crate::error::Error> {
+        let found = self.store.find::<rows::Kv>(View::Newest, Key::Kv(place.clone(), key.into())).await?;
+        let now = self.now();
+        Ok(found.filter(|row| row.expires.is_none_or(|expires| expires > now)).map(|row| row.value.clone()))
+    }
+
+    /// A secret by name, in clear. Names are not case-sensitive (Kestra's rule).
+    pub(crate) fn secret(&self, name: &str) -> Option<&str> {
+        self.config.secrets.get(&name.to_ascii_uppercase()).map(String::as_str)
+    }
+
+    /// The first page of an execution's error lines, oldest first.
+    pub(crate) async fn error_lines(
+        &self,
+        id: &model::ids::ExecutionId,
+        limit: usize,
+    ) -> Result<Vec<Arc<rows::LogLine>>, crate::error::Error> {
+        let mut filter = store::LogFilter::of(rows::Target::Execution(id.clone()), 0);
+        filter.least = model::task::LogLevel::Error;
+        let rows = self.store.list::<rows::LogLine>(View::Newest, Query::Logs(filter), Page::first(limit)).await?;
+        Ok(rows.items.into_iter().map(|row| row.row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_in_the_source_are_found() {
+        let check = |source: &str, expected: &[&str]| {
+            assert_eq!(literal_hosts(source).iter().map(String::as_str).collect::<Vec<_>>(), expected);
+        };
+        check("uri: https://api.example.com/v1/{{ inputs.id }}\n", &["api.example.com"]);
+        check("uri: \"https://API.example.com:8443?x=1\"\n", &["api.example.com"]);
+        check("uri: \"https://{{ inputs.host }}/x\"\n", &[]);
+        check("uri: https://user@evil.example/\n", &["evil.example"]);
+        check("nothing here", &[]);
+    }
+
+    #[test]
+    fn values_are_looked_for_upwards() {
+        let names: Vec<String> =
+            ancestors(&Namespace::trusted("a.b.c")).iter().map(|place| place.namespace.to_string()).collect();
+        assert_eq!(names, ["a.b.c", "a.b", "a"]);
+    }
+}

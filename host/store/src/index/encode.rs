@@ -1,0 +1,152 @@
+//! Keys as bytes that sort as their parts do. Stored by the embedded backend: the encoding never changes.
+//!
+//! Text: its bytes, with 0 written as `00 ff`, ended by `00 01`; so a text sorts before every longer one that begins
+//! with it. Numbers: big-endian. Times: nanoseconds in 96 bits, shifted so that they sort as unsigned; "newest
+//! first" is their complement.
+
+use jiff::Timestamp;
+
+/// A key being written.
+#[derive(Clone, Debug, Default)]
+pub struct KeyBytes(Vec<u8>);
+
+const TEXT_END: [u8; 2] = [0, 1];
+const TEXT_ZERO: [u8; 2] = [0, 0xff];
+
+impl KeyBytes {
+    /// Begins with a tag.
+    pub fn new(tag: u8) -> Self {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.push(tag);
+        Self(bytes)
+    }
+
+    /// Begins with nothing: what stands after a prefix.
+    pub fn suffix() -> Self {
+        Self(Vec::with_capacity(48))
+    }
+
+    pub fn byte(mut self, byte: u8) -> Self {
+        self.0.push(byte);
+        self
+    }
+
+    pub fn u32(mut self, number: u32) -> Self {
+        self.0.extend_from_slice(&number.to_be_bytes());
+        self
+    }
+
+    pub fn u64(mut self, number: u64) -> Self {
+        self.0.extend_from_slice(&number.to_be_bytes());
+        self
+    }
+
+    /// A whole text.
+    pub fn text(self, text: &str) -> Self {
+        let mut this = self.text_start(text);
+        this.0.extend_from_slice(&TEXT_END);
+        this
+    }
+
+    /// What every text that begins so begins with.
+    pub fn text_start(mut self, text: &str) -> Self {
+        for byte in text.bytes() {
+            match byte {
+                0 => self.0.extend_from_slice(&TEXT_ZERO),
+                byte => self.0.push(byte),
+            }
+        }
+        self
+    }
+
+    /// A time, oldest first.
+    pub fn oldest(self, at: Timestamp) -> Self {
+        self.raw(&nanos(at))
+    }
+
+    /// A time, newest first.
+    pub fn newest(self, at: Timestamp) -> Self {
+        self.raw(&nanos(at).map(|byte| !byte))
+    }
+
+    pub fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    pub fn done(self) -> Box<[u8]> {
+        self.0.into_boxed_slice()
+    }
+
+    pub fn into_vec(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+fn nanos(at: Timestamp) -> [u8; 12] {
+    // 80 bits hold every timestamp; half of 96 makes the earliest positive.
+    let [_, _, _, _, bytes @ ..] = (at.as_nanosecond() + (1 << 95)).to_be_bytes();
+    bytes
+}
+
+/// The first key after all that begin with `prefix`; `None`: there is none.
+pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// How long the first `count` texts of a key are, their ends included.
+pub fn texts_len(key: &[u8], count: usize) -> Option<usize> {
+    let mut at = 0;
+    for _ in 0..count {
+        at += key.get(at..)?.windows(2).position(|pair| pair == TEXT_END)? + TEXT_END.len();
+    }
+    Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Vec<u8> {
+        KeyBytes::suffix().text(text).into_vec()
+    }
+
+    #[test]
+    fn texts_sort_as_texts() {
+        let sorted = ["", "\0", "\0\u{1}", "\0a", "a", "a\0", "a\0b", "a\u{1}", "ab", "b", "é"];
+        for pair in sorted.windows(2) {
+            assert!(text(pair[0]) < text(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_told_apart_from_what_follows() {
+        let key = KeyBytes::suffix().text("a\0b").text("").text("c").byte(7).into_vec();
+        assert_eq!(texts_len(&key, 3), Some(key.len() - 1));
+        assert_eq!(texts_len(&key, 4), None);
+    }
+
+    #[test]
+    fn times_sort_both_ways() {
+        let times: Vec<Timestamp> =
+            [-377_705_000_000_000_000_000, -1, 0, 1, 999, 253_402_000_000_000_000_000i128].into_iter().map(|at| Timestamp::from_nanosecond(at).unwrap()).collect();
+        for pair in times.windows(2) {
+            assert!(KeyBytes::suffix().oldest(pair[0]).done() < KeyBytes::suffix().oldest(pair[1]).done());
+            assert!(KeyBytes::suffix().newest(pair[0]).done() > KeyBytes::suffix().newest(pair[1]).done());
+        }
+    }
+
+    #[test]
+    fn end_of_a_prefix() {
+        assert_eq!(after_prefix(&[1, 2]), Some(vec![1, 3]));
+        assert_eq!(after_prefix(&[1, 0xff]), Some(vec![2]));
+        assert_eq!(after_prefix(&[0xff, 0xff]), None);
+    }
+}

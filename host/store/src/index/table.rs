@@ -1,0 +1,203 @@
+//! An ordered table in memory that remembers what was durable: each key has its newest entry and, while that is not
+//! durable, the older ones a durable reader still sees.
+//!
+//! Never waits and never does IO: who owns a table holds its lock for as long as one call takes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::Lsn;
+use crate::error::Error;
+use crate::rows::{Row, Stored};
+
+/// What a key leads to.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A row.
+    Row(Stored<Row>),
+    /// An index entry: the key of the row.
+    Points(Arc<[u8]>),
+}
+
+/// A key that is there, and what it leads to.
+pub type At = (Box<[u8]>, Entry);
+
+/// Something with ordered keys that can be read.
+pub trait Ordered {
+    /// What a key leads to.
+    fn get(&self, key: &[u8]) -> Result<Option<Entry>, Error>;
+    /// The first key in `from..upto`.
+    fn first(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error>;
+    /// The last key in `from..upto`.
+    fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error>;
+}
+
+#[derive(Debug)]
+struct Version {
+    lsn: Lsn,
+    /// `None`: removed.
+    entry: Option<Entry>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    newest: Version,
+    /// Oldest first; empty as long as `newest` is durable.
+    older: Vec<Version>,
+}
+
+impl Slot {
+    fn at(&self, lsn: Lsn) -> Option<&Version> {
+        if self.newest.lsn <= lsn {
+            return Some(&self.newest);
+        }
+        self.older.iter().rev().find(|version| version.lsn <= lsn)
+    }
+}
+
+/// What becomes of removed keys once their removal is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// They vanish: the table is all there is.
+    Vanish,
+    /// They stay as removed: the table lies over something that may still have them.
+    Stay,
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Table {
+    slots: BTreeMap<Box<[u8]>, Slot>,
+    /// Keys with versions that are not durable, in the order they were written.
+    touched: VecDeque<(Lsn, Box<[u8]>)>,
+    durable: Lsn,
+    removed: Removed,
+}
+
+impl Table {
+    pub fn new(removed: Removed, durable: Lsn) -> Self {
+        Self { slots: BTreeMap::new(), touched: VecDeque::new(), durable, removed }
+    }
+
+    /// Up to where it is durable.
+    pub fn durable(&self) -> Lsn {
+        self.durable
+    }
+
+    /// How many keys it has, removed ones that stay included.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Writes a key as of a commit later than all before.
+    pub fn write(&mut self, lsn: Lsn, key: Box<[u8]>, entry: Option<Entry>) {
+        let version = Version { lsn, entry };
+        match self.slots.get_mut(&key) {
+            None => {
+                let slot = Slot { newest: version, older: Vec::new() };
+                self.slots.insert(key.clone(), slot);
+            }
+            Some(slot) => {
+                let before = std::mem::replace(&mut slot.newest, version);
+                if before.lsn != lsn {
+                    slot.older.push(before);
+                }
+            }
+        }
+        self.touched.push_back((lsn, key));
+    }
+
+    /// Writes a key as of a commit that is durable already.
+    pub fn write_durable(&mut self, lsn: Lsn, key: Box<[u8]>, entry: Option<Entry>) {
+        if entry.is_none() && self.removed == Removed::Vanish {
+            self.slots.remove(&key);
+            return;
+        }
+        self.slots.insert(key, Slot { newest: Version { lsn, entry }, older: Vec::new() });
+    }
+
+    /// Everything up to a commit is durable: forgets what only older readers would see.
+    pub fn advance(&mut self, durable: Lsn) {
+        self.durable = self.durable.max(durable);
+        while self.touched.front().is_some_and(|(lsn, _)| *lsn <= self.durable) {
+            let Some((_, key)) = self.touched.pop_front() else { break };
+            let Some(slot) = self.slots.get_mut(&key) else { continue };
+            if slot.newest.lsn <= self.durable {
+                slot.older.clear();
+                if slot.newest.entry.is_none() && self.removed == Removed::Vanish {
+                    self.slots.remove(&key);
+                }
+            } else if let Some(last) = slot.older.iter().rposition(|version| version.lsn <= self.durable) {
+                slot.older.drain(..last);
+            }
+        }
+    }
+
+    /// Forgets everything that is not durable.
+    pub fn roll_back(&mut self) {
+        for (_, key) in std::mem::take(&mut self.touched) {
+            let Some(slot) = self.slots.get_mut(&key) else { continue };
+            if slot.newest.lsn <= self.durable {
+                continue;
+            }
+            while slot.older.last().is_some_and(|version| version.lsn > self.durable) {
+                slot.older.pop();
+            }
+            match slot.older.pop() {
+                Some(version) if version.entry.is_some() || self.removed == Removed::Stay => slot.newest = version,
+                _ => {
+                    self.slots.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// The table as it was at a commit, which must not be older than the durable one.
+    pub fn at(&self, lsn: Lsn) -> TableView<'_> {
+        TableView { table: self, lsn }
+    }
+
+    /// What a key is at a commit: `None` if the table knows nothing of it, `Some(None)` if it is removed.
+    pub fn known(&self, key: &[u8], lsn: Lsn) -> Option<Option<&Entry>> {
+        let version = self.slots.get(key)?.at(lsn)?;
+        Some(version.entry.as_ref())
+    }
+
+    /// The keys the table knows in a range at a commit, removed ones included.
+    pub fn known_range<'a>(
+        &'a self,
+        from: &[u8],
+        upto: &[u8],
+        lsn: Lsn,
+    ) -> impl DoubleEndedIterator<Item = (&'a [u8], Option<&'a Entry>)> + use<'a> {
+        // An empty or reversed range would panic in `range`.
+        let upto = if upto < from { from } else { upto };
+        self.slots
+            .range::<[u8], _>((Bound::Included(from), Bound::Excluded(upto)))
+            .filter_map(move |(key, slot)| Some((key.as_ref(), slot.at(lsn)?.entry.as_ref())))
+    }
+}
+
+/// A table as it was at a commit.
+#[derive(Debug)]
+pub struct TableView<'a> {
+    table: &'a Table,
+    lsn: Lsn,
+}
+
+impl Ordered for TableView<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Entry>, Error> {
+        Ok(self.table.known(key, self.lsn).flatten().cloned())
+    }
+
+    fn first(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error> {
+        let mut range = self.table.known_range(from, upto, self.lsn);
+        Ok(range.find_map(|(key, entry)| Some((key.into(), entry?.clone()))))
+    }
+
+    fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error> {
+        let mut range = self.table.known_range(from, upto, self.lsn).rev();
+        Ok(range.find_map(|(key, entry)| Some((key.into(), entry?.clone()))))
+    }
+}
