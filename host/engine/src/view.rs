@@ -98,6 +98,16 @@ impl<'a> View<'a> {
         Value::from(tasks)
     }
 
+    // The tasks that have outputs, without them: a flow has few tasks and may have many task runs.
+    fn task_names(&self) -> Value {
+        let has_outputs = |task: &&TaskId| {
+            let start = ((*task).clone(), Vec::new());
+            let first = self.state.index.range(start..).next().filter(|((other, _), _)| other == *task);
+            first.and_then(|(_, id)| self.state.run(id)).is_some_and(|run| !run.outputs.is_null())
+        };
+        Value::map(self.state.flow().all.keys().filter(has_outputs).map(|task| (Arc::<str>::from(task.as_str()), Value::Null)))
+    }
+
     fn parents(&self) -> Vec<Value> {
         let mut parents = Vec::new();
         let mut next = self.task_run().and_then(|run| run.parent.as_ref());
@@ -143,16 +153,14 @@ impl Scope for View<'_> {
         let indexed = match *first {
             "outputs" if !rest.is_empty() => self.of_task(rest, shown_outputs),
             "tasks" if !rest.is_empty() => self.of_task(rest, shown_state),
-            "vars" if !rest.is_empty() => {
-                let value = rest.first().and_then(|name| self.execution()?.variables.get(*name).cloned())?;
-                Some((value, 1))
-            }
+            "vars" if !rest.is_empty() => rest.first().and_then(|name| self.execution()?.variables.get(*name).cloned()).map(|value| (value, 1)),
             name => return Some((self.lookup(name)?, 1)),
         };
         match indexed {
             Some((value, used)) => Some((value, used + 1)),
-            // Nothing by that name: the error names the map, which is there.
-            None => self.lookup(first).map(|value| (value, 1)),
+            // Nothing by that name: what is there, so that an error can name it.
+            None if *first == "vars" => self.lookup(first).map(|value| (value, 1)),
+            None => Some((self.task_names(), 1)),
         }
     }
 

@@ -3,8 +3,6 @@
 //! `SLUICE_CONFORMANCE=DIR cargo test -p sluice-engine --test corpus -- --nocapture`. Without the variable there is nothing to do.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
-mod support;
-
 use engine::sim::{Sim, flow};
 use engine::{CORRELATION, Event, State};
 use expr::{Map, Value};
@@ -54,7 +52,7 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
         return skip("needs a test task");
     }
     let action = case["action"].as_str().unwrap_or_default();
-    let known = ["run", "run+restart", "run_until_paused+resume", "run_until_paused+kill", "run_twice_overlapping"];
+    let known = ["run", "run+restart", "run_until_paused+resume", "run_until_paused+kill", "run_twice_overlapping", "run+restart*3", "run+replay(2_end)", "run+change_status(WARNING)"];
     if !known.contains(&action) && !action.starts_with("run+change_task_run_state(#0") {
         return skip(&format!("action {action}"));
     }
@@ -64,7 +62,7 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
         return skip("needs tasks that are not faked here");
     }
     let name = case["flow"].as_str().unwrap();
-    let mut sim = Sim::new(support::tiny::render);
+    let mut sim = Sim::new();
     let source = std::fs::read_to_string(format!("{directory}/flows/{name}")).unwrap();
     let Ok(main) = std::panic::catch_unwind(|| flow(&source)) else { return skip("does not parse") };
     let key = main.key.clone();
@@ -77,18 +75,17 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
             }
     }
     let mut inputs = Map::new();
-    for input in &main.inputs {
-        if let Some(default) = &input.defaults {
-            inputs.insert(input.id.as_str().into(), default.0.clone());
-        }
-    }
     if let Some(given) = case["inputs"].as_object() {
         for (name, value) in given {
             inputs.insert(name.as_str().into(), Value::from_json(value).unwrap_or_default());
         }
     }
     sim.add(main);
-    let id = sim.start(key.namespace.as_str(), key.id.as_str(), inputs.clone());
+    let labels = case["labels"].as_object().cloned().unwrap_or_default();
+    let id = sim.start_as(key.namespace.as_str(), key.id.as_str(), |execution| {
+        execution.inputs = inputs.clone();
+        execution.labels.extend(labels.iter().map(|(key, value)| engine::sim::label(key, value.as_str().unwrap_or_default())));
+    });
     let second = (action == "run_twice_overlapping").then(|| sim.start(key.namespace.as_str(), key.id.as_str(), inputs));
     let expect = &case["expect"];
     if let Some(paused) = expect["paused"].as_object() {
@@ -112,6 +109,18 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
             send(&mut sim, Event::Restart { from: None })?;
             sim.run();
         }
+        "run+restart*3" => {
+            for _ in 0..3 {
+                send(&mut sim, Event::Restart { from: None })?;
+                sim.run();
+            }
+        }
+        "run+replay(2_end)" => {
+            let from = sim.state(&id).runs().last().map(|run| run.id.clone());
+            send(&mut sim, Event::Restart { from })?;
+            sim.run();
+        }
+        "run+change_status(WARNING)" => send(&mut sim, Event::ChangeState { run: None, state: Status::Warning })?,
         _ if action.starts_with("run+change_task_run_state") => {
             let run = sim.state(&id).runs().next().unwrap().id.clone();
             send(&mut sim, Event::ChangeState { run: Some(run), state: Status::Success })?;

@@ -1,8 +1,6 @@
 //! Large executions stay linear: an event costs what it changes, not what is there.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use engine::sim::{Sim, flow};
@@ -24,7 +22,7 @@ tasks:
 ";
 
 fn run(values: usize, limit: usize) -> (Duration, usize) {
-    let mut sim = Sim::new(support::tiny::render);
+    let mut sim = Sim::new();
     sim.add(flow(&NESTED.replace("LIMIT", &limit.to_string())));
     let list = Value::list((0..values).map(|value| Value::Int(value as i64)));
     let id = sim.start("n", "f", Map::from_iter([("values".into(), list)]));
@@ -56,7 +54,7 @@ fn iterations_in_turn_are_linear() {
 
 #[test]
 fn one_decision_begins_a_bounded_number_of_task_runs() {
-    let mut sim = Sim::new(support::tiny::render);
+    let mut sim = Sim::new();
     sim.add(flow(&NESTED.replace("LIMIT", "0")));
     let list = Value::list((0..5_000).map(|value| Value::Int(value as i64)));
     let id = sim.start("n", "f", Map::from_iter([("values".into(), list)]));

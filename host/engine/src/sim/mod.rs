@@ -6,6 +6,7 @@
 
 pub mod check;
 mod fake;
+pub mod render;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,13 +16,13 @@ use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, TimerId};
 use model::execution::{Execution, Failure, Kind, Parent, Triggered};
 use model::flow::{Flow, Label};
-use model::ids::{ExecutionId, FlowKey, TaskRunId};
+use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
 use model::state::{History, State as Status};
 use model::{Role, TypeInfo, Types, Unknown};
 
 use crate::sla::merge_labels;
 use crate::view::View;
-use crate::{ChildResult, Command, Event, JobId, Message, Outcome, Rejected, RenderScope, Rendering, State, UnitReport, Work, decide};
+use crate::{ChildResult, Command, End, Event, JobId, Message, Outcome, Rejected, RenderScope, Rendering, State, UnitReport, Work, decide};
 
 /// Events a run may take: a test that needs more does not end.
 const EVENTS: usize = 2_000_000;
@@ -83,8 +84,20 @@ pub fn flow(source: &str) -> Flow {
     }
 }
 
+impl Default for Sim {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Sim {
-    pub fn new(render: Renderer) -> Self {
+    /// A world whose templates are evaluated by the real expression language.
+    pub fn new() -> Self {
+        Self::with_renderer(render::render)
+    }
+
+    /// A world with a renderer of its own.
+    pub fn with_renderer(render: Renderer) -> Self {
         Self {
             now: Timestamp::from_second(1_700_000_000).expect("within the calendar"),
             logs: Vec::new(),
@@ -115,9 +128,14 @@ impl Sim {
 
     /// Asks for an execution; it begins when the world goes on.
     pub fn start(&mut self, namespace: &str, flow: &str, inputs: Map) -> ExecutionId {
+        self.start_as(namespace, flow, |execution| execution.inputs = inputs)
+    }
+
+    /// Asks for an execution that is filled in by hand. Inputs that are not given get their literal defaults, or null.
+    pub fn start_as(&mut self, namespace: &str, flow: &str, fill: impl FnOnce(&mut Execution)) -> ExecutionId {
         let id = ExecutionId::trusted(format!("execution-{}", self.made.len()));
         let flow = self.flows.get(&(namespace.to_owned(), flow.to_owned())).expect("the flow was added").clone();
-        self.make(&id, flow, |execution| execution.inputs = inputs);
+        self.make(&id, flow, fill);
         id
     }
 
@@ -144,6 +162,12 @@ impl Sim {
             breakpoints: Vec::new(),
         };
         fill(&mut execution);
+        for input in &flow.inputs {
+            let default = input.defaults.as_ref().map(|default| default.0.clone());
+            if let Some(value) = default.or((!input.required).then_some(Value::Null)) {
+                execution.inputs.entry(Arc::from(input.id.as_str())).or_insert(value);
+            }
+        }
         self.made.push(id.clone());
         self.executions.insert(id.clone(), Entry { state: State::new(flow), changes: Vec::new() });
         self.ready.push_back((id.clone(), Event::Start { execution: Box::new(execution) }));
@@ -281,13 +305,8 @@ impl Sim {
         let task = self.state(id).run(&job.run).map(|run| run.task.to_string()).unwrap_or_default();
         let fake = self.scripts.get(&task).map(|script| script(job.attempt));
         if let Work::Unit { tasks } = work {
-            for task in tasks {
-                for report in [UnitReport::Started, UnitReport::Ended(fake::of_scripted(&task.to_string(), &self.scripts))] {
-                    self.at(self.now, id, Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report });
-                }
-            }
-            let outcome = Outcome { end: crate::End::Success, outputs: Value::Null };
-            return self.at(self.now, id, Event::TaskEnded { job, epoch, outcome });
+            let end = self.run_unit(id, &job, epoch, tasks);
+            return self.at(self.now, id, Event::TaskEnded { job, epoch, outcome: Outcome { end, outputs: Value::Null } });
         }
         let takes = fake.as_ref().map_or(SignedDuration::ZERO, |fake| fake.takes);
         let outcome = match fake.and_then(|fake| fake.outcome) {
@@ -296,6 +315,26 @@ impl Sim {
         };
         let when = self.now.saturating_add(takes).unwrap_or(Timestamp::MAX);
         self.at(when, id, Event::TaskEnded { job, epoch, outcome });
+    }
+
+    // The tasks of a working directory, one after the other; the first that fails is the last.
+    fn run_unit(&mut self, id: &ExecutionId, job: &JobId, epoch: u64, tasks: &[TaskId]) -> End {
+        for task in tasks {
+            let condition = self.state(id).flow().task(task).and_then(|task| task.run_if.clone());
+            let runs = condition.is_none_or(|condition| {
+                (self.render)(&condition.0, &View::of_run(self.state(id), &job.run), Rendering::Typed).is_ok_and(|value| value.truthy())
+            });
+            let outcome = fake::of_scripted(task.as_str(), &self.scripts);
+            let end = outcome.end.clone();
+            let reports = if runs { vec![UnitReport::Started, UnitReport::Ended(outcome)] } else { vec![UnitReport::Skipped] };
+            for report in reports {
+                self.at(self.now, id, Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report });
+            }
+            if runs && matches!(end, End::Failed(_) | End::Killed) {
+                return end;
+            }
+        }
+        End::Success
     }
 
     fn cancel(&mut self, id: &ExecutionId, job: JobId) {
@@ -309,7 +348,7 @@ impl Sim {
             true
         });
         self.cancelled.push(job.clone());
-        let outcome = Outcome { end: crate::End::Killed, outputs: Value::Null };
+        let outcome = Outcome { end: End::Killed, outputs: Value::Null };
         self.ready.push_back((id.clone(), Event::TaskEnded { job, epoch, outcome }));
     }
 
