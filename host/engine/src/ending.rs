@@ -11,7 +11,7 @@ use model::state::State as Status;
 use model::task::{Retry, RetryBehavior};
 
 use crate::command::{Command, Message};
-use crate::draft::{Draft, Step};
+use crate::draft::Draft;
 use crate::flowable::enabled;
 use crate::ids::{fraction, retry_id};
 use crate::retry::{next_due, retry_of};
@@ -34,8 +34,8 @@ impl Draft {
         let cut_short = matches!(verdict, Some(Status::Killed | Status::Cancelled));
         match phase {
             Phase::Main if cut_short => self.end(verdict.unwrap_or(Status::Killed)),
-            Phase::Main if verdict == Some(Status::Failed) && has(&flow.errors) => self.then(Step::Enter(None, Phase::Errors)),
-            Phase::Main | Phase::Errors if has(&flow.finally) => self.then(Step::Enter(None, Phase::Finally)),
+            Phase::Main if verdict == Some(Status::Failed) && has(&flow.errors) => self.go_to(None, Phase::Errors),
+            Phase::Main | Phase::Errors if has(&flow.finally) => self.go_to(None, Phase::Finally),
             Phase::Main | Phase::Errors | Phase::Finally => self.flow_outputs(),
             Phase::Listeners => self.next_listener(),
             Phase::After => self.closed(),
@@ -50,6 +50,8 @@ impl Draft {
             return self.end(stop.state);
         }
         self.change(Change::Verdict { parent: None, state: stop.state });
+        // Between two phases: what has just ended is not gone on from.
+        self.change(Change::Phase { parent: None, phase: Phase::Outputs });
         match stop.cleanup {
             Cleanup::ErrorsAndFinally => self.flow_goes_on(Phase::Main),
             Cleanup::Finally | Cleanup::None => self.flow_goes_on(Phase::Errors),
@@ -166,7 +168,7 @@ impl Draft {
         match flow.listeners.get(index as usize) {
             Some(listener) if listener.conditions.is_empty() => self.run_listener(index),
             Some(_) => self.ask(RenderId { run: None, purpose: RenderPurpose::Listener(index) }),
-            None => self.then(Step::Enter(None, Phase::After)),
+            None => self.go_to(None, Phase::After),
         }
     }
 

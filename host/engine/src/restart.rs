@@ -251,7 +251,7 @@ impl Draft {
         }
         match children.into_iter().max_by_key(|child| self.state.node(child).map(|node| node.seq)) {
             Some(last) => self.then(Step::Ended(last)),
-            None => self.then(Step::Enter(parent.cloned(), Phase::Main)),
+            None => self.go_to(parent.cloned(), Phase::Main),
         }
     }
 

@@ -5,7 +5,7 @@ use model::flow::Overflow;
 use model::state::State as Status;
 
 use crate::command::Command;
-use crate::draft::{Draft, Step, failure};
+use crate::draft::{Draft, failure};
 use crate::event::{RejectCode, Rejected};
 use crate::state::{Slot, State};
 
@@ -27,7 +27,7 @@ impl Draft {
         match restarted {
             true => self.rerun(),
             false => {
-                self.then(Step::Enter(None, Phase::Main));
+                self.go_to(None, Phase::Main);
                 self.look_at_slas();
             }
         }

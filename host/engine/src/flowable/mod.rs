@@ -33,9 +33,17 @@ enum Shape {
 }
 
 impl Draft {
+    /// From here on another phase counts: whatever else ends of the one before says nothing any more.
+    pub(crate) fn go_to(&mut self, parent: Option<TaskRunId>, phase: Phase) {
+        self.change(Change::Phase { parent: parent.clone(), phase });
+        self.then(Step::Enter(parent, phase));
+    }
+
     /// Begins a phase, or goes on to what follows it when there is nothing in it.
     pub(crate) fn enter_phase(&mut self, parent: Option<&TaskRunId>, phase: Phase) {
-        self.change(Change::Phase { parent: parent.cloned(), phase });
+        if self.frame(parent).phase != phase {
+            return;
+        }
         match (phase, self.shape(parent)) {
             (Phase::Main, Shape::Lanes { .. }) => self.fill(parent),
             (Phase::Main, Shape::Dag { .. }) => self.fill_dag(parent),
@@ -182,10 +190,10 @@ impl Draft {
         match phase {
             Phase::Main if is_loop && verdict != Some(Status::Failed) && self.loop_goes_on(run) => {}
             Phase::Main if verdict == Some(Status::Failed) && block.is_some_and(|block| has(&block.errors)) => {
-                self.then(Step::Enter(parent.cloned(), Phase::Errors));
+                self.go_to(parent.cloned(), Phase::Errors);
             }
             Phase::Main | Phase::Errors if block.is_some_and(|block| has(&block.finally)) => {
-                self.then(Step::Enter(parent.cloned(), Phase::Finally));
+                self.go_to(parent.cloned(), Phase::Finally);
             }
             _ => self.close(run),
         }

@@ -7,7 +7,7 @@ use model::ids::TaskRunId;
 use model::state::State as Status;
 use model::task::{FlowTask, Pause, PauseBehavior, TaskKind};
 
-use crate::draft::{Draft, Step, failure};
+use crate::draft::{Draft, failure};
 use crate::duration;
 use crate::task::{bad_duration, text_of};
 
@@ -110,7 +110,7 @@ impl Draft {
             return self.phase_over(Some(run), Phase::Main);
         }
         self.enter_run(run, Status::Running);
-        self.then(Step::Enter(Some(run.clone()), Phase::Main));
+        self.go_to(Some(run.clone()), Phase::Main);
     }
 
     fn leave_pause(&mut self, run: &TaskRunId) {
