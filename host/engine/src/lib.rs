@@ -17,6 +17,7 @@ mod job;
 mod labels;
 mod life;
 mod outstanding;
+mod replay;
 mod restart;
 mod retry;
 #[cfg(feature = "sim")]
@@ -36,5 +37,6 @@ pub use event::{ChildResult, Effects, End, Event, JobId, Outcome, RejectCode, Re
 pub use flowable::each::VALUES_PER_EACH;
 pub use job::LOSSES_PER_ATTEMPT;
 pub use life::CORRELATION;
+pub use replay::replay;
 pub use retry::ATTEMPTS_PER_RUN;
 pub use state::{Node, Snapshot, State};

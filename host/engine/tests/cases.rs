@@ -246,6 +246,21 @@ fn replay_runs_what_comes_after_again() {
 }
 
 #[test]
+fn replay_makes_another_execution_from_a_task_run_on() {
+    let mut sim = world("tasks: [{id: x, type: EACH, values: [p, q], concurrencyLimit: 0, tasks: [{id: a, type: LOG}]}, {id: s, type: SEQ, tasks: [{id: b, type: FAIL}]}]\nerrors: [{id: e, type: LOG}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: x=SUCCESS a[p]=SUCCESS a[q]=SUCCESS s=FAILED b=FAILED e=SUCCESS");
+    let from = sim.state(&id).runs().nth(4).unwrap().id.clone();
+    let again = sim.replay(&id, &from).unwrap();
+    assert_eq!(shown(&sim, &again), "RESTARTED: x=SUCCESS a[p]=SUCCESS a[q]=SUCCESS s=RUNNING b=RESTARTED");
+    assert!(sim.state(&again).run(&from).is_none());
+    sim.run();
+    assert_eq!(shown(&sim, &again), "FAILED: x=SUCCESS a[p]=SUCCESS a[q]=SUCCESS s=FAILED b=FAILED/2 e=SUCCESS");
+    assert_eq!(sim.state(&again).execution().unwrap().original.as_ref(), Some(&id));
+}
+
+#[test]
 fn slots_are_handed_on() {
     let mut sim = world("concurrency: {limit: 1, behavior: QUEUE}\ntasks: [{id: a, type: SLEEP, duration: PT5S}]");
     let ids: Vec<ExecutionId> = (0..3).map(|_| sim.start("test", "main", Map::new())).collect();

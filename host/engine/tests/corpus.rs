@@ -116,9 +116,11 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
             }
         }
         "run+replay(2_end)" => {
-            let from = sim.state(&id).runs().last().map(|run| run.id.clone());
-            send(&mut sim, Event::Restart { from })?;
+            let from = sim.state(&id).runs().last().map(|run| run.id.clone()).unwrap();
+            let again = sim.replay(&id, &from).map_err(|rejected| Problem::Wrong(format!("rejected: {rejected}")))?;
+            check_state(&sim, &again, &expect["on_restart"]).map_err(|why| Problem::Wrong(format!("replayed: {why}")))?;
             sim.run();
+            check_state(&sim, &again, expect).map_err(Problem::Wrong)?;
         }
         "run+change_status(WARNING)" => send(&mut sim, Event::ChangeState { run: None, state: Status::Warning })?,
         _ if action.starts_with("run+change_task_run_state") => {

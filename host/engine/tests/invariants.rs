@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::sim::{check::check, flow};
-use engine::{ChildResult, Command, Effects, End, Event, JobId, Outcome, Rejected, Rendering, Snapshot, State, UnitReport, Work, decide_shown};
+use engine::{ChildResult, Command, Effects, End, Event, JobId, Outcome, Rejected, Rendering, Snapshot, State, UnitReport, Work, decide_shown, replay};
 use expr::{Map, Value};
 use jiff::{SignedDuration, Timestamp};
 use model::change::Change;
@@ -381,8 +381,26 @@ fn play(flow: usize, choices: &[(u8, u8, u8)]) {
     assert_eq!(fold.snapshot(), driver.state.snapshot());
     let stored: Snapshot = serde_json::from_str(&serde_json::to_string(&fold.snapshot()).unwrap()).unwrap();
     assert_eq!(State::restore(fold.flow().clone(), stored).snapshot(), fold.snapshot());
+    replay_too(&driver, choices.len());
     let changes: Vec<Change> = serde_json::from_str(&serde_json::to_string(&driver.changes).unwrap()).unwrap();
     assert_eq!(changes, driver.changes);
+}
+
+// What has ended can be replayed from any task run of its main phases, and the replay ends as well.
+fn replay_too(driver: &Driver, choice: usize) {
+    let runs: Vec<TaskRunId> = driver.state.runs().map(|run| run.id.clone()).collect();
+    let Some(from) = runs.get(choice % runs.len().max(1)) else { return };
+    let execution = Execution { id: ExecutionId::trusted("again"), ..driver.execution() };
+    let flow = driver.state.flow().clone();
+    let Ok(decision) = replay(&driver.state, flow.clone(), execution, from, driver.now) else { return };
+    let mut again = Driver::new(flow);
+    again.now = driver.now;
+    for change in &decision.changes {
+        again.state.apply(change);
+    }
+    check(&again.state).unwrap();
+    again.changes = decision.changes;
+    again.bring_to_end();
 }
 
 proptest! {

@@ -22,7 +22,7 @@ use model::{Role, TypeInfo, Types, Unknown};
 
 use crate::sla::merge_labels;
 use crate::view::View;
-use crate::{ChildResult, Command, End, Event, JobId, Message, Outcome, Rejected, RenderScope, Rendering, State, UnitReport, Work, decide};
+use crate::{ChildResult, Command, Decision, End, Event, JobId, Message, Outcome, Rejected, RenderScope, Rendering, State, UnitReport, Work, decide};
 
 /// Events a run may take: a test that needs more does not end.
 const EVENTS: usize = 2_000_000;
@@ -181,6 +181,18 @@ impl Sim {
         &self.executions.get(id).expect("the execution was made").changes
     }
 
+    /// Replays an execution that has ended from one of its task runs on.
+    pub fn replay(&mut self, source: &ExecutionId, from: &TaskRunId) -> Result<ExecutionId, Rejected> {
+        let id = ExecutionId::trusted(format!("execution-{}", self.made.len()));
+        let flow = self.state(source).flow().clone();
+        let execution = Execution { id: id.clone(), ..(**self.state(source).execution().expect("it has started")).clone() };
+        let decision = crate::replay(self.state(source), flow.clone(), execution, from, self.now)?;
+        self.made.push(id.clone());
+        self.executions.insert(id.clone(), Entry { state: State::new(flow), changes: Vec::new() });
+        self.follow(&id, decision);
+        Ok(id)
+    }
+
     /// Slots of a flow that are held.
     pub fn held_slots(&self, flow: &FlowKey) -> usize {
         self.slots.get(flow).map_or(0, BTreeMap::len)
@@ -227,8 +239,14 @@ impl Sim {
 
     fn take(&mut self, id: &ExecutionId, event: Event) -> Result<(), Rejected> {
         let now = self.now;
-        let entry = self.executions.get_mut(id).expect("events name executions that were made");
+        let entry = self.executions.get(id).expect("events name executions that were made");
         let decision = decide(&entry.state, event, now)?;
+        self.follow(id, decision);
+        Ok(())
+    }
+
+    fn follow(&mut self, id: &ExecutionId, decision: Decision) {
+        let entry = self.executions.get_mut(id).expect("decisions are about executions that were made");
         for change in decision.changes {
             entry.state.apply(&change);
             entry.changes.push(change);
@@ -236,7 +254,6 @@ impl Sim {
         for command in decision.commands {
             self.carry_out(id, command);
         }
-        Ok(())
     }
 
     fn at(&mut self, when: Timestamp, id: &ExecutionId, event: Event) {
