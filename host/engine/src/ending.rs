@@ -5,13 +5,15 @@ use std::sync::Arc;
 use expr::{Map, Value};
 use model::change::{Change, Cleanup, Phase, Place, RenderId, RenderPurpose, Stop, TimerPurpose};
 use model::execution::Failure;
+use model::flow::Output;
 use model::ids::TaskId;
 use model::input::InputType;
 use model::state::State as Status;
 use model::task::{Retry, RetryBehavior};
+use model::typing::of_type;
 
 use crate::command::{Command, Message};
-use crate::draft::Draft;
+use crate::draft::{Draft, failure};
 use crate::flowable::enabled;
 use crate::ids::{fraction, retry_id};
 use crate::retry::{next_due, retry_of};
@@ -83,10 +85,10 @@ impl Draft {
 
     fn flow_outputs_known(&mut self, result: Result<Map, Failure>) {
         let verdict = self.frame(None).verdict.unwrap_or(Status::Success);
-        match result {
-            Ok(values) => {
-                let outputs = values.get("outputs").and_then(Value::as_map).cloned().unwrap_or_default();
-                let outputs = self.typed_outputs(outputs);
+        let empty = Map::new();
+        let typed = result.and_then(|values| self.typed_outputs(values.get("outputs").and_then(Value::as_map).unwrap_or(&empty)));
+        match typed {
+            Ok(outputs) => {
                 self.change(Change::FlowOutputs { outputs });
                 self.end(verdict);
             }
@@ -100,14 +102,20 @@ impl Draft {
         }
     }
 
-    fn typed_outputs(&self, outputs: Map) -> Map {
-        let is_text = |id: &str| self.state.flow.outputs.iter().any(|output| output.id == id && output.kind == InputType::String);
-        let typed = |(id, value): (Arc<str>, Value)| match value {
-            value @ (Value::Null | Value::Text(_)) => (id, value),
-            value if is_text(&id) => (id, Value::text(value.to_json().to_string())),
-            value => (id, value),
+    // Each output as the type it declares; text of what is no text is its JSON.
+    fn typed_outputs(&self, values: &Map) -> Result<Map, Failure> {
+        let typed = |output: &Output| {
+            let value = values.get(output.id.as_str()).cloned().unwrap_or_default();
+            let value = match (output.kind, value) {
+                (InputType::String, value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Number(_) | Value::List(_) | Value::Map(_))) => {
+                    Value::text(value.to_json().to_string())
+                }
+                (_, Value::Null) => Value::Null,
+                (kind, value) => of_type(kind, &value).map_err(|reason| failure("invalid-output", format!("output `{}` {reason}", output.id)))?,
+            };
+            Ok((Arc::from(output.id.as_str()), value))
         };
-        outputs.into_iter().map(typed).collect()
+        self.state.flow.outputs.iter().map(typed).collect()
     }
 
     /// The execution enters its end state; then listeners and afterExecution.

@@ -58,6 +58,7 @@ impl Draft {
         if cascade {
             self.kill_children();
         }
+        self.spares_children = !cascade;
         if self.state.stop.is_some_and(|stop| stop.state == Status::Killed) {
             return Err(Rejected::new(RejectCode::Duplicate, "the execution is being killed already"));
         }
