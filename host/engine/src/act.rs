@@ -102,6 +102,7 @@ impl Draft {
                 if cascade {
                     self.kill_children();
                 }
+                self.spares_children = !cascade;
                 self.enter_execution(Status::Killing);
                 self.stop(Stop { state: Status::Killed, cleanup: Cleanup::None });
             }

@@ -29,6 +29,7 @@ pub enum Command {
     Message { key: String, message: Message },
     /// Take a slot of the flow: answered with `SlotGranted` or `SlotRefused`; a refused one is granted when a slot is freed.
     TakeSlot { flow: FlowKey, limit: u32, behavior: Overflow },
+    /// Give a slot back, if it is this execution's.
     FreeSlot { flow: FlowKey, slot: u32 },
     /// There is more to do than one decision may: answer with `Event::Continue`.
     Continue,

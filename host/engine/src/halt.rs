@@ -40,11 +40,11 @@ impl Draft {
             self.enter_run(run, Status::Killing);
             return self.cancel_job(run, CancelReason::Stopped(state));
         }
-        if let Some(child) = current_child(&self.state, run) {
-            if self.state.children.get(&child).is_some_and(|wait| wait.waits) {
+        if let Some(child) = current_child(&self.state, run).filter(|child| self.state.children.get(child).is_some_and(|wait| wait.waits)) {
+            if !self.spares_children {
                 self.message(&format!("kill/{child}"), Message::Kill { execution: child.clone(), cascade: true });
-                self.change(Change::ChildEnded { child });
             }
+            self.change(Change::ChildEnded { child });
         }
         self.end_open_attempt(run, state);
         if self.children_of(Some(run)).iter().any(|child| self.run_status(child).is_some_and(Status::is_active)) {

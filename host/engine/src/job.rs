@@ -42,6 +42,10 @@ impl Draft {
         if epoch <= job.epoch {
             return Err(stale(id));
         }
+        if job.started {
+            let message = format!("attempt {} of task run `{}` is under a lease (hint: report it lost first)", id.attempt, id.run);
+            return Err(Rejected::new(RejectCode::Conflict, message));
+        }
         if job.cancel.is_some() {
             return Err(Rejected::new(RejectCode::Conflict, format!("attempt {} of task run `{}` is being ended", id.attempt, id.run)));
         }
@@ -77,7 +81,10 @@ impl Draft {
         }
         let result = match (job.cancel, outcome.end) {
             (Some(CancelReason::Timeout), _) => Err(timed_out(job.timeout)),
-            (Some(CancelReason::Stopped(state)), _) => return Ok(self.job_stopped(id, state, outcome.outputs)),
+            (Some(CancelReason::Stopped(state)), _) => return {
+                self.job_stopped(id, state, outcome.outputs);
+                Ok(())
+            },
             (None, End::Success) => Ok(Status::Success),
             (None, End::Warning) => Ok(Status::Warning),
             (None, End::Killed) => Ok(Status::Killed),

@@ -40,6 +40,9 @@ impl Draft {
     /// Ends the execution before its time.
     pub(crate) fn stop(&mut self, stop: Stop) {
         self.change(Change::Stopping { stop });
+        if self.state.held {
+            self.change(Change::Held { on: false });
+        }
         self.halt_children(None, stop.state);
         if self.frame(None).open == 0 {
             let phase = self.frame(None).phase;
@@ -55,6 +58,7 @@ impl Draft {
         if cascade {
             self.kill_children();
         }
+        self.spares_children = !cascade;
         if self.state.stop.is_some_and(|stop| stop.state == Status::Killed) {
             return Err(Rejected::new(RejectCode::Duplicate, "the execution is being killed already"));
         }

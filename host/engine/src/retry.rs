@@ -38,25 +38,26 @@ impl Draft {
         if let Some(problem) = &problem {
             self.log(Some(run), problem.clone());
         }
-        let retry = retry_of(&self.state, run);
-        match (state, retry) {
-            (Status::Failed, Some(retry)) if retry.behavior == RetryBehavior::RetryFailedTask && problem.is_none_or(|problem| problem.retryable != Some(false)) => {
-                match self.next_try(run, &retry, attempt) {
-                    Some(due) if !self.stopping() => {
-                        self.enter_run(run, Status::Retrying);
-                        self.set_timer(Some(run), TimerPurpose::Retry, due);
-                    }
-                    _ => self.finish(run, Status::Failed),
+        let gives_up = self.stopping() || problem.is_some_and(|problem| problem.retryable == Some(false));
+        let warns = || retry_of(&self.state, run).is_some_and(|retry| retry.warning_on_retry);
+        match state {
+            Status::Failed => match self.another_try(run, attempt).filter(|_| !gives_up) {
+                Some(due) => {
+                    self.enter_run(run, Status::Retrying);
+                    self.set_timer(Some(run), TimerPurpose::Retry, due);
                 }
-            }
-            (Status::Success, Some(retry)) if retry.warning_on_retry && attempt > 1 => self.finish(run, Status::Warning),
-            (state, _) => self.finish(run, state),
+                None => self.finish(run, Status::Failed),
+            },
+            Status::Success if attempt > 1 && warns() => self.finish(run, Status::Warning),
+            state => self.finish(run, state),
         }
     }
 
-    fn next_try(&self, run: &TaskRunId, retry: &Retry, attempt: u32) -> Option<Timestamp> {
+    /// When the attempt after this one is due, if the retry that holds for the task run has one.
+    pub(crate) fn another_try(&self, run: &TaskRunId, attempt: u32) -> Option<Timestamp> {
+        let retry = retry_of(&self.state, run).filter(|retry| retry.behavior == RetryBehavior::RetryFailedTask)?;
         let first = self.state.run(run)?.attempts.first()?.history.started();
-        next_due(retry, attempt, first, self.now, fraction(run, attempt))
+        next_due(&retry, attempt, first, self.now, fraction(run, attempt))
     }
 }
 

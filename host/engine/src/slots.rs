@@ -1,11 +1,11 @@
 //! How many executions of a flow run at once. A slot is held by the execution that has it, through pauses, and given back at its end.
 
-use model::change::{Change, Phase};
+use model::change::{Change, Cleanup, Phase, Stop};
 use model::flow::Overflow;
 use model::state::State as Status;
 
 use crate::command::Command;
-use crate::draft::{Draft, Step, failure};
+use crate::draft::{Draft, failure};
 use crate::event::{RejectCode, Rejected};
 use crate::state::{Slot, State};
 
@@ -27,7 +27,7 @@ impl Draft {
         match restarted {
             true => self.rerun(),
             false => {
-                self.then(Step::Enter(None, Phase::Main));
+                self.go_to(None, Phase::Main);
                 self.look_at_slas();
             }
         }
@@ -66,7 +66,7 @@ impl Draft {
         self.change(Change::SlotWaived);
         let problem = failure("no-slot", "as many executions of the flow are running as its concurrency limit allows");
         self.change(Change::Failed { failure: problem });
-        self.end(end);
+        self.stop(Stop { state: end, cleanup: Cleanup::None });
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Draft {
             }
             Status::Cancelled | Status::Failed => {
                 self.change(Change::SlotWaived);
-                self.end(state);
+                self.stop(Stop { state, cleanup: Cleanup::None });
             }
             _ => return Err(Rejected::new(RejectCode::Invalid, format!("an execution cannot leave the queue into {state} (hint: RUNNING, CANCELLED or FAILED)"))),
         }

@@ -85,7 +85,7 @@ impl Draft {
     /// A task run of the flow's control begins, and its children with it.
     pub(crate) fn open_frame(&mut self, run: &TaskRunId) {
         self.enter_run(run, Status::Running);
-        self.then(Step::Enter(Some(run.clone()), Phase::Main));
+        self.go_to(Some(run.clone()), Phase::Main);
     }
 
     pub(crate) fn evaluated(&mut self, run: &TaskRunId, evaluated: Evaluated) {

@@ -49,11 +49,10 @@ impl<'a> View<'a> {
                 return Some((shown, taken + 1));
             }
             // The sibling in the same iteration comes before the map of all iterations, for a path that goes on past the task.
-            if taken == 0 && !keys.is_empty() {
-                if let Some(sibling) = self.sibling(&task).and_then(show) {
+            if taken == 0 && !keys.is_empty()
+                && let Some(sibling) = self.sibling(&task).and_then(show) {
                     return Some((sibling, 1));
                 }
-            }
             if let Some(map) = self.iterations(&task, &values, show) {
                 return Some((map, taken + 1));
             }
@@ -91,13 +90,22 @@ impl<'a> View<'a> {
     fn all_tasks(&self, show: fn(&TaskRun) -> Option<Value>) -> Value {
         let mut tasks = Map::new();
         for run in self.state.runs() {
-            if !tasks.contains_key(run.task.as_str()) {
-                if let Some((shown, _)) = self.of_task(&[run.task.as_str()], show) {
+            if !tasks.contains_key(run.task.as_str())
+                && let Some((shown, _)) = self.of_task(&[run.task.as_str()], show) {
                     tasks.insert(Arc::from(run.task.as_str()), shown);
                 }
-            }
         }
         Value::from(tasks)
+    }
+
+    // The tasks that have outputs, without them: a flow has few tasks and may have many task runs.
+    fn task_names(&self) -> Value {
+        let has_outputs = |task: &&TaskId| {
+            let start = ((*task).clone(), Vec::new());
+            let first = self.state.index.range(start..).next().filter(|((other, _), _)| other == *task);
+            first.and_then(|(_, id)| self.state.run(id)).is_some_and(|run| !run.outputs.is_null())
+        };
+        Value::map(self.state.flow().all.keys().filter(has_outputs).map(|task| (Arc::<str>::from(task.as_str()), Value::Null)))
     }
 
     fn parents(&self) -> Vec<Value> {
@@ -145,16 +153,14 @@ impl Scope for View<'_> {
         let indexed = match *first {
             "outputs" if !rest.is_empty() => self.of_task(rest, shown_outputs),
             "tasks" if !rest.is_empty() => self.of_task(rest, shown_state),
-            "vars" if !rest.is_empty() => {
-                let value = rest.first().and_then(|name| self.execution()?.variables.get(*name).cloned())?;
-                Some((value, 1))
-            }
+            "vars" if !rest.is_empty() => rest.first().and_then(|name| self.execution()?.variables.get(*name).cloned()).map(|value| (value, 1)),
             name => return Some((self.lookup(name)?, 1)),
         };
         match indexed {
             Some((value, used)) => Some((value, used + 1)),
-            // Nothing by that name: the error names the map, which is there.
-            None => self.lookup(first).map(|value| (value, 1)),
+            // Nothing by that name: what is there, so that an error can name it.
+            None if *first == "vars" => self.lookup(first).map(|value| (value, 1)),
+            None => Some((self.task_names(), 1)),
         }
     }
 

@@ -3,8 +3,6 @@
 //! `SLUICE_CONFORMANCE=DIR cargo test -p sluice-engine --test corpus -- --nocapture`. Without the variable there is nothing to do.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
-mod support;
-
 use engine::sim::{Sim, flow};
 use engine::{CORRELATION, Event, State};
 use expr::{Map, Value};
@@ -54,7 +52,7 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
         return skip("needs a test task");
     }
     let action = case["action"].as_str().unwrap_or_default();
-    let known = ["run", "run+restart", "run_until_paused+resume", "run_until_paused+kill", "run_twice_overlapping"];
+    let known = ["run", "run+restart", "run_until_paused+resume", "run_until_paused+kill", "run_twice_overlapping", "run+restart*3", "run+replay(2_end)", "run+change_status(WARNING)"];
     if !known.contains(&action) && !action.starts_with("run+change_task_run_state(#0") {
         return skip(&format!("action {action}"));
     }
@@ -64,32 +62,30 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
         return skip("needs tasks that are not faked here");
     }
     let name = case["flow"].as_str().unwrap();
-    let mut sim = Sim::new(support::tiny::render);
+    let mut sim = Sim::new();
     let source = std::fs::read_to_string(format!("{directory}/flows/{name}")).unwrap();
     let Ok(main) = std::panic::catch_unwind(|| flow(&source)) else { return skip("does not parse") };
     let key = main.key.clone();
     for entry in std::fs::read_dir(format!("{directory}/flows")).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         let wanted = text.lines().find_map(|line| line.strip_prefix("id:")).map(|id| id.trim().trim_matches('"').to_owned());
-        if wanted.is_some_and(|id| source.contains(&format!("flowId: {id}"))) {
-            if let Ok(child) = std::panic::catch_unwind(|| flow(&text)) {
+        if wanted.is_some_and(|id| source.contains(&format!("flowId: {id}")))
+            && let Ok(child) = std::panic::catch_unwind(|| flow(&text)) {
                 sim.add(child);
             }
-        }
     }
     let mut inputs = Map::new();
-    for input in &main.inputs {
-        if let Some(default) = &input.defaults {
-            inputs.insert(input.id.as_str().into(), default.0.clone());
-        }
-    }
     if let Some(given) = case["inputs"].as_object() {
         for (name, value) in given {
             inputs.insert(name.as_str().into(), Value::from_json(value).unwrap_or_default());
         }
     }
     sim.add(main);
-    let id = sim.start(key.namespace.as_str(), key.id.as_str(), inputs.clone());
+    let labels = case["labels"].as_object().cloned().unwrap_or_default();
+    let id = sim.start_as(key.namespace.as_str(), key.id.as_str(), |execution| {
+        execution.inputs = inputs.clone();
+        execution.labels.extend(labels.iter().map(|(key, value)| engine::sim::label(key, value.as_str().unwrap_or_default())));
+    });
     let second = (action == "run_twice_overlapping").then(|| sim.start(key.namespace.as_str(), key.id.as_str(), inputs));
     let expect = &case["expect"];
     if let Some(paused) = expect["paused"].as_object() {
@@ -113,6 +109,20 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
             send(&mut sim, Event::Restart { from: None })?;
             sim.run();
         }
+        "run+restart*3" => {
+            for _ in 0..3 {
+                send(&mut sim, Event::Restart { from: None })?;
+                sim.run();
+            }
+        }
+        "run+replay(2_end)" => {
+            let from = sim.state(&id).runs().last().map(|run| run.id.clone()).unwrap();
+            let again = sim.replay(&id, &from).map_err(|rejected| Problem::Wrong(format!("rejected: {rejected}")))?;
+            check_state(&sim, &again, &expect["on_restart"]).map_err(|why| Problem::Wrong(format!("replayed: {why}")))?;
+            sim.run();
+            check_state(&sim, &again, expect).map_err(Problem::Wrong)?;
+        }
+        "run+change_status(WARNING)" => send(&mut sim, Event::ChangeState { run: None, state: Status::Warning })?,
         _ if action.starts_with("run+change_task_run_state") => {
             let run = sim.state(&id).runs().next().unwrap().id.clone();
             send(&mut sim, Event::ChangeState { run: Some(run), state: Status::Success })?;
@@ -151,16 +161,14 @@ fn check_state(sim: &Sim, id: &ExecutionId, expect: &Json) -> Result<(), String>
         let runs: Vec<String> = state.runs().map(|run| format!("{}[{}]={}", run.task, run.value.as_deref().unwrap_or(""), run.state())).collect();
         format!("{} logs {:?}", runs.join(" "), sim.logs.iter().map(|(_, _, failure)| &failure.message).collect::<Vec<_>>())
     };
-    if let Some(wanted) = expect["state"].as_str() {
-        if wanted != status {
+    if let Some(wanted) = expect["state"].as_str()
+        && wanted != status {
             return Err(format!("state {status}, expected {wanted}: {}", shown()));
         }
-    }
-    if let Some(count) = expect["task_runs"].as_u64() {
-        if count != state.run_count() as u64 {
+    if let Some(count) = expect["task_runs"].as_u64()
+        && count != state.run_count() as u64 {
             return Err(format!("{} task runs, expected {count}: {}", state.run_count(), shown()));
         }
-    }
     for (key, wanted) in expect["task_states"].as_object().into_iter().flatten() {
         for run in pick(state, key)? {
             if wanted.as_str() != Some(run.state().as_str()) {
@@ -220,11 +228,10 @@ fn check_state(sim: &Sim, id: &ExecutionId, expect: &Json) -> Result<(), String>
     }
     for (key, wanted) in expect["flow_outputs"].as_object().into_iter().flatten() {
         let found = state.execution().unwrap().outputs.get(key.as_str());
-        if let Some(wanted) = wanted.as_str() {
-            if found.and_then(Value::as_str) != Some(wanted) {
+        if let Some(wanted) = wanted.as_str()
+            && found.and_then(Value::as_str) != Some(wanted) {
                 return Err(format!("flow output {key} is {found:?}, expected {wanted}"));
             }
-        }
     }
     let labels = &state.execution().unwrap().labels;
     for (key, wanted) in expect["labels_include"].as_object().into_iter().flatten() {

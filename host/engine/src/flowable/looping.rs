@@ -9,7 +9,7 @@ use model::ids::TaskRunId;
 use model::state::State as Status;
 use model::task::{FlowTask, Task, TaskKind};
 
-use crate::draft::{Draft, Step, failure};
+use crate::draft::{Draft, failure};
 use crate::duration;
 use crate::task::bad_duration;
 
@@ -73,7 +73,7 @@ impl Draft {
         let iteration = self.frame(Some(run)).iteration.saturating_add(1);
         self.change(Change::Iteration { run: run.clone(), iteration });
         self.loop_count(run, iteration);
-        self.then(Step::Enter(Some(run.clone()), Phase::Main));
+        self.go_to(Some(run.clone()), Phase::Main);
     }
 
     fn loop_count(&mut self, run: &TaskRunId, iteration: u32) {

@@ -33,9 +33,17 @@ enum Shape {
 }
 
 impl Draft {
+    /// From here on another phase counts: whatever else ends of the one before says nothing any more.
+    pub(crate) fn go_to(&mut self, parent: Option<TaskRunId>, phase: Phase) {
+        self.change(Change::Phase { parent: parent.clone(), phase });
+        self.then(Step::Enter(parent, phase));
+    }
+
     /// Begins a phase, or goes on to what follows it when there is nothing in it.
     pub(crate) fn enter_phase(&mut self, parent: Option<&TaskRunId>, phase: Phase) {
-        self.change(Change::Phase { parent: parent.cloned(), phase });
+        if self.frame(parent).phase != phase {
+            return;
+        }
         match (phase, self.shape(parent)) {
             (Phase::Main, Shape::Lanes { .. }) => self.fill(parent),
             (Phase::Main, Shape::Dag { .. }) => self.fill_dag(parent),
@@ -53,6 +61,9 @@ impl Draft {
         let Some(node) = self.state.node(run) else { return };
         let (parent, place, state) = (node.run.parent.clone(), node.place, node.run.state());
         let parent = parent.as_ref();
+        if parent.is_some_and(|parent| self.run_status(parent).is_some_and(Status::is_terminal)) {
+            return;
+        }
         self.look_at_slas();
         if place.phase == Phase::OnPause {
             return self.on_pause_over(parent);
@@ -152,6 +163,18 @@ impl Draft {
         true
     }
 
+    /// Whether a sequence of children has another enabled one after this place.
+    pub(crate) fn has_next_in_lane(&self, parent: Option<&TaskRunId>, place: Place) -> bool {
+        let sequential = matches!(self.shape(parent), Shape::Sequence | Shape::Lanes { iterations: true, .. });
+        let flow = self.flow();
+        sequential && tasks_in(&self.state, &flow, parent, place).iter().skip(place.position as usize + 1).any(|id| enabled(&flow, id))
+    }
+
+    /// Whether iterations run one after the other.
+    pub(crate) fn is_one_by_one(&self, parent: Option<&TaskRunId>) -> bool {
+        matches!(self.shape(parent), Shape::Lanes { iterations: true, limit: 1, .. })
+    }
+
     /// Everything in a phase has ended.
     pub(crate) fn phase_over(&mut self, parent: Option<&TaskRunId>, phase: Phase) {
         let Some(run) = parent else { return self.flow_phase_over(phase) };
@@ -167,10 +190,10 @@ impl Draft {
         match phase {
             Phase::Main if is_loop && verdict != Some(Status::Failed) && self.loop_goes_on(run) => {}
             Phase::Main if verdict == Some(Status::Failed) && block.is_some_and(|block| has(&block.errors)) => {
-                self.then(Step::Enter(parent.cloned(), Phase::Errors));
+                self.go_to(parent.cloned(), Phase::Errors);
             }
             Phase::Main | Phase::Errors if block.is_some_and(|block| has(&block.finally)) => {
-                self.then(Step::Enter(parent.cloned(), Phase::Finally));
+                self.go_to(parent.cloned(), Phase::Finally);
             }
             _ => self.close(run),
         }

@@ -33,7 +33,7 @@ impl Draft {
         if let Some(timeout) = timeout.filter(|_| child.wait) {
             self.set_timer(Some(run), TimerPurpose::Timeout, self.now.saturating_add(timeout).unwrap_or(Timestamp::MAX));
         }
-        match again {
+        match again.filter(|_| child.wait) {
             Some(id) => {
                 self.change(Change::ChildAsked { run: run.clone(), child: id.clone() });
                 self.change(Change::ChildStarted { run: run.clone(), child: id.clone() });

@@ -39,7 +39,7 @@ fn value(state: &State, run: &TaskRunId, render: Renderer) -> Result<Value, Stri
     };
     match task.type_name.rsplit('.').next().unwrap_or_default() {
         "Return" => Ok(Value::map([("value", property("format", Rendering::Text)?)])),
-        "OutputValues" => Ok(Value::map([("values", property("values", Rendering::Typed)?)])),
+        "OutputValues" => Ok(Value::map([("values", property("values", Rendering::Text)?)])),
         "Fail" => match properties.contains_key("condition") && !property("condition", Rendering::Typed)?.truthy() {
             true => Ok(Value::Null),
             false => Err("Task failure".to_owned()),

@@ -4,7 +4,9 @@
 //! something waits for.
 #![expect(clippy::expect_used, clippy::panic, reason = "a tool of tests: a broken expectation ends the test")]
 
+pub mod check;
 mod fake;
+pub mod render;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,13 +16,13 @@ use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, TimerId};
 use model::execution::{Execution, Failure, Kind, Parent, Triggered};
 use model::flow::{Flow, Label};
-use model::ids::{ExecutionId, FlowKey, TaskRunId};
+use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
 use model::state::{History, State as Status};
 use model::{Role, TypeInfo, Types, Unknown};
 
 use crate::sla::merge_labels;
 use crate::view::View;
-use crate::{ChildResult, Command, Event, JobId, Message, Outcome, Rejected, RenderScope, Rendering, State, UnitReport, Work, decide};
+use crate::{ChildResult, Command, Decision, End, Event, JobId, Message, Outcome, Rejected, RenderScope, Rendering, State, UnitReport, Work, decide};
 
 /// Events a run may take: a test that needs more does not end.
 const EVENTS: usize = 2_000_000;
@@ -82,8 +84,20 @@ pub fn flow(source: &str) -> Flow {
     }
 }
 
+impl Default for Sim {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Sim {
-    pub fn new(render: Renderer) -> Self {
+    /// A world whose templates are evaluated by the real expression language.
+    pub fn new() -> Self {
+        Self::with_renderer(render::render)
+    }
+
+    /// A world with a renderer of its own.
+    pub fn with_renderer(render: Renderer) -> Self {
         Self {
             now: Timestamp::from_second(1_700_000_000).expect("within the calendar"),
             logs: Vec::new(),
@@ -114,9 +128,14 @@ impl Sim {
 
     /// Asks for an execution; it begins when the world goes on.
     pub fn start(&mut self, namespace: &str, flow: &str, inputs: Map) -> ExecutionId {
+        self.start_as(namespace, flow, |execution| execution.inputs = inputs)
+    }
+
+    /// Asks for an execution that is filled in by hand. Inputs that are not given get their literal defaults, or null.
+    pub fn start_as(&mut self, namespace: &str, flow: &str, fill: impl FnOnce(&mut Execution)) -> ExecutionId {
         let id = ExecutionId::trusted(format!("execution-{}", self.made.len()));
         let flow = self.flows.get(&(namespace.to_owned(), flow.to_owned())).expect("the flow was added").clone();
-        self.make(&id, flow, |execution| execution.inputs = inputs);
+        self.make(&id, flow, fill);
         id
     }
 
@@ -143,6 +162,12 @@ impl Sim {
             breakpoints: Vec::new(),
         };
         fill(&mut execution);
+        for input in &flow.inputs {
+            let default = input.defaults.as_ref().map(|default| default.0.clone());
+            if let Some(value) = default.or((!input.required).then_some(Value::Null)) {
+                execution.inputs.entry(Arc::from(input.id.as_str())).or_insert(value);
+            }
+        }
         self.made.push(id.clone());
         self.executions.insert(id.clone(), Entry { state: State::new(flow), changes: Vec::new() });
         self.ready.push_back((id.clone(), Event::Start { execution: Box::new(execution) }));
@@ -154,6 +179,18 @@ impl Sim {
 
     pub fn changes(&self, id: &ExecutionId) -> &[Change] {
         &self.executions.get(id).expect("the execution was made").changes
+    }
+
+    /// Replays an execution that has ended from one of its task runs on.
+    pub fn replay(&mut self, source: &ExecutionId, from: &TaskRunId) -> Result<ExecutionId, Rejected> {
+        let id = ExecutionId::trusted(format!("execution-{}", self.made.len()));
+        let flow = self.state(source).flow().clone();
+        let execution = Execution { id: id.clone(), ..(**self.state(source).execution().expect("it has started")).clone() };
+        let decision = crate::replay(self.state(source), flow.clone(), execution, from, self.now)?;
+        self.made.push(id.clone());
+        self.executions.insert(id.clone(), Entry { state: State::new(flow), changes: Vec::new() });
+        self.follow(&id, decision);
+        Ok(id)
     }
 
     /// Slots of a flow that are held.
@@ -202,8 +239,14 @@ impl Sim {
 
     fn take(&mut self, id: &ExecutionId, event: Event) -> Result<(), Rejected> {
         let now = self.now;
-        let entry = self.executions.get_mut(id).expect("events name executions that were made");
+        let entry = self.executions.get(id).expect("events name executions that were made");
         let decision = decide(&entry.state, event, now)?;
+        self.follow(id, decision);
+        Ok(())
+    }
+
+    fn follow(&mut self, id: &ExecutionId, decision: Decision) {
+        let entry = self.executions.get_mut(id).expect("decisions are about executions that were made");
         for change in decision.changes {
             entry.state.apply(&change);
             entry.changes.push(change);
@@ -211,7 +254,6 @@ impl Sim {
         for command in decision.commands {
             self.carry_out(id, command);
         }
-        Ok(())
     }
 
     fn at(&mut self, when: Timestamp, id: &ExecutionId, event: Event) {
@@ -280,13 +322,8 @@ impl Sim {
         let task = self.state(id).run(&job.run).map(|run| run.task.to_string()).unwrap_or_default();
         let fake = self.scripts.get(&task).map(|script| script(job.attempt));
         if let Work::Unit { tasks } = work {
-            for task in tasks {
-                for report in [UnitReport::Started, UnitReport::Ended(fake::of_scripted(&task.to_string(), &self.scripts))] {
-                    self.at(self.now, id, Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report });
-                }
-            }
-            let outcome = Outcome { end: crate::End::Success, outputs: Value::Null };
-            return self.at(self.now, id, Event::TaskEnded { job, epoch, outcome });
+            let end = self.run_unit(id, &job, epoch, tasks);
+            return self.at(self.now, id, Event::TaskEnded { job, epoch, outcome: Outcome { end, outputs: Value::Null } });
         }
         let takes = fake.as_ref().map_or(SignedDuration::ZERO, |fake| fake.takes);
         let outcome = match fake.and_then(|fake| fake.outcome) {
@@ -295,6 +332,26 @@ impl Sim {
         };
         let when = self.now.saturating_add(takes).unwrap_or(Timestamp::MAX);
         self.at(when, id, Event::TaskEnded { job, epoch, outcome });
+    }
+
+    // The tasks of a working directory, one after the other; the first that fails is the last.
+    fn run_unit(&mut self, id: &ExecutionId, job: &JobId, epoch: u64, tasks: &[TaskId]) -> End {
+        for task in tasks {
+            let condition = self.state(id).flow().task(task).and_then(|task| task.run_if.clone());
+            let runs = condition.is_none_or(|condition| {
+                (self.render)(&condition.0, &View::of_run(self.state(id), &job.run), Rendering::Typed).is_ok_and(|value| value.truthy())
+            });
+            let outcome = fake::of_scripted(task.as_str(), &self.scripts);
+            let end = outcome.end.clone();
+            let reports = if runs { vec![UnitReport::Started, UnitReport::Ended(outcome)] } else { vec![UnitReport::Skipped] };
+            for report in reports {
+                self.at(self.now, id, Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report });
+            }
+            if runs && matches!(end, End::Failed(_) | End::Killed) {
+                return end;
+            }
+        }
+        End::Success
     }
 
     fn cancel(&mut self, id: &ExecutionId, job: JobId) {
@@ -308,7 +365,7 @@ impl Sim {
             true
         });
         self.cancelled.push(job.clone());
-        let outcome = Outcome { end: crate::End::Killed, outputs: Value::Null };
+        let outcome = Outcome { end: End::Killed, outputs: Value::Null };
         self.ready.push_back((id.clone(), Event::TaskEnded { job, epoch, outcome }));
     }
 
