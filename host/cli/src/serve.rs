@@ -32,10 +32,9 @@ pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
             }
         }
     }
-    let router = server::http::router(node.clone(), access);
     crate::print(&format!("sluice {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
     crate::print("the store is in memory: what happens here is gone when the server ends");
-    axum::serve(listener, router).with_graceful_shutdown(asked_to_end()?).await?;
+    server::http::serve(listener, node.clone(), access, asked_to_end()?).await?;
     crate::print("ending: waiting for running work");
     node.shutdown().await;
     Ok(ExitCode::SUCCESS)

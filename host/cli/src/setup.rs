@@ -9,7 +9,7 @@ use base64::Engine as _;
 use catalog::{Catalog, Check, Host, Origin, Source};
 use runtime::{Compiler, Config, Runtime};
 use server::Node;
-use store::MemoryStore;
+use store::{Durability, MemoryStore};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Global;
@@ -96,7 +96,7 @@ pub fn runtime(global: &Global) -> Result<Arc<Runtime>> {
 pub async fn node(global: &Global, plugins: &[PathBuf], allow_net: &[String]) -> Result<Arc<Node>> {
     let rules = allow_net.iter().map(|text| server::allow_net(text).map_err(|error| anyhow!(error)));
     let allow_net = rules.collect::<Result<Vec<_>>>()?;
-    let store = Arc::new(MemoryStore::new());
+    let store = Arc::new(MemoryStore::new(Durability::AtOnce));
     let scratch = data_dir(global).join("scratch");
     let config = server::Config {
         allow_net,

@@ -6,7 +6,6 @@ use engine::{ChildResult, Command, Effects, Event, JobId, Message, Work};
 use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, TimerId};
 use model::execution::Failure;
-use model::flow::Concurrency;
 use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
 use store::rows::{self, JobKey, Key, Lease, MessageKey, Payload, Target, TimerKey};
 use store::{Batch, Query, View};
@@ -211,13 +210,6 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
             let node = node.clone();
             node.clone().tasks.spawn(async move { node.retry_execution(&original, attempt, due, since).await });
         }
-    }
-}
-
-impl Hot {
-    /// The flow's limit, if it has one.
-    pub(super) fn concurrency(&self) -> Option<Concurrency> {
-        self.saved.flow.concurrency
     }
 }
 

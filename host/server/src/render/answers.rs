@@ -34,16 +34,8 @@ impl Node {
         let Some(value) = self.secret(&name) else {
             return Answer::Absent(format!("there is no secret `{name}`; hint: set SECRET_{} to its base64", name.to_uppercase()));
         };
-        let secret = Value::Text(expr::Text::secret(name.as_str(), value));
-        let Some(field) = call.arg_text("subkey") else { return Answer::Value(secret) };
-        let parsed = serde_json::from_str::<serde_json::Value>(value).ok();
-        match parsed.as_ref().and_then(|parsed| parsed.get(&field)) {
-            Some(inner) => {
-                let clear = inner.as_str().map_or_else(|| inner.to_string(), str::to_owned);
-                Answer::Value(Value::Text(expr::Text::secret(name.as_str(), clear)))
-            }
-            None => Answer::Absent(format!("secret `{name}` has no field `{field}`")),
-        }
+        // A `subkey` is taken out by the language itself, which keeps it a secret.
+        Answer::Value(Value::Text(expr::Text::secret(name.as_str(), value)))
     }
 
     async fn answer_kv(&self, call: &Call, flow: &FlowKey) -> Answer {
