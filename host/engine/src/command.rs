@@ -80,6 +80,7 @@ pub enum Message {
     /// A child that failed runs again, in place of a new one.
     Restart { execution: ExecutionId },
     Toggle { namespace: String, flow: String, trigger: TriggerId, enabled: bool },
-    /// Another try at this execution, at a time: the same flow revision and inputs, `retried_since` set to `since`.
+    /// Make `execution` in place of the sender, not before `due`: the same flow revision, inputs, labels, trigger and parent, `attempt` and
+    /// `retried_since` as given. The sender has ended RETRIED; who waits for it waits for the new one.
     Retry { execution: ExecutionId, attempt: u32, since: Timestamp, due: Timestamp },
 }

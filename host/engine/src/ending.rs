@@ -147,7 +147,7 @@ impl Draft {
         let first = execution.retried_since.unwrap_or_else(|| execution.history.started());
         let due = next_due(&retry, execution.attempt, first, self.now, fraction(&seed, execution.attempt))?;
         let attempt = execution.attempt.saturating_add(1);
-        let again = Message::Retry { execution: retry_id(&execution.id, attempt), attempt, since: first, due };
+        let again = Message::Retry { execution: retry_id(&execution.id), attempt, since: first, due };
         self.message("retry", again);
         Some(())
     }

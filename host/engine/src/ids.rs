@@ -46,11 +46,10 @@ pub fn child_id(execution: &ExecutionId, run: &TaskRunId, attempt: u32, item: u3
     ExecutionId::trusted(hash.text())
 }
 
-/// The id of the execution that takes the place of one that is retried as a whole.
-pub fn retry_id(execution: &ExecutionId, attempt: u32) -> ExecutionId {
+/// The id of the execution that takes the place of one that is retried as a whole. Who waits for the one can tell the other.
+pub fn retry_id(execution: &ExecutionId) -> ExecutionId {
     let mut hash = Hash::new("retry");
     hash.part(execution.as_str());
-    hash.part(&attempt.to_string());
     ExecutionId::trusted(hash.text())
 }
 

@@ -66,6 +66,9 @@ impl Draft {
 
     fn at_rest(&self, what: &str) -> Result<(), Rejected> {
         match self.state.status() {
+            Some(Status::Retried) => {
+                Err(Rejected::new(RejectCode::Conflict, format!("cannot {what} an execution that another has taken the place of (hint: use the other)")))
+            }
             Some(state) if state.is_terminal() && self.state.is_closed() => Ok(()),
             Some(state) if state.is_terminal() => {
                 Err(Rejected::new(RejectCode::Conflict, format!("cannot {what} an execution whose afterExecution tasks run (hint: wait for them, or kill them)")))

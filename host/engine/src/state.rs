@@ -24,7 +24,7 @@ pub struct State {
     pub(crate) order: OrdMap<u64, TaskRunId>,
     pub(crate) next_seq: u64,
     /// The newest task run of a task for these iteration values, outermost first.
-    pub(crate) index: OrdMap<(TaskId, Vec<String>), TaskRunId>,
+    pub(crate) index: OrdMap<IndexKey, TaskRunId>,
     pub(crate) renders: OrdSet<RenderId>,
     pub(crate) timers: OrdMap<TimerId, Timestamp>,
     pub(crate) jobs: OrdMap<TaskRunId, Job>,
@@ -38,6 +38,9 @@ pub struct State {
     pub(crate) held: bool,
     pub(crate) held_runs: OrdSet<TaskRunId>,
 }
+
+/// A task and the values of the iterations around it. Shared, so that copying a piece of the index copies no text.
+pub(crate) type IndexKey = Arc<(TaskId, Vec<String>)>;
 
 /// A task run and what the engine must know to go on with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -287,7 +290,7 @@ impl State {
             if node.run.state() == Status::Paused {
                 state.paused.insert(node.run.id.clone());
             }
-            let key = (node.run.task.clone(), state.values_path(node.run.parent.as_ref(), node.run.value.as_ref()));
+            let key = Arc::new((node.run.task.clone(), state.values_path(node.run.parent.as_ref(), node.run.value.as_ref())));
             state.index.insert(key, node.run.id.clone());
             state.nodes.insert(node.run.id.clone(), node);
         }
@@ -311,7 +314,7 @@ impl State {
 
     fn create(&mut self, run: TaskRun, place: Place) {
         let values = self.values_path(run.parent.as_ref(), run.value.as_ref());
-        self.index.insert((run.task.clone(), values), run.id.clone());
+        self.index.insert(Arc::new((run.task.clone(), values)), run.id.clone());
         self.order.insert(self.next_seq, run.id.clone());
         if place.phase != Phase::OnPause {
             self.edit_frame(run.parent.as_ref(), |frame| {
@@ -355,7 +358,7 @@ impl State {
         self.order.remove(&node.seq);
         self.paused.remove(run);
         self.jobs.remove(run);
-        let key = (node.run.task.clone(), self.values_path(node.run.parent.as_ref(), node.run.value.as_ref()));
+        let key = Arc::new((node.run.task.clone(), self.values_path(node.run.parent.as_ref(), node.run.value.as_ref())));
         if self.index.get(&key) == Some(run) {
             self.index.remove(&key);
         }
@@ -432,7 +435,7 @@ impl State {
 
     /// The newest task run of a task in the iteration with these values, outermost first.
     pub fn run_of(&self, task: &TaskId, values: &[String]) -> Option<&TaskRun> {
-        self.index.get(&(task.clone(), values.to_vec())).and_then(|id| self.run(id))
+        self.index.get(&Arc::new((task.clone(), values.to_vec()))).and_then(|id| self.run(id))
     }
 
     /// Whether nothing is left to do, afterExecution included.

@@ -74,13 +74,13 @@ impl<'a> View<'a> {
 
     /// Value -> ... -> outputs, of all iterations below these values, in the order they were created.
     fn iterations(&self, task: &TaskId, prefix: &[String], show: fn(&TaskRun) -> Option<Value>) -> Option<Value> {
-        let start = (task.clone(), prefix.to_vec());
-        let below = self.state.index.range(start..).take_while(|((other, values), _)| other == task && values.starts_with(prefix));
+        let start = Arc::new((task.clone(), prefix.to_vec()));
+        let below = self.state.index.range(start..).take_while(|(key, _)| key.0 == *task && key.1.starts_with(prefix));
         let mut found: Vec<(u64, &[String], Value)> = below
-            .filter(|((_, values), _)| values.len() > prefix.len())
-            .filter_map(|((_, values), id)| {
+            .filter(|(key, _)| key.1.len() > prefix.len())
+            .filter_map(|(key, id)| {
                 let node = self.state.node(id)?;
-                Some((node.seq, values.get(prefix.len()..)?, show(&node.run)?))
+                Some((node.seq, key.1.get(prefix.len()..)?, show(&node.run)?))
             })
             .collect();
         found.sort_by_key(|(seq, _, _)| *seq);
@@ -101,8 +101,8 @@ impl<'a> View<'a> {
     // The tasks that have outputs, without them: a flow has few tasks and may have many task runs.
     fn task_names(&self) -> Value {
         let has_outputs = |task: &&TaskId| {
-            let start = ((*task).clone(), Vec::new());
-            let first = self.state.index.range(start..).next().filter(|((other, _), _)| other == *task);
+            let start = Arc::new(((*task).clone(), Vec::new()));
+            let first = self.state.index.range(start..).next().filter(|(key, _)| key.0 == **task);
             first.and_then(|(_, id)| self.state.run(id)).is_some_and(|run| !run.outputs.is_null())
         };
         Value::map(self.state.flow().all.keys().filter(has_outputs).map(|task| (Arc::<str>::from(task.as_str()), Value::Null)))

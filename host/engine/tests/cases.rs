@@ -284,6 +284,23 @@ fn retry_in_place_of_an_execution() {
 }
 
 #[test]
+fn parent_waits_for_the_execution_that_takes_the_place_of_another() {
+    let mut sim = world("tasks: [{id: x, type: io.kestra.plugin.core.flow.Subflow, namespace: test, flowId: again}, {id: y, type: LOG}]");
+    sim.add(flow(&short("id: again\nnamespace: test\nretry: {type: constant, interval: PT1S, maxAttempts: 3, behavior: CREATE_NEW_EXECUTION}\ntasks: [{id: a, type: LOG, runIf: 'true'}]")));
+    let tries = std::cell::Cell::new(0);
+    sim.script("a", move |_| {
+        tries.set(tries.get() + 1);
+        if tries.get() < 2 { fails() } else { takes(0) }
+    });
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS y=SUCCESS");
+    assert_eq!(sim.made.len(), 3);
+    let known = sim.state(&id).runs().next().unwrap().outputs.get("executionId").cloned();
+    assert_eq!(known, Some(Value::text(sim.made[2].as_str())));
+}
+
+#[test]
 fn same_events_give_the_same_changes() {
     let run = || {
         let mut sim = world("tasks: [{id: x, type: EACH, concurrencyLimit: 0, values: [p, q], tasks: [{id: a, type: FAIL, retry: {type: random, minInterval: PT1S, maxInterval: PT9S, maxAttempts: 3}}]}]");

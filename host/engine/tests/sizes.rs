@@ -8,7 +8,7 @@ use engine::{Event, decide};
 use expr::{Map, Value};
 use model::state::State as Status;
 
-const NESTED: &str = "
+const NESTED: &str = r#"
 id: f
 namespace: n
 tasks:
@@ -18,8 +18,8 @@ tasks:
     concurrencyLimit: LIMIT
     tasks:
       - {id: a, type: t.Return, format: x}
-      - {id: b, type: t.Log, runIf: '{{ inputs.values }}'}
-";
+      - {id: b, type: t.Log, runIf: "{{ outputs.a[taskrun.value].value == 'x' }}"}
+"#;
 
 fn run(values: usize, limit: usize) -> (Duration, usize) {
     let mut sim = Sim::new();

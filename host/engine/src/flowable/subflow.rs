@@ -14,7 +14,7 @@ use model::task::{FlowTask, Subflow, TaskKind};
 use crate::command::{Command, Message};
 use crate::draft::{Draft, failure};
 use crate::event::{ChildResult, RejectCode, Rejected};
-use crate::ids::child_id;
+use crate::ids::{child_id, retry_id};
 use crate::labels::labels_of;
 use crate::life::CORRELATION;
 use crate::sla::merge_labels;
@@ -124,6 +124,12 @@ impl Draft {
         }
         self.change(Change::ChildEnded { child: child.clone() });
         match result {
+            Ok(result) if result.state == Status::Retried => {
+                let next = retry_id(child);
+                self.change(Change::ChildAsked { run: wait.run.clone(), child: next.clone() });
+                self.change(Change::ChildStarted { run: wait.run.clone(), child: next.clone() });
+                self.outputs(&wait.run, Value::map([("executionId", Value::text(next.as_str()))]));
+            }
             Err(problem) => self.attempt_over(&wait.run, Err(problem), Value::Null),
             Ok(result) => self.child_result(&wait.run, child, &result),
         }

@@ -402,6 +402,9 @@ impl Sim {
                 let original = self.state(id).execution().cloned().expect("it has started");
                 return self.make(&execution, flow, |again| {
                     again.inputs = original.inputs.clone();
+                    again.labels = original.labels.clone();
+                    again.trigger = original.trigger.clone();
+                    again.parent = original.parent.clone();
                     again.attempt = attempt;
                     again.original = Some(original.original.clone().unwrap_or(original.id.clone()));
                     again.retried_since = Some(since);
