@@ -428,6 +428,11 @@ impl State {
         self.order.values().filter_map(|id| self.run(id))
     }
 
+    /// The place of a task run among all, in the order they were created. Never changes, and is not used again.
+    pub fn order_of(&self, id: &TaskRunId) -> Option<u64> {
+        self.node(id).map(|node| node.seq)
+    }
+
     /// How many task runs there are.
     pub fn run_count(&self) -> usize {
         self.nodes.len()

@@ -22,7 +22,8 @@ impl Source {
 
     /// The problem, placed at a byte offset.
     pub fn problem(&self, at: usize, message: impl Into<String>, hint: Option<String>) -> Box<Problem> {
-        let mut problem = Problem { message: message.into(), hint, excerpt: String::new(), position: Position::default() };
+        let mut problem =
+            Problem { message: message.into(), hint, excerpt: String::new(), position: Position::default() };
         self.place(&mut problem, at);
         Box::new(problem)
     }

@@ -76,17 +76,11 @@ pub fn render_map(value: &Value, scope: &dyn Scope, memo: &Memo, settings: &Sett
     Evaluator::new(scope, memo, settings).render_tree(value, !settings.recursive, false)
 }
 
-fn run(
-    template: &Template,
-    scope: &dyn Scope,
-    memo: &Memo,
-    settings: &Settings,
-    typed: bool,
-) -> Result<Value, Error> {
+fn run(template: &Template, scope: &dyn Scope, memo: &Memo, settings: &Settings, typed: bool) -> Result<Value, Error> {
     let mut evaluator = Evaluator::new(scope, memo, settings);
     let output = match settings.recursive {
         true => evaluator.render_until_stable(&Text::from(template.parsed.source.0.clone()))?,
         false => evaluator.template(&template.parsed)?,
     };
-    if typed { output.value() } else { output.text_or_null() }
+    evaluator.result(output, typed)
 }

@@ -15,6 +15,16 @@ pub const CACHE_BYTES: u64 = 2 << 30;
 /// Files looked at when making room; more than that nobody put there in earnest.
 const ENTRIES: usize = 100_000;
 
+/// What the cache had.
+pub(crate) enum Loaded {
+    /// Code for the first engine.
+    Fits(Component),
+    /// Code for the fallback; why it does not fit the first.
+    FitsOnlyFallback(Component, String),
+    /// Nothing, or a bad entry that is gone now.
+    Missing,
+}
+
 /// A private directory of compiled code.
 #[derive(Debug)]
 pub struct Cache {
@@ -68,24 +78,23 @@ impl Cache {
         Ok(path)
     }
 
-    /// Loads an entry. `None`: there is none, or it was bad and is gone.
-    pub(crate) fn load(&self, engine: &Engine, digest: &str, compatibility: &str) -> Option<Component> {
+    /// Loads an entry. `fallback` tells a bad entry from a good one that does not fit the first engine's pool.
+    pub(crate) fn load(&self, first: &Engine, fallback: &Engine, digest: &str, compatibility: &str) -> Loaded {
         let path = self.path(digest, compatibility);
         if !path.exists() {
-            return None;
+            return Loaded::Missing;
         }
-        let loaded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| load_native(engine, &path)));
-        match loaded {
-            Ok(Ok(component)) => Some(component),
-            Ok(Err(cause)) => self.drop_bad(&path, &format!("{cause:#}")),
-            Err(_) => self.drop_bad(&path, "reading it panicked"),
+        match guarded(first, &path) {
+            Ok(component) => Loaded::Fits(component),
+            Err(cause) => match guarded(fallback, &path) {
+                Ok(component) => Loaded::FitsOnlyFallback(component, cause),
+                Err(cause) => {
+                    tracing::warn!(path = %path.display(), cause, "bad entry in the code cache: it is compiled anew");
+                    let _ = std::fs::remove_file(&path);
+                    Loaded::Missing
+                }
+            },
         }
-    }
-
-    fn drop_bad(&self, path: &Path, why: &str) -> Option<Component> {
-        tracing::warn!(path = %path.display(), why, "bad entry in the code cache: it is compiled anew");
-        let _ = std::fs::remove_file(path);
-        None
     }
 
     /// Deletes the entries longest untouched until all fit. `spare` was just written. Failures are left for the next time.
@@ -113,10 +122,75 @@ impl Cache {
     }
 }
 
+/// Reading must not panic on any bytes, but it is not our code.
+fn guarded(engine: &Engine, path: &Path) -> Result<Component, String> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| load_native(engine, path))) {
+        Ok(loaded) => loaded.map_err(|cause| format!("{cause:#}")),
+        Err(_) => Err("reading it panicked".to_owned()),
+    }
+}
+
 #[expect(unsafe_code, reason = "wasmtime cannot prove that a file is code it compiled; this directory is the proof")]
 fn load_native(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
     // SAFETY: the file was written by `compile` of this program into a directory of mode 0700 that belongs to this user, renamed into
     // place only when whole and synced; no path of a registry, an upload or a guest leads there. It is never changed in place. wasmtime
     // refuses code of another version or other settings.
     unsafe { Component::deserialize_file(engine, path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{compatibility, compiling_engine};
+    use std::io::Write as _;
+
+    const DIGEST: &str = "00";
+
+    fn fill(cache: &Cache, engine: &Engine, bytes: &[u8]) -> PathBuf {
+        let draft = cache.draft().expect("a draft");
+        draft.as_file().write_all(bytes).expect("written");
+        cache.keep(draft, DIGEST, &compatibility(engine)).expect("kept")
+    }
+
+    #[test]
+    fn bad_entry_is_a_miss_and_goes() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let cache = Cache::open(&directory.path().join("code"), CACHE_BYTES).expect("a cache");
+        let engine = compiling_engine().expect("an engine");
+        let load = || cache.load(&engine, &engine, DIGEST, &compatibility(&engine));
+        assert!(matches!(load(), Loaded::Missing));
+
+        let good = engine.precompile_component(&wat::parse_str("(component)").expect("wat")).expect("code");
+        for bad in [&b""[..], b"garbage", &good[..good.len() / 2]] {
+            let path = fill(&cache, &engine, bad);
+            assert!(matches!(load(), Loaded::Missing));
+            assert!(!path.exists());
+        }
+        fill(&cache, &engine, &good);
+        assert!(matches!(load(), Loaded::Fits(_)));
+    }
+
+    #[test]
+    fn directory_is_private() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("code");
+        std::fs::create_dir(&path).expect("made");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("set");
+        Cache::open(&path, CACHE_BYTES).expect("a cache");
+        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o700);
+        assert!(Cache::open(Path::new("/proc/version"), CACHE_BYTES).is_err());
+    }
+
+    #[test]
+    fn room_is_made_for_the_newest() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let cache = Cache::open(directory.path(), 10).expect("a cache");
+        for name in ["a", "b", "c"] {
+            let draft = cache.draft().expect("a draft");
+            draft.as_file().write_all(&[0; 8]).expect("written");
+            cache.keep(draft, name, "x").expect("kept");
+        }
+        let left: Vec<_> = std::fs::read_dir(directory.path()).expect("read").flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(left, ["c-x.cwasm"]);
+    }
 }

@@ -202,7 +202,7 @@ impl Frame {
 
 /// Allocators and start-up code that a C library puts beneath every guest.
 fn is_glue(file: &str) -> bool {
-    file.contains("wasi-libc") || file.contains("dlmalloc")
+    ["wasi-libc", "libc-bottom-half", "libc-top-half", "dlmalloc"].iter().any(|part| file.contains(part))
 }
 
 fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> Failure {
@@ -227,7 +227,7 @@ fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> F
         .never_again();
     }
     if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
-        return Failure::new(Class::Trap, "EXIT", format!("the plugin ended itself with exit status {status} in place of an answer"));
+        return Failure::new(Class::Trap, "EXIT", format!("the plugin ended itself (exit status {status}) in place of an answer"));
     }
     if let Some(full) = error.downcast_ref::<ResourceTableError>() {
         return match full {
@@ -244,6 +244,14 @@ fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> F
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return of_wasm_trap(*trap, stderr);
     }
+    if error.downcast_ref::<crate::wasi::TooMuchRandom>().is_some() {
+        return Failure::new(
+            Class::Limit,
+            "RANDOM_LIMIT",
+            format!("the plugin asked for more than {} random bytes at once", shared.limits.random_bytes),
+        )
+        .never_again();
+    }
     let text = format!("{:#}", error.root_cause());
     if text.contains("fuel allocated for hostcalls") {
         return Failure::new(
@@ -252,14 +260,6 @@ fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> F
             format!("one call between plugin and host carried more than {} bytes", shared.limits.call_bytes),
         )
         .hint("hand large data over in pieces, or as a file")
-        .never_again();
-    }
-    if text.contains("exceeds limit") && text.contains("requested len") {
-        return Failure::new(
-            Class::Limit,
-            "RANDOM_LIMIT",
-            format!("the plugin asked for more than {} random bytes at once", shared.limits.random_bytes),
-        )
         .never_again();
     }
     if text.contains("resource count too high") || text.contains("resource handles") {

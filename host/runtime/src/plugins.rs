@@ -4,7 +4,7 @@
 
 use crate::bindings::exports::sluice as exports;
 use crate::bindings::Everything;
-use crate::cache::Cache;
+use crate::cache::{Cache, Loaded};
 use crate::compile::{self, Compiler};
 use crate::engine::{self, Engines, Place};
 use crate::errors::Error;
@@ -196,13 +196,13 @@ impl Plugins {
             Place::Pool => &self.pool,
             Place::OnDemand => &self.on_demand,
         };
-        let component = match self.load(source, linker).await {
-            Some(component) => component,
+        let (linker, component) = match self.load(source, linker).await {
+            Some(found) => found,
             None => {
                 let _one = self.gate.acquire().await.expect("the semaphore is never closed");
                 // Somebody else may have compiled it while we waited.
                 match self.load(source, linker).await {
-                    Some(component) => component,
+                    Some(found) => found,
                     None => {
                         let wasm = source.bytes().await?;
                         let title = source.title();
@@ -211,7 +211,7 @@ impl Plugins {
                         self.load(source, linker).await.ok_or_else(|| Error::Compile {
                             plugin: source.title(),
                             why: "its code was compiled but cannot be loaded".to_owned(),
-                            hint: "the component may need more tables or memories than a slot has; see the log".to_owned(),
+                            hint: "is the disk of the code cache full? see the log".to_owned(),
                         })?
                     }
                 }
@@ -220,10 +220,19 @@ impl Plugins {
         link(source, linker, &component).map(Arc::new)
     }
 
-    async fn load(&self, source: &PluginSource, linker: &Linker<State>) -> Option<Component> {
-        let (cache, engine) = (self.cache.clone(), linker.engine().clone());
+    /// Code from the cache, and the linker of the engine it is for: a component too large for any slot is loaded for the other engine.
+    async fn load<'a>(&'a self, source: &PluginSource, linker: &'a Linker<State>) -> Option<(&'a Linker<State>, Component)> {
+        let (cache, first, fallback) = (self.cache.clone(), linker.engine().clone(), self.on_demand.engine().clone());
         let (digest, compatibility) = (source.digest.clone(), self.compatibility.clone());
-        tokio::task::spawn_blocking(move || cache.load(&engine, &digest, &compatibility)).await.ok().flatten()
+        let loaded = tokio::task::spawn_blocking(move || cache.load(&first, &fallback, &digest, &compatibility)).await.ok()?;
+        match loaded {
+            Loaded::Fits(component) => Some((linker, component)),
+            Loaded::FitsOnlyFallback(component, why) => {
+                tracing::info!(plugin = source.title(), why, "too large for the pool: it runs on demand");
+                Some((&self.on_demand, component))
+            }
+            Loaded::Missing => None,
+        }
     }
 }
 
@@ -231,7 +240,7 @@ impl Plugins {
 fn linker(engine: &wasmtime::Engine) -> Result<Linker<State>, Error> {
     let build = || -> wasmtime::Result<Linker<State>> {
         let mut linker = Linker::new(engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        crate::wasi::link(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         Everything::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         Ok(linker)

@@ -204,7 +204,7 @@ impl Runtime {
     }
 }
 
-/// Calls the export. The outer error is a trap, the inner one the guest's own or a missing export.
+/// Calls the export. The outer error is a trap, the inner one the guest's own or a misfit.
 async fn call(
     entry: &Entry,
     request: &Request,
@@ -213,44 +213,41 @@ async fn call(
     instance: &wasmtime::component::Instance,
 ) -> wasmtime::Result<Result<String, Failure>> {
     let (kind, input) = (request.task_type.as_str(), request.input.as_str());
-    let none = |interface: &str| {
-        let mut failure = Failure::new(
-            Class::Link,
-            "NO_EXPORT",
-            format!("plugin `{}` has no `{interface}`", request.plugin.title()),
-        );
-        failure.retryable = Some(false);
-        failure.hint = Some("implement it with the SDK, or name a plugin that has it".to_owned());
-        Ok(Err(failure))
-    };
-    match entry {
-        Entry::Run => match &ready.run {
-            Some(export) => Ok(export.load(&mut *store, instance)?.call_run(store, kind, input).await?.map_err(Failure::of_guest)),
-            None => none("sluice:task/run"),
-        },
-        Entry::Check => match &ready.check {
-            Some(export) => Ok(Ok(export.load(&mut *store, instance)?.call_check(store, kind, input).await?)),
-            None => none("sluice:task/check"),
-        },
-        Entry::Poll { cursor } => match &ready.poll {
-            Some(export) => {
-                let answer = export.load(&mut *store, instance)?.call_poll(store, kind, input, cursor.as_deref()).await?;
-                Ok(answer.map(|fired| fired.unwrap_or_else(|| "null".to_owned())).map_err(Failure::of_guest))
+    let plugin = &request.plugin;
+    // The five exports have a type each, so what is alike in calling them is a macro.
+    macro_rules! guest {
+        ($export:expr, $interface:literal) => {
+            match &$export {
+                None => return Ok(Err(misfit(plugin, format!("has no `{}`", $interface)))),
+                Some(export) => match export.load(&mut *store, instance) {
+                    Ok(guest) => guest,
+                    Err(cause) => {
+                        return Ok(Err(misfit(plugin, format!("has `{}` in another shape than agreed: {cause:#}", $interface))));
+                    }
+                },
             }
-            None => none("sluice:task/poll"),
-        },
-        Entry::Chat { request: message } => match &ready.chat {
-            Some(export) => {
-                let answer = export.load(&mut *store, instance)?.call_chat(store, kind, input, message).await?;
-                Ok(answer.map_err(Failure::of_guest))
-            }
-            None => none("sluice:llm/chat"),
-        },
-        Entry::Describe => match &ready.describe {
-            Some(export) => Ok(Ok(export.load(&mut *store, instance)?.call_describe(store).await?)),
-            None => none("sluice:task/describe"),
-        },
+        };
     }
+    Ok(match entry {
+        Entry::Run => guest!(ready.run, "sluice:task/run").call_run(store, kind, input).await?.map_err(Failure::of_guest),
+        Entry::Check => Ok(guest!(ready.check, "sluice:task/check").call_check(store, kind, input).await?),
+        Entry::Poll { cursor } => {
+            let answer = guest!(ready.poll, "sluice:task/poll").call_poll(store, kind, input, cursor.as_deref()).await?;
+            answer.map(|fired| fired.unwrap_or_else(|| "null".to_owned())).map_err(Failure::of_guest)
+        }
+        Entry::Chat { request } => {
+            guest!(ready.chat, "sluice:llm/chat").call_chat(store, kind, input, request).await?.map_err(Failure::of_guest)
+        }
+        Entry::Describe => Ok(guest!(ready.describe, "sluice:task/describe").call_describe(store).await?),
+    })
+}
+
+/// A component without the export that is called.
+fn misfit(plugin: &PluginSource, why: String) -> Failure {
+    let mut failure = Failure::new(Class::Link, "NO_EXPORT", format!("plugin `{}` {why}", plugin.title()));
+    failure.retryable = Some(false);
+    failure.hint = Some("implement it with the SDK, or name a plugin that has it".to_owned());
+    failure
 }
 
 /// The answer, if it is of the agreed size and shape.

@@ -5,7 +5,7 @@ use crate::egress;
 use crate::limits::Limiter;
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{Rng, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// Data of one store.
@@ -14,6 +14,8 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) limiter: Limiter,
     pub(crate) egress: egress::Hooks,
+    /// Seeded when first asked: most guests never draw.
+    pub(crate) random: Option<Box<dyn Rng + Send>>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
 }
@@ -24,7 +26,7 @@ impl State {
         table.set_max_capacity(shared.limits.handles);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(crate::limits::HTTP_HEADER_BYTES);
-        Self { limiter: Limiter::new(shared.clone()), shared, table, egress, wasi, http }
+        Self { limiter: Limiter::new(shared.clone()), shared, table, egress, random: None, wasi, http }
     }
 }
 

@@ -29,7 +29,8 @@ pub struct TapeSummary {
     pub calls: u64,
     /// Host calls by `interface#function`.
     pub by_function: BTreeMap<String, u64>,
-    /// Over the sequence of (number, interface, function, digest of arguments or of the result), in hexadecimal.
+    /// Over all (number, interface, function, digest of arguments, of result, of bodies), in hexadecimal. Calls are numbered as the guest
+    /// made them; when their answers came makes no difference.
     pub digest: String,
 }
 
@@ -41,7 +42,22 @@ pub struct Sequence(u64);
 struct Inner {
     next: u64,
     counts: BTreeMap<Call, u64>,
-    running: Sha256,
+    sum: [u8; 32],
+}
+
+impl Inner {
+    /// Adds an entry; the order of entries makes no difference, for each carries its number.
+    fn add(&mut self, sequence: u64, parts: &[&[u8]]) {
+        let mut hasher = Sha256::new();
+        hasher.update(sequence.to_le_bytes());
+        for part in parts {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        for (sum, byte) in self.sum.iter_mut().zip(hasher.finalize()) {
+            *sum ^= byte;
+        }
+    }
 }
 
 /// The recorder of one run. Shared by everything that answers the guest.
@@ -56,20 +72,19 @@ impl Tape {
         let sequence = inner.next;
         inner.next += 1;
         *inner.counts.entry(call).or_default() += 1;
-        inner.running.update(sequence.to_le_bytes());
-        inner.running.update(call.interface.as_bytes());
-        inner.running.update([0]);
-        inner.running.update(call.function.as_bytes());
-        inner.running.update(digest);
+        inner.add(sequence, &[b"call", call.interface.as_bytes(), call.function.as_bytes(), &digest]);
         Sequence(sequence)
     }
 
     /// A call ended with this result.
     pub(crate) fn end(&self, Sequence(sequence): Sequence, result: &[&[u8]]) {
         let digest = digest_of(result);
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.running.update(sequence.to_le_bytes());
-        inner.running.update(digest);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(sequence, &[b"result", &digest]);
+    }
+
+    /// A streamed body of a call ended; `digest` is over its bytes.
+    pub(crate) fn body(&self, Sequence(sequence): Sequence, which: &[u8], digest: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(sequence, &[b"body", which, digest]);
     }
 
     /// What was on it so far.
@@ -82,7 +97,7 @@ impl Tape {
                 .iter()
                 .map(|(call, count)| (format!("{}#{}", call.interface, call.function), *count))
                 .collect(),
-            digest: hex(&inner.running.clone().finalize()),
+            digest: hex(&inner.sum),
         }
     }
 }

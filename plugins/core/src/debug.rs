@@ -74,43 +74,19 @@ mod tests {
     #[test]
     fn return_hands_on_its_format_as_text() {
         let host = MockHost::new();
-        assert_eq!(
-            host.run_task::<hand_on>(json!({"format": "höm"})).unwrap(),
-            json!({"value": "höm"})
-        );
+        assert_eq!(host.run_task::<hand_on>(json!({"format": "höm"})).unwrap(), json!({"value": "höm"}));
         assert_eq!(host.logs()[0].message, "höm");
         assert_eq!(host.logs()[0].level, Level::Debug);
-        assert_eq!(
-            (host.metrics()[0].name.as_str(), host.metrics()[0].value),
-            ("length", 3.0)
-        );
-        assert_eq!(
-            host.run_task::<hand_on>(json!({"format": 12})).unwrap(),
-            json!({"value": "12"})
-        );
-        assert_eq!(
-            host.run_task::<hand_on>(json!({})).unwrap(),
-            json!({"value": null})
-        );
+        assert_eq!((host.metrics()[0].name.as_str(), host.metrics()[0].value), ("length", 3.0));
+        assert_eq!(host.run_task::<hand_on>(json!({"format": 12})).unwrap(), json!({"value": "12"}));
+        assert_eq!(host.run_task::<hand_on>(json!({})).unwrap(), json!({"value": null}));
     }
 
     #[test]
     fn echo_logs_at_its_level() {
         let host = MockHost::new();
-        assert_eq!(
-            host.run_task::<echo>(json!({"format": "a", "level": "WARN"}))
-                .unwrap(),
-            json!(null)
-        );
-        assert_eq!(
-            (host.logs()[0].level, host.logs()[0].message.as_str()),
-            (Level::Warn, "a")
-        );
-        assert_eq!(
-            host.run_task::<echo>(json!({"level": "WARN"}))
-                .unwrap_err()
-                .code(),
-            "BAD_PROPERTY"
-        );
+        assert_eq!(host.run_task::<echo>(json!({"format": "a", "level": "WARN"})).unwrap(), json!(null));
+        assert_eq!((host.logs()[0].level, host.logs()[0].message.as_str()), (Level::Warn, "a"));
+        assert_eq!(host.run_task::<echo>(json!({"level": "WARN"})).unwrap_err().code(), "BAD_PROPERTY");
     }
 }

@@ -28,11 +28,7 @@ pub struct Fail {
 /// ```
 #[task("io.kestra.plugin.core.execution.Fail", aliases = ["io.kestra.core.tasks.executions.Fail"])]
 pub fn fail(properties: Fail) -> Result<(), Failure> {
-    if properties
-        .condition
-        .as_ref()
-        .is_some_and(|condition| !is_true(condition))
-    {
+    if properties.condition.as_ref().is_some_and(|condition| !is_true(condition)) {
         return Ok(());
     }
     Err(Failure::new("TASK_FAILURE", properties.error_message))
@@ -43,10 +39,7 @@ fn is_true(condition: &Value) -> bool {
         Value::Null => false,
         Value::Bool(flag) => *flag,
         Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !matches!(
-            text.trim().to_ascii_lowercase().as_str(),
-            "" | "0" | "-0" | "false"
-        ),
+        Value::String(text) => !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "0" | "-0" | "false"),
         Value::Array(_) | Value::Object(_) => true,
     }
 }
@@ -73,25 +66,12 @@ mod tests {
 
     #[test]
     fn condition_decides() {
-        for falsy in [
-            json!(""),
-            json!("0"),
-            json!("-0"),
-            json!("false"),
-            json!(" False "),
-            json!(false),
-            json!(0),
-            json!(-0.0),
-        ] {
+        for falsy in
+            [json!(""), json!("0"), json!("-0"), json!("false"), json!(" False "), json!(false), json!(0), json!(-0.0)]
+        {
             check(json!({"condition": falsy}), None);
         }
-        for truthy in [
-            json!("true"),
-            json!("no"),
-            json!(true),
-            json!(2),
-            json!("[]"),
-        ] {
+        for truthy in [json!("true"), json!("no"), json!(true), json!(2), json!("[]")] {
             check(json!({"condition": truthy, "errorMessage": "x"}), Some("x"));
         }
     }
@@ -99,9 +79,6 @@ mod tests {
     #[test]
     fn failure_leaves_the_retry_to_the_task() {
         let failure = MockHost::new().run_task::<fail>(json!({})).unwrap_err();
-        assert_eq!(
-            (failure.code(), failure.is_retryable()),
-            ("TASK_FAILURE", None)
-        );
+        assert_eq!((failure.code(), failure.is_retryable()), ("TASK_FAILURE", None));
     }
 }

@@ -29,9 +29,7 @@ pub struct Values {
 /// ```
 #[task("io.kestra.plugin.core.output.OutputValues")]
 pub fn output_values(properties: OutputValues) -> Result<Values, Failure> {
-    Ok(Values {
-        values: properties.values.unwrap_or_default(),
-    })
+    Ok(Values { values: properties.values.unwrap_or_default() })
 }
 
 #[cfg(test)]
@@ -45,19 +43,12 @@ mod tests {
     #[test]
     fn values_keep_their_types_and_order() {
         let values = json!({"values": {"z": "text", "a": 9_223_372_036_854_775_807_i64, "list": [true, null]}});
-        let outputs = MockHost::new()
-            .run_task::<output_values>(values.clone())
-            .unwrap();
+        let outputs = MockHost::new().run_task::<output_values>(values.clone()).unwrap();
         assert_eq!(outputs.to_string(), values.to_string());
     }
 
     #[test]
     fn no_values_are_an_empty_map() {
-        assert_eq!(
-            MockHost::new()
-                .run_task::<output_values>(json!({}))
-                .unwrap(),
-            json!({"values": {}})
-        );
+        assert_eq!(MockHost::new().run_task::<output_values>(json!({})).unwrap(), json!({"values": {}}));
     }
 }

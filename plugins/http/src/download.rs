@@ -52,28 +52,17 @@ pub struct DownloadOutputs {
 /// uri: https://files.example.com/orders.csv
 /// ```
 #[task("io.kestra.plugin.core.http.Download", aliases = ["io.kestra.plugin.fs.http.Download"])]
-pub fn download(
-    mut properties: DownloadProperties,
-    cx: &Context,
-) -> Result<DownloadOutputs, Failure> {
+pub fn download(mut properties: DownloadProperties, cx: &Context) -> Result<DownloadOutputs, Failure> {
     let options = properties.take_options();
     let response = properties.target().send(&options, cx)?;
     let mut response = response::check(response, &properties.method, &options)?;
 
     let announced = announced_length(&response);
-    let mut target = WithProgress {
-        inner: files::create(&file_name(&response))?,
-        announced,
-        next_report: PROGRESS_BYTES,
-        cx,
-    };
+    let mut target =
+        WithProgress { inner: files::create(&file_name(&response))?, announced, next_report: PROGRESS_BYTES, cx };
     let length = response.copy_to(&mut target)?;
     if announced.is_some_and(|announced| announced != length) {
-        let message = format!(
-            "`{}` ended after {length} of {} bytes",
-            response.url(),
-            announced.unwrap_or_default()
-        );
+        let message = format!("`{}` ended after {length} of {} bytes", response.url(), announced.unwrap_or_default());
         return Err(Failure::new("HTTP_INCOMPLETE", message).retryable(true));
     }
     if length == 0 {
@@ -99,42 +88,22 @@ pub fn download(
 
 /// The length the server announced, where it is that of the bytes that come.
 fn announced_length(response: &Response) -> Option<u64> {
-    response
-        .headers()
-        .get("content-length")
-        .and_then(|text| text.trim().parse().ok())
+    response.headers().get("content-length").and_then(|text| text.trim().parse().ok())
 }
 
 /// The name the server gives the file, else the last segment of the URL.
 fn file_name(response: &Response) -> String {
-    let given = response
-        .headers()
-        .get("content-disposition")
-        .and_then(name_in_disposition);
-    let name = given
-        .or_else(|| response.url().file_name().map(str::to_owned))
-        .unwrap_or_default();
+    let given = response.headers().get("content-disposition").and_then(name_in_disposition);
+    let name = given.or_else(|| response.url().file_name().map(str::to_owned)).unwrap_or_default();
     // Only the last segment, and only letters that mean nothing anywhere.
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let safe: String = name
         .chars()
-        .map(|letter| {
-            if letter.is_ascii_alphanumeric() || "._-".contains(letter) {
-                letter
-            } else {
-                '_'
-            }
-        })
+        .map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' })
         .collect();
-    let end = safe
-        .get(safe.len().saturating_sub(MAX_NAME_BYTES)..)
-        .unwrap_or_default();
+    let end = safe.get(safe.len().saturating_sub(MAX_NAME_BYTES)..).unwrap_or_default();
     let end = end.trim_start_matches('.');
-    if end.is_empty() {
-        "download".to_owned()
-    } else {
-        end.to_owned()
-    }
+    if end.is_empty() { "download".to_owned() } else { end.to_owned() }
 }
 
 /// The file name in a `Content-Disposition`; the extended form (RFC 8187) wins.
@@ -166,11 +135,8 @@ impl Write for WithProgress<'_> {
         let written = self.inner.written();
         if written >= self.next_report {
             self.next_report = written + PROGRESS_BYTES;
-            let percent = self
-                .announced
-                .and_then(|announced| u8::try_from(written * 100 / announced.max(1)).ok());
-            self.cx
-                .progress(percent, format!("{} MiB", written / (1024 * 1024)));
+            let percent = self.announced.and_then(|announced| u8::try_from(written * 100 / announced.max(1)).ok());
+            self.cx.progress(percent, format!("{} MiB", written / (1024 * 1024)));
         }
         Ok(count)
     }

@@ -18,42 +18,23 @@ pub struct Prepared {
 }
 
 /// The body of a form. A value that is the URI of a file, or an object of `name` and `content`, is a file of a multipart form.
-pub fn form(
-    fields: &Map<String, Value>,
-    content_type: Option<&str>,
-    seed: &str,
-) -> Result<Prepared, Failure> {
+pub fn form(fields: &Map<String, Value>, content_type: Option<&str>, seed: &str) -> Result<Prepared, Failure> {
     let names: Vec<&str> = fields.keys().map(String::as_str).collect();
     let shown = format!("a form of `{}`", names.join("`, `"));
-    if !content_type.is_some_and(|content_type| content_type.trim().eq_ignore_ascii_case(MULTIPART))
-    {
-        let texts: Vec<(&str, String)> = fields
-            .iter()
-            .map(|(name, value)| (name.as_str(), text(value)))
-            .collect();
+    if !content_type.is_some_and(|content_type| content_type.trim().eq_ignore_ascii_case(MULTIPART)) {
+        let texts: Vec<(&str, String)> = fields.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
         let body = Body::form(texts.iter().map(|(name, value)| (*name, value.as_str())));
-        return Ok(Prepared {
-            body,
-            content_type: "application/x-www-form-urlencoded".to_owned(),
-            shown,
-        });
+        return Ok(Prepared { body, content_type: "application/x-www-form-urlencoded".to_owned(), shown });
     }
     let mut multipart = Multipart::new(seed);
     for (name, value) in fields {
         multipart.push(part(name, value)?);
     }
-    Ok(Prepared {
-        content_type: multipart.content_type(),
-        body: multipart.into_body(),
-        shown,
-    })
+    Ok(Prepared { content_type: multipart.content_type(), body: multipart.into_body(), shown })
 }
 
 fn part(name: &str, value: &Value) -> Result<Part, Failure> {
-    let named = value
-        .get("name")
-        .and_then(Value::as_str)
-        .zip(value.get("content").and_then(Value::as_str));
+    let named = value.get("name").and_then(Value::as_str).zip(value.get("content").and_then(Value::as_str));
     match (value, named) {
         (_, Some((file_name, uri))) => Part::file(name, file_name, uri),
         (Value::String(uri), None) if is_file_uri(uri) => {
@@ -73,16 +54,16 @@ pub fn text_body(text: &str, content_type: &str, charset: Charset) -> Result<Pre
             shown: format!("the file `{uri}`"),
         });
     }
-    let bytes = charset.encode(text).ok_or_else(|| {
-        Failure::bad_property("property `body` has letters that `options.defaultCharset` has not")
-    })?;
+    let bytes = charset
+        .encode(text)
+        .ok_or_else(|| Failure::bad_property("property `body` has letters that `options.defaultCharset` has not"))?;
     let parameter = match charset {
         Charset::Utf8 => "; charset=UTF-8",
         Charset::Latin1 => "; charset=ISO-8859-1",
         Charset::Ascii => "; charset=US-ASCII",
     };
-    let is_text = !content_type.contains(';')
-        && (content_type.starts_with("text/") || content_type == "application/json");
+    let is_text =
+        !content_type.contains(';') && (content_type.starts_with("text/") || content_type == "application/json");
     Ok(Prepared {
         body: Body::bytes(bytes),
         content_type: format!("{content_type}{}", if is_text { parameter } else { "" }),
@@ -91,8 +72,7 @@ pub fn text_body(text: &str, content_type: &str, charset: Charset) -> Result<Pre
 }
 
 fn is_file_uri(text: &str) -> bool {
-    (text.starts_with("kestra:///") || text.starts_with("nsfile:///"))
-        && !text.contains(char::is_whitespace)
+    (text.starts_with("kestra:///") || text.starts_with("nsfile:///")) && !text.contains(char::is_whitespace)
 }
 
 /// A value as an expression prints it.

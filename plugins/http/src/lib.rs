@@ -5,6 +5,7 @@ mod form;
 mod options;
 mod request;
 mod response;
+mod retry_after;
 mod target;
 
 use sluice_sdk::prelude::*;

@@ -162,13 +162,7 @@ impl Charset {
             Self::Latin1 => 0xFF,
             Self::Ascii => 0x7F,
         };
-        text.chars()
-            .map(|letter| {
-                u8::try_from(u32::from(letter))
-                    .ok()
-                    .filter(|byte| *byte <= last)
-            })
-            .collect()
+        text.chars().map(|letter| u8::try_from(u32::from(letter)).ok().filter(|byte| *byte <= last)).collect()
     }
 
     /// The bytes as text, where they are one.
@@ -195,30 +189,24 @@ impl HttpOptions {
             return Ok(Charset::Utf8);
         };
         Charset::named(name).ok_or_else(|| {
-            Failure::bad_property(format!("property `options.defaultCharset`: `{name}` is not supported, take `UTF-8`, `ISO-8859-1` or `US-ASCII`"))
+            Failure::bad_property(format!(
+                "property `options.defaultCharset`: `{name}` is not supported, take `UTF-8`, `ISO-8859-1` or `US-ASCII`"
+            ))
         })
     }
 
     /// Longest response in bytes that is kept in memory.
     pub fn max_content_bytes(&self) -> usize {
-        usize::try_from(self.max_content_length.unwrap_or(DEFAULT_MAX_CONTENT_BYTES))
-            .unwrap_or(usize::MAX)
+        usize::try_from(self.max_content_length.unwrap_or(DEFAULT_MAX_CONTENT_BYTES)).unwrap_or(usize::MAX)
     }
 
     /// Whether a part of the exchange is to be logged.
     pub fn logs(&self, part: LogPart) -> bool {
-        let level = self
-            .log_level
-            .as_ref()
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let level = self.log_level.as_ref().and_then(Value::as_str).unwrap_or_default();
         let by_level: &[LogPart] = match level {
-            "TRACE" | "ALL" => &[
-                LogPart::RequestHeaders,
-                LogPart::RequestBody,
-                LogPart::ResponseHeaders,
-                LogPart::ResponseBody,
-            ],
+            "TRACE" | "ALL" => {
+                &[LogPart::RequestHeaders, LogPart::RequestBody, LogPart::ResponseHeaders, LogPart::ResponseBody]
+            }
             "DEBUG" => &[LogPart::RequestHeaders, LogPart::ResponseHeaders],
             "INFO" => &[LogPart::ResponseHeaders],
             _ => &[],
@@ -229,13 +217,9 @@ impl HttpOptions {
     /// The request with timeouts, redirects, credentials and TLS options.
     pub fn apply(&self, mut request: Request) -> Result<Request, Failure> {
         let timeout = self.timeout.as_ref();
-        let connect = timeout
-            .and_then(|timeout| timeout.connect_timeout)
-            .or(self.connect_timeout);
-        let idle = timeout
-            .and_then(|timeout| timeout.read_idle_timeout)
-            .or(self.read_timeout)
-            .or(self.read_idle_timeout);
+        let connect = timeout.and_then(|timeout| timeout.connect_timeout).or(self.connect_timeout);
+        let idle =
+            timeout.and_then(|timeout| timeout.read_idle_timeout).or(self.read_timeout).or(self.read_idle_timeout);
         let idle = idle.map_or(DEFAULT_READ_IDLE, |idle| idle.0);
         request = request.timeouts(Timeouts {
             connect: connect.map(|connect| connect.0),
@@ -256,52 +240,32 @@ impl HttpOptions {
     }
 
     fn authorization(&self) -> Result<Option<String>, Failure> {
-        let missing = |name: &str| {
-            Failure::bad_property(format!("property `options.auth.{name}` is missing"))
-        };
+        let missing = |name: &str| Failure::bad_property(format!("property `options.auth.{name}` is missing"));
         let Some(auth) = &self.auth else {
             let Some(user) = &self.basic_auth_user else {
                 return Ok(None);
             };
-            return Ok(Some(basic(
-                user,
-                self.basic_auth_password.as_deref().unwrap_or_default(),
-            )));
+            return Ok(Some(basic(user, self.basic_auth_password.as_deref().unwrap_or_default())));
         };
         Ok(Some(match auth.kind {
             AuthType::Basic => {
                 let username = auth.username.as_ref().ok_or_else(|| missing("username"))?;
-                basic(
-                    username,
-                    auth.password.as_ref().ok_or_else(|| missing("password"))?,
-                )
+                basic(username, auth.password.as_ref().ok_or_else(|| missing("password"))?)
             }
             AuthType::Bearer => bearer(auth.token.as_ref().ok_or_else(|| missing("token"))?),
         }))
     }
 
     fn egress(&self) -> Result<Option<EgressOptions>, Failure> {
-        let insecure = self
-            .ssl
-            .as_ref()
-            .and_then(|ssl| ssl.insecure_trust_all_certificates)
-            .unwrap_or(false);
+        let insecure = self.ssl.as_ref().and_then(|ssl| ssl.insecure_trust_all_certificates).unwrap_or(false);
         let proxy = self.proxy()?;
         let wanted = insecure || proxy.is_some();
-        Ok(wanted.then(|| EgressOptions {
-            insecure,
-            proxy,
-            ..EgressOptions::default()
-        }))
+        Ok(wanted.then(|| EgressOptions { insecure, proxy, ..EgressOptions::default() }))
     }
 
     fn proxy(&self) -> Result<Option<Proxy>, Failure> {
         let proxy = self.proxy.as_ref();
-        match proxy
-            .and_then(|proxy| proxy.kind)
-            .or(self.proxy_type)
-            .unwrap_or(ProxyType::Direct)
-        {
+        match proxy.and_then(|proxy| proxy.kind).or(self.proxy_type).unwrap_or(ProxyType::Direct) {
             ProxyType::Direct => return Ok(None),
             ProxyType::Socks => {
                 return Err(Failure::bad_property(
@@ -310,23 +274,15 @@ impl HttpOptions {
             }
             ProxyType::Http => {}
         }
-        let address = proxy
-            .and_then(|proxy| proxy.address.as_ref())
-            .or(self.proxy_address.as_ref());
+        let address = proxy.and_then(|proxy| proxy.address.as_ref()).or(self.proxy_address.as_ref());
         let port = proxy.and_then(|proxy| proxy.port).or(self.proxy_port);
         let (Some(address), Some(port)) = (address, port) else {
-            return Err(Failure::bad_property(
-                "property `options.proxy`: `address` and `port` are needed",
-            ));
+            return Err(Failure::bad_property("property `options.proxy`: `address` and `port` are needed"));
         };
         Ok(Some(Proxy {
             url: format!("http://{address}:{port}"),
-            username: proxy
-                .and_then(|proxy| proxy.username.clone())
-                .or_else(|| self.proxy_username.clone()),
-            password: proxy
-                .and_then(|proxy| proxy.password.clone())
-                .or_else(|| self.proxy_password.clone()),
+            username: proxy.and_then(|proxy| proxy.username.clone()).or_else(|| self.proxy_username.clone()),
+            password: proxy.and_then(|proxy| proxy.password.clone()).or_else(|| self.proxy_password.clone()),
         }))
     }
 }

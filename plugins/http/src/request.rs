@@ -39,7 +39,7 @@ pub struct RequestOutputs {
 ///
 /// A status of 400 and above fails the task, unless `options.allowFailed` is set or `options.allowedResponseCodes` has it.
 ///
-/// Failure codes: `HTTP_STATUS` (details `status`, `body`), `HTTP_DNS`, `HTTP_CONNECT`, `HTTP_TLS`, `HTTP_TIMEOUT`, `HTTP_REDIRECT`, `HTTP_LIMIT`,
+/// Failure codes: `HTTP_STATUS` (details `status`, `body`, `retryAfterSeconds`), `HTTP_DNS`, `HTTP_CONNECT`, `HTTP_TLS`, `HTTP_TIMEOUT`, `HTTP_REDIRECT`, `HTTP_LIMIT`,
 /// `HTTP_URL`, `HTTP_HEADER`, `HTTP_PROTOCOL`, `HTTP_NOT_TEXT`, `NOT_GRANTED`, `BAD_PROPERTY`. Metrics: `response.length` (counter) in bytes.
 ///
 /// # Send JSON
@@ -50,6 +50,18 @@ pub struct RequestOutputs {
 /// method: POST
 /// body: |
 ///   {{ {"title": inputs.title, "price": inputs.price} | toJson }}
+/// ```
+///
+/// A failed status says whether another attempt may help: 408, 425, 429, 500, 502, 503 and 504 may be answered otherwise later.
+///
+/// # Search
+/// ```yaml
+/// id: search
+/// type: io.kestra.plugin.core.http.Request
+/// uri: https://api.example.com/products
+/// params:
+///   q: "{{ inputs.words }}"
+///   tag: [new, cheap]
 /// ```
 ///
 /// # Log in with a token
@@ -90,13 +102,12 @@ pub fn request(mut properties: RequestProperties, cx: &Context) -> Result<Reques
 
     let bytes = response.read_bytes(options.max_content_bytes())?;
     cx.counter("response.length", bytes.len() as f64, &[]);
-    let charset = response
-        .headers()
-        .get("content-type")
-        .and_then(charset_of)
-        .unwrap_or(default_charset);
+    let charset = response.headers().get("content-type").and_then(charset_of).unwrap_or(default_charset);
     let body = charset.decode(bytes).ok_or_else(|| {
-        let message = format!("the response of `{}` is no text in its character set, take `io.kestra.plugin.core.http.Download`", response.url());
+        let message = format!(
+            "the response of `{}` is no text in its character set, take `io.kestra.plugin.core.http.Download`",
+            response.url()
+        );
         Failure::new("HTTP_NOT_TEXT", message).retryable(false)
     })?;
     if options.logs(LogPart::ResponseBody) {

@@ -14,12 +14,7 @@ const USER_AGENT: &str = concat!("Sluice-http/", env!("CARGO_PKG_VERSION"));
 const DEFAULT_CONTENT_TYPE: &str = "application/json";
 
 /// Headers whose values are never logged.
-const CREDENTIALS: [&str; 4] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "set-cookie",
-];
+const CREDENTIALS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
 
 /// Writes the struct of a task's properties: those of every request, then its own. A macro, because flattening one struct into
 /// another would let unknown properties through.
@@ -30,6 +25,8 @@ macro_rules! properties_of_requests {
         pub struct $name {
             /// The URL to request, with its scheme.
             uri: String,
+            /// Parameters added to the query of the URL. A list adds the parameter several times.
+            params: Option<serde_json::Map<String, serde_json::Value>>,
             /// The HTTP method.
             #[default("GET")]
             method: String,
@@ -56,6 +53,7 @@ macro_rules! properties_of_requests {
             fn target(&self) -> crate::target::Target<'_> {
                 crate::target::Target {
                     uri: &self.uri,
+                    params: self.params.as_ref(),
                     method: &self.method,
                     body: self.body.as_deref(),
                     form_data: self.form_data.as_ref(),
@@ -76,6 +74,7 @@ pub(crate) use properties_of_requests;
 /// What a request is made of.
 pub struct Target<'a> {
     pub uri: &'a str,
+    pub params: Option<&'a Map<String, Value>>,
     pub method: &'a str,
     pub body: Option<&'a str>,
     pub form_data: Option<&'a Map<String, Value>>,
@@ -86,36 +85,30 @@ pub struct Target<'a> {
 impl Target<'_> {
     /// Sends the request; any status is a response.
     pub fn send(&self, options: &HttpOptions, cx: &Context) -> Result<Response, Failure> {
-        let url = Url::parse(self.uri)?;
-        let credentials = url
-            .user_info()
-            .map(|(user, password)| basic(&percent_decoded(user), &percent_decoded(password)));
+        let mut url = Url::parse(self.uri)?;
+        for (name, value) in self.params.into_iter().flatten() {
+            match value {
+                Value::Array(values) => values.iter().for_each(|value| url.append_query(name, &text(value))),
+                value => url.append_query(name, &text(value)),
+            }
+        }
+        let credentials =
+            url.user_info().map(|(user, password)| basic(&percent_decoded(user), &percent_decoded(password)));
         let mut request = Request::new(self.method, url)?;
         request.headers_mut().set("user-agent", USER_AGENT);
         if let Some(credentials) = credentials {
             request.headers_mut().set("authorization", credentials);
         }
 
-        let prepared = match (
-            self.form_data.filter(|fields| !fields.is_empty()),
-            self.body,
-        ) {
-            (Some(fields), _) => Some(form::form(
-                fields,
-                self.content_type,
-                &cx.idempotency_key(),
-            )?),
-            (None, Some(text)) => Some(form::text_body(
-                text,
-                self.content_type.unwrap_or(DEFAULT_CONTENT_TYPE),
-                options.charset()?,
-            )?),
+        let prepared = match (self.form_data.filter(|fields| !fields.is_empty()), self.body) {
+            (Some(fields), _) => Some(form::form(fields, self.content_type, &cx.idempotency_key())?),
+            (None, Some(text)) => {
+                Some(form::text_body(text, self.content_type.unwrap_or(DEFAULT_CONTENT_TYPE), options.charset()?)?)
+            }
             (None, None) => None,
         };
-        if let Some(content_type) = prepared
-            .as_ref()
-            .map(|prepared| prepared.content_type.as_str())
-            .or(self.content_type)
+        if let Some(content_type) =
+            prepared.as_ref().map(|prepared| prepared.content_type.as_str()).or(self.content_type)
         {
             request.headers_mut().set("content-type", content_type);
         }
@@ -123,23 +116,15 @@ impl Target<'_> {
             // The first of a list takes the place of what this plugin would send, the others stand beside it.
             match value {
                 Value::Array(values) => {
-                    request
-                        .headers_mut()
-                        .retain(|other| !other.eq_ignore_ascii_case(name.trim()));
-                    values
-                        .iter()
-                        .for_each(|value| request.headers_mut().append(name, text(value)));
+                    request.headers_mut().retain(|other| !other.eq_ignore_ascii_case(name.trim()));
+                    values.iter().for_each(|value| request.headers_mut().append(name, text(value)));
                 }
                 value => request.headers_mut().set(name, text(value)),
             }
         }
         let mut request = options.apply(request)?;
         if options.logs(LogPart::RequestHeaders) {
-            log_headers(
-                cx,
-                &format!("request {} {}", self.method, self.uri),
-                request.headers_mut().iter(),
-            );
+            log_headers(cx, &format!("request {} {}", self.method, self.uri), request.headers_mut().iter());
         }
         if let Some(prepared) = prepared {
             if options.logs(LogPart::RequestBody) {
@@ -161,16 +146,7 @@ impl Target<'_> {
 
 fn log_headers<'a>(cx: &Context, what: &str, headers: impl Iterator<Item = (&'a str, &'a str)>) {
     let lines: Vec<String> = headers
-        .map(|(name, value)| {
-            format!(
-                "{name}: {}",
-                if CREDENTIALS.contains(&name) {
-                    "******"
-                } else {
-                    value
-                }
-            )
-        })
+        .map(|(name, value)| format!("{name}: {}", if CREDENTIALS.contains(&name) { "******" } else { value }))
         .collect();
     cx.debug(format!("{what}\n{}", lines.join("\n")));
 }

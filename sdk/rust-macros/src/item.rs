@@ -4,9 +4,8 @@ use proc_macro::{Delimiter, Spacing, TokenStream, TokenTree};
 
 /// The item as it was, and an error the compiler shows.
 pub fn compile_error(message: &str, item: TokenStream) -> TokenStream {
-    let mut tokens: TokenStream = format!("::core::compile_error!({message:?});")
-        .parse()
-        .expect("a macro call with a literal");
+    let mut tokens: TokenStream =
+        format!("::core::compile_error!({message:?});").parse().expect("a macro call with a literal");
     tokens.extend(item);
     tokens
 }
@@ -22,12 +21,7 @@ pub struct Attribute(pub TokenStream);
 impl Attribute {
     /// The attribute's path, where it is one word.
     pub fn name(&self) -> String {
-        self.0
-            .clone()
-            .into_iter()
-            .next()
-            .map(|token| token.to_string())
-            .unwrap_or_default()
+        self.0.clone().into_iter().next().map(|token| token.to_string()).unwrap_or_default()
     }
 
     /// The tokens in the parentheses behind the name.
@@ -40,20 +34,13 @@ impl Attribute {
 
     /// The text literal of a doc comment.
     pub fn doc(&self) -> Option<TokenTree> {
-        if self.name() == "doc" {
-            self.0.clone().into_iter().nth(2)
-        } else {
-            None
-        }
+        if self.name() == "doc" { self.0.clone().into_iter().nth(2) } else { None }
     }
 
     /// The attribute as written.
     pub fn written(&self) -> TokenStream {
         let mut written = tokens("#");
-        written.extend([TokenTree::Group(proc_macro::Group::new(
-            Delimiter::Bracket,
-            self.0.clone(),
-        ))]);
+        written.extend([TokenTree::Group(proc_macro::Group::new(Delimiter::Bracket, self.0.clone()))]);
         written
     }
 }
@@ -120,10 +107,7 @@ pub fn split_colon(part: &[TokenTree]) -> Option<(TokenStream, TokenStream)> {
                 continue;
             }
             let (left, right) = part.split_at(index);
-            return Some((
-                left.iter().cloned().collect(),
-                right.iter().skip(1).cloned().collect(),
-            ));
+            return Some((left.iter().cloned().collect(), right.iter().skip(1).cloned().collect()));
         }
         in_path = false;
     }

@@ -13,8 +13,7 @@ use proc_macro::TokenStream;
 /// `TaskDefinition`.
 #[proc_macro_attribute]
 pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    task::expand(arguments, item.clone())
-        .unwrap_or_else(|message| item::compile_error(&message, item))
+    task::expand(arguments, item.clone()).unwrap_or_else(|message| item::compile_error(&message, item))
 }
 
 /// Makes a struct (or an enum) the properties of a task: camel-case names, unknown ones refused, JSON Schema from the doc comments.
@@ -36,6 +35,5 @@ pub fn outputs(_arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[doc(hidden)]
 #[proc_macro]
 pub fn include_compact(file: TokenStream) -> TokenStream {
-    manifest::include(file)
-        .unwrap_or_else(|message| item::compile_error(&message, TokenStream::new()))
+    manifest::include(file).unwrap_or_else(|message| item::compile_error(&message, TokenStream::new()))
 }

@@ -12,17 +12,13 @@ pub fn include(file: TokenStream) -> Result<TokenStream, String> {
     };
     let name = literal.to_string();
     let name = name.trim_matches('"');
-    let folder = env::var("CARGO_MANIFEST_DIR")
-        .map_err(|_| "cargo names no folder of the package".to_owned())?;
+    let folder = env::var("CARGO_MANIFEST_DIR").map_err(|_| "cargo names no folder of the package".to_owned())?;
     let path = Path::new(&folder).join(name);
-    let text = fs::read_to_string(&path)
-        .map_err(|error| format!("`{name}` cannot be read: {error}\nhint: make an empty file and run `SLUICE_BLESS=1 cargo test`"))?;
+    let text = fs::read_to_string(&path).map_err(|error| {
+        format!("`{name}` cannot be read: {error}\nhint: make an empty file and run `SLUICE_BLESS=1 cargo test`")
+    })?;
     // The second constant makes the compiler look at the file again when it changes; nothing uses it.
-    Ok(tokens(&format!(
-        "{{ const _: &str = include_str!({:?}); {:?} }}",
-        path.display().to_string(),
-        compact(&text)
-    )))
+    Ok(tokens(&format!("{{ const _: &str = include_str!({:?}); {:?} }}", path.display().to_string(), compact(&text))))
 }
 
 /// A literal reaches a macro within an invisible group when another macro passed it on.

@@ -40,12 +40,8 @@ impl IsoDuration {
             };
             let seconds = Duration::from_secs(whole.parse::<u64>().ok()?.checked_mul(unit_s)?);
             // Digits behind the ninth are worth less than a nanosecond.
-            let nanoseconds: u64 = format!("{:0<9}", fraction.get(..9).unwrap_or(fraction))
-                .parse()
-                .ok()?;
-            sum = sum
-                .checked_add(seconds)?
-                .checked_add(Duration::from_nanos(nanoseconds.checked_mul(unit_s)?))?;
+            let nanoseconds: u64 = format!("{:0<9}", fraction.get(..9).unwrap_or(fraction)).parse().ok()?;
+            sum = sum.checked_add(seconds)?.checked_add(Duration::from_nanos(nanoseconds.checked_mul(unit_s)?))?;
             found = true;
             rest = unit.get(letter.len_utf8()..)?;
         }
@@ -72,11 +68,8 @@ impl Serialize for IsoDuration {
 impl<'de> Deserialize<'de> for IsoDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            de::Error::custom(format_args!(
-                "`{text}` is no duration, write one like `PT30S` or `P1D`"
-            ))
-        })
+        Self::parse(&text)
+            .ok_or_else(|| de::Error::custom(format_args!("`{text}` is no duration, write one like `PT30S` or `P1D`")))
     }
 }
 
@@ -116,10 +109,7 @@ mod tests {
         check("pt10s", Some(10_000));
         check("PT0.5M", Some(30_000));
         check("PT0.0010000000001S", Some(1));
-        assert_eq!(
-            IsoDuration(Duration::from_millis(1_500)).to_string(),
-            "PT1.500000000S"
-        );
+        assert_eq!(IsoDuration(Duration::from_millis(1_500)).to_string(), "PT1.500000000S");
     }
 
     #[test]

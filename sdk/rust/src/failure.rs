@@ -25,12 +25,7 @@ impl Failure {
     /// A failure of which nobody knows whether another attempt helps. `code` is stable and upper-case; `message` is one sentence
     /// that names the thing and says what to do.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts {
-            code: code.into(),
-            message: message.into(),
-            retryable: None,
-            details: Map::new(),
-        }))
+        Self(Box::new(Parts { code: code.into(), message: message.into(), retryable: None, details: Map::new() }))
     }
 
     /// The author of the flow has to change a property; another attempt cannot help.
@@ -77,11 +72,7 @@ impl Failure {
     /// The details as they cross the border.
     #[doc(hidden)]
     pub fn details_json(&self) -> Option<String> {
-        if self.0.details.is_empty() {
-            None
-        } else {
-            Some(Value::Object(self.0.details.clone()).to_string())
-        }
+        if self.0.details.is_empty() { None } else { Some(Value::Object(self.0.details.clone()).to_string()) }
     }
 }
 

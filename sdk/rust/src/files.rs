@@ -15,19 +15,12 @@ pub fn size(uri: &str) -> Result<u64, Failure> {
 /// Opens a file for reading.
 pub fn open(uri: &str) -> Result<Reader, Failure> {
     let size = size(uri)?;
-    Ok(Reader {
-        uri: uri.to_owned(),
-        offset: 0,
-        size,
-    })
+    Ok(Reader { uri: uri.to_owned(), offset: 0, size })
 }
 
 /// Starts a file of this task run. `name` is the last segment of its URI and may not contain a separator.
 pub fn create(name: &str) -> Result<Writer, Failure> {
-    Ok(Writer {
-        inner: host::file_create(name)?,
-        written: 0,
-    })
+    Ok(Writer { inner: host::file_create(name)?, written: 0 })
 }
 
 /// A file being read.
@@ -50,13 +43,10 @@ impl Read for Reader {
         if buffer.is_empty() || self.offset >= self.size {
             return Ok(0);
         }
-        let wanted = u32::try_from(buffer.len())
-            .unwrap_or(PIECE_BYTES)
-            .min(PIECE_BYTES);
+        let wanted = u32::try_from(buffer.len()).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
         let bytes = host::file_read(&self.uri, self.offset, wanted).map_err(Failure::from)?;
-        let taken = buffer
-            .get_mut(..bytes.len())
-            .ok_or_else(|| io::Error::other("the host gave more than was asked for"))?;
+        let taken =
+            buffer.get_mut(..bytes.len()).ok_or_else(|| io::Error::other("the host gave more than was asked for"))?;
         taken.copy_from_slice(&bytes);
         self.offset += bytes.len() as u64;
         Ok(bytes.len())

@@ -28,19 +28,13 @@ pub fn get(namespace: Option<&str>, key: &str) -> Result<Option<Value>, Failure>
     let Some(text) = host::kv_get(namespace, key)? else {
         return Ok(None);
     };
-    let value = serde_json::from_str(&text).map_err(|error| {
-        Failure::new("HOST", format!("the value of `{key}` is no JSON: {error}"))
-    })?;
+    let value = serde_json::from_str(&text)
+        .map_err(|error| Failure::new("HOST", format!("the value of `{key}` is no JSON: {error}")))?;
     Ok(Some(value))
 }
 
 /// Sets `key`.
-pub fn set(
-    namespace: Option<&str>,
-    key: &str,
-    value: &Value,
-    options: &SetOptions,
-) -> Result<(), Failure> {
+pub fn set(namespace: Option<&str>, key: &str, value: &Value, options: &SetOptions) -> Result<(), Failure> {
     let options = serde_json::to_string(options).expect("options are plain JSON");
     Ok(host::kv_set(namespace, key, &value.to_string(), &options)?)
 }
@@ -51,10 +45,6 @@ pub fn delete(namespace: Option<&str>, key: &str) -> Result<bool, Failure> {
 }
 
 /// A page of up to 1,000 keys that begin with `prefix`, in order, behind `after`.
-pub fn keys(
-    namespace: Option<&str>,
-    prefix: &str,
-    after: Option<&str>,
-) -> Result<Vec<String>, Failure> {
+pub fn keys(namespace: Option<&str>, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Failure> {
     Ok(host::kv_keys(namespace, prefix, after)?)
 }

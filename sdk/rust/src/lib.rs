@@ -18,6 +18,19 @@
 //! # }
 //! ```
 //!
+//! | a task needs | take |
+//! |---|---|
+//! | logs, metrics, progress, facts of the run | [`Context`] |
+//! | HTTP, streamed both ways | [`http::Request`] |
+//! | files of the internal storage | [`files::open`], [`files::create`] |
+//! | the key-value store | [`kv`] |
+//! | secrets it never sees, and signatures | [`secrets`] |
+//! | a failure with a code, and whether to try again | [`Failure`] |
+//! | a host for `cargo test` | [`testing::MockHost`] |
+//!
+//! Fields of properties may be marked `#[secret]`, `#[render(never)]` or `#[render(later)]`, and have a `#[default(value)]`. Properties
+//! arrive rendered, and text that an expression made of a number, a boolean or a list is read as what the field is.
+//!
 //! The manifest and its JSON Schemas come from the types and their doc comments. Built for `wasm32-wasip2` this is a component;
 //! built for the machine at hand, the host is a [`testing::MockHost`]. This crate never generates bindings while a plugin builds:
 //! `bindings.rs` is made from `wit/` beforehand.
@@ -26,8 +39,11 @@
 #[doc(hidden)]
 #[expect(
     unsafe_code,
+    clippy::allow_attributes,
+    clippy::unwrap_used,
     reason = "generated: the canonical ABI is made of pointers"
 )]
+#[rustfmt::skip]
 pub mod bindings;
 
 mod context;
@@ -58,7 +74,5 @@ pub use {schemars, serde, serde_json};
 
 /// What every plugin needs: `use sluice_sdk::prelude::*;`.
 pub mod prelude {
-    pub use crate::{
-        Capabilities, Context, Effects, Failure, Hosts, Level, outputs, plugin, properties, task,
-    };
+    pub use crate::{Capabilities, Context, Effects, Failure, Hosts, Level, outputs, plugin, properties, task};
 }

@@ -81,10 +81,7 @@ impl Capabilities {
     /// HTTP requests with these methods to these hosts. No methods means any.
     #[must_use]
     pub fn http(mut self, hosts: Hosts, methods: &[&'static str]) -> Self {
-        self.http.push(HttpAccess {
-            hosts,
-            methods: sorted(methods),
-        });
+        self.http.push(HttpAccess { hosts, methods: sorted(methods) });
         self
     }
 
@@ -168,12 +165,7 @@ pub struct TaskDefinition {
 impl TaskDefinition {
     /// A task type with its doc comment.
     pub const fn new(kind: &'static str, docs: &'static [&'static str]) -> Self {
-        Self {
-            kind,
-            aliases: &[],
-            docs,
-            effects: None,
-        }
+        Self { kind, aliases: &[], docs, effects: None }
     }
 
     /// Names the aliases.
@@ -336,30 +328,17 @@ struct Docs {
 
 impl Docs {
     fn read(lines: &[&str]) -> Self {
-        let mut docs = Self {
-            title: String::new(),
-            description: String::new(),
-            examples: Vec::new(),
-        };
+        let mut docs = Self { title: String::new(), description: String::new(), examples: Vec::new() };
         let mut heading = None;
-        let mut lines = lines
-            .iter()
-            .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
-        for line in lines
-            .by_ref()
-            .skip_while(|line| line.is_empty())
-            .take_while(|line| !line.is_empty())
-        {
+        let mut lines = lines.iter().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+        for line in lines.by_ref().skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()) {
             docs.title = format!("{} {line}", docs.title).trim().to_owned();
         }
         while let Some(line) = lines.next() {
             if line == "```yaml" {
                 let code: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
                 let title = heading.take().unwrap_or_else(|| docs.title.clone());
-                docs.examples.push(Example {
-                    title,
-                    yaml: code.join("\n") + "\n",
-                });
+                docs.examples.push(Example { title, yaml: code.join("\n") + "\n" });
             } else if let Some(title) = line.strip_prefix('#') {
                 heading = Some(title.trim_start_matches('#').trim().to_owned());
             } else {
@@ -397,22 +376,15 @@ mod tests {
         assert_eq!(docs.description, "And more\nabout it.\n\nThe end.");
         assert_eq!(
             docs.examples,
-            [Example {
-                title: "Greet a guest".to_owned(),
-                yaml: "type: x\n  name: Ada\n".to_owned()
-            }]
+            [Example { title: "Greet a guest".to_owned(), yaml: "type: x\n  name: Ada\n".to_owned() }]
         );
     }
 
     #[test]
     fn capabilities_are_sets() {
-        let capabilities = Capabilities::none()
-            .kv(&["set", "get", "set"])
-            .http(Hosts::Only(&["b", "a"]), &["POST", "GET"]);
+        let capabilities =
+            Capabilities::none().kv(&["set", "get", "set"]).http(Hosts::Only(&["b", "a"]), &["POST", "GET"]);
         let json = serde_json::to_string(&capabilities).expect("plain JSON");
-        assert_eq!(
-            json,
-            r#"{"http":[{"hosts":["a","b"],"methods":["GET","POST"]}],"kv":["get","set"]}"#
-        );
+        assert_eq!(json, r#"{"http":[{"hosts":["a","b"],"methods":["GET","POST"]}],"kv":["get","set"]}"#);
     }
 }

@@ -52,10 +52,7 @@ pub trait Plugin {
 
 /// Reads the properties, runs the task, writes the outputs.
 pub fn run_task<T: Task>(input: &str) -> Result<String, Failure> {
-    let outputs = T::run(
-        from_rendered(read_properties(input)?)?,
-        &Context::of_this_run(),
-    )?;
+    let outputs = T::run(from_rendered(read_properties(input)?)?, &Context::of_this_run())?;
     write_outputs(serde_json::to_string(&outputs))
 }
 
@@ -67,23 +64,14 @@ fn read_properties(input: &str) -> Result<Value, Failure> {
 }
 
 fn write_outputs(outputs: serde_json::Result<String>) -> Result<String, Failure> {
-    let outputs = outputs
-        .map_err(|error| Failure::new("BAD_OUTPUT", format!("the outputs are no JSON: {error}")))?;
+    let outputs = outputs.map_err(|error| Failure::new("BAD_OUTPUT", format!("the outputs are no JSON: {error}")))?;
     // A task without outputs answers `()`.
-    Ok(if outputs == "null" {
-        "{}".to_owned()
-    } else {
-        outputs
-    })
+    Ok(if outputs == "null" { "{}".to_owned() } else { outputs })
 }
 
 /// The failure of a task type this plugin does not have: the catalog sent the run to the wrong component.
 pub fn unknown_task(task: &str) -> Failure {
-    Failure::new(
-        "UNKNOWN_TASK",
-        format!("this plugin has no task type `{task}`"),
-    )
-    .retryable(false)
+    Failure::new("UNKNOWN_TASK", format!("this plugin has no task type `{task}`")).retryable(false)
 }
 
 /// Ties task functions into a plugin: `plugin! { tasks: [hello, other::task], title: "Greetings" }`. Name, version and description are
@@ -164,17 +152,12 @@ macro_rules! __component {
             }
 
             impl task::run::Guest for $plugin {
-                fn run(
-                    task: String,
-                    input: String,
-                ) -> ::core::result::Result<String, task::run::Failure> {
-                    <$plugin as $crate::Plugin>::run(&task, &input).map_err(|failure| {
-                        task::run::Failure {
-                            code: failure.code().to_owned(),
-                            message: failure.message().to_owned(),
-                            retryable: failure.is_retryable(),
-                            details: failure.details_json(),
-                        }
+                fn run(task: String, input: String) -> ::core::result::Result<String, task::run::Failure> {
+                    <$plugin as $crate::Plugin>::run(&task, &input).map_err(|failure| task::run::Failure {
+                        code: failure.code().to_owned(),
+                        message: failure.message().to_owned(),
+                        retryable: failure.is_retryable(),
+                        details: failure.details_json(),
                     })
                 }
             }

@@ -4,9 +4,7 @@
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
 use crate::Failure;
@@ -30,11 +28,7 @@ struct Problem {
 impl Error {
     fn inside(mut self, name: &str) -> Self {
         let path = &mut self.0.path;
-        let separator = if path.is_empty() || path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
+        let separator = if path.is_empty() || path.starts_with('[') { "" } else { "." };
         path.insert_str(0, separator);
         path.insert_str(0, name);
         self
@@ -44,11 +38,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { path, message } = &*self.0;
-        if path.is_empty() {
-            f.write_str(message)
-        } else {
-            write!(f, "property `{path}`: {message}")
-        }
+        if path.is_empty() { f.write_str(message) } else { write!(f, "property `{path}`: {message}") }
     }
 }
 
@@ -56,18 +46,20 @@ impl std::error::Error for Error {}
 
 impl de::Error for Error {
     fn custom<M: fmt::Display>(message: M) -> Self {
-        Self(Box::new(Problem {
-            path: String::new(),
-            message: message.to_string(),
-        }))
+        Self(Box::new(Problem { path: String::new(), message: message.to_string() }))
     }
 
     // As serde's own, but without the code that prints a float, which is a tenth of a small component.
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format_args!(
-            "{} is given, and {expected} is wanted",
-            Found(found)
-        ))
+        // Names of Rust types mean nothing to whoever writes a flow.
+        let expected = match expected.to_string() {
+            name if matches!(name.as_str(), "u8" | "u16" | "u32" | "u64" | "i8" | "i16" | "i32" | "i64") => {
+                "a whole number that fits".to_owned()
+            }
+            name if name.starts_with("struct ") => "an object".to_owned(),
+            name => name,
+        };
+        Self::custom(format_args!("{} is given, and {expected} is wanted", Found(found)))
     }
 
     fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -164,12 +156,43 @@ fn visit_plain<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Valu
     }
 }
 
+/// Says how each of these methods finds its kind of value; anything else is a mismatch. Apart for each kind, so that a component holds
+/// of a visitor only what its type can be made of.
 macro_rules! read_as {
-    ($how:ident: $($method:ident)*) => {$(
+    ($how:ident, $visit:ident: $($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            visit_plain(self.$how(), visitor)
+            $visit(self.$how(), visitor)
         }
     )*};
+}
+
+fn visit_bool<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, Error> {
+    match value {
+        Value::Bool(flag) => visitor.visit_bool(flag),
+        other => Err(mismatch(&other, &visitor)),
+    }
+}
+
+fn visit_integer<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, Error> {
+    match (value.as_u64(), value.as_i64()) {
+        (Some(number), _) => visitor.visit_u64(number),
+        (None, Some(number)) => visitor.visit_i64(number),
+        (None, None) => Err(mismatch(&value, &visitor)),
+    }
+}
+
+fn visit_float<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, Error> {
+    match value.as_f64() {
+        Some(number) => visitor.visit_f64(number),
+        None => Err(mismatch(&value, &visitor)),
+    }
+}
+
+fn visit_text<'de, V: Visitor<'de>>(value: Value, visitor: V) -> Result<V::Value, Error> {
+    match value {
+        Value::String(text) => visitor.visit_string(text),
+        other => Err(mismatch(&other, &visitor)),
+    }
 }
 
 impl<'de> de::Deserializer<'de> for Rendered {
@@ -178,20 +201,13 @@ impl<'de> de::Deserializer<'de> for Rendered {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
             Value::Array(items) => visitor.visit_seq(Items(items.into_iter().enumerate())),
-            Value::Object(entries) => visitor.visit_map(Entries {
-                entries: entries.into_iter(),
-                current: None,
-            }),
+            Value::Object(entries) => visitor.visit_map(Entries { entries: entries.into_iter(), current: None }),
             other => visit_plain(other, visitor),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.0.is_null() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -203,10 +219,7 @@ impl<'de> de::Deserializer<'de> for Rendered {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.structure() {
-            Value::Object(entries) => visitor.visit_map(Entries {
-                entries: entries.into_iter(),
-                current: None,
-            }),
+            Value::Object(entries) => visitor.visit_map(Entries { entries: entries.into_iter(), current: None }),
             other => Err(mismatch(&other, &visitor)),
         }
     }
@@ -228,19 +241,14 @@ impl<'de> de::Deserializer<'de> for Rendered {
     ) -> Result<V::Value, Error> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(text.into_deserializer()),
-            Value::Object(entries) => visitor.visit_enum(MapAccessDeserializer::new(Entries {
-                entries: entries.into_iter(),
-                current: None,
-            })),
+            Value::Object(entries) => {
+                visitor.visit_enum(MapAccessDeserializer::new(Entries { entries: entries.into_iter(), current: None }))
+            }
             other => Err(mismatch(&other, &visitor)),
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -248,11 +256,15 @@ impl<'de> de::Deserializer<'de> for Rendered {
         visitor.visit_unit()
     }
 
-    read_as! { scalar:
-        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64
+    read_as! { scalar, visit_bool: deserialize_bool }
+    read_as! { scalar, visit_integer:
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
     }
-    read_as! { text: deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf deserialize_identifier }
+    read_as! { scalar, visit_float: deserialize_f32 deserialize_f64 }
+    read_as! { text, visit_text:
+        deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf deserialize_identifier
+    }
 
     serde::forward_to_deserialize_any! { unit unit_struct tuple tuple_struct }
 }
@@ -262,16 +274,11 @@ struct Items(std::iter::Enumerate<std::vec::IntoIter<Value>>);
 impl<'de> SeqAccess<'de> for Items {
     type Error = Error;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Error> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let Some((index, value)) = self.0.next() else {
             return Ok(None);
         };
-        seed.deserialize(Rendered(value))
-            .map(Some)
-            .map_err(|error| error.inside(&format!("[{index}]")))
+        seed.deserialize(Rendered(value)).map(Some).map_err(|error| error.inside(&format!("[{index}]")))
     }
 }
 
@@ -283,10 +290,7 @@ struct Entries {
 impl<'de> MapAccess<'de> for Entries {
     type Error = Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         let Some((name, value)) = self.entries.next() else {
             return Ok(None);
         };
@@ -296,12 +300,8 @@ impl<'de> MapAccess<'de> for Entries {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let (name, value) = self
-            .current
-            .take()
-            .ok_or_else(|| <Error as de::Error>::custom("a value without a key"))?;
-        seed.deserialize(Rendered(value))
-            .map_err(|error| error.inside(&name))
+        let (name, value) = self.current.take().ok_or_else(|| <Error as de::Error>::custom("a value without a key"))?;
+        seed.deserialize(Rendered(value)).map_err(|error| error.inside(&name))
     }
 }
 
@@ -337,27 +337,19 @@ mod tests {
 
     #[test]
     fn text_becomes_what_the_property_is() {
-        let outer = read(json!({"count": " 7 ", "inner": {"flag": "true"}, "list": "[1, 2]", "map": "{\"a\": 1}"})).unwrap();
+        let outer =
+            read(json!({"count": " 7 ", "inner": {"flag": "true"}, "list": "[1, 2]", "map": "{\"a\": 1}"})).unwrap();
         assert_eq!(outer.count, Some(7));
         assert_eq!(outer.inner, Some(Inner { flag: true }));
         assert_eq!(outer.list, Some(vec![1, 2]));
-        assert_eq!(
-            outer.map,
-            Some(BTreeMap::from([("a".to_owned(), "1".to_owned())]))
-        );
+        assert_eq!(outer.map, Some(BTreeMap::from([("a".to_owned(), "1".to_owned())])));
     }
 
     #[test]
     fn anything_becomes_text_where_text_is_wanted() {
+        assert_eq!(read(json!({"text": 12})).unwrap().text.as_deref(), Some("12"));
         assert_eq!(
-            read(json!({"text": 12})).unwrap().text.as_deref(),
-            Some("12")
-        );
-        assert_eq!(
-            read(json!({"text": {"b": 1, "a": [true]}}))
-                .unwrap()
-                .text
-                .as_deref(),
+            read(json!({"text": {"b": 1, "a": [true]}})).unwrap().text.as_deref(),
             Some(r#"{"b":1,"a":[true]}"#)
         );
         assert_eq!(read(json!({"text": null})).unwrap().text, None);
@@ -366,9 +358,7 @@ mod tests {
     #[test]
     fn open_values_stay_as_they_are() {
         assert_eq!(
-            read(json!({"any": {"n": "7", "big": 9007199254740993_u64}}))
-                .unwrap()
-                .any,
+            read(json!({"any": {"n": "7", "big": 9007199254740993_u64}})).unwrap().any,
             Some(json!({"n": "7", "big": 9007199254740993_u64}))
         );
     }
@@ -379,20 +369,16 @@ mod tests {
             read(json!({"inner": {"flag": "maybe"}})).unwrap_err(),
             "property `inner.flag`: the text `maybe` is given, and a boolean is wanted"
         );
-        assert!(
-            read(json!({"list": [1, "x"]}))
-                .unwrap_err()
-                .starts_with("property `list[1]`: ")
+        assert!(read(json!({"list": [1, "x"]})).unwrap_err().starts_with("property `list[1]`: "));
+        assert!(read(json!({"nope": 1})).unwrap_err().contains("unknown field `nope`, expected one of `text`"));
+        assert!(read(json!({"count": -1})).unwrap_err().starts_with("property `count`: "));
+        assert_eq!(
+            read(json!({"count": 1.5})).unwrap_err(),
+            "property `count`: a fractional number is given, and a whole number that fits is wanted"
         );
-        assert!(
-            read(json!({"nope": 1}))
-                .unwrap_err()
-                .contains("unknown field `nope`, expected one of `text`")
-        );
-        assert!(
-            read(json!({"count": -1}))
-                .unwrap_err()
-                .starts_with("property `count`: ")
+        assert_eq!(
+            read(json!({"inner": [1]})).unwrap_err(),
+            "property `inner`: a list is given, and an object is wanted"
         );
     }
 }

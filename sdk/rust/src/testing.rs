@@ -71,10 +71,7 @@ pub struct Scripted {
 impl Scripted {
     /// An empty response with this status.
     pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            ..Self::default()
-        }
+        Self { status, ..Self::default() }
     }
 
     /// Adds a header field.
@@ -187,13 +184,7 @@ impl MockHost {
     /// Sets a key of the flow's own namespace.
     #[must_use]
     pub fn kv(self, key: &str, value: &Value) -> Self {
-        self.set(|state| {
-            drop(
-                state
-                    .kv
-                    .insert((String::new(), key.to_owned()), value.to_string()),
-            )
-        })
+        self.set(|state| drop(state.kv.insert((String::new(), key.to_owned()), value.to_string())))
     }
 
     /// Adds a secret. Its placeholder is `mock-secret-NAME`.
@@ -282,22 +273,21 @@ impl MockHost {
         self.state.borrow().files.get(uri).cloned()
     }
 
+    /// The URIs of all files, put there by the test or by the task.
+    pub fn file_uris(&self) -> Vec<String> {
+        self.state.borrow().files.keys().cloned().collect()
+    }
+
     /// The value of a key in the flow's own namespace.
     pub fn kv_value(&self, key: &str) -> Option<Value> {
-        let text = self
-            .state
-            .borrow()
-            .kv
-            .get(&(String::new(), key.to_owned()))
-            .cloned()?;
+        let text = self.state.borrow().kv.get(&(String::new(), key.to_owned())).cloned()?;
         serde_json::from_str(&text).ok()
     }
 }
 
 /// Fails when the committed manifest is not what the plugin's types yield. With `SLUICE_BLESS` in the environment it is written first.
 pub fn assert_manifest<P: Plugin>(path: &str) {
-    let manifest: Value =
-        serde_json::from_str(&P::manifest().to_json()).expect("a manifest is JSON");
+    let manifest: Value = serde_json::from_str(&P::manifest().to_json()).expect("a manifest is JSON");
     let fresh = format!("{manifest:#}\n");
     if std::env::var_os("SLUICE_BLESS").is_some() {
         std::fs::write(path, &fresh).expect("the manifest can be written");

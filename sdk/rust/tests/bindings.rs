@@ -22,15 +22,10 @@ fn generate() -> String {
     for package in PACKAGES {
         let folder = workspace_root().join("wit").join(package);
         let group = UnresolvedPackageGroup::parse_dir(&folder).expect("wit/ parses");
-        plugin_package = Some(
-            resolve
-                .push_group(group)
-                .expect("packages come in order of use"),
-        );
+        plugin_package = Some(resolve.push_group(group).expect("packages come in order of use"));
     }
-    let world = resolve
-        .select_world(&[plugin_package.expect("there are packages")], Some(WORLD))
-        .expect("the world exists");
+    let world =
+        resolve.select_world(&[plugin_package.expect("there are packages")], Some(WORLD)).expect("the world exists");
 
     let options = wit_bindgen_rust::Opts {
         format: true,
@@ -42,10 +37,7 @@ fn generate() -> String {
         ..Default::default()
     };
     let mut files = Files::default();
-    options
-        .build()
-        .generate(&mut resolve, world, &mut files)
-        .expect("the generator knows every construct in wit/");
+    options.build().generate(&mut resolve, world, &mut files).expect("the generator knows every construct in wit/");
     let (_, contents) = files.iter().next().expect("one file of bindings");
     String::from_utf8(contents.to_vec()).expect("bindings are text")
 }

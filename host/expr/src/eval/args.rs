@@ -49,9 +49,8 @@ impl Args {
     }
 
     pub fn required(&self, index: usize) -> Result<&Value, Error> {
-        self.get(index).ok_or_else(|| {
-            Error::invalid(format!("`{}` expects an argument `{}`", self.callee, self.name(index)))
-        })
+        self.get(index)
+            .ok_or_else(|| Error::invalid(format!("`{}` expects an argument `{}`", self.callee, self.name(index))))
     }
 
     fn wrong(&self, index: usize, wanted: &str, value: &Value) -> Error {

@@ -65,15 +65,15 @@ impl Evaluator<'_> {
 
     fn binary(&mut self, parsed: &Parsed, operator: Binary, left: Value, right: &Node) -> Result<Value, Error> {
         match operator {
-            Binary::And if !left.truthy() => return Ok(Value::Bool(false)),
-            Binary::Or if left.truthy() => return Ok(Value::Bool(true)),
+            Binary::And if !ops::is_true(&left)? => return Ok(Value::Bool(false)),
+            Binary::Or if ops::is_true(&left)? => return Ok(Value::Bool(true)),
             Binary::Contains if left.is_null() => return Ok(Value::Bool(false)),
             _ => {}
         }
         let right = self.node(parsed, right)?;
         let order = |wanted: fn(Ordering) -> bool| Ok(Value::Bool(ops::compare(&left, &right)?.is_some_and(wanted)));
         match operator {
-            Binary::And | Binary::Or => Ok(Value::Bool(right.truthy())),
+            Binary::And | Binary::Or => ops::is_true(&right).map(Value::Bool),
             Binary::Equal => ops::equal(&left, &right).map(Value::Bool),
             Binary::NotEqual => ops::equal(&left, &right).map(|equal| Value::Bool(!equal)),
             Binary::Greater => order(Ordering::is_gt),
@@ -101,6 +101,8 @@ impl Evaluator<'_> {
         right: &Value,
         join: fn(&mut TextBuilder, &Value) -> Result<(), Error>,
     ) -> Result<Value, Error> {
+        self.charge_print(left)?;
+        self.charge_print(right)?;
         let mut out = TextBuilder::default();
         join(&mut out, left)?;
         join(&mut out, right)?;
@@ -213,11 +215,16 @@ impl Evaluator<'_> {
             Value::Map(map) => self.charge(map.len())?,
             _ => {}
         }
-        let result = (filter.run)(self, input, args)?;
+        let has_secret = input.has_secret() || args.has_secret();
+        let result = (filter.run)(self, input, args);
+        let result = match has_secret {
+            true => result.map_err(|error| secrets::conceal(error, filter.name))?,
+            false => result?,
+        };
         if let Value::Text(text) = &result {
             self.charge_bytes(text.as_plain().map_or(1, str::len))?;
         }
-        if filter.keeps_secrets || !(input.has_secret() || args.has_secret()) {
+        if filter.keeps_secrets || !has_secret {
             return Ok(result);
         }
         secrets::taint(result, &format!("filter:{}", filter.name), &secrets::inputs_of(Some(input), args))

@@ -9,8 +9,25 @@ use crate::parse::ast::Binary;
 use crate::text::{Origin, Span};
 use crate::value::Value;
 
+/// What `if`, `and`, `or`, `not` and `?` make of a value: numbers but zero and text but the empty one are true, even
+/// the text `false`. (`Value::truthy` is what flow properties such as `runIf` make of rendered text.)
+pub(crate) fn is_true(value: &Value) -> Result<bool, Error> {
+    Ok(match value {
+        Value::Bool(value) => *value,
+        Value::Text(_) if secret_number(value).is_some_and(|number| !number.truthy()) => false,
+        Value::Text(text) => !text.masked().is_empty(),
+        other => other.truthy(),
+    })
+}
+
 /// The language's `==`.
 pub(crate) fn equal(a: &Value, b: &Value) -> Result<bool, Error> {
+    if secret_number(a).is_some() != secret_number(b).is_some() {
+        let (x, y) = (numeric_secret(a, b), numeric_secret(b, a));
+        if is_number(&x) && is_number(&y) {
+            return Ok(compare_numbers(&x, &y) == Ordering::Equal);
+        }
+    }
     Ok(match (a, b) {
         (Value::Null, Value::Null) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,

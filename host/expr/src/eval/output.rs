@@ -69,14 +69,6 @@ impl Output {
         })
     }
 
-    /// The result as text; null when nothing was written.
-    pub fn text_or_null(self) -> Result<Value, Error> {
-        match self {
-            Output::Nothing => Ok(Value::Null),
-            other => other.text().map(Value::Text),
-        }
-    }
-
     /// The result as text; empty when nothing was written.
     pub fn text(&self) -> Result<Text, Error> {
         let mut builder = TextBuilder::default();

@@ -1,5 +1,6 @@
 //! Names and what is taken out of them. A path is asked of the scope as a whole, so that `outputs.task.value` need not
 //! build all outputs.
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Evaluator, Turn, print};
@@ -61,17 +62,20 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn path(&mut self, parsed: &Parsed, base: &Node, steps: &[Access]) -> Result<Value, Error> {
+        let mut keys = Vec::new();
         let (mut value, done) = match &base.expr {
             Expr::Name(name) if self.frames.is_empty() || (!self.is_closed() && self.local(name).is_none()) => {
-                self.scoped(parsed, name, base.at, steps)?
+                self.keys_of(parsed, steps, &mut keys)?;
+                self.scoped(parsed, name, base.at, steps, &keys)?
             }
             _ => (self.node(parsed, base)?, 0),
         };
-        for step in steps.iter().skip(done) {
+        for (index, step) in steps.iter().enumerate().skip(done) {
             self.charge(1).map_err(|error| parsed.source.locate(error, step.at))?;
-            let key = match &step.key {
-                Key::Name(name) => Value::from(name.clone()),
-                Key::Computed(node) => self.node(parsed, node)?,
+            let key = match (&step.key, keys.get(index)) {
+                (_, Some(key)) => Value::clone(key),
+                (Key::Name(name), None) => Value::from(name.clone()),
+                (Key::Computed(node), None) => self.node(parsed, node)?,
             };
             value = match member(&value, &key)? {
                 Some(found) => found,
@@ -81,46 +85,72 @@ impl Evaluator<'_> {
         Ok(value)
     }
 
+    /// The keys that the scope is asked with, once evaluated; none when all of them are names in the template.
+    fn keys_of(&mut self, parsed: &Parsed, steps: &[Access], keys: &mut Vec<Value>) -> Result<(), Error> {
+        let asked = || steps.iter().take(PATH_STEPS - 1);
+        if asked().all(|step| matches!(step.key, Key::Name(_))) {
+            return Ok(());
+        }
+        for step in asked() {
+            keys.push(match &step.key {
+                Key::Name(name) => Value::from(name.clone()),
+                Key::Computed(node) => self.node(parsed, node)?,
+            });
+        }
+        Ok(())
+    }
+
     /// The longest part of the path that the scope answers in one go, and how many steps that are.
-    fn scoped(&mut self, parsed: &Parsed, name: &str, at: usize, steps: &[Access]) -> Result<(Value, usize), Error> {
-        let computed = steps.iter().take(PATH_STEPS - 1).any(|step| matches!(step.key, Key::Computed(_)));
-        let found = match computed {
-            false => {
-                let mut path = [""; PATH_STEPS];
-                let mut len = 0;
-                let names = steps.iter().map_while(|step| match &step.key {
-                    Key::Name(name) => Some(name.as_ref()),
-                    Key::Computed(_) => None,
-                });
-                for (place, name) in path.iter_mut().zip(std::iter::once(name).chain(names)) {
-                    *place = name;
-                    len += 1;
-                }
-                self.scope.lookup_path(path.get(..len).unwrap_or(&[]))
+    fn scoped(
+        &mut self,
+        parsed: &Parsed,
+        name: &str,
+        at: usize,
+        steps: &[Access],
+        keys: &[Value],
+    ) -> Result<(Value, usize), Error> {
+        let found = if keys.is_empty() {
+            let mut path = [""; PATH_STEPS];
+            let mut len = 0;
+            let names = steps.iter().map_while(|step| match &step.key {
+                Key::Name(name) => Some(name.as_ref()),
+                Key::Computed(_) => None,
+            });
+            for (place, name) in path.iter_mut().zip(std::iter::once(name).chain(names)) {
+                *place = name;
+                len += 1;
             }
-            true => {
-                let mut path = vec![name.to_owned()];
-                for step in steps.iter().take(PATH_STEPS - 1) {
-                    match &step.key {
-                        Key::Name(name) => path.push(name.to_string()),
-                        Key::Computed(node) => match self.node(parsed, node)? {
-                            Value::Text(text) => path.push(text.reveal()?.into_owned()),
-                            Value::Int(index) => path.push(index.to_string()),
-                            _ => break,
-                        },
-                    }
+            self.scope.lookup_path(path.get(..len).unwrap_or(&[]))
+        } else {
+            let mut path = vec![Cow::Borrowed(name)];
+            for key in keys {
+                match key {
+                    Value::Text(text) => path.push(text.reveal()?),
+                    Value::Int(index) => path.push(index.to_string().into()),
+                    _ => break,
                 }
-                let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                self.scope.lookup_path(&path)
             }
+            let path: Vec<&str> = path.iter().map(Cow::as_ref).collect();
+            self.scope.lookup_path(&path)
         };
         match found {
             Some((value, covered)) => Ok((value, covered.saturating_sub(1).min(steps.len()))),
-            // The scope may have said no to a later step: then the first one is there, and says what is missing.
-            None => match self.scope.lookup(name) {
-                Some(value) => Ok((value, 0)),
-                None => Err(self.undefined_name(parsed, name, at)),
-            },
+            None => Err(self.undefined_path(parsed, name, at, steps)),
+        }
+    }
+
+    /// The scope said no to a path: to its name, or, without building what the name stands for, to a later step.
+    fn undefined_path(&self, parsed: &Parsed, name: &str, at: usize, steps: &[Access]) -> Error {
+        match steps.first() {
+            Some(first) if self.scope.names().iter().any(|known| known.as_ref() == name) => {
+                let message = format!("`{name}` has nothing under this path");
+                let hint = match &first.key {
+                    Key::Name(step) => hyphen_hint(parsed, step, first.at),
+                    Key::Computed(_) => None,
+                };
+                parsed.source.locate(Error::undefined(message, hint), first.at)
+            }
+            _ => self.undefined_name(parsed, name, at),
         }
     }
 

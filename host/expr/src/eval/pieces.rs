@@ -1,7 +1,7 @@
 //! Text, printed expressions and tags.
 use std::sync::Arc;
 
-use super::{Evaluator, Frame, Output, Turn};
+use super::{Evaluator, Frame, Output, Turn, ops};
 use crate::error::Error;
 use crate::parse::Parsed;
 use crate::parse::ast::{Node, Piece};
@@ -17,9 +17,7 @@ impl Evaluator<'_> {
                 Piece::Raw { content, .. } => self.push_text(out, content)?,
                 Piece::Print(node) => {
                     let value = self.node(parsed, node)?;
-                    self.charge_print(&value)?;
-                    out.push(value)?;
-                    self.check_size(out)?;
+                    self.push(out, value)?;
                 }
                 Piece::Set { variable, value } => {
                     let value = self.node(parsed, value)?;
@@ -41,15 +39,35 @@ impl Evaluator<'_> {
                 Piece::Filter { steps, body, at } => {
                     let text = self.captured(parsed, body)?;
                     let value = self.steps(parsed, text, steps).map_err(|error| parsed.source.locate(error, *at))?;
-                    out.push(value)?;
-                    self.check_size(out)?;
+                    self.push(out, value)?;
                 }
             }
         }
         Ok(())
     }
 
+    /// Prints a value. One that stands alone keeps its type and costs nothing yet.
+    fn push(&mut self, out: &mut Output, value: Value) -> Result<(), Error> {
+        if value.is_null() {
+            return Ok(());
+        }
+        if !matches!(out, Output::Nothing) {
+            self.charge_first(out)?;
+            self.charge_print(&value)?;
+        }
+        out.push(value)?;
+        self.check_size(out)
+    }
+
+    fn charge_first(&mut self, out: &Output) -> Result<(), Error> {
+        match out {
+            Output::One(first) => self.charge_print(first),
+            Output::Nothing | Output::Joined(_) => Ok(()),
+        }
+    }
+
     fn push_text(&mut self, out: &mut Output, text: &Arc<str>) -> Result<(), Error> {
+        self.charge_first(out)?;
         out.push_text(text)?;
         self.charge(text.len() / super::BYTES_PER_FUEL)?;
         self.check_size(out)
@@ -62,20 +80,10 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Printing a list or map costs what its items cost; a text what its bytes cost.
-    fn charge_print(&mut self, value: &Value) -> Result<(), Error> {
-        match value {
-            Value::List(items) => items.iter().try_for_each(|item| {
-                self.charge(1)?;
-                self.charge_print(item)
-            }),
-            Value::Map(map) => map.values().try_for_each(|item| {
-                self.charge(1)?;
-                self.charge_print(item)
-            }),
-            Value::Text(text) => self.charge(text.as_plain().map_or(1, |text| text.len() / super::BYTES_PER_FUEL)),
-            _ => Ok(()),
-        }
+    /// Printing costs what the text costs; refuses what would be too long.
+    pub(crate) fn charge_print(&mut self, value: &Value) -> Result<(), Error> {
+        let limit = self.settings.limits.output_bytes;
+        self.charge_bytes(printed_bytes(value, limit.saturating_add(1)))
     }
 
     fn branch(
@@ -97,7 +105,7 @@ impl Evaluator<'_> {
         let value = self.node(parsed, condition)?;
         match value {
             Value::Bool(value) => Ok(value),
-            Value::Int(_) | Value::Float(_) | Value::Number(_) | Value::Text(_) => Ok(value.truthy()),
+            Value::Int(_) | Value::Float(_) | Value::Number(_) | Value::Text(_) => ops::is_true(&value),
             other => {
                 let message = format!("`if` needs a boolean, found {}", other.kind());
                 let error = Error::invalid_hint(message, "compare it, or ask `is defined`, `is empty`");
@@ -156,6 +164,26 @@ impl Evaluator<'_> {
             Some(frame) => frame.put(variable, value),
             None => self.frames.push(Frame { variables: vec![(variable.clone(), value)], ..Frame::default() }),
         }
+    }
+}
+
+/// About how long a value prints; counting stops beyond `enough`.
+fn printed_bytes(value: &Value, enough: usize) -> usize {
+    let sum = |sizes: &mut dyn Iterator<Item = usize>| {
+        let mut total = 2;
+        for size in sizes {
+            total += size + 1;
+            if total > enough {
+                break;
+            }
+        }
+        total
+    };
+    match value {
+        Value::Text(text) => text.as_plain().map_or(64, str::len),
+        Value::List(items) => sum(&mut items.iter().map(|item| printed_bytes(item, enough))),
+        Value::Map(map) => sum(&mut map.iter().map(|(key, item)| key.len() + 3 + printed_bytes(item, enough))),
+        _ => 4,
     }
 }
 

@@ -66,7 +66,8 @@ fn escaped(text: &Text) -> Result<Text, Error> {
         match secret.value() {
             Some(value) if literal(value) != value.as_ref() => {
                 let whole = Value::Text(Text::from_span(span.as_ref().clone()));
-                let made = super::secrets::derived("text:json", [("input".into(), whole)].into(), Vec::new(), literal(value));
+                let made =
+                    super::secrets::derived("text:json", [("input".into(), whole)].into(), Vec::new(), literal(value));
                 spans.push(made);
             }
             _ => spans.push(span.as_ref().clone()),

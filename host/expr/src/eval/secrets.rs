@@ -55,10 +55,23 @@ fn taint_at(result: Value, operation: &str, inputs: &Inputs, at: &mut Vec<Step>)
     })
 }
 
+/// The error of an operation on a secret, without what it says: reasons quote what they are about.
+pub(crate) fn conceal(error: Error, callee: &str) -> Error {
+    match error {
+        Error::Syntax(_) | Error::Unknown(_) | Error::Undefined(_) | Error::Invalid(_) => Error::invalid_hint(
+            format!("`{callee}` failed on a value with a secret in it"),
+            "the reason is not shown, since it may show the secret",
+        ),
+        Error::Missing(_) | Error::Limit { .. } | Error::Sealed { .. } => error,
+    }
+}
+
 pub(crate) fn inputs_of(input: Option<&Value>, args: &Args) -> Inputs {
-    input.map(|value| (Arc::from("input"), value.clone())).into_iter().chain(
-        args.iter().map(|(name, value)| (name, value.clone())),
-    ).collect()
+    input
+        .map(|value| (Arc::from("input"), value.clone()))
+        .into_iter()
+        .chain(args.iter().map(|(name, value)| (name, value.clone())))
+        .collect()
 }
 
 /// Does what a recipe says again. `inputs` are unsealed.

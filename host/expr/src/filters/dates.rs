@@ -36,7 +36,12 @@ pub(super) fn date(evaluator: &mut Evaluator<'_>, input: &Value, args: &Args) ->
 
 pub(super) fn date_add(evaluator: &mut Evaluator<'_>, input: &Value, args: &Args) -> Result<Value, Error> {
     let date = point(evaluator, input, args, 3)?;
-    let amount = args.int(0)?;
+    let amount = match args.required(0)? {
+        Value::Text(_) => {
+            args.text(0)?.trim().parse().map_err(|_| Error::invalid("`amount` of `dateAdd` is no number"))?
+        }
+        _ => args.int(0)?,
+    };
     let unit = args.text(1)?;
     let span = match unit.to_ascii_uppercase().as_str() {
         "NANOS" => 0.seconds().try_nanoseconds(amount),

@@ -14,13 +14,15 @@ use crate::value::Value;
 
 /// JSON text; secrets stay spans.
 pub(super) fn to_json(evaluator: &mut Evaluator<'_>, input: &Value, _: &Args) -> Result<Value, Error> {
+    evaluator.charge_print(input)?;
     let mut out = TextBuilder::default();
     print_json(&mut out, input)?;
     evaluator.charge_bytes(out.size_bytes())?;
     Ok(Value::Text(out.finish()))
 }
 
-pub(super) fn to_ion(_: &mut Evaluator<'_>, input: &Value, _: &Args) -> Result<Value, Error> {
+pub(super) fn to_ion(evaluator: &mut Evaluator<'_>, input: &Value, _: &Args) -> Result<Value, Error> {
+    evaluator.charge_print(input)?;
     let mut out = String::new();
     ion::write(&mut out, input)?;
     Ok(out.into())

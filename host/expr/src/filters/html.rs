@@ -6,10 +6,8 @@ use crate::value::Value;
 
 /// Escapes text for HTML, the only strategy there is.
 pub(super) fn escape(_: &mut Evaluator<'_>, input: &Value, args: &Args) -> Result<Value, Error> {
-    if let Some(strategy) = args.optional_text(0)? {
-        if strategy != "html" {
-            return Err(Error::invalid_hint(format!("`escape` has no strategy `{strategy}`"), "use `html`"));
-        }
+    if let Some(strategy) = args.optional_text(0)?.filter(|strategy| strategy != "html") {
+        return Err(Error::invalid_hint(format!("`escape` has no strategy `{strategy}`"), "use `html`"));
     }
     let mut out = String::new();
     for c in string_of(input)?.chars() {

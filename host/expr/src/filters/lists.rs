@@ -40,9 +40,9 @@ pub(super) fn first(evaluator: &mut Evaluator<'_>, input: &Value, args: &Args) -
     match input {
         Value::List(items) => Ok(items.first().cloned().unwrap_or_default()),
         Value::Map(map) => Ok(map.values().next().cloned().unwrap_or_default()),
-        Value::Text(text) => part(evaluator, text, args, |text| {
-            text.chars().next().map(String::from).unwrap_or_default()
-        }),
+        Value::Text(text) => {
+            part(evaluator, text, args, |text| text.chars().next().map(String::from).unwrap_or_default())
+        }
         other => Err(wrong_input(args, "a list or text", other)),
     }
 }
@@ -50,20 +50,15 @@ pub(super) fn first(evaluator: &mut Evaluator<'_>, input: &Value, args: &Args) -
 pub(super) fn last(evaluator: &mut Evaluator<'_>, input: &Value, args: &Args) -> Result<Value, Error> {
     match input {
         Value::List(items) => Ok(items.last().cloned().unwrap_or_default()),
-        Value::Text(text) => part(evaluator, text, args, |text| {
-            text.chars().next_back().map(String::from).unwrap_or_default()
-        }),
+        Value::Text(text) => {
+            part(evaluator, text, args, |text| text.chars().next_back().map(String::from).unwrap_or_default())
+        }
         other => Err(wrong_input(args, "a list or text", other)),
     }
 }
 
 /// A part of a text: of secret text a derived secret.
-fn part(
-    _: &mut Evaluator<'_>,
-    text: &Text,
-    args: &Args,
-    cut: impl FnOnce(&str) -> String,
-) -> Result<Value, Error> {
+fn part(_: &mut Evaluator<'_>, text: &Text, args: &Args, cut: impl FnOnce(&str) -> String) -> Result<Value, Error> {
     let cut = Value::from(cut(&text.reveal()?));
     match text.is_secret() {
         false => Ok(cut),

@@ -36,7 +36,6 @@ pub(super) fn format(pattern: &str, decimal: &str) -> Result<String, Error> {
     }
     round(&mut whole, &mut part, pattern.max_part);
     let whole = whole.trim_start_matches('0');
-    let mut part = part;
     while part.len() > pattern.min_part && part.ends_with('0') {
         part.pop();
     }
@@ -129,7 +128,10 @@ fn plain(decimal: &str) -> (bool, String, String) {
     let lower = decimal.to_ascii_lowercase();
     let (mantissa, exponent) = lower.split_once('e').unwrap_or((&lower, "0"));
     let negative = mantissa.starts_with('-');
-    let (whole, part) = mantissa.trim_start_matches(['-', '+']).split_once('.').unwrap_or((mantissa.trim_start_matches(['-', '+']), ""));
+    let (whole, part) = mantissa
+        .trim_start_matches(['-', '+'])
+        .split_once('.')
+        .unwrap_or((mantissa.trim_start_matches(['-', '+']), ""));
     let (mut whole, mut part) = (whole.to_owned(), part.to_owned());
     let exponent = exponent.parse::<i32>().unwrap_or(0).clamp(-400, 400);
     for _ in 0..exponent.max(0) {
@@ -195,7 +197,7 @@ fn grouped(whole: &str, group: usize) -> String {
     }
     let mut out = String::new();
     for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index) % group == 0 {
+        if index > 0 && (whole.len() - index).is_multiple_of(group) {
             out.push(',');
         }
         out.push(digit);

@@ -23,7 +23,9 @@ pub(super) fn abs(evaluator: &mut Evaluator<'_>, input: &Value, args: &Args) -> 
 pub(super) fn number(_: &mut Evaluator<'_>, input: &Value, args: &Args) -> Result<Value, Error> {
     let text = match input {
         Value::Text(_) => string_of(input)?,
-        number if is_number(number) => string_of(number)?,
+        number if is_number(number) => {
+            return Err(Error::invalid_hint("filter `number` needs text, found a number", "leave the filter out"));
+        }
         other => return Err(wrong_input(args, "text", other)),
     };
     let kind = args.optional_text(0)?.unwrap_or_default().to_ascii_uppercase();

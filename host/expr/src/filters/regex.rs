@@ -186,7 +186,8 @@ fn expand(captures: &Captures<'_>, replacement: &str, out: &mut String) -> Resul
             }
             '$' => {
                 let first = chars.next().and_then(|c| c.to_digit(10));
-                let mut group = first.ok_or_else(|| Error::invalid("`$` in a replacement needs a group number"))? as usize;
+                let mut group =
+                    first.ok_or_else(|| Error::invalid("`$` in a replacement needs a group number"))? as usize;
                 while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
                     let longer = group * 10 + digit as usize;
                     if longer >= captures.len() {

@@ -4,7 +4,8 @@ use crate::eval::{Args, Evaluator};
 use crate::json::{float_text, write_string};
 use crate::value::Value;
 
-pub(super) fn yaml(_: &mut Evaluator<'_>, input: &Value, _: &Args) -> Result<Value, Error> {
+pub(super) fn yaml(evaluator: &mut Evaluator<'_>, input: &Value, _: &Args) -> Result<Value, Error> {
+    evaluator.charge_print(input)?;
     let mut out = String::new();
     match input {
         Value::List(items) if !items.is_empty() => list(&mut out, items, 1)?,

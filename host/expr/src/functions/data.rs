@@ -43,7 +43,8 @@ pub(super) fn from_ion(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Val
 }
 
 pub(super) fn yaml(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, Error> {
-    let Some(text) = text(evaluator, args)? else { return Ok(Value::Null) };
+    args.required(0)?;
+    let text = text(evaluator, args)?.unwrap_or_default();
     let mut parsed: serde_yaml::Value =
         serde_yaml::from_str(&text).map_err(|error| Error::invalid(format!("invalid YAML: {error}")))?;
     parsed.apply_merge().map_err(|error| Error::invalid(format!("invalid YAML: {error}")))?;
@@ -58,7 +59,9 @@ fn from_yaml(evaluator: &mut Evaluator<'_>, yaml: serde_yaml::Value, depth: u32)
         serde_yaml::Value::Bool(value) => Value::Bool(value),
         serde_yaml::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(value), _) => Value::Int(value),
-            (None, Some(value)) => Value::float(value).ok_or_else(|| Error::invalid("the YAML holds no finite number"))?,
+            (None, Some(value)) => {
+                Value::float(value).ok_or_else(|| Error::invalid("the YAML holds no finite number"))?
+            }
             (None, None) => Value::from(number.to_string()),
         },
         serde_yaml::Value::String(text) => Value::from(text),

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::eval::print::string_of;
 use crate::eval::{Args, Evaluator};
 use crate::memo::Call;
-use crate::time::{self, Time, format, holidays};
+use crate::time::{self, format, holidays};
 use crate::value::Value;
 
 const DAYS: [(&str, Weekday); 7] = [
@@ -20,7 +20,7 @@ const DAYS: [(&str, Weekday); 7] = [
     ("SUNDAY", Weekday::Sunday),
 ];
 
-/// The time of the call, as a date or, with arguments, as text.
+/// The time of the call, as text.
 pub(super) fn now(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, Error> {
     let zone = match args.optional_text(1)? {
         Some(name) => time::zone(&name)?,
@@ -28,10 +28,9 @@ pub(super) fn now(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, E
     };
     let answer = evaluator.ask(Call::new("now"))?;
     let now = format::point(&answer, &zone, None, "en")?.with_time_zone(zone);
-    match (args.optional_text(0)?, args.optional_text(3)?) {
-        (None, _) => Ok(Value::time(Time::Zoned(now))),
-        (Some(format), locale) => Ok(format::format(&now, &format, &locale.unwrap_or("en".into()))?.into()),
-    }
+    let format = args.optional_text(0)?.unwrap_or("iso".into());
+    let locale = args.optional_text(3)?.unwrap_or("en".into());
+    Ok(format::format(&now, &format, &locale)?.into())
 }
 
 fn unreadable(args: &Args, index: usize) -> Error {
@@ -108,7 +107,8 @@ fn weekday(name: &str) -> Option<Weekday> {
 pub(super) fn is_day_week_in_month(_: &mut Evaluator<'_>, args: &Args) -> Result<Value, Error> {
     let date = date(args)?;
     let day = args.text(1)?;
-    let wanted = weekday(&day).ok_or_else(|| Error::invalid_hint(format!("no weekday `{day}`"), "an example: `MONDAY`"))?;
+    let wanted =
+        weekday(&day).ok_or_else(|| Error::invalid_hint(format!("no weekday `{day}`"), "an example: `MONDAY`"))?;
     let position = args.text(2)?;
     let nth = match position.trim().to_ascii_uppercase().as_str() {
         "FIRST" => 1,

@@ -2,10 +2,35 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::eval::print::print_json;
-use crate::eval::{Args, Evaluator};
+use crate::eval::print::{print_json, string_of};
+use crate::eval::{Args, Evaluator, secrets};
+use crate::memo::Call;
 use crate::text::TextBuilder;
 use crate::value::{Map, Value};
+
+/// A secret, by the answer to `secret(key, namespace)`; with `subkey`, that field of its JSON.
+pub(super) fn secret(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, Error> {
+    let mut call = Call::new("secret");
+    call.args.push(("key".into(), args.required(0)?.clone()));
+    if let Some(namespace) = args.get(1) {
+        call.args.push(("namespace".into(), namespace.clone()));
+    }
+    let secret = evaluator.ask(call)?;
+    let Some(subkey) = args.optional_text(2)?.filter(|subkey| !subkey.is_empty()) else { return Ok(secret) };
+    let text = string_of(&secret)?;
+    let parsed = crate::json::parse(&text).map_err(|_| Error::invalid("a secret with a `subkey` must be JSON"))?;
+    let inputs = [("json".into(), secret.clone())].into();
+    let fields = secrets::taint(parsed, "function:fromJson", &inputs)?;
+    match fields.get(&subkey) {
+        Some(field @ (Value::List(_) | Value::Map(_))) => {
+            let mut out = TextBuilder::default();
+            print_json(&mut out, field)?;
+            Ok(Value::Text(out.finish()))
+        }
+        Some(field) => Ok(field.clone()),
+        None => Err(Error::undefined(format!("there is no sub-key `{subkey}` in the secret"), None)),
+    }
+}
 
 /// Renders text, or every text in a list or map; by default until nothing changes.
 pub(super) fn render(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, Error> {
@@ -26,6 +51,7 @@ fn rendered(evaluator: &mut Evaluator<'_>, args: &Args, once: bool) -> Result<Va
 
 pub(super) fn print_context(evaluator: &mut Evaluator<'_>, _: &Args) -> Result<Value, Error> {
     let context = evaluator.context();
+    evaluator.charge_print(&context)?;
     let mut out = TextBuilder::default();
     print_json(&mut out, &context)?;
     evaluator.charge_bytes(out.size_bytes())?;
@@ -69,7 +95,8 @@ pub(super) fn tasks_with_state(evaluator: &mut Evaluator<'_>, args: &Args) -> Re
     let wanted = args.text(0)?.to_uppercase();
     let tasks = evaluator.scope.lookup("tasks").unwrap_or_default();
     let mut found = Vec::new();
-    let in_state = |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|state| state.to_uppercase() == wanted);
+    let in_state =
+        |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|state| state.to_uppercase() == wanted);
     for (task, details) in tasks.as_map().unwrap_or(&Map::new()) {
         for (key, value) in details.as_map().unwrap_or(&Map::new()) {
             evaluator.charge(1)?;

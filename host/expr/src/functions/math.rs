@@ -26,7 +26,11 @@ pub(crate) fn range(evaluator: &mut Evaluator<'_>, start: &Value, end: &Value, s
         (Some(from), Some(to), ..) => (from, to, false),
         (_, _, Some(from), Some(to)) => (from, to, true),
         _ => {
-            let message = format!("a range goes from number to number or letter to letter, not from {} to {}", start.kind(), end.kind());
+            let message = format!(
+                "a range goes from number to number or letter to letter, not from {} to {}",
+                start.kind(),
+                end.kind()
+            );
             return Err(Error::invalid(message));
         }
     };

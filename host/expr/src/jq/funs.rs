@@ -12,8 +12,18 @@ use crate::value::{Map, Value};
 /// Natives of jaq that read the clock, the environment or the time zone of the machine, print, or end the process;
 /// and those that we do ourselves, with bounds.
 const LEFT_OUT: [&str; 12] = [
-    "now", "env", "halt", "localtime", "strflocaltime", "debug_empty", "stderr_empty", "range", "matches", "split_",
-    "split_matches", "implode",
+    "now",
+    "env",
+    "halt",
+    "localtime",
+    "strflocaltime",
+    "debug_empty",
+    "stderr_empty",
+    "range",
+    "matches",
+    "split_",
+    "split_matches",
+    "implode",
 ];
 /// Definitions that use them.
 const DEFINITIONS_LEFT_OUT: [&str; 4] = ["halt", "halt_error", "debug", "stderr"];
@@ -62,7 +72,8 @@ fn own() -> Box<[Filter<RunPtr<Jq>>]> {
         ("indices", v(1), |cv| unary(cv, indices)),
         ("implode", v(0), |cv| bome(implode(cv.1))),
         ("escape_tsv", v(0), |cv| {
-            let text = cv.1.shown().replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r");
+            let text =
+                cv.1.shown().replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r");
             bome(Ok(text.into()))
         }),
     ])
@@ -160,9 +171,10 @@ fn indices(json: Json, wanted: Json) -> ValR<Json> {
             if part.is_empty() {
                 return Ok(Json(Value::Null));
             }
-            let starts = text.char_indices().enumerate().filter(|(_, (at, _))| {
-                text.get(*at..).is_some_and(|rest| rest.starts_with(part))
-            });
+            let starts = text
+                .char_indices()
+                .enumerate()
+                .filter(|(_, (at, _))| text.get(*at..).is_some_and(|rest| rest.starts_with(part)));
             Ok(Json(Value::list(starts.map(|(index, _)| Value::Int(index as i64)))))
         }
         _ => Err(Error::index(json, wanted)),

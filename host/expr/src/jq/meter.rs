@@ -9,6 +9,7 @@ use jaq_core::{DataT, Lut};
 use super::value::Json;
 use crate::error::Error;
 use crate::eval::Evaluator;
+use crate::stack;
 
 /// Stack that one run may take: half of what a thread has at least, and expressions around it need theirs.
 const STACK_BYTES: usize = 768 << 10;
@@ -62,18 +63,11 @@ pub(super) fn leave(spent: Spent) -> ! {
 
 /// Runs with so much fuel; gives what is left.
 pub(super) fn with<T>(fuel: u64, run: impl FnOnce() -> T) -> (T, u64) {
-    let outer = (LEFT.replace(fuel), STACK_START.replace(stack_pointer()));
+    let outer = (LEFT.replace(fuel), STACK_START.replace(stack::pointer()));
     let result = run();
     let left = LEFT.replace(outer.0);
     STACK_START.set(outer.1);
     (result, left)
-}
-
-/// About where the stack is now.
-#[inline(never)]
-fn stack_pointer() -> usize {
-    let here = 0_u8;
-    std::ptr::from_ref(std::hint::black_box(&here)).addr()
 }
 
 /// Takes `steps` from the fuel.
@@ -110,7 +104,7 @@ pub(super) struct Metered<'a>(pub &'a Lut<Jq>);
 impl<'a> HasLut<'a, Jq> for Metered<'a> {
     fn lut(&self) -> &'a Lut<Jq> {
         charge(1);
-        if stack_pointer().abs_diff(STACK_START.get()) > STACK_BYTES {
+        if stack::pointer().abs_diff(STACK_START.get()) > STACK_BYTES {
             leave(Spent::Stack)
         }
         self.0

@@ -2,6 +2,7 @@
 //! costs what it is long and is not nested too deeply; hitting a bound leaves the interpreter by unwinding, since its
 //! interface has no other way out. Nothing that reads the clock, the environment or a module, or ends the process, is
 //! linked in.
+mod arithmetic;
 mod funs;
 mod meter;
 mod value;
@@ -19,10 +20,15 @@ use crate::value::Value;
 use meter::{Jq, Metered, Spent};
 use value::Json;
 
-/// Bytes of a program. Its parser and compiler recurse: this much of anything fits a 2 MiB stack.
-const MAX_PROGRAM_BYTES: usize = 2_000;
-/// Brackets within each other in a program.
-const MAX_BRACKETS: usize = 32;
+/// Bytes of a program: people write a tenth of it.
+const MAX_PROGRAM_BYTES: usize = 10_000;
+/// Operators, keywords and brackets that may stand within or after each other at one place of a program. jaq's parser
+/// and compiler recurse on each: so many fit half a stack of 2 MiB even in a debug build.
+const MAX_NESTING: usize = 80;
+/// `.a`, `[…]`, `?` and texts that may follow each other without an operator.
+const MAX_CHAIN: usize = 200;
+/// Stack that may be in use when a program starts, which itself takes up to `meter::STACK_BYTES`.
+const MAX_STACK_BEFORE: usize = 512 << 10;
 /// Results of one use of the filter.
 const MAX_RESULTS: usize = 100_000;
 /// Compiled programs kept per thread: compiling costs a thousand times more than running a small one.
@@ -38,11 +44,17 @@ thread_local! {
 /// The `jq` filter: always a list of results.
 pub(crate) fn filter(evaluator: &mut Evaluator<'_>, input: &Value, args: &Args) -> Result<Value, Error> {
     let text = args.text(0)?;
+    if evaluator.stack_used() > MAX_STACK_BEFORE {
+        return Err(Error::limit("expression.limit.depth", "nested too deeply for `jq`", "keep parts in variables"));
+    }
     let program = compiled(&text)?;
     let input = match input {
         // Text is read as JSON, as Kestra does.
         Value::Text(json) => crate::json::parse(&json.reveal()?).map_err(|error| {
-            Error::invalid_hint(format!("the text for `jq` is no JSON: {error}"), "lists and maps need no `toJson` before")
+            Error::invalid_hint(
+                format!("the text for `jq` is no JSON: {error}"),
+                "lists and maps need no `toJson` before",
+            )
         })?,
         other => value::plain(other)?,
     };
@@ -81,9 +93,8 @@ fn run(program: &Program, input: Value, text: &str) -> Result<Vec<Value>, Error>
 }
 
 fn compiled(text: &str) -> Result<Program, Error> {
-    let known = PROGRAMS.with_borrow(|programs| {
-        programs.iter().find(|(known, _)| known == text).map(|(_, program)| program.clone())
-    });
+    let known = PROGRAMS
+        .with_borrow(|programs| programs.iter().find(|(known, _)| known == text).map(|(_, program)| program.clone()));
     if let Some(program) = known {
         return Ok(program);
     }
@@ -115,7 +126,9 @@ fn compile(text: &str) -> Result<jaq_core::Filter<Jq>, Error> {
 fn syntax_error(errors: &[(File<&str, ()>, jaq_core::load::Error<&str>)]) -> String {
     use jaq_core::load::Error as Load;
     match errors.first() {
-        Some((_, Load::Lex(errors))) => errors.first().map(|(wanted, at)| format!("expected {} at `{at}`", wanted.as_str())),
+        Some((_, Load::Lex(errors))) => {
+            errors.first().map(|(wanted, at)| format!("expected {} at `{at}`", wanted.as_str()))
+        }
         Some((_, Load::Parse(errors))) => {
             errors.first().map(|(wanted, found)| format!("expected {}, found `{found}`", wanted.as_str()))
         }
@@ -126,21 +139,55 @@ fn syntax_error(errors: &[(File<&str, ()>, jaq_core::load::Error<&str>)]) -> Str
 }
 
 fn check_size(text: &str) -> Result<(), Error> {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    for c in text.chars() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    match text.len() > MAX_PROGRAM_BYTES || deepest > MAX_BRACKETS {
+    match text.len() > MAX_PROGRAM_BYTES || nesting(text) > MAX_NESTING || longest_chain(text) > MAX_CHAIN {
         true => Err(Error::limit(
             "expression.limit.jq",
-            format!("a jq program has at most {MAX_PROGRAM_BYTES} bytes and {MAX_BRACKETS} levels of brackets"),
+            format!("a jq program has at most {MAX_PROGRAM_BYTES} bytes and {MAX_NESTING} operators in a row"),
             "use a task for larger programs",
         )),
         false => Ok(()),
     }
+}
+
+/// The most parts of a path, or of anything else without operators between.
+fn longest_chain(text: &str) -> usize {
+    let parts = text.split(['|', '+', '-', '*', '/', '%', '=', ',', ':', ';']);
+    parts.map(|part| part.matches(['.', '?', '[', '"', '@']).count()).max().unwrap_or(0)
+}
+
+/// The most operators, keywords and open brackets at any place; what stood in a closed bracket counts no more.
+fn nesting(text: &str) -> usize {
+    let mut open: Vec<(char, usize)> = vec![(' ', 0)];
+    let (mut deepest, mut total) = (0, 0);
+    let mut word = String::new();
+    for c in text.chars().chain([' ']) {
+        if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+            continue;
+        }
+        let keyword = matches!(
+            std::mem::take(&mut word).as_str(),
+            "if" | "elif" | "else" | "try" | "catch" | "def" | "as" | "reduce" | "foreach" | "label" | "and" | "or"
+        );
+        let field = open.last().is_some_and(|(bracket, _)| *bracket == '{');
+        let own = match c {
+            '|' | '+' | '-' | '*' | '/' | '%' | '=' | '<' | '>' => 1,
+            ',' if !field => 1,
+            _ => 0,
+        } + usize::from(keyword);
+        total += own;
+        if let Some((_, count)) = open.last_mut() {
+            *count += own;
+        }
+        match c {
+            '(' | '[' | '{' => {
+                open.push((c, 1));
+                total += 1;
+            }
+            ')' | ']' | '}' if open.len() > 1 => total -= open.pop().map_or(0, |(_, count)| count),
+            _ => {}
+        }
+        deepest = deepest.max(total);
+    }
+    deepest
 }

@@ -1,11 +1,10 @@
-//! Our values as jq's: order of kinds, arithmetic, indices, slices, updates.
+//! Our values as jq's: order of kinds, indices, slices, updates.
 use std::cmp::Ordering;
 use std::fmt;
-use std::ops::{Add, Div, Mul, Neg, Range, Rem, Sub};
+use std::ops::Range;
 use std::sync::Arc;
 
 use jaq_core::box_iter::BoxIter;
-use jaq_core::ops::Math;
 use jaq_core::path::Opt;
 use jaq_core::{Error, ValR, ValX};
 
@@ -16,7 +15,7 @@ use crate::number::Kind;
 use crate::value::{Map, Value};
 
 /// Nesting of values that a program makes.
-const MAX_NESTING: usize = 200;
+pub(super) const MAX_NESTING: usize = 200;
 
 /// A value of a jq program. Holds plain text only; not-a-number is allowed in here and is null outside.
 #[derive(Clone, Debug)]
@@ -52,12 +51,12 @@ impl Json {
         self.0.as_str()
     }
 
-    fn number(&self) -> Option<f64> {
+    pub fn number(&self) -> Option<f64> {
         self.0.as_f64()
     }
 
     /// A number as an index: whole, rounded down.
-    fn position(&self) -> Option<i64> {
+    pub fn position(&self) -> Option<i64> {
         match &self.0 {
             Value::Int(index) => Some(*index),
             other => other.as_f64().filter(|number| number.is_finite()).map(|number| number.floor() as i64),
@@ -99,7 +98,7 @@ fn check_nesting(value: &Value, left: usize) {
     }
 }
 
-fn rank(value: &Value) -> u8 {
+pub(super) fn rank(value: &Value) -> u8 {
     match value {
         Value::Null => 0,
         Value::Bool(false) => 1,
@@ -111,7 +110,7 @@ fn rank(value: &Value) -> u8 {
     }
 }
 
-fn order(a: &Value, b: &Value) -> Ordering {
+pub(super) fn order(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => a.cmp(b),
         (Value::Text(a), Value::Text(b)) => a.as_plain().cmp(&b.as_plain()),
@@ -155,6 +154,7 @@ impl PartialEq for Json {
 
 impl Eq for Json {}
 
+#[expect(clippy::non_canonical_partial_ord_impl, reason = "sorting needs a total order, `<` on not-a-number is jq's")]
 impl PartialOrd for Json {
     /// Not-a-number is less than everything, itself included.
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
@@ -165,7 +165,6 @@ impl PartialOrd for Json {
     }
 }
 
-#[expect(clippy::derive_ord_xor_partial_ord, reason = "sorting needs a total order, `<` on not-a-number is jq's")]
 impl Ord for Json {
     fn cmp(&self, other: &Self) -> Ordering {
         order(&self.0, &other.0)
@@ -222,162 +221,6 @@ impl FromIterator<Json> for Json {
     }
 }
 
-fn fails(a: Json, operator: Math, b: Json) -> ValR<Json> {
-    Err(Error::math(a, operator, b))
-}
-
-/// Whole numbers stay whole where the result is.
-fn computed(a: &Json, b: &Json, whole: fn(i64, i64) -> Option<i64>, float: fn(f64, f64) -> f64) -> Option<Json> {
-    if let (Value::Int(a), Value::Int(b)) = (&a.0, &b.0) {
-        if let Some(result) = whole(*a, *b) {
-            return Some(Json(Value::Int(result)));
-        }
-    }
-    Some(normal(float(a.number()?, b.number()?)))
-}
-
-/// A float without a fraction is a whole number.
-fn normal(number: f64) -> Json {
-    let is_whole = number.fract() == 0.0 && number.abs() < 9e15;
-    Json(if is_whole { Value::Int(number as i64) } else { Value::Float(number) })
-}
-
-impl Add for Json {
-    type Output = ValR<Json>;
-
-    fn add(self, other: Json) -> ValR<Json> {
-        Ok(match (&self.0, &other.0) {
-            (Value::Null, _) => other,
-            (_, Value::Null) => self,
-            (Value::Text(a), Value::Text(b)) => {
-                let (a, b) = (a.as_plain().unwrap_or(""), b.as_plain().unwrap_or(""));
-                charge_text(a.len() + b.len());
-                Json(format!("{a}{b}").into())
-            }
-            (Value::List(_), Value::List(b)) => {
-                let b = b.clone();
-                let Value::List(mut list) = self.0 else { return Ok(other) };
-                charge(1 + b.len());
-                if Arc::strong_count(&list) > 1 {
-                    charge(list.len());
-                }
-                Arc::make_mut(&mut list).extend(b.iter().cloned());
-                Json(Value::List(list))
-            }
-            (Value::Map(_), Value::Map(b)) => {
-                let b = b.clone();
-                let Value::Map(mut map) = self.0 else { return Ok(other) };
-                charge(1 + b.len());
-                if Arc::strong_count(&map) > 1 {
-                    charge(map.len());
-                }
-                Arc::make_mut(&mut map).extend(b.iter().map(|(key, item)| (key.clone(), item.clone())));
-                Json(Value::Map(map))
-            }
-            _ => match computed(&self, &other, i64::checked_add, |a, b| a + b) {
-                Some(sum) => sum,
-                None => return fails(self, Math::Add, other),
-            },
-        })
-    }
-}
-
-impl Sub for Json {
-    type Output = ValR<Json>;
-
-    fn sub(self, other: Json) -> ValR<Json> {
-        if let (Value::List(a), Value::List(b)) = (&self.0, &other.0) {
-            charge(1 + a.len().saturating_mul(b.len()));
-            let kept = a.iter().filter(|item| !b.iter().any(|other| order(item, other).is_eq()));
-            return Ok(Json(Value::list(kept.cloned())));
-        }
-        computed(&self, &other, i64::checked_sub, |a, b| a - b).map_or_else(|| fails(self, Math::Sub, other), Ok)
-    }
-}
-
-impl Mul for Json {
-    type Output = ValR<Json>;
-
-    fn mul(self, other: Json) -> ValR<Json> {
-        match (&self.0, &other.0) {
-            (Value::Text(text), _) if rank(&other.0) == 3 => Ok(repeated(text.as_plain().unwrap_or(""), &other)),
-            (_, Value::Text(text)) if rank(&self.0) == 3 => Ok(repeated(text.as_plain().unwrap_or(""), &self)),
-            (Value::Map(a), Value::Map(b)) => Ok(Json(merged(a, b, MAX_NESTING))),
-            _ => computed(&self, &other, i64::checked_mul, |a, b| a * b).map_or_else(|| fails(self, Math::Mul, other), Ok),
-        }
-    }
-}
-
-fn repeated(text: &str, times: &Json) -> Json {
-    let times = times.number().unwrap_or(0.0);
-    if times <= 0.0 || times.is_nan() {
-        return Json(Value::Null);
-    }
-    let times = (times.ceil() as usize).max(1);
-    charge_text(text.len().saturating_mul(times));
-    Json(text.repeat(times).into())
-}
-
-fn merged(a: &Map, b: &Map, left: usize) -> Value {
-    if left == 0 {
-        leave(Spent::Nesting)
-    }
-    charge(1 + a.len() + b.len());
-    let mut map = a.clone();
-    for (key, item) in b {
-        let item = match (map.get(key), item) {
-            (Some(Value::Map(a)), Value::Map(b)) => merged(a, b, left - 1),
-            _ => item.clone(),
-        };
-        map.insert(key.clone(), item);
-    }
-    map.into()
-}
-
-impl Div for Json {
-    type Output = ValR<Json>;
-
-    fn div(self, other: Json) -> ValR<Json> {
-        if let (Some(text), Some(separator)) = (self.text(), other.text()) {
-            charge_text(text.len());
-            let parts: Vec<Value> = match separator {
-                "" => text.chars().map(|c| c.to_string().into()).collect(),
-                separator if !text.is_empty() => text.split(separator).map(Value::from).collect(),
-                _ => Vec::new(),
-            };
-            charge(parts.len());
-            return Ok(Json(Value::list(parts)));
-        }
-        let exact = |a: i64, b: i64| a.checked_rem(b).filter(|rest| *rest == 0).and_then(|_| a.checked_div(b));
-        computed(&self, &other, exact, |a, b| a / b).map_or_else(|| fails(self, Math::Div, other), Ok)
-    }
-}
-
-impl Rem for Json {
-    type Output = ValR<Json>;
-
-    fn rem(self, other: Json) -> ValR<Json> {
-        match (self.position(), other.position()) {
-            (Some(_), Some(0)) => fails(self, Math::Rem, other),
-            (Some(a), Some(b)) => Ok(Json(Value::Int(a.wrapping_rem(b)))),
-            _ => fails(self, Math::Rem, other),
-        }
-    }
-}
-
-impl Neg for Json {
-    type Output = ValR<Json>;
-
-    fn neg(self) -> ValR<Json> {
-        match &self.0 {
-            Value::Int(number) => Ok(number.checked_neg().map_or(Json(Value::Float(-(*number as f64))), |n| Json(Value::Int(n)))),
-            Value::Float(number) => Ok(Json(Value::Float(-number))),
-            Value::Number(number) => Ok(normal(-number.as_f64())),
-            _ => Err(Error::typ(self, "number")),
-        }
-    }
-}
-
 /// Where a possibly negative position stands in something of this length.
 fn absolute(position: i64, length: usize) -> Option<usize> {
     match usize::try_from(position) {
@@ -403,7 +246,9 @@ fn bounds(range: Range<Option<&Json>>, length: usize) -> Result<Range<usize>, Er
 impl jaq_core::ValT for Json {
     fn from_num(text: &str) -> ValR<Self> {
         let parsed = crate::eval::ops::parse_number(text).map(Json);
-        parsed.or_else(|| text.parse().ok().map(|number: f64| Json(Value::Float(number)))).ok_or_else(|| Error::str("no number"))
+        parsed
+            .or_else(|| text.parse().ok().map(|number: f64| Json(Value::Float(number))))
+            .ok_or_else(|| Error::str("no number"))
     }
 
     fn from_map<I: IntoIterator<Item = (Self, Self)>>(entries: I) -> ValR<Self> {
@@ -495,7 +340,11 @@ impl jaq_core::ValT for Json {
         }
     }
 
-    fn map_values<'a, I: Iterator<Item = ValX<'a, Self>>>(self, opt: Opt, change: impl Fn(Self) -> I) -> ValX<'a, Self> {
+    fn map_values<'a, I: Iterator<Item = ValX<'a, Self>>>(
+        self,
+        opt: Opt,
+        change: impl Fn(Self) -> I,
+    ) -> ValX<'a, Self> {
         match self.0 {
             Value::List(items) => {
                 let mut list = Vec::with_capacity(items.len());

@@ -11,14 +11,34 @@ use crate::value::Value;
 #[derive(Debug)]
 pub(crate) enum Piece {
     Text(Arc<str>),
-    Raw { content: Arc<str>, tag: Arc<str> },
+    Raw {
+        content: Arc<str>,
+        tag: Arc<str>,
+    },
     Print(Node),
-    If { arms: Vec<(Node, Vec<Piece>)>, otherwise: Vec<Piece> },
-    For { variable: Arc<str>, list: Node, body: Vec<Piece>, otherwise: Vec<Piece> },
-    Set { variable: Arc<str>, value: Node },
-    Block { name: Arc<str> },
+    If {
+        arms: Vec<(Node, Vec<Piece>)>,
+        otherwise: Vec<Piece>,
+    },
+    For {
+        variable: Arc<str>,
+        list: Node,
+        body: Vec<Piece>,
+        otherwise: Vec<Piece>,
+    },
+    Set {
+        variable: Arc<str>,
+        value: Node,
+    },
+    Block {
+        name: Arc<str>,
+    },
     /// Runs its body and puts the text through filters.
-    Filter { steps: Vec<Step>, body: Vec<Piece>, at: usize },
+    Filter {
+        steps: Vec<Step>,
+        body: Vec<Piece>,
+        at: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -41,12 +61,28 @@ pub(crate) enum Expr {
     Joined(Vec<Node>),
     Name(Arc<str>),
     /// A value and what is taken out of it, in order.
-    Path { base: Box<Node>, steps: Vec<Access> },
+    Path {
+        base: Box<Node>,
+        steps: Vec<Access>,
+    },
     /// A value and what is done with it, from left to right.
-    Chain { first: Box<Node>, steps: Vec<Step> },
-    Call { target: Target, args: Vec<Arg> },
-    Unary { operator: Unary, operand: Box<Node> },
-    Ternary { condition: Box<Node>, then: Box<Node>, otherwise: Box<Node> },
+    Chain {
+        first: Box<Node>,
+        steps: Vec<Step>,
+    },
+    Call {
+        target: Target,
+        args: Vec<Arg>,
+    },
+    Unary {
+        operator: Unary,
+        operand: Box<Node>,
+    },
+    Ternary {
+        condition: Box<Node>,
+        then: Box<Node>,
+        otherwise: Box<Node>,
+    },
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
 }

@@ -209,7 +209,10 @@ impl Parser {
             } else if self.eat(&Kind::Punctuation('[')) {
                 let key = self.expression()?;
                 self.expect_punctuation(']')?;
-                Key::Computed(key)
+                match key.expr {
+                    Expr::Literal(Value::Text(text)) => Key::Name(text.plain_arc().cloned().unwrap_or_default()),
+                    expr => Key::Computed(Node { at: key.at, expr }),
+                }
             } else {
                 break;
             };
@@ -311,7 +314,11 @@ impl Parser {
     }
 
     fn unknown_argument(&self, name: &str, given: &str, params: &[&'static str], at: usize) -> Error {
-        self.source.syntax(at, format!("`{name}` has no argument `{given}`"), Some(format!("it takes {}", takes(params))))
+        self.source.syntax(
+            at,
+            format!("`{name}` has no argument `{given}`"),
+            Some(format!("it takes {}", takes(params))),
+        )
     }
 }
 

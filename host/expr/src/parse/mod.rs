@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Problem};
 use crate::source::Source;
+use crate::stack;
 use ast::{Macro, Piece};
 use token::{Kind, Token};
 
@@ -53,6 +54,7 @@ struct Parser {
     tokens: Vec<Token>,
     next: usize,
     depth: u32,
+    stack_start: usize,
     macros: HashMap<Arc<str>, Macro>,
     /// Every `{% macro name` of the template, known before the first call is parsed.
     macro_names: Vec<Arc<str>>,
@@ -64,15 +66,24 @@ impl Parser {
         let macro_names = tokens
             .windows(3)
             .filter_map(|window| match window {
-                [Token { kind: Kind::TagStart, .. }, Token { kind: Kind::Name(tag), .. }, Token { kind: Kind::Name(name), .. }]
-                    if tag.as_ref() == "macro" =>
-                {
-                    Some(name.clone())
-                }
+                [
+                    Token { kind: Kind::TagStart, .. },
+                    Token { kind: Kind::Name(tag), .. },
+                    Token { kind: Kind::Name(name), .. },
+                ] if tag.as_ref() == "macro" => Some(name.clone()),
                 _ => None,
             })
             .collect();
-        Parser { source, tokens, next: 0, depth: 0, macros: HashMap::new(), macro_names, blocks: HashMap::new() }
+        Parser {
+            source,
+            tokens,
+            next: 0,
+            depth: 0,
+            stack_start: stack::pointer(),
+            macros: HashMap::new(),
+            macro_names,
+            blocks: HashMap::new(),
+        }
     }
 
     fn kind(&self) -> &Kind {
@@ -143,7 +154,7 @@ impl Parser {
 
     /// Counts one level of nesting around `parse`.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        if self.depth >= MAX_NESTING {
+        if self.depth >= MAX_NESTING || stack::used_since(self.stack_start) > stack::MAX_BYTES {
             let message = format!("nested more than {MAX_NESTING} deep");
             let hint = "keep parts in variables with `{% set %}`";
             return Err(limit(&self.source, self.at(), "expression.limit.depth", message, hint));

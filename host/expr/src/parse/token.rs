@@ -17,7 +17,10 @@ pub(crate) enum Kind {
     /// Text outside of delimiters.
     Text(Arc<str>),
     /// Text of a raw or verbatim tag, as written: tag, content, end tag.
-    Raw { content: Arc<str>, tag: Arc<str> },
+    Raw {
+        content: Arc<str>,
+        tag: Arc<str>,
+    },
     PrintStart,
     PrintEnd,
     TagStart,
@@ -205,12 +208,10 @@ impl<'a> Tokenizer<'a> {
         let at = self.at;
         let rest = self.rest();
         let after_dot = matches!(self.tokens.last(), Some(Token { kind: Kind::Punctuation('.'), .. }));
-        if !after_dot {
-            if let Some(operator) = operator(rest) {
-                self.at += operator.len();
-                self.push(Kind::Operator(operator), at);
-                return Ok(());
-            }
+        if let (false, Some(operator)) = (after_dot, operator(rest)) {
+            self.at += operator.len();
+            self.push(Kind::Operator(operator), at);
+            return Ok(());
         }
         let Some(first) = rest.chars().next() else { return Ok(()) };
         if first.is_alphabetic() || first == '_' {

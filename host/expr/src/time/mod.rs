@@ -138,7 +138,13 @@ fn clock_text(time: Clock, always_seconds: bool) -> String {
     }
     if nanos > 0 {
         let digits = format!("{nanos:09}");
-        let width = if nanos % 1_000_000 == 0 { 3 } else if nanos % 1_000 == 0 { 6 } else { 9 };
+        let width = if nanos % 1_000_000 == 0 {
+            3
+        } else if nanos % 1_000 == 0 {
+            6
+        } else {
+            9
+        };
         text.push('.');
         text.push_str(digits.get(..width).unwrap_or(&digits));
     }
@@ -163,7 +169,8 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone, Error> {
     if matches!(name, "Z" | "UTC" | "GMT" | "UT") {
         return Ok(TimeZone::UTC);
     }
-    let offset = ["UTC", "GMT", "UT", ""].into_iter().find_map(|prefix| name.strip_prefix(prefix).and_then(parse_offset));
+    let offset =
+        ["UTC", "GMT", "UT", ""].into_iter().find_map(|prefix| name.strip_prefix(prefix).and_then(parse_offset));
     if let Some(offset) = offset {
         return Ok(TimeZone::fixed(offset));
     }
@@ -186,7 +193,8 @@ pub(crate) fn parse_offset(text: &str) -> Option<Offset> {
     if !well_formed {
         return None;
     }
-    let number = |range: std::ops::Range<usize>| digits.get(range).and_then(|part| part.parse::<i32>().ok()).unwrap_or(0);
+    let number =
+        |range: std::ops::Range<usize>| digits.get(range).and_then(|part| part.parse::<i32>().ok()).unwrap_or(0);
     let hours = if digits.len() == 1 { number(0..1) } else { number(0..2) };
     Offset::from_seconds(sign * (hours * 3600 + number(2..4) * 60 + number(4..6))).ok()
 }

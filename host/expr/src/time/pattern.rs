@@ -66,7 +66,11 @@ impl<'a> Pattern<'a> {
             ('w', _) => pad(self.week(time.date()).0),
             ('W', _) => {
                 let first = time.date().first_of_month();
-                let start = if self.us_weeks { first.weekday().to_sunday_zero_offset() } else { first.weekday().to_monday_zero_offset() };
+                let start = if self.us_weeks {
+                    first.weekday().to_sunday_zero_offset()
+                } else {
+                    first.weekday().to_monday_zero_offset()
+                };
                 pad((i64::from(time.day()) - 1 + i64::from(start)) / 7 + 1)
             }
             ('M' | 'L', 1 | 2) => pad(month + 1),
@@ -82,9 +86,17 @@ impl<'a> Pattern<'a> {
             ('e' | 'c', 1 | 2) => pad(day_number + 1),
             ('E' | 'e' | 'c', 1..=3) => name(&self.names.days_short, day_number),
             ('E' | 'e' | 'c', 4) => name(&self.names.days, day_number),
-            ('E' | 'e' | 'c', _) => name(&self.names.days, day_number).chars().take(1).collect::<String>().to_uppercase(),
+            ('E' | 'e' | 'c', _) => {
+                name(&self.names.days, day_number).chars().take(1).collect::<String>().to_uppercase()
+            }
             ('F', _) => pad((i64::from(time.day()) - 1) / 7 + 1),
-            ('a', _) => if hour < 12 { "AM".into() } else { "PM".into() },
+            ('a', _) => {
+                if hour < 12 {
+                    "AM".into()
+                } else {
+                    "PM".into()
+                }
+            }
             ('H', _) => pad(hour),
             ('k', _) => pad(if hour == 0 { 24 } else { hour }),
             ('K', _) => pad(hour % 12),
@@ -302,10 +314,17 @@ impl Pattern<'_> {
             (_, 2) => 2,
             _ if adjacent => count,
             ('y' | 'u', _) => digits.min(9),
-            _ => digits.min(if letter == 'D' { 3 } else if letter == 'n' { 9 } else { 2 }),
+            _ => digits.min(if letter == 'D' {
+                3
+            } else if letter == 'n' {
+                9
+            } else {
+                2
+            }),
         };
         let number = || {
-            let digits = text.get(..width).filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+            let digits =
+                text.get(..width).filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
             let value = digits.and_then(|digits| digits.parse::<i64>().ok());
             value.filter(|_| width >= count.min(4) || letter == 'D').zip(text.get(width..))
         };

@@ -1,8 +1,6 @@
 //! Runs expression cases from data: templates with context and expectation. The shell is played by `Shell`: it
 //! answers calls from a case's `setup`, draws numbers from a counter and stands still in time.
-#![expect(dead_code, reason = "each test binary uses a part")]
-
-use std::sync::Arc;
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use expr::{Answer, Call, Error, Map, Memo, Settings, Text, Time, Value, drive};
 use jiff::tz::TimeZone;
@@ -32,7 +30,8 @@ impl Shell<'_> {
                 self.drawn += 1;
                 let bytes = call.arg("bytes").and_then(Value::as_i64).unwrap();
                 let seed = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(self.drawn);
-                let byte = |index: i64| (seed.rotate_left((index * 7 % 64) as u32).wrapping_add(index as u64) & 0xFF) as u8;
+                let byte =
+                    |index: i64| (seed.rotate_left((index * 7 % 64) as u32).wrapping_add(index as u64) & 0xFF) as u8;
                 Answer::Value((0..bytes).map(|index| format!("{:02x}", byte(index))).collect::<String>().into())
             }
             "secret" => match self.setup["secrets"][text("key")].as_str() {
@@ -75,7 +74,8 @@ impl Shell<'_> {
     }
 
     fn find(&self, path: &str) -> Result<Option<String>, String> {
-        let part = |path: &[&str]| self.context.get_path(path.iter().copied()).and_then(Value::as_str).map(str::to_owned);
+        let part =
+            |path: &[&str]| self.context.get_path(path.iter().copied()).and_then(Value::as_str).map(str::to_owned);
         if let Some(inner) = path.strip_prefix("kestra://") {
             let owned = |namespace: &[&str], flow: &[&str], execution: &[&str]| {
                 let (namespace, flow, execution) = (part(namespace)?, part(flow)?, part(execution)?);
@@ -138,11 +138,15 @@ pub fn evaluate(case: &Json) -> Result<Value, Error> {
     let mode = case["mode"].as_str().unwrap_or("render");
     let template = Value::from_json(&case["template"]).unwrap();
     let mut memo = Memo::new();
-    drive(&mut memo, |call| shell.answer(call), |memo| match mode {
-        "render_typed" => expr::render_value(&template, &scope, memo, &settings),
-        "render_map" => expr::render_map(&template, &scope, memo, &settings),
-        _ => expr::render_text(template.as_str().unwrap(), &scope, memo, &settings).map(Value::Text),
-    })
+    drive(
+        &mut memo,
+        |call| shell.answer(call),
+        |memo| match mode {
+            "render_typed" => expr::render_value(&template, &scope, memo, &settings),
+            "render_map" => expr::render_map(&template, &scope, memo, &settings),
+            _ => expr::render_text(template.as_str().unwrap(), &scope, memo, &settings).map(Value::Text),
+        },
+    )
 }
 
 /// Evaluates one case and compares.
@@ -242,8 +246,4 @@ fn same_order(a: &Json, b: &Json) -> bool {
 pub fn load(path: &std::path::Path) -> Vec<Json> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-pub fn arc(text: &str) -> Arc<str> {
-    text.into()
 }

@@ -46,11 +46,12 @@ pub fn trivial() -> Vec<u8> {
     component(r#"(data (i32.const 1024) "{\"a\":1}")"#, "(call $ok (i32.const 7))")
 }
 
-/// A runtime with a cache of its own.
+/// A runtime with the cache that all tests share: the Rust guest is compiled once.
 pub fn runtime() -> (Arc<Runtime>, tempfile::TempDir) {
-    runtime_with(|_| ())
+    runtime_with(|config| config.cache_dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("code"))
 }
 
+/// A runtime with a cache of its own, unless the change says otherwise.
 pub fn runtime_with(change: impl FnOnce(&mut Config)) -> (Arc<Runtime>, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let mut config = Config::new(directory.path().join("code"), Compiler::InProcess);
@@ -98,4 +99,12 @@ impl Sink for Kept {
         self.metrics.lock().unwrap().push(metric);
     }
     fn progress(&self, _: Progress) {}
+}
+
+/// The prebuilt guest of `guests/probe`.
+pub const PROBE: &[u8] = include_bytes!("../guests/probe.wasm");
+
+/// A request to it.
+pub fn probe_request(task: &str, input: &str) -> Request {
+    Request { task_type: task.to_owned(), input: input.to_owned(), ..request(PROBE) }
 }

@@ -6,10 +6,7 @@ use crate::bindings::sluice::host;
 
 impl From<host::errors::Error> for HostError {
     fn from(error: host::errors::Error) -> Self {
-        Self {
-            code: error.code,
-            message: error.message,
-        }
+        Self { code: error.code, message: error.message }
     }
 }
 
@@ -85,12 +82,7 @@ pub fn kv_get(namespace: Option<&str>, key: &str) -> Result<Option<String>, Host
     Ok(host::kv::get(namespace, key)?)
 }
 
-pub fn kv_set(
-    namespace: Option<&str>,
-    key: &str,
-    value: &str,
-    options: &str,
-) -> Result<(), HostError> {
+pub fn kv_set(namespace: Option<&str>, key: &str, value: &str, options: &str) -> Result<(), HostError> {
     Ok(host::kv::set(namespace, key, value, options)?)
 }
 
@@ -98,11 +90,7 @@ pub fn kv_delete(namespace: Option<&str>, key: &str) -> Result<bool, HostError> 
     Ok(host::kv::delete(namespace, key)?)
 }
 
-pub fn kv_keys(
-    namespace: Option<&str>,
-    prefix: &str,
-    after: Option<&str>,
-) -> Result<Vec<String>, HostError> {
+pub fn kv_keys(namespace: Option<&str>, prefix: &str, after: Option<&str>) -> Result<Vec<String>, HostError> {
     Ok(host::kv::keys(namespace, prefix, after)?)
 }
 
@@ -110,12 +98,7 @@ pub fn secret_handle(name: &str) -> Result<String, HostError> {
     Ok(host::secrets::handle(name)?)
 }
 
-pub fn secret_sign(
-    name: &str,
-    algorithm: &str,
-    parameters: &str,
-    data: &[u8],
-) -> Result<Vec<u8>, HostError> {
+pub fn secret_sign(name: &str, algorithm: &str, parameters: &str, data: &[u8]) -> Result<Vec<u8>, HostError> {
     Ok(host::secrets::sign(name, algorithm, parameters, data)?)
 }
 

@@ -27,10 +27,7 @@ impl FileWriter {
 }
 
 fn error(code: &str, message: String) -> HostError {
-    HostError {
-        code: code.to_owned(),
-        message,
-    }
+    HostError { code: code.to_owned(), message }
 }
 
 fn not_found(what: &str, name: &str) -> HostError {
@@ -39,10 +36,7 @@ fn not_found(what: &str, name: &str) -> HostError {
 
 fn with<T>(call: impl FnOnce(&mut State) -> Result<T, HostError>) -> Result<T, HostError> {
     testing::with_state(call).unwrap_or_else(|| {
-        Err(error(
-            "HOST",
-            "no mock host runs on this thread: call the task through `MockHost`".to_owned(),
-        ))
+        Err(error("HOST", "no mock host runs on this thread: call the task through `MockHost`".to_owned()))
     })
 }
 
@@ -51,33 +45,17 @@ fn look<T: Default>(call: impl FnOnce(&mut State) -> T) -> T {
 }
 
 pub fn log(level: Level, message: &str, fields: &[(String, String)]) {
-    look(|state| {
-        state.logs.push(LogLine {
-            level,
-            message: message.to_owned(),
-            fields: fields.to_vec(),
-        })
-    });
+    look(|state| state.logs.push(LogLine { level, message: message.to_owned(), fields: fields.to_vec() }));
 }
 
 pub fn metric(kind: &str, name: &str, value: f64, tags: &[(String, String)]) {
     look(|state| {
-        state.metrics.push(Metric {
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            value,
-            tags: tags.to_vec(),
-        })
+        state.metrics.push(Metric { kind: kind.to_owned(), name: name.to_owned(), value, tags: tags.to_vec() })
     });
 }
 
 pub fn progress(percent: Option<u8>, note: &str) {
-    look(|state| {
-        state.progress.push(Progress {
-            percent,
-            note: note.to_owned(),
-        })
-    });
+    look(|state| state.progress.push(Progress { percent, note: note.to_owned() }));
 }
 
 pub fn context(key: &str) -> Option<String> {
@@ -101,31 +79,17 @@ pub fn cancelled() -> bool {
 }
 
 pub fn render(template: &str, _variables: &str) -> Result<String, HostError> {
-    with(|state| {
-        state
-            .rendered
-            .get(template)
-            .cloned()
-            .ok_or_else(|| not_found("answer for the template", template))
-    })
+    with(|state| state.rendered.get(template).cloned().ok_or_else(|| not_found("answer for the template", template)))
 }
 
 pub fn file_size(uri: &str) -> Result<u64, HostError> {
-    with(|state| {
-        state
-            .files
-            .get(uri)
-            .map(|bytes| bytes.len() as u64)
-            .ok_or_else(|| not_found("file", uri))
-    })
+    with(|state| state.files.get(uri).map(|bytes| bytes.len() as u64).ok_or_else(|| not_found("file", uri)))
 }
 
 pub fn file_read(uri: &str, offset: u64, length: u32) -> Result<Vec<u8>, HostError> {
     with(|state| {
         let bytes = state.files.get(uri).ok_or_else(|| not_found("file", uri))?;
-        let rest = bytes
-            .get(usize::try_from(offset).unwrap_or(usize::MAX)..)
-            .unwrap_or_default();
+        let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
         Ok(rest.get(..length as usize).unwrap_or(rest).to_vec())
     })
 }
@@ -134,12 +98,7 @@ pub fn file_create(name: &str) -> Result<FileWriter, HostError> {
     if name.is_empty() || name.contains(['/', '\\']) {
         return Err(error("BAD_ARGUMENT", format!("`{name}` is no file name")));
     }
-    with(|_| {
-        Ok(FileWriter {
-            name: name.to_owned(),
-            bytes: Vec::new().into(),
-        })
-    })
+    with(|_| Ok(FileWriter { name: name.to_owned(), bytes: Vec::new().into() }))
 }
 
 fn kv_key(namespace: Option<&str>, key: &str) -> (String, String) {
@@ -150,12 +109,7 @@ pub fn kv_get(namespace: Option<&str>, key: &str) -> Result<Option<String>, Host
     with(|state| Ok(state.kv.get(&kv_key(namespace, key)).cloned()))
 }
 
-pub fn kv_set(
-    namespace: Option<&str>,
-    key: &str,
-    value: &str,
-    _options: &str,
-) -> Result<(), HostError> {
+pub fn kv_set(namespace: Option<&str>, key: &str, value: &str, _options: &str) -> Result<(), HostError> {
     with(|state| {
         state.kv.insert(kv_key(namespace, key), value.to_owned());
         Ok(())
@@ -166,11 +120,7 @@ pub fn kv_delete(namespace: Option<&str>, key: &str) -> Result<bool, HostError> 
     with(|state| Ok(state.kv.remove(&kv_key(namespace, key)).is_some()))
 }
 
-pub fn kv_keys(
-    namespace: Option<&str>,
-    prefix: &str,
-    after: Option<&str>,
-) -> Result<Vec<String>, HostError> {
+pub fn kv_keys(namespace: Option<&str>, prefix: &str, after: Option<&str>) -> Result<Vec<String>, HostError> {
     with(|state| {
         let namespace = namespace.unwrap_or_default();
         let keys = state
@@ -178,29 +128,23 @@ pub fn kv_keys(
             .keys()
             .filter(|(owner, key)| owner == namespace && key.starts_with(prefix))
             .map(|(_, key)| key.clone());
-        Ok(keys
-            .filter(|key| after.is_none_or(|after| key.as_str() > after))
-            .take(1_000)
-            .collect())
+        Ok(keys.filter(|key| after.is_none_or(|after| key.as_str() > after)).take(1_000).collect())
     })
 }
 
 pub fn secret_handle(name: &str) -> Result<String, HostError> {
-    with(|state| {
-        if state.secrets.contains(name) {
-            Ok(format!("mock-secret-{name}"))
-        } else {
-            Err(not_found("secret", name))
-        }
-    })
+    with(
+        |state| {
+            if state.secrets.contains(name) {
+                Ok(format!("mock-secret-{name}"))
+            } else {
+                Err(not_found("secret", name))
+            }
+        },
+    )
 }
 
-pub fn secret_sign(
-    name: &str,
-    algorithm: &str,
-    _parameters: &str,
-    data: &[u8],
-) -> Result<Vec<u8>, HostError> {
+pub fn secret_sign(name: &str, algorithm: &str, _parameters: &str, data: &[u8]) -> Result<Vec<u8>, HostError> {
     with(|state| {
         if !state.secrets.contains(name) {
             return Err(not_found("secret", name));
@@ -251,15 +195,10 @@ impl ResponseBody {
 }
 
 pub fn exchange(exchange: Exchange<'_>) -> Result<Answer, Failure> {
-    if exchange
-        .deadline
-        .is_some_and(|deadline| deadline <= std::time::Instant::now())
-    {
-        return Err(Failure::new(
-            code::TIMEOUT,
-            format!("`{}` took longer than its time limit", exchange.url),
-        )
-        .retryable(true));
+    if exchange.deadline.is_some_and(|deadline| deadline <= std::time::Instant::now()) {
+        return Err(
+            Failure::new(code::TIMEOUT, format!("`{}` took longer than its time limit", exchange.url)).retryable(true)
+        );
     }
     let mut body = Vec::new();
     exchange.body.send(&mut |bytes| {
@@ -274,26 +213,18 @@ pub fn exchange(exchange: Exchange<'_>) -> Result<Answer, Failure> {
             body,
             timeouts: exchange.timeouts,
         });
-        let at = state
-            .answers
-            .iter()
-            .position(|(expected, _)| *expected == line)?;
+        let at = state.answers.iter().position(|(expected, _)| *expected == line)?;
         Some(state.answers.remove(at).1)
     });
     let Some(scripted) = scripted else {
-        return Err(Failure::new(
-            code::NOT_GRANTED,
-            format!("the mock host has no answer for `{line}`"),
-        )
-        .retryable(false));
+        return Err(
+            Failure::new(code::NOT_GRANTED, format!("the mock host has no answer for `{line}`")).retryable(false)
+        );
     };
     let answer = scripted?;
     Ok(Answer {
         status: answer.status,
         headers: answer.headers,
-        body: ResponseBody {
-            bytes: answer.body.into(),
-            breaks: answer.breaks,
-        },
+        body: ResponseBody { bytes: answer.body.into(), breaks: answer.breaks },
     })
 }

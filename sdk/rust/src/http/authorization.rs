@@ -2,10 +2,7 @@
 
 /// Basic credentials.
 pub fn basic(username: &str, password: &str) -> String {
-    format!(
-        "Basic {}",
-        base64(format!("{username}:{password}").as_bytes())
-    )
+    format!("Basic {}", base64(format!("{username}:{password}").as_bytes()))
 }
 
 /// A bearer token.
@@ -21,11 +18,7 @@ fn base64(bytes: &[u8]) -> String {
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         for index in 0..4 {
             let letter = LETTERS[(bits >> (18 - 6 * index) & 63) as usize];
-            text.push(if index <= group.len() {
-                char::from(letter)
-            } else {
-                '='
-            });
+            text.push(if index <= group.len() { char::from(letter) } else { '=' });
         }
     }
     text
@@ -37,10 +30,7 @@ mod tests {
 
     #[test]
     fn credentials_are_encoded() {
-        assert_eq!(
-            basic("Aladdin", "open sesame"),
-            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
-        );
+        assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         assert_eq!(basic("a", ""), "Basic YTo=");
         assert_eq!(basic("ab", "c?>"), "Basic YWI6Yz8+");
         assert_eq!(basic("", "ü"), "Basic OsO8");

@@ -42,9 +42,7 @@ impl Body {
 
     /// Bytes in memory.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
-        Self {
-            pieces: vec![Piece::Bytes(bytes.into())],
-        }
+        Self { pieces: vec![Piece::Bytes(bytes.into())] }
     }
 
     /// A value as JSON.
@@ -56,28 +54,19 @@ impl Body {
 
     /// A form, URL-encoded.
     pub fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let pairs: Vec<String> = fields
-            .into_iter()
-            .map(|(name, value)| format!("{}={}", encode_form(name), encode_form(value)))
-            .collect();
+        let pairs: Vec<String> =
+            fields.into_iter().map(|(name, value)| format!("{}={}", encode_form(name), encode_form(value))).collect();
         Self::bytes(pairs.join("&"))
     }
 
     /// A file of the internal storage.
     pub fn file(uri: &str) -> Result<Self, Failure> {
-        Ok(Self {
-            pieces: vec![Piece::File {
-                uri: uri.to_owned(),
-                size: files::size(uri)?,
-            }],
-        })
+        Ok(Self { pieces: vec![Piece::File { uri: uri.to_owned(), size: files::size(uri)? }] })
     }
 
     /// Whatever a reader gives. Its length is not known beforehand, and it cannot be sent again after a redirect.
     pub fn reader(reader: impl Read + 'static) -> Self {
-        Self {
-            pieces: vec![Piece::Reader(Some(Box::new(reader)))],
-        }
+        Self { pieces: vec![Piece::Reader(Some(Box::new(reader)))] }
     }
 
     /// Puts another body behind this one.
@@ -104,17 +93,11 @@ impl Body {
 
     /// Whether it can be sent once more.
     pub fn is_repeatable(&self) -> bool {
-        !self
-            .pieces
-            .iter()
-            .any(|piece| matches!(piece, Piece::Reader(_)))
+        !self.pieces.iter().any(|piece| matches!(piece, Piece::Reader(_)))
     }
 
     /// Hands the body over in pieces until all is sent or the sink is closed.
-    pub(crate) fn send(
-        &mut self,
-        sink: &mut dyn FnMut(&[u8]) -> Result<Sink, Failure>,
-    ) -> Result<Sink, Failure> {
+    pub(crate) fn send(&mut self, sink: &mut dyn FnMut(&[u8]) -> Result<Sink, Failure>) -> Result<Sink, Failure> {
         for piece in &mut self.pieces {
             let state = match piece {
                 Piece::Bytes(bytes) => sink(bytes)?,
@@ -122,10 +105,7 @@ impl Body {
                 Piece::Reader(reader) => match reader.take() {
                     Some(mut reader) => copy(&mut reader, sink)?,
                     None => {
-                        return Err(Failure::new(
-                            "HTTP_REDIRECT",
-                            "the request body is a stream and was sent already",
-                        ));
+                        return Err(Failure::new("HTTP_REDIRECT", "the request body is a stream and was sent already"));
                     }
                 },
             };
@@ -137,10 +117,7 @@ impl Body {
     }
 }
 
-fn copy(
-    reader: &mut dyn Read,
-    sink: &mut dyn FnMut(&[u8]) -> Result<Sink, Failure>,
-) -> Result<Sink, Failure> {
+fn copy(reader: &mut dyn Read, sink: &mut dyn FnMut(&[u8]) -> Result<Sink, Failure>) -> Result<Sink, Failure> {
     let mut buffer = vec![0; PIECE_BYTES];
     loop {
         let count = reader.read(&mut buffer)?;

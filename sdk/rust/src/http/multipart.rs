@@ -14,20 +14,11 @@ pub struct Part {
 impl Part {
     /// A field with a text.
     pub fn text(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            file_name: None,
-            content_type: None,
-            body: Body::bytes(value.into()),
-        }
+        Self { name: name.into(), file_name: None, content_type: None, body: Body::bytes(value.into()) }
     }
 
     /// A file of the internal storage.
-    pub fn file(
-        name: impl Into<String>,
-        file_name: impl Into<String>,
-        uri: &str,
-    ) -> Result<Self, Failure> {
+    pub fn file(name: impl Into<String>, file_name: impl Into<String>, uri: &str) -> Result<Self, Failure> {
         let body = Body::file(uri)?;
         Ok(Self {
             name: name.into(),
@@ -38,10 +29,7 @@ impl Part {
     }
 
     fn head(&self, boundary: &str) -> String {
-        let mut head = format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"",
-            quoted(&self.name)
-        );
+        let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"", quoted(&self.name));
         if let Some(file_name) = &self.file_name {
             head.push_str(&format!("; filename=\"{}\"", quoted(file_name)));
         }
@@ -62,15 +50,8 @@ pub struct Multipart {
 impl Multipart {
     /// An empty form. `seed` makes the boundary: the idempotency key of the run, so that a repeated request is the same, byte for byte.
     pub fn new(seed: &str) -> Self {
-        let seed: String = seed
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .take(40)
-            .collect();
-        Self {
-            boundary: format!("sluice-form-{seed}"),
-            parts: Vec::new(),
-        }
+        let seed: String = seed.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+        Self { boundary: format!("sluice-form-{seed}"), parts: Vec::new() }
     }
 
     /// Adds a part.
@@ -97,7 +78,5 @@ impl Multipart {
 }
 
 fn quoted(text: &str) -> String {
-    text.replace('"', "%22")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
+    text.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }

@@ -7,13 +7,8 @@ use crate::Failure;
 const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "cookie2", "proxy-authorization"];
 
 /// Headers that describe a body, and go with it.
-const ABOUT_BODY: [&str; 5] = [
-    "content-type",
-    "content-length",
-    "content-encoding",
-    "content-language",
-    "content-location",
-];
+const ABOUT_BODY: [&str; 5] =
+    ["content-type", "content-length", "content-encoding", "content-language", "content-location"];
 
 /// The next request.
 pub struct Next {
@@ -29,24 +24,13 @@ pub fn is_redirect(status: u16) -> bool {
 }
 
 /// Where to go next. `None`: the response names no place, so it is the answer.
-pub fn next(
-    method: &str,
-    url: &Url,
-    status: u16,
-    location: Option<&str>,
-) -> Result<Option<Next>, Failure> {
+pub fn next(method: &str, url: &Url, status: u16, location: Option<&str>) -> Result<Option<Next>, Failure> {
     let Some(location) = location.filter(|_| is_redirect(status)) else {
         return Ok(None);
     };
     let target = url.join(location).map_err(|failure| {
-        Failure::new(
-            code::REDIRECT,
-            format!(
-                "`{url}` redirects to where nobody can follow: {}",
-                failure.message()
-            ),
-        )
-        .retryable(false)
+        Failure::new(code::REDIRECT, format!("`{url}` redirects to where nobody can follow: {}", failure.message()))
+            .retryable(false)
     })?;
     let becomes_get = match status {
         303 => method != "GET" && method != "HEAD",
@@ -54,11 +38,7 @@ pub fn next(
         _ => false,
     };
     Ok(Some(Next {
-        method: if becomes_get {
-            "GET".to_owned()
-        } else {
-            method.to_owned()
-        },
+        method: if becomes_get { "GET".to_owned() } else { method.to_owned() },
         same_origin: url.same_origin(&target),
         url: target,
         keeps_body: !becomes_get,
@@ -68,8 +48,7 @@ pub fn next(
 /// Takes off what may not go along.
 pub fn trim_headers(headers: &mut Headers, next: &Next) {
     headers.retain(|name| {
-        (next.same_origin || !CREDENTIALS.contains(&name))
-            && (next.keeps_body || !ABOUT_BODY.contains(&name))
+        (next.same_origin || !CREDENTIALS.contains(&name)) && (next.keeps_body || !ABOUT_BODY.contains(&name))
     });
 }
 
@@ -82,12 +61,7 @@ mod tests {
     fn check(method: &str, status: u16, expected: Option<(&str, bool)>) {
         let url = Url::parse("https://host/a").unwrap();
         let next = next(method, &url, status, Some("/b")).unwrap();
-        assert_eq!(
-            next.as_ref()
-                .map(|next| (next.method.as_str(), next.keeps_body)),
-            expected,
-            "{method} {status}"
-        );
+        assert_eq!(next.as_ref().map(|next| (next.method.as_str(), next.keeps_body)), expected, "{method} {status}");
     }
 
     #[test]
@@ -110,15 +84,10 @@ mod tests {
         for name in ["Authorization", "Cookie", "Accept", "Content-Type"] {
             headers.append(name, "x");
         }
-        let away = next("POST", &url, 302, Some("https://other/"))
-            .unwrap()
-            .unwrap();
+        let away = next("POST", &url, 302, Some("https://other/")).unwrap().unwrap();
         let mut trimmed = headers.clone();
         trim_headers(&mut trimmed, &away);
-        assert_eq!(
-            trimmed.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            ["accept"]
-        );
+        assert_eq!(trimmed.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["accept"]);
 
         let near = next("POST", &url, 307, Some("/b")).unwrap().unwrap();
         trim_headers(&mut headers, &near);

@@ -21,8 +21,7 @@ pub struct Headers(Vec<(String, String)>);
 impl Headers {
     /// Adds a field beside those of the same name.
     pub fn append(&mut self, name: &str, value: impl Into<String>) {
-        self.0
-            .push((name.trim().to_ascii_lowercase(), value.into()));
+        self.0.push((name.trim().to_ascii_lowercase(), value.into()));
     }
 
     /// Sets a field, in place of those of the same name.
@@ -34,16 +33,12 @@ impl Headers {
 
     /// The first value of a field.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find(|(other, _)| other.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        self.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// All fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Keeps the fields whose name passes.
@@ -55,9 +50,7 @@ impl Headers {
 impl FromIterator<(String, String)> for Headers {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(fields: I) -> Self {
         let mut headers = Self::default();
-        fields
-            .into_iter()
-            .for_each(|(name, value)| headers.append(&name, value));
+        fields.into_iter().for_each(|(name, value)| headers.append(&name, value));
         headers
     }
 }
@@ -129,10 +122,7 @@ impl Egress {
     /// Asks the host for options.
     pub fn new(options: &EgressOptions) -> Result<Self, Failure> {
         let text = serde_json::to_string(options).expect("options are plain JSON");
-        Ok(Self {
-            token: host::egress_options(&text)?,
-            has_identity: options.client_pem.is_some(),
-        })
+        Ok(Self { token: host::egress_options(&text)?, has_identity: options.client_pem.is_some() })
     }
 }
 
@@ -168,15 +158,8 @@ impl Request {
     /// A request that follows up to 20 redirects, as browsers do.
     pub fn new(method: &str, url: Url) -> Result<Self, Failure> {
         let method = method.trim().to_ascii_uppercase();
-        if method.is_empty()
-            || !method
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        {
-            return Err(
-                Failure::new(code::HEADER, format!("`{method}` is no HTTP method"))
-                    .retryable(false),
-            );
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Err(Failure::new(code::HEADER, format!("`{method}` is no HTTP method")).retryable(false));
         }
         Ok(Self {
             method,
@@ -236,10 +219,7 @@ impl Request {
 
     /// Sends the request and waits for the head of the response. Any status is a response.
     pub fn send(mut self) -> Result<Response, Failure> {
-        let deadline = self
-            .timeouts
-            .total
-            .map(|total| std::time::Instant::now() + total);
+        let deadline = self.timeouts.total.map(|total| std::time::Instant::now() + total);
         let mut hops = 0;
         loop {
             let answer = self.exchange(deadline)?;
@@ -247,8 +227,7 @@ impl Request {
                 Redirects::Follow(limit) => (limit, answer.headers.get("location")),
                 Redirects::Return => (0, None),
             };
-            let Some(next) = redirect::next(&self.method, &self.url, answer.status, location)?
-            else {
+            let Some(next) = redirect::next(&self.method, &self.url, answer.status, location)? else {
                 return Ok(Response {
                     url: self.url,
                     status: answer.status,
@@ -259,10 +238,7 @@ impl Request {
             if hops == limit {
                 return Err(Failure::new(
                     code::REDIRECT,
-                    format!(
-                        "more than {limit} redirects, the last one from `{}`",
-                        self.url
-                    ),
+                    format!("more than {limit} redirects, the last one from `{}`", self.url),
                 )
                 .retryable(false));
             }
@@ -274,13 +250,9 @@ impl Request {
     fn exchange(&mut self, deadline: Option<std::time::Instant>) -> Result<Answer, Failure> {
         let mut headers = self.headers.clone();
         match self.body.length() {
-            Some(length) if !self.body.is_empty() => {
-                headers.set("content-length", length.to_string())
-            }
+            Some(length) if !self.body.is_empty() => headers.set("content-length", length.to_string()),
             // Servers want to be told that nothing follows where something usually does.
-            _ if self.body.is_empty()
-                && matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") =>
-            {
+            _ if self.body.is_empty() && matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") => {
                 headers.set("content-length", "0")
             }
             _ => {}
@@ -300,12 +272,7 @@ impl Request {
 
     fn follow(&mut self, next: redirect::Next) -> Result<(), Failure> {
         redirect::trim_headers(&mut self.headers, &next);
-        if !next.same_origin
-            && self
-                .egress
-                .as_ref()
-                .is_some_and(|egress| egress.has_identity)
-        {
+        if !next.same_origin && self.egress.as_ref().is_some_and(|egress| egress.has_identity) {
             let message = format!(
                 "`{}` redirects to `{}`, and a client certificate does not go to another origin",
                 self.url, next.url
@@ -352,19 +319,10 @@ impl Response {
 
     /// The whole body, where it is not longer than `limit_bytes`.
     pub fn read_bytes(&mut self, limit_bytes: usize) -> Result<Vec<u8>, Failure> {
-        let announced = self
-            .headers
-            .get("content-length")
-            .and_then(|text| text.parse::<u64>().ok());
+        let announced = self.headers.get("content-length").and_then(|text| text.parse::<u64>().ok());
         let over = || {
-            Failure::new(
-                code::LIMIT,
-                format!(
-                    "the response of `{}` is longer than {limit_bytes} bytes",
-                    self.url
-                ),
-            )
-            .retryable(false)
+            Failure::new(code::LIMIT, format!("the response of `{}` is longer than {limit_bytes} bytes", self.url))
+                .retryable(false)
         };
         if announced.is_some_and(|length| length > limit_bytes as u64) {
             return Err(over());
@@ -415,9 +373,8 @@ impl Read for Response {
             return Ok(0);
         }
         let piece = self.body.next(buffer.len().min(READ_BYTES))?;
-        let target = buffer
-            .get_mut(..piece.len())
-            .ok_or_else(|| io::Error::other("the host gave more than was asked for"))?;
+        let target =
+            buffer.get_mut(..piece.len()).ok_or_else(|| io::Error::other("the host gave more than was asked for"))?;
         target.copy_from_slice(&piece);
         Ok(piece.len())
     }

@@ -23,9 +23,7 @@ impl Url {
     /// Reads a URL. Spaces and letters outside ASCII in path and query are percent-encoded.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let text = text.trim();
-        let (scheme, rest) = text
-            .split_once("://")
-            .ok_or_else(|| bad(text, "write it whole, `https://…`"))?;
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| bad(text, "write it whole, `https://…`"))?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => "http",
             "https" => "https",
@@ -42,20 +40,13 @@ impl Url {
         if host.is_empty() {
             return Err(bad(text, "it names no host"));
         }
-        if !authority
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte))
-        {
+        if !authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte)) {
             return Err(bad(
                 text,
                 "its host has letters that are not allowed there, write international names as `xn--…`",
             ));
         }
-        if !port(authority).is_empty()
-            && port(authority)
-                .get(1..)
-                .is_none_or(|port| port.parse::<u16>().is_err())
-        {
+        if !port(authority).is_empty() && port(authority).get(1..).is_none_or(|port| port.parse::<u16>().is_err()) {
             return Err(bad(text, "its port is no number below 65536"));
         }
         let path_and_query = match path_and_query {
@@ -88,9 +79,7 @@ impl Url {
 
     /// Name and password, still encoded. They never show in [`fmt::Display`].
     pub fn user_info(&self) -> Option<(&str, &str)> {
-        self.user_info
-            .as_deref()
-            .map(|text| text.split_once(':').unwrap_or((text, "")))
+        self.user_info.as_deref().map(|text| text.split_once(':').unwrap_or((text, "")))
     }
 
     /// The last segment of the path, where there is one.
@@ -101,12 +90,7 @@ impl Url {
 
     /// Adds a query parameter.
     pub fn append_query(&mut self, name: &str, value: &str) {
-        self.path_and_query
-            .push(if self.path_and_query.contains('?') {
-                '&'
-            } else {
-                '?'
-            });
+        self.path_and_query.push(if self.path_and_query.contains('?') { '&' } else { '?' });
         self.path_and_query.push_str(&encode_form(name));
         self.path_and_query.push('=');
         self.path_and_query.push_str(&encode_form(value));
@@ -114,27 +98,15 @@ impl Url {
 
     /// Whether both are of the same scheme, host and port, so that credentials for one are for the other.
     pub fn same_origin(&self, other: &Self) -> bool {
-        let default_port = if self.scheme == "https" {
-            ":443"
-        } else {
-            ":80"
-        };
-        let bare = |authority: &str| {
-            authority
-                .strip_suffix(default_port)
-                .unwrap_or(authority)
-                .to_owned()
-        };
+        let default_port = if self.scheme == "https" { ":443" } else { ":80" };
+        let bare = |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_owned();
         self.scheme == other.scheme && bare(&self.authority) == bare(&other.authority)
     }
 
     /// What a `Location` seen at this URL points to.
     pub fn join(&self, location: &str) -> Result<Self, Failure> {
         let location = location.trim();
-        let has_scheme = location
-            .split(['/', '?', '#'])
-            .next()
-            .is_some_and(|start| start.contains(':'));
+        let has_scheme = location.split(['/', '?', '#']).next().is_some_and(|start| start.contains(':'));
         if has_scheme {
             return Self::parse(location);
         }
@@ -150,27 +122,16 @@ impl Url {
         } else if location.starts_with('/') {
             without_dots(location)
         } else {
-            let folder = path
-                .rfind('/')
-                .and_then(|at| path.get(..=at))
-                .unwrap_or("/");
+            let folder = path.rfind('/').and_then(|at| path.get(..=at)).unwrap_or("/");
             without_dots(&format!("{folder}{location}"))
         };
-        Ok(Self {
-            path_and_query: encode_path(&path_and_query),
-            user_info: None,
-            ..self.clone()
-        })
+        Ok(Self { path_and_query: encode_path(&path_and_query), user_info: None, ..self.clone() })
     }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}{}",
-            self.scheme, self.authority, self.path_and_query
-        )
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.path_and_query)
     }
 }
 
@@ -178,9 +139,7 @@ impl fmt::Display for Url {
 fn port(authority: &str) -> &str {
     let behind_host = authority.rfind(']').map_or(0, |at| at + 1);
     let rest = authority.get(behind_host..).unwrap_or_default();
-    rest.rfind(':')
-        .and_then(|at| rest.get(at..))
-        .unwrap_or_default()
+    rest.rfind(':').and_then(|at| rest.get(at..)).unwrap_or_default()
 }
 
 /// Takes `.` and `..` out of the path; the query stays.
@@ -210,32 +169,23 @@ fn without_dots(path_and_query: &str) -> String {
 
 /// Encodes what may not stand in a path or a query; what is encoded already stays.
 fn encode_path(text: &str) -> String {
-    encode(text, |byte| {
-        byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)
-    })
+    encode(text, |byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte))
 }
 
 /// Encodes a name or a value of a form or a query.
 pub fn encode_form(text: &str) -> String {
-    encode(text, |byte| {
-        byte.is_ascii_alphanumeric() || b"-._~*".contains(&byte)
-    })
+    encode(text, |byte| byte.is_ascii_alphanumeric() || b"-._~*".contains(&byte))
 }
 
 fn encode(text: &str, is_plain: impl Fn(u8) -> bool) -> String {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
-    ];
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if is_plain(byte) {
             encoded.push(char::from(byte));
         } else {
             encoded.push('%');
-            encoded.extend([
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]);
+            encoded.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
     }
     encoded
@@ -251,21 +201,13 @@ mod tests {
         for (text, expected) in [
             ("https://Example.com", "https://example.com/"),
             ("HTTP://host:8080?q=1#frag", "http://host:8080/?q=1"),
-            (
-                "http://[::1]:80/a b/ü?x=\"y\"",
-                "http://[::1]:80/a%20b/%C3%BC?x=%22y%22",
-            ),
+            ("http://[::1]:80/a b/ü?x=\"y\"", "http://[::1]:80/a%20b/%C3%BC?x=%22y%22"),
             ("https://user:p%40ss@host/p", "https://host/p"),
             ("https://host/a%20b/../c", "https://host/a%20b/../c"),
         ] {
             assert_eq!(Url::parse(text).unwrap().to_string(), expected, "{text}");
         }
-        assert_eq!(
-            Url::parse("https://user:p%40ss@host/p")
-                .unwrap()
-                .user_info(),
-            Some(("user", "p%40ss"))
-        );
+        assert_eq!(Url::parse("https://user:p%40ss@host/p").unwrap().user_info(), Some(("user", "p%40ss")));
     }
 
     #[test]
@@ -281,13 +223,7 @@ mod tests {
             "http://host:x/",
             "http://a b/",
         ] {
-            assert_eq!(
-                Url::parse(text)
-                    .map_err(|failure| failure.code().to_owned())
-                    .unwrap_err(),
-                code::URL,
-                "{text}"
-            );
+            assert_eq!(Url::parse(text).map_err(|failure| failure.code().to_owned()).unwrap_err(), code::URL, "{text}");
         }
     }
 
@@ -299,19 +235,12 @@ mod tests {
             ("//other/c", "https://other/c"),
             ("/c?y=2#f", "https://host:1/c?y=2"),
             ("c", "https://host:1/a/c"),
-            (
-                "../c/./d?u=http://x/../y",
-                "https://host:1/c/d?u=http://x/../y",
-            ),
+            ("../c/./d?u=http://x/../y", "https://host:1/c/d?u=http://x/../y"),
             ("?y=2", "https://host:1/a/b?y=2"),
             ("../../../c", "https://host:1/c"),
             ("", "https://host:1/a/b?x=1"),
         ] {
-            assert_eq!(
-                base.join(location).unwrap().to_string(),
-                expected,
-                "{location}"
-            );
+            assert_eq!(base.join(location).unwrap().to_string(), expected, "{location}");
         }
         assert!(base.join("javascript:alert(1)").is_err());
     }
