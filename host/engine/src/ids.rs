@@ -106,7 +106,10 @@ mod tests {
         assert_eq!(plain.as_str().len(), DIGITS);
         assert_eq!(plain, run_id(key));
         assert_ne!(plain, run_id(RunKey { iteration: Some((0, "a")), ..key }));
-        assert_ne!(run_id(RunKey { iteration: Some((0, "a")), ..key }), run_id(RunKey { iteration: Some((1, "a")), ..key }));
+        assert_ne!(
+            run_id(RunKey { iteration: Some((0, "a")), ..key }),
+            run_id(RunKey { iteration: Some((1, "a")), ..key })
+        );
         assert_ne!(plain, run_id(RunKey { loop_count: 1, ..key }));
         assert_ne!(plain, run_id(RunKey { parent: Some(&TaskRunId::trusted("p")), ..key }));
     }

@@ -165,19 +165,23 @@ impl State {
             Change::StopOver => self.stop = None,
             Change::Listener { index } => Arc::make_mut(&mut self.root).next = *index,
             Change::Held { on } => self.held = *on,
+            Change::Breakpoints { tasks } => self.edit(|execution| execution.breakpoints = tasks.clone()),
             Change::RunHeld { run, on: true } => drop(self.held_runs.insert(run.clone())),
             Change::RunHeld { run, on: false } => drop(self.held_runs.remove(run)),
             Change::Closed => Arc::make_mut(&mut self.root).phase = Phase::Done,
-            Change::RunCreated { run, task, parent, value, iteration, place, at } => self.create(TaskRun {
-                id: run.clone(),
-                task: task.clone(),
-                parent: parent.clone(),
-                value: value.clone(),
-                iteration: *iteration,
-                history: model::state::History::new(Status::Created, *at),
-                attempts: Vec::new(),
-                outputs: expr::Value::Null,
-            }, *place),
+            Change::RunCreated { run, task, parent, value, iteration, place, at } => self.create(
+                TaskRun {
+                    id: run.clone(),
+                    task: task.clone(),
+                    parent: parent.clone(),
+                    value: value.clone(),
+                    iteration: *iteration,
+                    history: model::state::History::new(Status::Created, *at),
+                    attempts: Vec::new(),
+                    outputs: expr::Value::Null,
+                },
+                *place,
+            ),
             Change::RunEntered { run, state, at } => self.enter(run, *state, *at),
             Change::Outputs { run, outputs } => self.edit_node(run, |node| node.run.outputs = outputs.clone()),
             Change::RunFailed { run, failure } => self.edit_node(run, |node| node.failure = failure.clone()),
@@ -188,7 +192,9 @@ impl State {
                     frame.next = 0;
                 }
             }),
-            Change::Evaluated { run, evaluated } => self.edit_node(run, |node| node.evaluated = Some(evaluated.clone())),
+            Change::Evaluated { run, evaluated } => {
+                self.edit_node(run, |node| node.evaluated = Some(evaluated.clone()))
+            }
             Change::Iteration { run, iteration } => self.edit_frame(Some(run), |frame| {
                 frame.iteration = *iteration;
                 frame.verdict = None;
@@ -199,7 +205,9 @@ impl State {
             }),
             Change::Backlog { parent, waiting: true } => drop(self.backlog.insert(parent.clone())),
             Change::Backlog { parent, waiting: false } => drop(self.backlog.remove(parent)),
-            Change::Verdict { parent, state } => self.edit_frame(parent.as_ref(), |frame| frame.verdict = (*state != Status::Success).then_some(*state)),
+            Change::Verdict { parent, state } => {
+                self.edit_frame(parent.as_ref(), |frame| frame.verdict = (*state != Status::Success).then_some(*state))
+            }
             Change::JobSent { run, attempt, generation, timeout } => {
                 let job = Job {
                     attempt: *attempt,
@@ -245,7 +253,9 @@ impl State {
             Change::TimerSet { id, due } => drop(self.timers.insert(id.clone(), *due)),
             Change::TimerCleared { id } => drop(self.timers.remove(id)),
             Change::ChildAsked { run, child } => {
-                let waits = self.node(run).is_some_and(|node| matches!(&node.evaluated, Some(Evaluated::Subflow(ask)) if ask.wait));
+                let waits = self
+                    .node(run)
+                    .is_some_and(|node| matches!(&node.evaluated, Some(Evaluated::Subflow(ask)) if ask.wait));
                 self.children.insert(child.clone(), ChildWait { run: run.clone(), started: false, waits });
             }
             Change::ChildStarted { child, .. } => {
@@ -290,7 +300,8 @@ impl State {
             if node.run.state() == Status::Paused {
                 state.paused.insert(node.run.id.clone());
             }
-            let key = Arc::new((node.run.task.clone(), state.values_path(node.run.parent.as_ref(), node.run.value.as_ref())));
+            let key =
+                Arc::new((node.run.task.clone(), state.values_path(node.run.parent.as_ref(), node.run.value.as_ref())));
             state.index.insert(key, node.run.id.clone());
             state.nodes.insert(node.run.id.clone(), node);
         }
@@ -358,7 +369,8 @@ impl State {
         self.order.remove(&node.seq);
         self.paused.remove(run);
         self.jobs.remove(run);
-        let key = Arc::new((node.run.task.clone(), self.values_path(node.run.parent.as_ref(), node.run.value.as_ref())));
+        let key =
+            Arc::new((node.run.task.clone(), self.values_path(node.run.parent.as_ref(), node.run.value.as_ref())));
         if self.index.get(&key) == Some(run) {
             self.index.remove(&key);
         }
