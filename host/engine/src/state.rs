@@ -239,10 +239,12 @@ impl State {
                 job.losses += 1;
             }),
             Change::JobCancelled { run, why } => self.edit_job(run, |job| job.cancel = Some(*why)),
-            Change::AttemptEnded { run, state, failure, at, .. } => {
+            Change::AttemptEnded { run, attempt, state, failure, at } => {
                 self.jobs.remove(run);
                 self.edit_node(run, |node| {
-                    if let Some(attempt) = node.run.attempts.last_mut() {
+                    // One that was handed out and never begun has no entry.
+                    let index = (*attempt as usize).checked_sub(1);
+                    if let Some(attempt) = index.and_then(|index| node.run.attempts.get_mut(index)) {
                         attempt.history.enter(*state, *at);
                         attempt.failure = failure.clone();
                     }

@@ -229,6 +229,15 @@ impl Driver {
         if old.state().is_terminal() {
             assert_eq!(old.state(), new.state(), "the execution left {} by {event:?}", old.state());
         }
+        for run in before.runs() {
+            let Some(now) = self.state.run(&run.id) else { continue };
+            let ended = |attempt: &&model::execution::Attempt| attempt.history.current().is_terminal();
+            assert!(
+                run.attempts.iter().zip(&now.attempts).all(|(was, is)| !ended(&was) || was == is),
+                "an attempt of {} that had ended changed by {event:?}",
+                run.task
+            );
+        }
         for run in before.runs().filter(|run| run.state().is_terminal()) {
             if let Some(now) = self.state.run(&run.id) {
                 assert_eq!(run.state(), now.state(), "task run of {} changed by {event:?}", run.task);

@@ -120,6 +120,10 @@ impl Draft {
             return Err(Rejected::new(RejectCode::Duplicate, format!("execution `{child}` is known to have started")));
         }
         self.change(Change::ChildStarted { run: wait.run.clone(), child: child.clone() });
+        // The task run may have been ended in the meantime; the execution is remembered for kills.
+        if self.run_status(&wait.run).is_none_or(Status::is_terminal) {
+            return Ok(());
+        }
         self.outputs(&wait.run, Value::map([("executionId", Value::text(child.as_str()))]));
         if !wait.waits {
             self.attempt_over(&wait.run, Ok(Status::Success), Value::Null);
@@ -133,11 +137,10 @@ impl Draft {
         result: Result<ChildResult, Failure>,
     ) -> Result<(), Rejected> {
         let Some(wait) = self.state.children.get(child).cloned() else { return Err(unknown_child(child)) };
-        if !wait.waits && wait.started {
-            self.change(Change::ChildEnded { child: child.clone() });
+        self.change(Change::ChildEnded { child: child.clone() });
+        if !wait.waits && wait.started || self.run_status(&wait.run).is_none_or(Status::is_terminal) {
             return Ok(());
         }
-        self.change(Change::ChildEnded { child: child.clone() });
         match result {
             Ok(result) if result.state == Status::Retried => {
                 let next = retry_id(child);
