@@ -10,6 +10,9 @@ use model::ids::ExecutionId;
 use model::state::State as Status;
 use serde_json::Value as Json;
 
+/// One case in so many may fail.
+const SHARE_THAT_MAY_FAIL: usize = 20;
+
 #[test]
 fn corpus_holds() {
     let Ok(directory) = std::env::var("SLUICE_CONFORMANCE") else { return };
@@ -37,6 +40,13 @@ fn corpus_holds() {
         println!("FAILED {line}");
     }
     println!("passed {passed}, failed {}, skipped {}", failed.len(), skipped.len());
+    // What is left needs a node: typed inputs, the environment, secrets, stored values.
+    assert!(
+        failed.len() * SHARE_THAT_MAY_FAIL <= passed + failed.len(),
+        "{} of {} cases fail",
+        failed.len(),
+        passed + failed.len()
+    );
 }
 
 enum Problem {
