@@ -65,7 +65,11 @@ impl Draft {
             Event::Restart { from } => self.restart(from.as_ref()),
             Event::ChangeState { run, state } => self.change_state(run.as_ref(), state),
             Event::SetLabels { labels } => self.set_labels(&labels),
-            Event::ForceRun => self.leave_queue(Status::Running),
+            Event::SetBreakpoints { tasks } => {
+                self.change(Change::Breakpoints { tasks });
+                Ok(())
+            }
+            Event::ForceRun => self.force_run(),
             Event::Unqueue { state } => self.leave_queue(state),
         }
     }

@@ -124,14 +124,28 @@ impl Draft {
     }
 
     /// The id a child has. It follows from where it is.
-    pub fn child_run_id(&self, parent: Option<&TaskRunId>, task: &TaskId, iteration: Option<(u32, &str)>) -> Option<TaskRunId> {
+    pub fn child_run_id(
+        &self,
+        parent: Option<&TaskRunId>,
+        task: &TaskId,
+        iteration: Option<(u32, &str)>,
+    ) -> Option<TaskRunId> {
         let execution = self.state.execution()?;
-        let loop_count = parent.and_then(|run| self.state.node(run)).and_then(|node| node.frame.as_ref()).map_or(0, |frame| frame.iteration);
+        let loop_count = parent
+            .and_then(|run| self.state.node(run))
+            .and_then(|node| node.frame.as_ref())
+            .map_or(0, |frame| frame.iteration);
         Some(run_id(RunKey { execution: &execution.id, parent, task, iteration, loop_count }))
     }
 
     /// Creates a task run. One that exists already, from before a restart, stays as it is: what follows it goes on.
-    pub fn create(&mut self, parent: Option<&TaskRunId>, task: &TaskId, place: Place, iteration: Option<(u32, String)>) {
+    pub fn create(
+        &mut self,
+        parent: Option<&TaskRunId>,
+        task: &TaskId,
+        place: Place,
+        iteration: Option<(u32, String)>,
+    ) {
         let key = iteration.as_ref().map(|(index, value)| (*index, value.as_str()));
         let Some(run) = self.child_run_id(parent, task, key) else { return };
         if let Some(state) = self.run_status(&run) {
@@ -141,7 +155,15 @@ impl Draft {
             return;
         }
         let (iteration, value) = iteration.unzip();
-        self.change(Change::RunCreated { run: run.clone(), task: task.clone(), parent: parent.cloned(), value, iteration, place, at: self.now });
+        self.change(Change::RunCreated {
+            run: run.clone(),
+            task: task.clone(),
+            parent: parent.cloned(),
+            value,
+            iteration,
+            place,
+            at: self.now,
+        });
         self.starts += 1;
         self.then(Step::Begin(run));
     }
@@ -216,7 +238,11 @@ pub(crate) fn is_literal(value: &Value) -> bool {
 }
 
 /// A template by name, if the property is there.
-pub(crate) fn optional(name: &'static str, property: Option<&Dynamic>, how: Rendering) -> Option<(&'static str, Value, Rendering)> {
+pub(crate) fn optional(
+    name: &'static str,
+    property: Option<&Dynamic>,
+    how: Rendering,
+) -> Option<(&'static str, Value, Rendering)> {
     property.map(|property| (name, property.0.clone(), how))
 }
 

@@ -73,20 +73,29 @@ impl Draft {
         match (purpose, result) {
             (RenderPurpose::FlowOutputs, result) => self.flow_outputs_known(result),
             (RenderPurpose::Sla(index), result) => self.sla_known(index, result),
-            (RenderPurpose::Listener(index), Ok(values)) if values.get("conditions").is_some_and(Value::truthy) => self.run_listener(index),
+            (RenderPurpose::Listener(index), Ok(values)) if values.get("conditions").is_some_and(Value::truthy) => {
+                self.run_listener(index)
+            }
             (RenderPurpose::Listener(_), Ok(_)) => self.next_listener(),
             (RenderPurpose::Listener(_), Err(problem)) => {
                 self.log(None, problem);
                 self.next_listener();
             }
-            (RenderPurpose::RunIf | RenderPurpose::Begin | RenderPurpose::LoopCondition | RenderPurpose::ChildOutputs, _) => {}
+            (
+                RenderPurpose::RunIf
+                | RenderPurpose::Begin
+                | RenderPurpose::LoopCondition
+                | RenderPurpose::ChildOutputs,
+                _,
+            ) => {}
         }
     }
 
     fn flow_outputs_known(&mut self, result: Result<Map, Failure>) {
         let verdict = self.frame(None).verdict.unwrap_or(Status::Success);
         let empty = Map::new();
-        let typed = result.and_then(|values| self.typed_outputs(values.get("outputs").and_then(Value::as_map).unwrap_or(&empty)));
+        let typed = result
+            .and_then(|values| self.typed_outputs(values.get("outputs").and_then(Value::as_map).unwrap_or(&empty)));
         match typed {
             Ok(outputs) => {
                 self.change(Change::FlowOutputs { outputs });
@@ -107,11 +116,18 @@ impl Draft {
         let typed = |output: &Output| {
             let value = values.get(output.id.as_str()).cloned().unwrap_or_default();
             let value = match (output.kind, value) {
-                (InputType::String, value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Number(_) | Value::List(_) | Value::Map(_))) => {
-                    Value::text(value.to_json().to_string())
-                }
+                (
+                    InputType::String,
+                    value @ (Value::Bool(_)
+                    | Value::Int(_)
+                    | Value::Float(_)
+                    | Value::Number(_)
+                    | Value::List(_)
+                    | Value::Map(_)),
+                ) => Value::text(value.to_json().to_string()),
                 (_, Value::Null) => Value::Null,
-                (kind, value) => of_type(kind, &value).map_err(|reason| failure("invalid-output", format!("output `{}` {reason}", output.id)))?,
+                (kind, value) => of_type(kind, &value)
+                    .map_err(|reason| failure("invalid-output", format!("output `{}` {reason}", output.id)))?,
             };
             Ok((Arc::from(output.id.as_str()), value))
         };
@@ -147,7 +163,7 @@ impl Draft {
         let first = execution.retried_since.unwrap_or_else(|| execution.history.started());
         let due = next_due(&retry, execution.attempt, first, self.now, fraction(&seed, execution.attempt))?;
         let attempt = execution.attempt.saturating_add(1);
-        let again = Message::Retry { execution: retry_id(&execution.id, attempt), attempt, since: first, due };
+        let again = Message::Retry { execution: retry_id(&execution.id), attempt, since: first, due };
         self.message("retry", again);
         Some(())
     }

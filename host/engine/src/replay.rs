@@ -17,9 +17,18 @@ use crate::state::{Node, State};
 
 /// Decides the beginning of a replay. `source` has ended; `execution` is the new one, with its id, inputs and labels; `flow` is the
 /// revision it runs. The changes belong to `State::new(flow)`; the first command is `Continue`.
-pub fn replay(source: &State, flow: Arc<Flow>, execution: Execution, from: &TaskRunId, now: Timestamp) -> Result<Decision, Rejected> {
+pub fn replay(
+    source: &State,
+    flow: Arc<Flow>,
+    execution: Execution,
+    from: &TaskRunId,
+    now: Timestamp,
+) -> Result<Decision, Rejected> {
     let Some(original) = source.execution().filter(|_| source.is_closed()) else {
-        return Err(Rejected::new(RejectCode::Conflict, "only an execution that has ended can be replayed (hint: wait for it, or kill it)"));
+        return Err(Rejected::new(
+            RejectCode::Conflict,
+            "only an execution that has ended can be replayed (hint: wait for it, or kill it)",
+        ));
     };
     let mut draft = Draft::new(&State::new(flow), now);
     draft.change(Change::Created {
@@ -35,7 +44,10 @@ pub fn replay(source: &State, flow: Arc<Flow>, execution: Execution, from: &Task
     let ids = draft.copy_runs(source);
     draft.change(Change::Closed);
     let Some(from) = ids.get(from).filter(|run| draft.task(run).is_some()) else {
-        return Err(Rejected::new(RejectCode::Invalid, format!("no task run `{from}` to replay from in this revision of the flow")));
+        return Err(Rejected::new(
+            RejectCode::Invalid,
+            format!("no task run `{from}` to replay from in this revision of the flow"),
+        ));
     };
     draft.restart(Some(from))?;
     draft.watch_slas();
@@ -68,9 +80,16 @@ impl Draft {
     fn copy_run(&mut self, source: &State, node: &Node, parent: Option<TaskRunId>) -> Option<TaskRunId> {
         let old = &node.run;
         let execution = self.state.execution()?.id.clone();
-        let loop_count = node.run.parent.as_ref().and_then(|parent| source.node(parent)).and_then(|node| node.frame.as_ref()).map_or(0, |frame| frame.iteration);
+        let loop_count = node
+            .run
+            .parent
+            .as_ref()
+            .and_then(|parent| source.node(parent))
+            .and_then(|node| node.frame.as_ref())
+            .map_or(0, |frame| frame.iteration);
         let iteration = old.iteration.zip(old.value.as_deref());
-        let run = run_id(RunKey { execution: &execution, parent: parent.as_ref(), task: &old.task, iteration, loop_count });
+        let run =
+            run_id(RunKey { execution: &execution, parent: parent.as_ref(), task: &old.task, iteration, loop_count });
         self.change(Change::RunCreated {
             run: run.clone(),
             task: old.task.clone(),
@@ -91,9 +110,20 @@ impl Draft {
         }
         for (index, attempt) in old.attempts.iter().enumerate() {
             let number = index as u32 + 1;
-            self.change(Change::AttemptStarted { run: run.clone(), attempt: number, epoch: 0, at: attempt.history.started() });
+            self.change(Change::AttemptStarted {
+                run: run.clone(),
+                attempt: number,
+                epoch: 0,
+                at: attempt.history.started(),
+            });
             let (state, failure) = (attempt.history.current(), attempt.failure.clone());
-            self.change(Change::AttemptEnded { run: run.clone(), attempt: number, state, failure, at: attempt.history.since() });
+            self.change(Change::AttemptEnded {
+                run: run.clone(),
+                attempt: number,
+                state,
+                failure,
+                at: attempt.history.since(),
+            });
         }
         for (state, at) in old.history.entries().iter().skip(1) {
             // Only the end counts for what holds it; going through an end and back would count it twice.

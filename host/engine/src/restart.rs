@@ -24,7 +24,10 @@ impl Draft {
             None => self.failed_leaves(),
         };
         if chosen.is_empty() {
-            return Err(Rejected::new(RejectCode::Invalid, "no task run to restart: none has failed (hint: replay it from a task run)"));
+            return Err(Rejected::new(
+                RejectCode::Invalid,
+                "no task run to restart: none has failed (hint: replay it from a task run)",
+            ));
         }
         if let Some(run) = from {
             let below = self.children_of(Some(run));
@@ -54,7 +57,10 @@ impl Draft {
         };
         let run = self.main_run(run)?;
         if self.whole(&run) != run {
-            return Err(Rejected::new(RejectCode::Invalid, "tasks of a working directory end together (hint: change the state of the WorkingDirectory)"));
+            return Err(Rejected::new(
+                RejectCode::Invalid,
+                "tasks of a working directory end together (hint: change the state of the WorkingDirectory)",
+            ));
         }
         self.reopen();
         self.reopen_parents(&run);
@@ -66,10 +72,17 @@ impl Draft {
 
     fn at_rest(&self, what: &str) -> Result<(), Rejected> {
         match self.state.status() {
+            Some(Status::Retried) => Err(Rejected::new(
+                RejectCode::Conflict,
+                format!("cannot {what} an execution that another has taken the place of (hint: use the other)"),
+            )),
             Some(state) if state.is_terminal() && self.state.is_closed() => Ok(()),
-            Some(state) if state.is_terminal() => {
-                Err(Rejected::new(RejectCode::Conflict, format!("cannot {what} an execution whose afterExecution tasks run (hint: wait for them, or kill them)")))
-            }
+            Some(state) if state.is_terminal() => Err(Rejected::new(
+                RejectCode::Conflict,
+                format!(
+                    "cannot {what} an execution whose afterExecution tasks run (hint: wait for them, or kill them)"
+                ),
+            )),
             _ => Err(self.over(what)),
         }
     }
@@ -78,9 +91,15 @@ impl Draft {
     fn main_run(&self, run: &TaskRunId) -> Result<TaskRunId, Rejected> {
         let mut next = Some(run);
         while let Some(id) = next {
-            let node = self.state.node(id).ok_or_else(|| Rejected::new(RejectCode::Invalid, format!("there is no task run `{run}`")))?;
+            let node = self
+                .state
+                .node(id)
+                .ok_or_else(|| Rejected::new(RejectCode::Invalid, format!("there is no task run `{run}`")))?;
             if node.place.phase != Phase::Main {
-                return Err(Rejected::new(RejectCode::Invalid, format!("task run `{run}` is not one of the flow's `tasks` (hint: choose one of those)")));
+                return Err(Rejected::new(
+                    RejectCode::Invalid,
+                    format!("task run `{run}` is not one of the flow's `tasks` (hint: choose one of those)"),
+                ));
             }
             next = node.run.parent.as_ref();
         }
@@ -101,7 +120,8 @@ impl Draft {
             if !self.is_broken(&run) {
                 continue;
             }
-            let below: Vec<TaskRunId> = self.main_children(Some(&run)).into_iter().filter(|child| self.is_broken(child)).collect();
+            let below: Vec<TaskRunId> =
+                self.main_children(Some(&run)).into_iter().filter(|child| self.is_broken(child)).collect();
             match below.is_empty() || self.is_unit(&run) {
                 true => found.push(run),
                 false => todo.extend(below),
@@ -144,7 +164,11 @@ impl Draft {
         while let Some(current) = next {
             let Some(node) = self.state.node(&current) else { return };
             let (parent, place) = (node.run.parent.clone(), node.place);
-            let later = self.children_of(parent.as_ref()).into_iter().filter(|other| self.comes_after(parent.as_ref(), other, place)).collect();
+            let later = self
+                .children_of(parent.as_ref())
+                .into_iter()
+                .filter(|other| self.comes_after(parent.as_ref(), other, place))
+                .collect();
             self.remove(later);
             next = parent;
         }
@@ -218,8 +242,17 @@ impl Draft {
     // Verdicts and phases of everything that runs again, from the children that stay.
     fn recount(&mut self, parent: Option<&TaskRunId>) {
         let children = self.main_children(parent);
-        let verdict = children.iter().filter_map(|child| self.run_status(child)).filter(|state| state.is_terminal()).fold(None, worse);
-        let lanes = children.iter().filter_map(|child| self.state.node(child)).map(|node| node.place.lane.saturating_add(1)).max().unwrap_or(0);
+        let verdict = children
+            .iter()
+            .filter_map(|child| self.run_status(child))
+            .filter(|state| state.is_terminal())
+            .fold(None, worse);
+        let lanes = children
+            .iter()
+            .filter_map(|child| self.state.node(child))
+            .map(|node| node.place.lane.saturating_add(1))
+            .max()
+            .unwrap_or(0);
         self.change(Change::Reopened { parent: parent.cloned(), lanes });
         self.change(Change::Verdict { parent: parent.cloned(), state: verdict.unwrap_or(Status::Success) });
         for child in children {
@@ -241,7 +274,9 @@ impl Draft {
             match self.run_status(child) {
                 Some(Status::Restarted) => self.then(Step::Begin(child.clone())),
                 Some(Status::Running) => self.rerun_in(Some(child)),
-                Some(state) if !state.is_failed() && self.is_followed(parent, child, &children) => self.then(Step::Ended(child.clone())),
+                Some(state) if !state.is_failed() && self.is_followed(parent, child, &children) => {
+                    self.then(Step::Ended(child.clone()))
+                }
                 _ => continue,
             }
             goes_on = true;

@@ -62,7 +62,13 @@ impl Draft {
 }
 
 /// When the next attempt is due after `attempt` of them, if there is another.
-pub(crate) fn next_due(retry: &Retry, attempt: u32, first: Timestamp, now: Timestamp, jitter: f64) -> Option<Timestamp> {
+pub(crate) fn next_due(
+    retry: &Retry,
+    attempt: u32,
+    first: Timestamp,
+    now: Timestamp,
+    jitter: f64,
+) -> Option<Timestamp> {
     if attempt >= retry.max_attempts.unwrap_or(ATTEMPTS_PER_RUN).min(ATTEMPTS_PER_RUN) {
         return None;
     }
@@ -76,7 +82,11 @@ fn delay(delays: &Delays, attempt: u32, jitter: f64) -> SignedDuration {
         Delays::Constant { interval } => *interval,
         Delays::Exponential { interval, max_interval, factor } => {
             let grown = interval.as_secs_f64() * factor.max(1.0).powi(attempt.saturating_sub(1).min(1_000) as i32);
-            if grown >= max_interval.as_secs_f64() { *max_interval } else { SignedDuration::try_from_secs_f64(grown).unwrap_or(*max_interval) }
+            if grown >= max_interval.as_secs_f64() {
+                *max_interval
+            } else {
+                SignedDuration::try_from_secs_f64(grown).unwrap_or(*max_interval)
+            }
         }
         Delays::Random { min, max } => {
             let spread = (*max - *min).as_secs_f64().max(0.0);
@@ -107,7 +117,13 @@ mod tests {
     }
 
     fn retry(delays: Delays) -> Retry {
-        Retry { delays, max_attempts: Some(4), max_duration: Some(SignedDuration::from_secs(20)), warning_on_retry: false, behavior: RetryBehavior::default() }
+        Retry {
+            delays,
+            max_attempts: Some(4),
+            max_duration: Some(SignedDuration::from_secs(20)),
+            warning_on_retry: false,
+            behavior: RetryBehavior::default(),
+        }
     }
 
     #[test]
@@ -117,7 +133,8 @@ mod tests {
         assert_eq!(due(&constant, 1, 0), Some(1_000));
         assert_eq!(due(&constant, 4, 0), None);
         assert_eq!(due(&constant, 1, 19_000), None);
-        let exponential = retry(Delays::Exponential { interval: second, max_interval: SignedDuration::from_secs(3), factor: 2.0 });
+        let exponential =
+            retry(Delays::Exponential { interval: second, max_interval: SignedDuration::from_secs(3), factor: 2.0 });
         assert_eq!([1, 2, 3].map(|attempt| due(&exponential, attempt, 0)), [Some(1_000), Some(2_000), Some(3_000)]);
         let random = retry(Delays::Random { min: second, max: SignedDuration::from_secs(3) });
         assert_eq!(due(&random, 1, 0), Some(2_000));

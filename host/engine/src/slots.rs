@@ -1,6 +1,6 @@
 //! How many executions of a flow run at once. A slot is held by the execution that has it, through pauses, and given back at its end.
 
-use model::change::{Change, Cleanup, Phase, Stop};
+use model::change::{Change, Cleanup, Phase, Stop, TimerPurpose};
 use model::flow::Overflow;
 use model::state::State as Status;
 
@@ -40,7 +40,9 @@ impl Draft {
                 self.run_flow();
                 Ok(())
             }
-            Slot::Held(held) if held == slot => Err(Rejected::new(RejectCode::Duplicate, format!("slot {slot} is held already"))),
+            Slot::Held(held) if held == slot => {
+                Err(Rejected::new(RejectCode::Duplicate, format!("slot {slot} is held already")))
+            }
             // It ended, was waived or has another one: the slot goes back.
             Slot::Held(_) | Slot::None => {
                 self.command(Command::FreeSlot { flow: self.state.flow.key.clone(), slot });
@@ -84,9 +86,30 @@ impl Draft {
                 self.change(Change::SlotWaived);
                 self.stop(Stop { state, cleanup: Cleanup::None });
             }
-            _ => return Err(Rejected::new(RejectCode::Invalid, format!("an execution cannot leave the queue into {state} (hint: RUNNING, CANCELLED or FAILED)"))),
+            _ => {
+                return Err(Rejected::new(
+                    RejectCode::Invalid,
+                    format!("an execution cannot leave the queue into {state} (hint: RUNNING, CANCELLED or FAILED)"),
+                ));
+            }
         }
         Ok(())
+    }
+
+    /// What waits for its time, a slot or somebody runs now.
+    pub(crate) fn force_run(&mut self) -> Result<(), Rejected> {
+        match self.state.status() {
+            Some(Status::Queued) => self.leave_queue(Status::Running),
+            Some(Status::Paused | Status::Breakpoint) => self.resume(None, &expr::Map::new()),
+            Some(Status::Created) => {
+                self.clear_timer(None, TimerPurpose::Schedule);
+                self.free_slot();
+                self.run_flow();
+                Ok(())
+            }
+            Some(Status::Running) => Ok(()),
+            _ => Err(self.over("force")),
+        }
     }
 
     pub(crate) fn free_slot(&mut self) {

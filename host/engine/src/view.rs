@@ -18,7 +18,20 @@ pub struct View<'a> {
 }
 
 /// The names a view may know.
-const NAMES: [&str; 12] = ["execution", "flow", "inputs", "labels", "outputs", "parent", "parents", "task", "taskrun", "tasks", "trigger", "vars"];
+const NAMES: [&str; 12] = [
+    "execution",
+    "flow",
+    "inputs",
+    "labels",
+    "outputs",
+    "parent",
+    "parents",
+    "task",
+    "taskrun",
+    "tasks",
+    "trigger",
+    "vars",
+];
 
 impl<'a> View<'a> {
     /// In the eyes of the execution.
@@ -49,10 +62,12 @@ impl<'a> View<'a> {
                 return Some((shown, taken + 1));
             }
             // The sibling in the same iteration comes before the map of all iterations, for a path that goes on past the task.
-            if taken == 0 && !keys.is_empty()
-                && let Some(sibling) = self.sibling(&task).and_then(show) {
-                    return Some((sibling, 1));
-                }
+            if taken == 0
+                && !keys.is_empty()
+                && let Some(sibling) = self.sibling(&task).and_then(show)
+            {
+                return Some((sibling, 1));
+            }
             if let Some(map) = self.iterations(&task, &values, show) {
                 return Some((map, taken + 1));
             }
@@ -74,13 +89,13 @@ impl<'a> View<'a> {
 
     /// Value -> ... -> outputs, of all iterations below these values, in the order they were created.
     fn iterations(&self, task: &TaskId, prefix: &[String], show: fn(&TaskRun) -> Option<Value>) -> Option<Value> {
-        let start = (task.clone(), prefix.to_vec());
-        let below = self.state.index.range(start..).take_while(|((other, values), _)| other == task && values.starts_with(prefix));
+        let start = Arc::new((task.clone(), prefix.to_vec()));
+        let below = self.state.index.range(start..).take_while(|(key, _)| key.0 == *task && key.1.starts_with(prefix));
         let mut found: Vec<(u64, &[String], Value)> = below
-            .filter(|((_, values), _)| values.len() > prefix.len())
-            .filter_map(|((_, values), id)| {
+            .filter(|(key, _)| key.1.len() > prefix.len())
+            .filter_map(|(key, id)| {
                 let node = self.state.node(id)?;
-                Some((node.seq, values.get(prefix.len()..)?, show(&node.run)?))
+                Some((node.seq, key.1.get(prefix.len()..)?, show(&node.run)?))
             })
             .collect();
         found.sort_by_key(|(seq, _, _)| *seq);
@@ -91,9 +106,10 @@ impl<'a> View<'a> {
         let mut tasks = Map::new();
         for run in self.state.runs() {
             if !tasks.contains_key(run.task.as_str())
-                && let Some((shown, _)) = self.of_task(&[run.task.as_str()], show) {
-                    tasks.insert(Arc::from(run.task.as_str()), shown);
-                }
+                && let Some((shown, _)) = self.of_task(&[run.task.as_str()], show)
+            {
+                tasks.insert(Arc::from(run.task.as_str()), shown);
+            }
         }
         Value::from(tasks)
     }
@@ -101,11 +117,13 @@ impl<'a> View<'a> {
     // The tasks that have outputs, without them: a flow has few tasks and may have many task runs.
     fn task_names(&self) -> Value {
         let has_outputs = |task: &&TaskId| {
-            let start = ((*task).clone(), Vec::new());
-            let first = self.state.index.range(start..).next().filter(|((other, _), _)| other == *task);
+            let start = Arc::new(((*task).clone(), Vec::new()));
+            let first = self.state.index.range(start..).next().filter(|(key, _)| key.0 == **task);
             first.and_then(|(_, id)| self.state.run(id)).is_some_and(|run| !run.outputs.is_null())
         };
-        Value::map(self.state.flow().all.keys().filter(has_outputs).map(|task| (Arc::<str>::from(task.as_str()), Value::Null)))
+        Value::map(
+            self.state.flow().all.keys().filter(has_outputs).map(|task| (Arc::<str>::from(task.as_str()), Value::Null)),
+        )
     }
 
     fn parents(&self) -> Vec<Value> {
@@ -134,14 +152,21 @@ impl Scope for View<'_> {
             "taskrun" => self.task_run().map(task_run),
             "task" => {
                 let task = self.state.flow().task(&self.task_run()?.task)?;
-                Some(Value::map([("id", Value::text(task.id.as_str())), ("type", Value::text(task.type_name.as_str()))]))
+                Some(Value::map([
+                    ("id", Value::text(task.id.as_str())),
+                    ("type", Value::text(task.type_name.as_str())),
+                ]))
             }
             "parents" => self.run.map(|_| Value::list(self.parents())),
             "parent" => self.parents().into_iter().next(),
             "execution" => self.execution().map(execution),
             "flow" => Some(flow(self.state)),
-            "inputs" => self.execution().map(|execution| nested(execution.inputs.iter().map(|(key, value)| (key.as_ref(), value.clone())))),
-            "labels" => self.execution().map(|execution| nested(execution.labels.iter().map(|label| (label.key.as_str(), Value::text(label.value.as_str()))))),
+            "inputs" => self
+                .execution()
+                .map(|execution| nested(execution.inputs.iter().map(|(key, value)| (key.as_ref(), value.clone())))),
+            "labels" => self.execution().map(|execution| {
+                nested(execution.labels.iter().map(|label| (label.key.as_str(), Value::text(label.value.as_str()))))
+            }),
             "vars" => self.execution().map(|execution| Value::from(execution.variables.clone())),
             "trigger" => self.execution()?.trigger.as_ref().map(|trigger| Value::from(trigger.variables.clone())),
             _ => None,
@@ -153,7 +178,9 @@ impl Scope for View<'_> {
         let indexed = match *first {
             "outputs" if !rest.is_empty() => self.of_task(rest, shown_outputs),
             "tasks" if !rest.is_empty() => self.of_task(rest, shown_state),
-            "vars" if !rest.is_empty() => rest.first().and_then(|name| self.execution()?.variables.get(*name).cloned()).map(|value| (value, 1)),
+            "vars" if !rest.is_empty() => {
+                rest.first().and_then(|name| self.execution()?.variables.get(*name).cloned()).map(|value| (value, 1))
+            }
             name => return Some((self.lookup(name)?, 1)),
         };
         match indexed {
@@ -165,7 +192,11 @@ impl Scope for View<'_> {
     }
 
     fn names(&self) -> Vec<Arc<str>> {
-        NAMES.iter().filter(|name| self.run.is_some() || !matches!(**name, "parent" | "parents" | "task" | "taskrun")).map(|name| Arc::from(*name)).collect()
+        NAMES
+            .iter()
+            .filter(|name| self.run.is_some() || !matches!(**name, "parent" | "parents" | "task" | "taskrun"))
+            .map(|name| Arc::from(*name))
+            .collect()
     }
 }
 

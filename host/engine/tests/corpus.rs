@@ -10,10 +10,14 @@ use model::ids::ExecutionId;
 use model::state::State as Status;
 use serde_json::Value as Json;
 
+/// One case in so many may fail.
+const SHARE_THAT_MAY_FAIL: usize = 20;
+
 #[test]
 fn corpus_holds() {
     let Ok(directory) = std::env::var("SLUICE_CONFORMANCE") else { return };
-    let cases: Vec<Json> = serde_json::from_str(&std::fs::read_to_string(format!("{directory}/cases.json")).unwrap()).unwrap();
+    let cases: Vec<Json> =
+        serde_json::from_str(&std::fs::read_to_string(format!("{directory}/cases.json")).unwrap()).unwrap();
     let only = std::env::var("ONLY").unwrap_or_default();
     let (mut passed, mut failed, mut skipped) = (0, Vec::new(), Vec::new());
     for case in &cases {
@@ -36,6 +40,13 @@ fn corpus_holds() {
         println!("FAILED {line}");
     }
     println!("passed {passed}, failed {}, skipped {}", failed.len(), skipped.len());
+    // What is left needs a node: typed inputs, the environment, secrets, stored values.
+    assert!(
+        failed.len() * SHARE_THAT_MAY_FAIL <= passed + failed.len(),
+        "{} of {} cases fail",
+        failed.len(),
+        passed + failed.len()
+    );
 }
 
 enum Problem {
@@ -52,12 +63,31 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
         return skip("needs a test task");
     }
     let action = case["action"].as_str().unwrap_or_default();
-    let known = ["run", "run+restart", "run_until_paused+resume", "run_until_paused+kill", "run_twice_overlapping", "run+restart*3", "run+replay(2_end)", "run+change_status(WARNING)"];
+    let known = [
+        "run",
+        "run+restart",
+        "run_until_paused+resume",
+        "run_until_paused+kill",
+        "run_twice_overlapping",
+        "run+restart*3",
+        "run+replay(2_end)",
+        "run+change_status(WARNING)",
+    ];
     if !known.contains(&action) && !action.starts_with("run+change_task_run_state(#0") {
         return skip(&format!("action {action}"));
     }
     let types = case["task_types"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let external = [".http.", ".kv.", ".state.", ".storage.", ".log.Fetch", "Template", "namespace.", "ForEachItem", "execution.Resume"];
+    let external = [
+        ".http.",
+        ".kv.",
+        ".state.",
+        ".storage.",
+        ".log.Fetch",
+        "Template",
+        "namespace.",
+        "ForEachItem",
+        "execution.Resume",
+    ];
     if types.iter().filter_map(Json::as_str).any(|name| external.iter().any(|part| name.contains(part))) {
         return skip("needs tasks that are not faked here");
     }
@@ -68,11 +98,13 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
     let key = main.key.clone();
     for entry in std::fs::read_dir(format!("{directory}/flows")).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        let wanted = text.lines().find_map(|line| line.strip_prefix("id:")).map(|id| id.trim().trim_matches('"').to_owned());
+        let wanted =
+            text.lines().find_map(|line| line.strip_prefix("id:")).map(|id| id.trim().trim_matches('"').to_owned());
         if wanted.is_some_and(|id| source.contains(&format!("flowId: {id}")))
-            && let Ok(child) = std::panic::catch_unwind(|| flow(&text)) {
-                sim.add(child);
-            }
+            && let Ok(child) = std::panic::catch_unwind(|| flow(&text))
+        {
+            sim.add(child);
+        }
     }
     let mut inputs = Map::new();
     if let Some(given) = case["inputs"].as_object() {
@@ -84,17 +116,23 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
     let labels = case["labels"].as_object().cloned().unwrap_or_default();
     let id = sim.start_as(key.namespace.as_str(), key.id.as_str(), |execution| {
         execution.inputs = inputs.clone();
-        execution.labels.extend(labels.iter().map(|(key, value)| engine::sim::label(key, value.as_str().unwrap_or_default())));
+        execution
+            .labels
+            .extend(labels.iter().map(|(key, value)| engine::sim::label(key, value.as_str().unwrap_or_default())));
     });
-    let second = (action == "run_twice_overlapping").then(|| sim.start(key.namespace.as_str(), key.id.as_str(), inputs));
+    let second =
+        (action == "run_twice_overlapping").then(|| sim.start(key.namespace.as_str(), key.id.as_str(), inputs));
     let expect = &case["expect"];
     if let Some(paused) = expect["paused"].as_object() {
         sim.run_while(|sim| sim.state(&id).status() != Some(Status::Paused));
-        check_state(&sim, &id, &Json::Object(paused.clone())).map_err(|why| Problem::Wrong(format!("paused: {why}")))?;
+        check_state(&sim, &id, &Json::Object(paused.clone()))
+            .map_err(|why| Problem::Wrong(format!("paused: {why}")))?;
     } else if action.starts_with("run_until_paused") {
         sim.run_while(|sim| sim.state(&id).status() != Some(Status::Paused));
     }
-    let send = |sim: &mut Sim, event: Event| sim.send(&id, event).map_err(|rejected| Problem::Wrong(format!("rejected: {rejected}")));
+    let send = |sim: &mut Sim, event: Event| {
+        sim.send(&id, event).map_err(|rejected| Problem::Wrong(format!("rejected: {rejected}")))
+    };
     match action {
         "run_until_paused+resume" => send(&mut sim, Event::Resume { run: None, inputs: Map::new() })?,
         "run_until_paused+kill" => send(&mut sim, Event::Kill { cascade: true })?,
@@ -102,7 +140,8 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
     }
     sim.run();
     if let Some(first) = expect["first_run"].as_object() {
-        check_state(&sim, &id, &Json::Object(first.clone())).map_err(|why| Problem::Wrong(format!("first run: {why}")))?;
+        check_state(&sim, &id, &Json::Object(first.clone()))
+            .map_err(|why| Problem::Wrong(format!("first run: {why}")))?;
     }
     match action {
         "run+restart" => {
@@ -118,7 +157,8 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
         "run+replay(2_end)" => {
             let from = sim.state(&id).runs().last().map(|run| run.id.clone()).unwrap();
             let again = sim.replay(&id, &from).map_err(|rejected| Problem::Wrong(format!("rejected: {rejected}")))?;
-            check_state(&sim, &again, &expect["on_restart"]).map_err(|why| Problem::Wrong(format!("replayed: {why}")))?;
+            check_state(&sim, &again, &expect["on_restart"])
+                .map_err(|why| Problem::Wrong(format!("replayed: {why}")))?;
             sim.run();
             check_state(&sim, &again, expect).map_err(Problem::Wrong)?;
         }
@@ -141,7 +181,8 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
     }
     let counts = expect["all_executions_of_flow"].as_object();
     for (state, count) in counts.into_iter().flatten() {
-        let found = sim.made.iter().filter(|id| sim.state(id).status().is_some_and(|status| status.as_str() == state)).count();
+        let found =
+            sim.made.iter().filter(|id| sim.state(id).status().is_some_and(|status| status.as_str() == state)).count();
         if Some(found as u64) != count.as_u64() {
             return Err(Problem::Wrong(format!("{found} executions {state}, expected {count}")));
         }
@@ -158,17 +199,26 @@ fn check_state(sim: &Sim, id: &ExecutionId, expect: &Json) -> Result<(), String>
     let state = sim.state(id);
     let status = state.status().unwrap().as_str();
     let shown = || {
-        let runs: Vec<String> = state.runs().map(|run| format!("{}[{}]={}", run.task, run.value.as_deref().unwrap_or(""), run.state())).collect();
-        format!("{} logs {:?}", runs.join(" "), sim.logs.iter().map(|(_, _, failure)| &failure.message).collect::<Vec<_>>())
+        let runs: Vec<String> = state
+            .runs()
+            .map(|run| format!("{}[{}]={}", run.task, run.value.as_deref().unwrap_or(""), run.state()))
+            .collect();
+        format!(
+            "{} logs {:?}",
+            runs.join(" "),
+            sim.logs.iter().map(|(_, _, failure)| &failure.message).collect::<Vec<_>>()
+        )
     };
     if let Some(wanted) = expect["state"].as_str()
-        && wanted != status {
-            return Err(format!("state {status}, expected {wanted}: {}", shown()));
-        }
+        && wanted != status
+    {
+        return Err(format!("state {status}, expected {wanted}: {}", shown()));
+    }
     if let Some(count) = expect["task_runs"].as_u64()
-        && count != state.run_count() as u64 {
-            return Err(format!("{} task runs, expected {count}: {}", state.run_count(), shown()));
-        }
+        && count != state.run_count() as u64
+    {
+        return Err(format!("{} task runs, expected {count}: {}", state.run_count(), shown()));
+    }
     for (key, wanted) in expect["task_states"].as_object().into_iter().flatten() {
         for run in pick(state, key)? {
             if wanted.as_str() != Some(run.state().as_str()) {
@@ -229,18 +279,24 @@ fn check_state(sim: &Sim, id: &ExecutionId, expect: &Json) -> Result<(), String>
     for (key, wanted) in expect["flow_outputs"].as_object().into_iter().flatten() {
         let found = state.execution().unwrap().outputs.get(key.as_str());
         if let Some(wanted) = wanted.as_str()
-            && found.and_then(Value::as_str) != Some(wanted) {
-                return Err(format!("flow output {key} is {found:?}, expected {wanted}"));
-            }
+            && found.and_then(Value::as_str) != Some(wanted)
+        {
+            return Err(format!("flow output {key} is {found:?}, expected {wanted}"));
+        }
     }
     let labels = &state.execution().unwrap().labels;
     for (key, wanted) in expect["labels_include"].as_object().into_iter().flatten() {
-        if !wanted.as_str().unwrap().contains("{{") && !labels.iter().any(|label| label.key == *key && Some(label.value.as_str()) == wanted.as_str()) {
+        if !wanted.as_str().unwrap().contains("{{")
+            && !labels.iter().any(|label| label.key == *key && Some(label.value.as_str()) == wanted.as_str())
+        {
             return Err(format!("label {key} is not {wanted}: {labels:?}"));
         }
     }
     if let Some(wanted) = expect["labels_exact"].as_object() {
-        let wrong = wanted.iter().any(|(key, value)| key != CORRELATION && !labels.iter().any(|label| label.key == *key && Some(label.value.as_str()) == value.as_str()));
+        let wrong = wanted.iter().any(|(key, value)| {
+            key != CORRELATION
+                && !labels.iter().any(|label| label.key == *key && Some(label.value.as_str()) == value.as_str())
+        });
         if wrong {
             return Err(format!("labels {labels:?}, expected {wanted:?}"));
         }
@@ -260,7 +316,9 @@ fn pick<'a>(state: &'a State, key: &str) -> Result<Vec<&'a model::execution::Tas
         "*" => return Ok(runs),
         "#last" => runs.last().copied(),
         _ => match key.strip_prefix('#') {
-            Some(index) => runs.get(index.split('.').next().unwrap().parse::<usize>().map_err(|error| error.to_string())?).copied(),
+            Some(index) => {
+                runs.get(index.split('.').next().unwrap().parse::<usize>().map_err(|error| error.to_string())?).copied()
+            }
             None => {
                 let mut parts = key.split('[');
                 let task = parts.next().unwrap_or_default();

@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::sim::{check::check, flow};
-use engine::{ChildResult, Command, Effects, End, Event, JobId, Outcome, Rejected, Rendering, Snapshot, State, UnitReport, Work, decide_shown, replay};
+use engine::{
+    ChildResult, Command, Effects, End, Event, JobId, Outcome, Rejected, Rendering, Snapshot, State, UnitReport, Work,
+    decide_shown, replay,
+};
 use expr::{Map, Value};
 use jiff::{SignedDuration, Timestamp};
 use model::change::Change;
@@ -144,7 +147,16 @@ fn parsed(body: &str) -> Arc<Flow> {
 impl Driver {
     fn new(flow: Arc<Flow>) -> Self {
         let (taken, freed, epoch) = (0, 0, 0);
-        Self { state: State::new(flow), now: Timestamp::UNIX_EPOCH, past: Vec::new(), changes: Vec::new(), began: HashMap::new(), taken, freed, epoch }
+        Self {
+            state: State::new(flow),
+            now: Timestamp::UNIX_EPOCH,
+            past: Vec::new(),
+            changes: Vec::new(),
+            began: HashMap::new(),
+            taken,
+            freed,
+            epoch,
+        }
     }
 
     fn execution(&self) -> Execution {
@@ -217,6 +229,15 @@ impl Driver {
         if old.state().is_terminal() {
             assert_eq!(old.state(), new.state(), "the execution left {} by {event:?}", old.state());
         }
+        for run in before.runs() {
+            let Some(now) = self.state.run(&run.id) else { continue };
+            let ended = |attempt: &&model::execution::Attempt| attempt.history.current().is_terminal();
+            assert!(
+                run.attempts.iter().zip(&now.attempts).all(|(was, is)| !ended(&was) || was == is),
+                "an attempt of {} that had ended changed by {event:?}",
+                run.task
+            );
+        }
         for run in before.runs().filter(|run| run.state().is_terminal()) {
             if let Some(now) = self.state.run(&run.id) {
                 assert_eq!(run.state(), now.state(), "task run of {} changed by {event:?}", run.task);
@@ -229,26 +250,35 @@ impl Driver {
         let bad = || Failure { code: "bad".to_owned(), message: "bad".to_owned(), retryable: None };
         match command {
             Command::Render { id, templates, .. } => {
-                let result = if !kind && choice % 5 == 0 { Err(bad()) } else { Ok(rendered(templates, choice, kind)) };
+                let result =
+                    if !kind && choice.is_multiple_of(5) { Err(bad()) } else { Ok(rendered(templates, choice, kind)) };
                 vec![Event::Rendered { id: id.clone(), result }]
             }
             Command::Run { job, epoch, work, .. } => {
                 self.epoch = self.epoch.max(*epoch);
                 let epoch = *epoch;
-                let ended = |end| Event::TaskEnded { job: job.clone(), epoch, outcome: Outcome { end, outputs: Value::Null } };
+                let ended =
+                    |end| Event::TaskEnded { job: job.clone(), epoch, outcome: Outcome { end, outputs: Value::Null } };
                 let started = Event::TaskStarted { job: job.clone(), epoch };
                 let mut events = vec![started];
                 if let Work::Unit { tasks } = work {
                     for task in tasks {
                         let report = |report| Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report };
                         events.push(report(UnitReport::Started));
-                        events.push(report(UnitReport::Ended(Outcome { end: if !kind && choice == 7 { End::Failed(bad()) } else { End::Success }, outputs: Value::Null })));
+                        events.push(report(UnitReport::Ended(Outcome {
+                            end: if !kind && choice == 7 { End::Failed(bad()) } else { End::Success },
+                            outputs: Value::Null,
+                        })));
                     }
                 }
                 events.push(match choice % 8 {
                     0..=2 if !kind => ended(End::Failed(bad())),
                     3 if !kind => ended(End::Warning),
-                    4 if !kind => Event::TaskLost { job: job.clone(), epoch, effects: if choice > 100 { Effects::Unknown } else { Effects::Repeatable } },
+                    4 if !kind => Event::TaskLost {
+                        job: job.clone(),
+                        epoch,
+                        effects: if choice > 100 { Effects::Unknown } else { Effects::Repeatable },
+                    },
                     5 if !kind => Event::EffectsBegan { job: job.clone(), epoch },
                     _ => ended(End::Success),
                 });
@@ -257,16 +287,26 @@ impl Driver {
                 }
                 events
             }
-            Command::CancelRun { job } => vec![Event::TaskLost { job: job.clone(), epoch: self.epoch, effects: Effects::Repeatable }],
+            Command::CancelRun { job } => {
+                vec![Event::TaskLost { job: job.clone(), epoch: self.epoch, effects: Effects::Repeatable }]
+            }
             Command::SetTimer { id, due } => {
                 self.now = self.now.max(*due);
                 vec![Event::TimerDue { id: id.clone() }]
             }
             Command::StartChild { child, .. } => {
                 let started = Event::ChildStarted { child: child.clone() };
-                if !kind && choice % 3 == 0 { vec![Event::ChildEnded { child: child.clone(), result: Err(bad()) }] } else { vec![started] }
+                if !kind && choice.is_multiple_of(3) {
+                    vec![Event::ChildEnded { child: child.clone(), result: Err(bad()) }]
+                } else {
+                    vec![started]
+                }
             }
-            Command::TakeSlot { .. } => vec![if !kind && choice % 2 == 0 { Event::SlotRefused } else { Event::SlotGranted { slot: u32::from(choice % 3) } }],
+            Command::TakeSlot { .. } => vec![if !kind && choice.is_multiple_of(2) {
+                Event::SlotRefused
+            } else {
+                Event::SlotGranted { slot: u32::from(choice % 3) }
+            }],
             Command::Continue => vec![Event::Continue],
             _ => Vec::new(),
         }
@@ -275,7 +315,8 @@ impl Driver {
     // What runs is not outstanding: it ends by itself.
     fn end_events(&self, choice: u8) -> Vec<Event> {
         let end = [End::Success, End::Warning, End::Killed][usize::from(choice % 3)].clone();
-        let ended = |(job, epoch)| Event::TaskEnded { job, epoch, outcome: Outcome { end: end.clone(), outputs: Value::Null } };
+        let ended =
+            |(job, epoch)| Event::TaskEnded { job, epoch, outcome: Outcome { end: end.clone(), outputs: Value::Null } };
         self.state.running().into_iter().map(ended).chain(self.child_events(choice)).collect()
     }
 
@@ -285,13 +326,15 @@ impl Driver {
             Change::ChildAsked { child, .. } => Some(child.clone()),
             _ => None,
         });
-        started.map(|child| Event::ChildEnded { child, result: Ok(ChildResult { state, outputs: Map::new() }) }).collect()
+        started
+            .map(|child| Event::ChildEnded { child, result: Ok(ChildResult { state, outputs: Map::new() }) })
+            .collect()
     }
 
     fn disturb(&self, choice: u8) -> Event {
         let runs: Vec<TaskRunId> = self.state.runs().map(|run| run.id.clone()).collect();
         let run = runs.get(usize::from(choice) % runs.len().max(1)).cloned();
-        match choice % 11 {
+        match choice % 12 {
             0 => Event::Kill { cascade: choice > 100 },
             1 => Event::Pause,
             2 => Event::Resume { run: None, inputs: Map::new() },
@@ -301,11 +344,18 @@ impl Driver {
             6 => Event::ForceRun,
             7 => Event::SlotGranted { slot: 1 },
             8 => Event::TaskEnded {
-                job: JobId { run: run.unwrap_or(TaskRunId::trusted("no")), attempt: u32::from(choice % 3), generation: 0 },
+                job: JobId {
+                    run: run.unwrap_or(TaskRunId::trusted("no")),
+                    attempt: u32::from(choice % 3),
+                    generation: 0,
+                },
                 epoch: 1,
                 outcome: Outcome { end: End::Success, outputs: Value::Null },
             },
             9 if !self.past.is_empty() => self.past[usize::from(choice) * 7 % self.past.len()].clone(),
+            10 => {
+                Event::SetBreakpoints { tasks: self.state.runs().map(|run| run.task.clone()).skip(1).take(2).collect() }
+            }
             _ => Event::Unqueue { state: Status::Cancelled },
         }
     }
@@ -316,7 +366,8 @@ impl Driver {
                 return;
             }
             let outstanding = self.state.outstanding();
-            let (timers, others): (Vec<_>, Vec<_>) = outstanding.iter().partition(|command| matches!(command, Command::SetTimer { .. }));
+            let (timers, others): (Vec<_>, Vec<_>) =
+                outstanding.iter().partition(|command| matches!(command, Command::SetTimer { .. }));
             let mut moved = false;
             for command in others {
                 for event in self.answer(command, 255, true) {
@@ -337,7 +388,13 @@ impl Driver {
                     }
                 }
             }
-            assert!(moved || self.state.is_closed(), "stuck in round {round}: {:?} {:?} {:?}", self.state.status(), runs(&self.state), self.state.outstanding());
+            assert!(
+                moved || self.state.is_closed(),
+                "stuck in round {round}: {:?} {:?} {:?}",
+                self.state.status(),
+                runs(&self.state),
+                self.state.outstanding()
+            );
         }
         panic!("does not end: {:?}", runs(&self.state));
     }
@@ -349,7 +406,7 @@ fn rendered(templates: &[(&'static str, Value, Rendering)], choice: u8, kind: bo
         "values" => Value::list([Value::text("x"), Value::text("y"), Value::text("x")]),
         "behavior" => Value::text(behaviors[if kind { 0 } else { usize::from(choice % 4) }]),
         "value" => Value::text(["a", "b", "c"][if kind { 0 } else { usize::from(choice % 3) }]),
-        "condition" | "runIf" | "assert" | "conditions" => Value::Bool(kind || choice % 3 != 0),
+        "condition" | "runIf" | "assert" | "conditions" => Value::Bool(kind || !choice.is_multiple_of(3)),
         _ => template.clone(),
     };
     templates.iter().map(|(name, template, _)| (Arc::from(*name), value(name, template))).collect()

@@ -8,7 +8,7 @@ use engine::{Event, decide};
 use expr::{Map, Value};
 use model::state::State as Status;
 
-const NESTED: &str = "
+const NESTED: &str = r#"
 id: f
 namespace: n
 tasks:
@@ -18,8 +18,8 @@ tasks:
     concurrencyLimit: LIMIT
     tasks:
       - {id: a, type: t.Return, format: x}
-      - {id: b, type: t.Log, runIf: '{{ inputs.values }}'}
-";
+      - {id: b, type: t.Log, runIf: "{{ outputs.a[taskrun.value].value == 'x' }}"}
+"#;
 
 fn run(values: usize, limit: usize) -> (Duration, usize) {
     let mut sim = Sim::new();
@@ -61,7 +61,9 @@ fn one_decision_begins_a_bounded_number_of_task_runs() {
     let before = sim.state(&id).clone();
     sim.run_while(|_| false);
     let started = sim.changes(&id).first().unwrap().clone();
-    let model::change::Change::Created { execution } = started else { panic!("the first change creates the execution") };
+    let model::change::Change::Created { execution } = started else {
+        panic!("the first change creates the execution")
+    };
     let now = sim.now;
     let first = decide(&before, Event::Start { execution }, now).unwrap();
     assert!(first.changes.len() < 4_000, "{} changes", first.changes.len());
@@ -75,6 +77,9 @@ fn one_decision_begins_a_bounded_number_of_task_runs() {
 fn hundred_thousand_task_runs() {
     for (values, limit) in [(5_000, 0), (50_000, 0), (5_000, 1), (50_000, 1)] {
         let (took, changes) = run(values, limit);
-        println!("{values} values, limit {limit}: {took:?}, {changes} changes, {:?} per task run", took / (2 * values as u32));
+        println!(
+            "{values} values, limit {limit}: {took:?}, {changes} changes, {:?} per task run",
+            took / (2 * values as u32)
+        );
     }
 }

@@ -86,7 +86,9 @@ impl Draft {
                     self.halt_children(parent, Status::Cancelled);
                 }
                 let next = Place { position: place.position + 1, ..place };
-                let goes_on = iterations && !state.is_failed() && self.start_from(parent, next, self.iteration(parent, place.lane));
+                let goes_on = iterations
+                    && !state.is_failed()
+                    && self.start_from(parent, next, self.iteration(parent, place.lane));
                 if !goes_on {
                     self.fill(parent);
                 }
@@ -154,7 +156,12 @@ impl Draft {
     }
 
     /// Begins the first enabled task from a position on. False: there is none.
-    pub(crate) fn start_from(&mut self, parent: Option<&TaskRunId>, place: Place, iteration: Option<(u32, String)>) -> bool {
+    pub(crate) fn start_from(
+        &mut self,
+        parent: Option<&TaskRunId>,
+        place: Place,
+        iteration: Option<(u32, String)>,
+    ) -> bool {
         let flow = self.flow();
         let tasks = tasks_in(&self.state, &flow, parent, place);
         let next = tasks.iter().enumerate().skip(place.position as usize).find(|(_, id)| enabled(&flow, id));
@@ -167,7 +174,11 @@ impl Draft {
     pub(crate) fn has_next_in_lane(&self, parent: Option<&TaskRunId>, place: Place) -> bool {
         let sequential = matches!(self.shape(parent), Shape::Sequence | Shape::Lanes { iterations: true, .. });
         let flow = self.flow();
-        sequential && tasks_in(&self.state, &flow, parent, place).iter().skip(place.position as usize + 1).any(|id| enabled(&flow, id))
+        sequential
+            && tasks_in(&self.state, &flow, parent, place)
+                .iter()
+                .skip(place.position as usize + 1)
+                .any(|id| enabled(&flow, id))
     }
 
     /// Whether iterations run one after the other.
@@ -219,12 +230,18 @@ impl Draft {
         let Some(task) = self.state.flow.task(&node.run.task) else { return Shape::Sequence };
         let TaskKind::Flow(flow) = &task.kind else { return Shape::Sequence };
         match (flow.as_ref(), &node.evaluated) {
-            (FlowTask::Parallel { block, concurrent, fail_fast }, _) => {
-                Shape::Lanes { lanes: block.tasks.len() as u32, limit: *concurrent, iterations: false, fail_fast: *fail_fast }
-            }
-            (FlowTask::ForEach { concurrent, .. }, Some(Evaluated::Values { values })) => {
-                Shape::Lanes { lanes: values.as_list().map_or(0, <[_]>::len) as u32, limit: *concurrent, iterations: true, fail_fast: false }
-            }
+            (FlowTask::Parallel { block, concurrent, fail_fast }, _) => Shape::Lanes {
+                lanes: block.tasks.len() as u32,
+                limit: *concurrent,
+                iterations: false,
+                fail_fast: *fail_fast,
+            },
+            (FlowTask::ForEach { concurrent, .. }, Some(Evaluated::Values { values })) => Shape::Lanes {
+                lanes: values.as_list().map_or(0, <[_]>::len) as u32,
+                limit: *concurrent,
+                iterations: true,
+                fail_fast: false,
+            },
             (FlowTask::Dag { concurrent, .. }, _) => Shape::Dag { limit: *concurrent },
             (FlowTask::WorkingDirectory { .. }, _) => Shape::Unit,
             _ => Shape::Sequence,
@@ -250,12 +267,21 @@ pub(crate) fn block(kind: &TaskKind) -> Option<&Block> {
         | FlowTask::LoopUntil { block, .. }
         | FlowTask::WorkingDirectory { block, .. } => Some(block),
         FlowTask::Pause(pause) => Some(&pause.block),
-        FlowTask::ForEachItem(_) | FlowTask::Sleep { .. } | FlowTask::Subflow(_) | FlowTask::Template { .. } | FlowTask::Templated { .. } => None,
+        FlowTask::ForEachItem(_)
+        | FlowTask::Sleep { .. }
+        | FlowTask::Subflow(_)
+        | FlowTask::Template { .. }
+        | FlowTask::Templated { .. } => None,
     }
 }
 
 /// The tasks of a phase, in order, disabled ones among them.
-pub(crate) fn tasks_in<'a>(state: &State, flow: &'a Arc<Flow>, parent: Option<&TaskRunId>, place: Place) -> &'a [TaskId] {
+pub(crate) fn tasks_in<'a>(
+    state: &State,
+    flow: &'a Arc<Flow>,
+    parent: Option<&TaskRunId>,
+    place: Place,
+) -> &'a [TaskId] {
     let Some(run) = parent else {
         return match place.phase {
             Phase::Main => &flow.tasks,
@@ -282,7 +308,9 @@ fn main_tasks<'a>(kind: &'a TaskKind, evaluated: Option<&Evaluated>, block: &'a 
     match (flow.as_ref(), evaluated) {
         (FlowTask::If { otherwise, .. }, Some(Evaluated::If { holds: false })) => otherwise,
         (FlowTask::Switch { defaults, .. }, Some(Evaluated::Switch { branch: Branch::Defaults })) => defaults,
-        (FlowTask::Switch { cases, .. }, Some(Evaluated::Switch { branch: Branch::Case(case) })) => cases.get(*case as usize).map_or(&[], |(_, tasks)| tasks),
+        (FlowTask::Switch { cases, .. }, Some(Evaluated::Switch { branch: Branch::Case(case) })) => {
+            cases.get(*case as usize).map_or(&[], |(_, tasks)| tasks)
+        }
         (FlowTask::Switch { .. }, _) => &[],
         _ => &block.tasks,
     }

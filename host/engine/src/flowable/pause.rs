@@ -43,9 +43,10 @@ impl Draft {
         }
         self.change(Change::Phase { parent: Some(run.clone()), phase: Phase::OnPause });
         if let Some(task) = &pause.on_pause
-            && super::enabled(&self.flow(), task) {
-                self.create(Some(run), task, Place { phase: Phase::OnPause, lane: 0, position: 0 }, None);
-            }
+            && super::enabled(&self.flow(), task)
+        {
+            self.create(Some(run), task, Place { phase: Phase::OnPause, lane: 0, position: 0 }, None);
+        }
         if let Some(length) = length {
             self.wait_for(run, TimerPurpose::Wake, length);
         }
@@ -133,7 +134,9 @@ impl Draft {
     }
 
     pub(crate) fn is_pause(&self, run: &TaskRunId) -> bool {
-        self.task(run).is_some_and(|task| matches!(&task.kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::Pause(_))))
+        self.task(run).is_some_and(
+            |task| matches!(&task.kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::Pause(_))),
+        )
     }
 
     fn has_active_on_pause(&self, run: &TaskRunId) -> bool {

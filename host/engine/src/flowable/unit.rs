@@ -25,18 +25,33 @@ impl Draft {
         self.change(Change::Phase { parent: Some(run.clone()), phase: Phase::Main });
     }
 
-    pub(crate) fn unit_task(&mut self, id: &JobId, epoch: u64, task: &TaskId, report: UnitReport) -> Result<(), Rejected> {
+    pub(crate) fn unit_task(
+        &mut self,
+        id: &JobId,
+        epoch: u64,
+        task: &TaskId,
+        report: UnitReport,
+    ) -> Result<(), Rejected> {
         leased(&self.state, id, epoch)?;
         let unit = Some(&id.run);
         let flow = self.flow();
         let tasks = tasks_in(&self.state, &flow, unit, Place { phase: Phase::Main, lane: 0, position: 0 });
         let position = tasks.iter().position(|other| other == task);
-        let (Some(position), true, Some(run)) = (position, self.is_unit(&id.run), self.child_run_id(unit, task, None)) else {
+        let (Some(position), true, Some(run)) = (position, self.is_unit(&id.run), self.child_run_id(unit, task, None))
+        else {
             return Err(Rejected::new(RejectCode::Unknown, format!("task `{task}` is not in this working directory")));
         };
         if self.state.node(&run).is_none() {
             let place = Place { phase: Phase::Main, lane: 0, position: position as u32 };
-            self.change(Change::RunCreated { run: run.clone(), task: task.clone(), parent: unit.cloned(), value: None, iteration: None, place, at: self.now });
+            self.change(Change::RunCreated {
+                run: run.clone(),
+                task: task.clone(),
+                parent: unit.cloned(),
+                value: None,
+                iteration: None,
+                place,
+                at: self.now,
+            });
         }
         if self.run_status(&run).is_none_or(Status::is_terminal) {
             return Err(Rejected::new(RejectCode::Duplicate, format!("task `{task}` has ended already")));

@@ -30,12 +30,15 @@ pub fn check(state: &State) -> Result<(), String> {
 
 fn counters(state: &State, parent: Option<&TaskRunId>) -> Result<(), String> {
     let frame = state.frame(parent);
-    let children = || state.order.values().filter_map(|id| state.node(id)).filter(|node| node.run.parent.as_ref() == parent);
+    let children =
+        || state.order.values().filter_map(|id| state.node(id)).filter(|node| node.run.parent.as_ref() == parent);
     let open = children().filter(|node| node.place.phase != Phase::OnPause && node.run.state().is_active()).count();
     if open != frame.open as usize {
         return Err(format!("frame {parent:?} counts {} open children, has {open}", frame.open));
     }
-    let worst = children().filter(|node| node.place.phase == Phase::Main && node.run.state().is_terminal()).fold(None, |so_far, node| worse(so_far, node.run.state()));
+    let worst = children()
+        .filter(|node| node.place.phase == Phase::Main && node.run.state().is_terminal())
+        .fold(None, |so_far, node| worse(so_far, node.run.state()));
     // From the errors phase on the verdict stands, whatever ended the main phase.
     if frame.phase == Phase::Main && worse(frame.verdict, worst.unwrap_or(Status::Success)) != frame.verdict {
         return Err(format!("frame {parent:?} has verdict {:?}, its children say {worst:?}", frame.verdict));
@@ -48,8 +51,10 @@ fn waits(state: &State, run: &TaskRunId) -> Result<(), String> {
     let by_timer = state.timers.keys().any(|id| id.run.as_ref() == Some(run));
     let by_render = state.renders.iter().any(|id| id.run.as_ref() == Some(run));
     let by_child = state.children.values().any(|wait| wait.run == *run);
-    let by_children = state.nodes.values().any(|node| node.run.parent.as_ref() == Some(run) && node.run.state().is_active());
-    let by_parent_unit = state.node(run).and_then(|node| node.run.parent.as_ref()).is_some_and(|unit| state.jobs.contains_key(unit));
+    let by_children =
+        state.nodes.values().any(|node| node.run.parent.as_ref() == Some(run) && node.run.state().is_active());
+    let by_parent_unit =
+        state.node(run).and_then(|node| node.run.parent.as_ref()).is_some_and(|unit| state.jobs.contains_key(unit));
     let waiting = [
         by_timer,
         by_render,
@@ -64,7 +69,11 @@ fn waits(state: &State, run: &TaskRunId) -> Result<(), String> {
     ];
     match waiting.contains(&true) {
         true => Ok(()),
-        false => Err(format!("`{run}` of {:?} is {:?} and waits for nothing", state.node(run).map(|node| &node.run.task), state.run(run).map(|run| run.state()))),
+        false => Err(format!(
+            "`{run}` of {:?} is {:?} and waits for nothing",
+            state.node(run).map(|node| &node.run.task),
+            state.run(run).map(|run| run.state())
+        )),
     }
 }
 

@@ -26,7 +26,10 @@ pub(super) fn of_scripted(task: &str, scripts: &HashMap<String, Script>) -> Outc
 }
 
 pub(super) fn failed(code: &str, message: &str) -> Outcome {
-    Outcome { end: End::Failed(Failure { code: code.to_owned(), message: message.to_owned(), retryable: None }), outputs: Value::Null }
+    Outcome {
+        end: End::Failed(Failure { code: code.to_owned(), message: message.to_owned(), retryable: None }),
+        outputs: Value::Null,
+    }
 }
 
 fn value(state: &State, run: &TaskRunId, render: Renderer) -> Result<Value, String> {

@@ -22,7 +22,10 @@ use model::{Role, TypeInfo, Types, Unknown};
 
 use crate::sla::merge_labels;
 use crate::view::View;
-use crate::{ChildResult, Command, Decision, End, Event, JobId, Message, Outcome, Rejected, RenderScope, Rendering, State, UnitReport, Work, decide};
+use crate::{
+    ChildResult, Command, Decision, End, Event, JobId, Message, Outcome, Rejected, RenderScope, Rendering, State,
+    UnitReport, Work, decide,
+};
 
 /// Events a run may take: a test that needs more does not end.
 const EVENTS: usize = 2_000_000;
@@ -70,9 +73,16 @@ struct Anything;
 
 impl Types for Anything {
     fn lookup(&self, type_name: &str, _: Option<&str>) -> Result<Arc<TypeInfo>, Unknown> {
-        let role = if type_name.contains(".trigger.") || type_name.ends_with("Trigger") { Role::Trigger } else { Role::Task };
+        let role =
+            if type_name.contains(".trigger.") || type_name.ends_with("Trigger") { Role::Trigger } else { Role::Task };
         let properties = serde_json::Value::Bool(true);
-        Ok(Arc::new(TypeInfo { name: type_name.to_owned(), plugin: "fake".to_owned(), role, properties, unrendered: Vec::new() }))
+        Ok(Arc::new(TypeInfo {
+            name: type_name.to_owned(),
+            plugin: "fake".to_owned(),
+            role,
+            properties,
+            unrendered: Vec::new(),
+        }))
     }
 }
 
@@ -185,7 +195,8 @@ impl Sim {
     pub fn replay(&mut self, source: &ExecutionId, from: &TaskRunId) -> Result<ExecutionId, Rejected> {
         let id = ExecutionId::trusted(format!("execution-{}", self.made.len()));
         let flow = self.state(source).flow().clone();
-        let execution = Execution { id: id.clone(), ..(**self.state(source).execution().expect("it has started")).clone() };
+        let execution =
+            Execution { id: id.clone(), ..(**self.state(source).execution().expect("it has started")).clone() };
         let decision = crate::replay(self.state(source), flow.clone(), execution, from, self.now)?;
         self.made.push(id.clone());
         self.executions.insert(id.clone(), Entry { state: State::new(flow), changes: Vec::new() });
@@ -295,7 +306,12 @@ impl Sim {
         }
     }
 
-    fn render_all(&self, id: &ExecutionId, scope: &RenderScope, templates: Vec<(&'static str, Value, Rendering)>) -> Result<Map, Failure> {
+    fn render_all(
+        &self,
+        id: &ExecutionId,
+        scope: &RenderScope,
+        templates: Vec<(&'static str, Value, Rendering)>,
+    ) -> Result<Map, Failure> {
         let state = match scope {
             RenderScope::Child(child) => self.state(child),
             _ => self.state(id),
@@ -323,7 +339,11 @@ impl Sim {
         let fake = self.scripts.get(&task).map(|script| script(job.attempt));
         if let Work::Unit { tasks } = work {
             let end = self.run_unit(id, &job, epoch, tasks);
-            return self.at(self.now, id, Event::TaskEnded { job, epoch, outcome: Outcome { end, outputs: Value::Null } });
+            return self.at(
+                self.now,
+                id,
+                Event::TaskEnded { job, epoch, outcome: Outcome { end, outputs: Value::Null } },
+            );
         }
         let takes = fake.as_ref().map_or(SignedDuration::ZERO, |fake| fake.takes);
         let outcome = match fake.and_then(|fake| fake.outcome) {
@@ -339,11 +359,13 @@ impl Sim {
         for task in tasks {
             let condition = self.state(id).flow().task(task).and_then(|task| task.run_if.clone());
             let runs = condition.is_none_or(|condition| {
-                (self.render)(&condition.0, &View::of_run(self.state(id), &job.run), Rendering::Typed).is_ok_and(|value| value.truthy())
+                (self.render)(&condition.0, &View::of_run(self.state(id), &job.run), Rendering::Typed)
+                    .is_ok_and(|value| value.truthy())
             });
             let outcome = fake::of_scripted(task.as_str(), &self.scripts);
             let end = outcome.end.clone();
-            let reports = if runs { vec![UnitReport::Started, UnitReport::Ended(outcome)] } else { vec![UnitReport::Skipped] };
+            let reports =
+                if runs { vec![UnitReport::Started, UnitReport::Ended(outcome)] } else { vec![UnitReport::Skipped] };
             for report in reports {
                 self.at(self.now, id, Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report });
             }
@@ -376,8 +398,11 @@ impl Sim {
     fn start_child(&mut self, id: &ExecutionId, run: TaskRunId, child: &ExecutionId, ask: Child) {
         let key = (ask.namespace.to_string(), ask.flow.to_string());
         let Some(flow) = self.flows.get(&key).cloned() else {
-            let failure = Failure { code: "no-flow".to_owned(), message: format!("no flow `{}`", key.1), retryable: None };
-            return self.ready.push_back((id.clone(), Event::ChildEnded { child: child.clone(), result: Err(failure) }));
+            let failure =
+                Failure { code: "no-flow".to_owned(), message: format!("no flow `{}`", key.1), retryable: None };
+            return self
+                .ready
+                .push_back((id.clone(), Event::ChildEnded { child: child.clone(), result: Err(failure) }));
         };
         let parent = Parent { execution: id.clone(), task_run: run, waits: ask.wait };
         let labels = merge_labels(&flow.labels, &ask.labels);
@@ -402,6 +427,9 @@ impl Sim {
                 let original = self.state(id).execution().cloned().expect("it has started");
                 return self.make(&execution, flow, |again| {
                     again.inputs = original.inputs.clone();
+                    again.labels = original.labels.clone();
+                    again.trigger = original.trigger.clone();
+                    again.parent = original.parent.clone();
                     again.attempt = attempt;
                     again.original = Some(original.original.clone().unwrap_or(original.id.clone()));
                     again.retried_since = Some(since);

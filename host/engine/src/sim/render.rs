@@ -15,7 +15,9 @@ pub fn render(template: &Value, scope: &dyn Scope, how: Rendering) -> Result<Val
         other => Answer::Absent(format!("no answer to `{other}` in a simulated world")),
     };
     let rendered = expr::drive(&mut memo, answer, |memo| match (template, how) {
-        (Value::Text(text), Rendering::Text) => expr::render_text(&text.reveal()?, scope, memo, &settings).map(Value::Text),
+        (Value::Text(text), Rendering::Text) => {
+            expr::render_text(&text.reveal()?, scope, memo, &settings).map(Value::Text)
+        }
         (Value::Text(text), _) => expr::eval_text(&text.reveal()?, scope, memo, &settings),
         (other, Rendering::Text) => expr::render_map(other, scope, memo, &settings),
         (other, _) => expr::render_value(other, scope, memo, &settings),
