@@ -315,7 +315,7 @@ async fn compiled_code_outlives_the_runtime() {
 
 #[tokio::test]
 async fn missing_file_is_the_hosts_fault() {
-    let (runtime, _directory) = runtime();
+    let (runtime, _directory) = runtime_with(|_| ());
     let mut request = request(&trivial());
     request.plugin.wasm = Wasm::Path("/nowhere/plugin.wasm".into());
     let failure = failure(runtime.run(request).await);
