@@ -24,7 +24,7 @@ use crate::index::table::{Entry, Table};
 /// What keeps a second server out.
 const LOCK: &str = "lock";
 /// Names a data directory may have before its manifest is written.
-const OWN_NAMES: &[&str] = &[LOCK, "manifest.new", "journal", "runs", "index", "blobs"];
+const OWN_NAMES: &[&str] = &[LOCK, "manifest.new", "journal", "runs", "index", "index.seal", "index.unsound", "index.damaged", "blobs"];
 /// Rows that go into a new index at once: bounds the memory of a rebuild.
 const REBUILT_AT_ONCE: usize = 20_000;
 

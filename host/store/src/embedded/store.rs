@@ -361,6 +361,9 @@ impl Store for EmbeddedStore {
     }
 
     fn health(&self) -> Health {
+        if self.inner.base.broken() {
+            return Health::Failed { reason: "the index has failed\nhint: start again, it is rebuilt".into() };
+        }
         match &self.inner.read().refusal {
             None => Health::Ready,
             Some(Refusal::Full(reason)) => Health::ReadOnly { reason: reason.clone() },

@@ -4,8 +4,11 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod simulated;
+mod sled;
 
 use std::sync::Arc;
+
+pub use self::sled::SledShelf;
 
 use crate::Lsn;
 use crate::codec::{decode_row, encode_row};
@@ -34,6 +37,10 @@ pub trait Base: Send + Sync {
     fn verify(&self) -> Result<(), Error>;
     /// What it takes on disk, in bytes.
     fn size_bytes(&self) -> u64;
+    /// Whether it has failed in a way that only opening it again can mend.
+    fn broken(&self) -> bool {
+        false
+    }
     /// The process ends in good order: makes the next opening fast.
     fn close(&self);
 }
