@@ -18,7 +18,7 @@ pub mod rows;
 mod store;
 mod watch;
 
-pub use batch::{Batch, MAX_APPEND, MAX_BATCH_STEPS, MAX_TEXT_BYTES, Precondition, Step};
+pub use batch::{Batch, MAX_APPEND, MAX_BATCH_STEPS, MAX_KEY_BYTES, MAX_TEXT_BYTES, Precondition, Step};
 pub use codec::{decode_row, encode_row};
 pub use error::{Conflict, Error};
 pub use memory::{Durability, MemoryStore};

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::base::{Change, split_row, to_value};
+use super::base::{Change, to_entry, to_value};
 use super::disk::failed;
 use super::journal::remove_upto;
 use super::manifest::Manifest;
@@ -14,11 +14,11 @@ use super::runs::{self, Merged, Reader, RunEntry};
 use super::store::{Core, Inner, lock};
 use crate::Lsn;
 use crate::error::Error;
-use crate::index::keys::tag;
+use crate::index::keys;
 use crate::index::table::{Entry, Table};
 
-/// Keys of rows are before this one, index entries from it on.
-const ROWS_END: [u8; 1] = [tag::EXECUTIONS];
+/// After all keys of rows and index entries.
+pub const KEYS_END: &[u8] = &[0xf0];
 
 impl Inner {
     /// Makes a checkpoint of everything that is committed now.
@@ -56,14 +56,15 @@ impl Inner {
     fn apply_frozen(&self, frozen: &Table, upto: Lsn) -> Result<(), Error> {
         let mut manifest = lock(&self.manifest).clone();
         if upto > manifest.checkpoint {
-            let entries = frozen.known_range(&[], &ROWS_END, upto).filter_map(|(key, entry)| self.run_entry(key, entry, upto));
+            let changes = frozen.known_range(&[], KEYS_END, upto).filter_map(|(key, entry)| self.base_change(key, entry));
+            let entries = changes.map(|change| change.map(|(key, value)| RunEntry { key, value }));
             let run = runs::write(self.disk.as_ref(), self.store, (manifest.checkpoint, upto), entries)?;
             manifest.runs.push(run);
             manifest.checkpoint = upto;
             self.replace_manifest(manifest)?;
         }
         if upto > self.base.applied() {
-            let changes = frozen.known_range(&[], &[u8::MAX], upto).filter_map(|(key, entry)| self.base_change(key, entry));
+            let changes = frozen.known_range(&[], KEYS_END, upto).filter_map(|(key, entry)| self.base_change(key, entry));
             self.base.apply(upto, changes.collect::<Result<_, _>>()?)?;
         }
         Ok(())
@@ -72,27 +73,12 @@ impl Inner {
     fn replace_manifest(&self, mut manifest: Manifest) -> Result<(), Error> {
         manifest.known = manifest.known.max(self.read().durable);
         manifest.write(self.disk.as_ref())?;
+        self.base.runs_changed(&manifest)?;
         *lock(&self.manifest) = manifest;
         Ok(())
     }
 
-    /// What a key is in a run; `None`: it came and went since the last checkpoint, nobody need know.
-    fn run_entry(&self, key: &[u8], entry: Option<&Entry>, upto: Lsn) -> Option<Result<RunEntry, Error>> {
-        match entry {
-            None => match self.base.get(key) {
-                Ok(None) => None,
-                Ok(Some(_)) => Some(Ok(RunEntry { key: key.into(), version: upto, row: None })),
-                Err(error) => Some(Err(error)),
-            },
-            Some(Entry::Row(stored)) => {
-                let mut row = Vec::with_capacity(256);
-                let encoded = crate::codec::encode_row(&stored.row, &mut row);
-                Some(encoded.map(|()| RunEntry { key: key.into(), version: stored.version, row: Some(row) }))
-            }
-            Some(Entry::Points(_)) => Some(Err(Error::Corrupt { what: "an index entry is where a row should be".into() })),
-        }
-    }
-
+    /// What a key becomes; `None`: it came and went since the last checkpoint, nobody need know.
     fn base_change(&self, key: &[u8], entry: Option<&Entry>) -> Option<Result<Change, Error>> {
         match entry {
             Some(entry) => Some(to_value(entry).map(|value| (key.into(), Some(value)))),
@@ -118,10 +104,15 @@ impl Inner {
         });
         let (run, from) = match merged {
             Ok(run) => (run, from),
-            // A damaged run is no loss while the index has it all: it is written anew from there.
-            Err(Error::Corrupt { what }) => {
+            // A damaged run is no loss while a copy has it all: it is written anew from there.
+            Err(Error::Corrupt { what }) if self.base_is_copy => {
                 tracing::error!(%what, "a run is damaged; it is written anew from the index");
                 (self.run_of_base()?, 0)
+            }
+            // Nothing more is lost by leaving it as it is.
+            Err(Error::Corrupt { what }) => {
+                tracing::error!(%what, "a run is damaged and stays as it is");
+                return Ok(());
             }
             Err(error) => return Err(error),
         };
@@ -135,50 +126,58 @@ impl Inner {
         self.disk.sync_folder(runs::FOLDER).map_err(failed(runs::FOLDER))
     }
 
-    /// All rows of the index as one run, after looking at all of it.
+    /// All of the index as one run, after looking at all of it.
     fn run_of_base(&self) -> Result<super::manifest::RunInfo, Error> {
         self.base.verify()?;
         let applied = self.base.applied();
         let mut from: Vec<u8> = Vec::new();
         let entries = std::iter::from_fn(|| {
-            let pair = match self.base.first(&from, &ROWS_END) {
+            let (key, value) = match self.base.first(&from, KEYS_END) {
                 Ok(pair) => pair?,
                 Err(error) => return Some(Err(error)),
             };
-            let (key, value) = pair;
             from = [&*key, &[0]].concat();
-            let (version, row) = split_row(&value)?;
-            Some(Ok(RunEntry { key, version, row: Some(row.to_vec()) }))
+            Some(Ok(RunEntry { key, value: Some(value) }))
         });
         runs::write(self.disk.as_ref(), self.store, (Lsn::START, applied), entries)
     }
 
-    /// Looks at everything that is stored.
+    /// Looks at everything that is stored: runs, index, and that the lists say what the rows say.
     pub fn verify(&self) -> Result<(), Error> {
         let _no_checkpoint = lock(&self.checkpointing);
         let manifest = lock(&self.manifest).clone();
-        for run in &manifest.runs {
-            Reader::open(self.disk.as_ref(), self.store, run)?.try_for_each(|entry| entry.map(drop))?;
-        }
         self.base.verify()?;
-        // The index must say of every row what the runs say, and nothing more.
         let readers: Result<Vec<Reader>, Error> =
             manifest.runs.iter().map(|run| Reader::open(self.disk.as_ref(), self.store, run)).collect();
+        let wrong = |what: &str| Error::Corrupt { what: format!("the index does not fit the runs: {what}") };
         let mut from: Vec<u8> = Vec::new();
+        let (mut entries, mut expected) = (0_u64, 0_u64);
         for entry in Merged::new(readers?, true) {
             let entry = entry?;
-            let found = self.base.first(&from, &ROWS_END)?;
-            let same = found.is_some_and(|(key, value)| {
-                key == entry.key && split_row(&value) == entry.row.as_deref().map(|row| (entry.version, row))
-            });
-            if !same {
-                return Err(Error::Corrupt { what: "the index does not have what the runs have".into() });
+            let value = entry.value.unwrap_or_default();
+            if self.base.first(&from, KEYS_END)? != Some((entry.key.clone(), value.clone())) {
+                return Err(wrong("a key has another value"));
             }
             from = [&*entry.key, &[0]].concat();
+            match to_entry(&value)? {
+                Entry::Points(_) => entries += 1,
+                Entry::Row(stored) => {
+                    for index in keys::entries(&stored.row) {
+                        let points = self.base.get(&index)?;
+                        if points != Some(to_value(&Entry::Points(Arc::from(&*entry.key)))?) {
+                            return Err(wrong(&format!("`{}` is not in all its lists", stored.row.key())));
+                        }
+                        expected += 1;
+                    }
+                }
+            }
         }
-        match self.base.first(&from, &ROWS_END)? {
-            None => Ok(()),
-            Some(_) => Err(Error::Corrupt { what: "the index has a row that no run has".into() }),
+        if self.base.first(&from, KEYS_END)?.is_some() {
+            return Err(wrong("it has a key that no run has"));
         }
+        if entries != expected {
+            return Err(wrong(&format!("the lists have {entries} entries, the rows need {expected}")));
+        }
+        Ok(())
     }
 }

@@ -21,7 +21,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use base::{Base, Shelf, SledShelf};
+pub use base::{RunsShelf, Shelf, SledShelf};
 #[cfg(any(test, feature = "conformance"))]
 pub use base::simulated::{Left, SimulatedBase};
 pub use recovery::Report;

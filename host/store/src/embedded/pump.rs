@@ -203,8 +203,8 @@ impl Inner {
         }
         lock(&self.queue).durable = last;
         self.moved.notify_all();
-        self.progress.send_modify(|progress| progress.durable = last);
         self.hub.durable(last);
+        self.progress.send_modify(|progress| progress.durable = last);
     }
 
     /// Begins or ends refusing commits.

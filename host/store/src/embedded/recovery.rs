@@ -7,26 +7,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::base::{Base, Change, Shelf, row_value, to_value};
-use super::disk::{Disk, failed};
+use super::base::{Base, Change, Opening, Shelf};
+use super::disk::{Disk, SharedDisk, failed};
 use super::journal::{self, Cut, SegmentInfo, StoreId};
 use super::layers::Layers;
 use super::manifest::{self, Manifest};
 use super::runs::{self, Merged, Reader};
 use super::store::Core;
 use crate::Lsn;
-use crate::codec::decode_row;
 use crate::error::Error;
-use crate::index::keys;
 use crate::index::stage::{Effect, Stage};
-use crate::index::table::{Entry, Table};
+use crate::index::table::Table;
 
 /// What keeps a second server out.
 const LOCK: &str = "lock";
 /// Names a data directory may have before its manifest is written.
 const OWN_NAMES: &[&str] = &[LOCK, "manifest.new", "journal", "runs", "index", "index.seal", "index.unsound", "index.damaged", "blobs"];
-/// Rows that go into a new index at once: bounds the memory of a rebuild.
-const REBUILT_AT_ONCE: usize = 20_000;
+/// Keys that go into an index at once: bounds the memory of a rebuild.
+const COPIED_AT_ONCE: usize = 50_000;
 
 /// What was found and done when a store was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,8 +75,9 @@ pub struct Recovered {
 }
 
 /// Opens what is there, or makes a new store.
-pub fn open(disk: &dyn Disk, shelf: &dyn Shelf) -> Result<(Recovered, Report), Error> {
+pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report), Error> {
     let began = Instant::now();
+    let disk = shared.as_ref();
     let lock = disk.lock(LOCK).map_err(failed(LOCK))?;
     let mut report = Report::default();
     let manifest = match Manifest::read(disk)? {
@@ -90,7 +89,7 @@ pub fn open(disk: &dyn Disk, shelf: &dyn Shelf) -> Result<(Recovered, Report), E
     };
     let store = manifest.store_id()?;
     report.removed = remove_leftovers(disk, &manifest)?;
-    let base = open_base(disk, shelf, store, &manifest, &mut report)?;
+    let base = open_base(shared, shelf, store, &manifest, &mut report)?;
     let mut overlay = Core::empty_overlay(manifest.checkpoint);
     let found = journal::read(disk, store, manifest.checkpoint, |lsn, payload| {
         replay(&mut overlay, base.as_ref(), lsn, journal::effects(payload)?)
@@ -171,43 +170,27 @@ fn remove_leftovers(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<String>,
 }
 
 fn open_base(
-    disk: &dyn Disk,
+    disk: &SharedDisk,
     shelf: &dyn Shelf,
     store: StoreId,
     manifest: &Manifest,
     report: &mut Report,
 ) -> Result<Arc<dyn Base>, Error> {
-    let why = match shelf.open() {
+    let opening = Opening { disk, store, manifest };
+    let why = match shelf.open(&opening) {
         Ok(base) if base.applied() == manifest.checkpoint => return Ok(base),
-        Ok(base) => match catch_up(disk, base.as_ref(), store, manifest)? {
+        Ok(base) => match catch_up(disk.as_ref(), base.as_ref(), store, manifest)? {
             true => return Ok(base),
             false => format!("it ends at commit {}, the checkpoint is {}", base.applied(), manifest.checkpoint),
         },
+        Err(error) if !shelf.is_copy() => return Err(error),
         Err(error) => error.to_string(),
     };
-    let base = shelf.start_over()?;
+    let base = shelf.start_over(&opening)?;
     if manifest.checkpoint > Lsn::START {
         report.rebuilt = Some(why);
     }
-    let readers: Result<Vec<Reader>, Error> = manifest.runs.iter().map(|run| Reader::open(disk, store, run)).collect();
-    let mut changes: Vec<Change> = Vec::new();
-    let mut rows = 0;
-    for entry in Merged::new(readers?, true) {
-        let entry = entry?;
-        let stored = entry.row.unwrap_or_default();
-        let row = decode_row(&stored)?;
-        let points: Arc<[u8]> = Arc::from(&*entry.key);
-        for index in keys::entries(&row) {
-            changes.push((index, Some(to_value(&Entry::Points(Arc::clone(&points)))?)));
-        }
-        changes.push((entry.key, Some(row_value(entry.version, &stored))));
-        rows += 1;
-        if rows % REBUILT_AT_ONCE == 0 {
-            // Not up to anything yet: a crash now means beginning again.
-            base.apply(Lsn::START, std::mem::take(&mut changes))?;
-        }
-    }
-    base.apply(manifest.checkpoint, changes)?;
+    copy(disk.as_ref(), base.as_ref(), store, manifest, 0)?;
     Ok(base)
 }
 
@@ -216,25 +199,27 @@ fn open_base(
 fn catch_up(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest) -> Result<bool, Error> {
     let applied = base.applied();
     let later = manifest.runs.iter().position(|run| run.after <= applied && applied < run.upto);
-    let Some(later) = later.filter(|first| *first > 0) else { return Ok(false) };
-    let runs = manifest.runs.get(later..).unwrap_or_default();
+    match later.filter(|first| *first > 0) {
+        Some(later) => copy(disk, base, store, manifest, later).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Copies the runs from a place on into an index.
+fn copy(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest, from: usize) -> Result<(), Error> {
+    let runs = manifest.runs.get(from..).unwrap_or_default();
     let readers: Result<Vec<Reader>, Error> = runs.iter().map(|run| Reader::open(disk, store, run)).collect();
-    let layers = Layers { tables: [None, None], base, lsn: manifest.checkpoint };
+    // Until all is there it is up to where it was: a crash now means doing it again.
+    let before = base.applied();
     let mut changes: Vec<Change> = Vec::new();
-    for entry in Merged::new(readers?, false) {
+    for entry in Merged::new(readers?, from == 0) {
         let entry = entry?;
-        // Each row by itself: its version is its own.
-        let mut stage = Stage::new(&layers, entry.version);
-        match &entry.row {
-            Some(row) => stage.put(decode_row(row)?)?,
-            None => stage.delete(&entry.key)?,
-        }
-        for (key, change) in stage.done().changes {
-            changes.push((key, change.as_ref().map(to_value).transpose()?));
+        changes.push((entry.key, entry.value));
+        if changes.len() >= COPIED_AT_ONCE {
+            base.apply(before, std::mem::take(&mut changes))?;
         }
     }
-    base.apply(manifest.checkpoint, changes)?;
-    Ok(true)
+    base.apply(manifest.checkpoint, changes)
 }
 
 fn replay(overlay: &mut Table, base: &dyn Base, lsn: Lsn, effects: Vec<Effect>) -> Result<(), Error> {

@@ -97,6 +97,8 @@ pub(super) struct Inner {
     pub disk: SharedDisk,
     pub store: StoreId,
     pub base: Arc<dyn Base>,
+    /// Whether the base has everything a second time.
+    pub base_is_copy: bool,
     pub manifest: Mutex<Manifest>,
     /// Held for a whole checkpoint: one at a time.
     pub checkpointing: Mutex<()>,
@@ -137,7 +139,7 @@ impl Refusal {
 impl EmbeddedStore {
     /// Opens the store in a folder, or makes one where there is nothing.
     pub fn open(disk: SharedDisk, shelf: &dyn Shelf, options: Options) -> Result<(Self, Report), Error> {
-        let (recovered, report) = recovery::open(disk.as_ref(), shelf)?;
+        let (recovered, report) = recovery::open(&disk, shelf)?;
         let last = recovered.last;
         let writer_options = super::journal::Options { segment_bytes: options.segment_bytes };
         let writer = Writer::new(disk.clone(), recovered.store, writer_options, recovered.segments, last);
@@ -154,6 +156,7 @@ impl EmbeddedStore {
             disk,
             store: recovered.store,
             base: recovered.base,
+            base_is_copy: shelf.is_copy(),
             manifest: Mutex::new(recovered.manifest),
             checkpointing: Mutex::new(()),
             options,

@@ -1,14 +1,19 @@
-//! What lies under the overlay: every row and index entry as of a checkpoint, to look things up in. It is a copy and may
-//! be thrown away: the runs have it all. So it may be fast and need not be trusted; what it says is checked when a
-//! store is opened.
+//! What lies under the overlay: every row and index entry as of a checkpoint, to look things up in. The runs have it
+//! all; a base of its own is a copy that may be thrown away, so it need not be trusted: it is checked when a store is
+//! opened.
 
+mod runs;
 #[cfg(any(test, feature = "conformance"))]
 pub mod simulated;
 mod sled;
 
 use std::sync::Arc;
 
+pub use self::runs::RunsShelf;
 pub use self::sled::SledShelf;
+use super::disk::SharedDisk;
+use super::journal::StoreId;
+use super::manifest::Manifest;
 
 use crate::Lsn;
 use crate::codec::{decode_row, encode_row};
@@ -33,6 +38,10 @@ pub trait Base: Send + Sync {
     fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<Pair>, Error>;
     /// Applies changes, all or nothing also after a crash; then it has everything up to `upto`.
     fn apply(&self, upto: Lsn, changes: Vec<Change>) -> Result<(), Error>;
+    /// Other runs hold now what it has. They are there; the old ones may go after this.
+    fn runs_changed(&self, _: &Manifest) -> Result<(), Error> {
+        Ok(())
+    }
     /// Looks at every key. An error says what is not as it was written.
     fn verify(&self) -> Result<(), Error>;
     /// What it takes on disk, in bytes.
@@ -45,12 +54,23 @@ pub trait Base: Send + Sync {
     fn close(&self);
 }
 
+/// What a base is opened for.
+pub struct Opening<'a> {
+    pub disk: &'a SharedDisk,
+    pub store: StoreId,
+    pub manifest: &'a Manifest,
+}
+
 /// Where a base comes from.
 pub trait Shelf: Send + Sync {
     /// The base that is there, checked. An error says why it cannot be used: it is then started over.
-    fn open(&self) -> Result<Arc<dyn Base>, Error>;
+    fn open(&self, opening: &Opening<'_>) -> Result<Arc<dyn Base>, Error>;
     /// An empty base in its place; what was there is moved aside.
-    fn start_over(&self) -> Result<Arc<dyn Base>, Error>;
+    fn start_over(&self, opening: &Opening<'_>) -> Result<Arc<dyn Base>, Error>;
+    /// Whether it is a copy of the runs, which each can be made from the other, or the runs themselves.
+    fn is_copy(&self) -> bool {
+        true
+    }
 }
 
 const ROW: u8 = 0;
@@ -70,21 +90,10 @@ pub fn to_value(entry: &Entry) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// A stored value of a row that is in its stored form already.
-pub fn row_value(version: Lsn, row: &[u8]) -> Vec<u8> {
-    [&[ROW][..], &version.0.to_le_bytes(), row].concat()
-}
-
-/// The version and the stored form of a row; `None`: it is no row.
-pub fn split_row(value: &[u8]) -> Option<(Lsn, &[u8])> {
-    let rest = value.strip_prefix(&[ROW])?;
-    let (version, row) = rest.split_first_chunk::<8>()?;
-    Some((Lsn(u64::from_le_bytes(*version)), row))
-}
-
 /// A stored value as an entry.
 pub fn to_entry(value: &[u8]) -> Result<Entry, Error> {
-    if let Some((version, row)) = split_row(value) {
+    if let Some((version, row)) = value.strip_prefix(&[ROW]).and_then(<[u8]>::split_first_chunk::<8>) {
+        let version = Lsn(u64::from_le_bytes(*version));
         return Ok(Entry::Row(Stored { version, row: decode_row(row)? }));
     }
     match value.strip_prefix(&[POINTS]) {

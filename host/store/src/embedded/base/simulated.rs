@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Base, Change, Pair, Shelf};
+use super::{Base, Change, Opening, Pair, Shelf};
 use crate::Lsn;
 use crate::error::Error;
 
@@ -97,14 +97,14 @@ impl Base for SimulatedBase {
 }
 
 impl Shelf for SimulatedBase {
-    fn open(&self) -> Result<Arc<dyn Base>, Error> {
+    fn open(&self, _: &Opening<'_>) -> Result<Arc<dyn Base>, Error> {
         if self.broken {
             return Err(Error::Corrupt { what: "the simulated index is broken".into() });
         }
         Ok(Arc::new(self.clone()))
     }
 
-    fn start_over(&self) -> Result<Arc<dyn Base>, Error> {
+    fn start_over(&self, _: &Opening<'_>) -> Result<Arc<dyn Base>, Error> {
         *lock(&self.now) = State::default();
         Ok(Arc::new(Self { broken: false, ..self.clone() }))
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ::sled::{Batch, Config, Db, Mode, Tree};
 
-use super::{Base, Change, Pair, Shelf};
+use super::{Base, Change, Opening, Pair, Shelf};
 use crate::Lsn;
 use crate::error::Error;
 
@@ -95,14 +95,14 @@ fn io(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
 }
 
 impl Shelf for SledShelf {
-    fn open(&self) -> Result<Arc<dyn Base>, Error> {
+    fn open(&self, _: &Opening<'_>) -> Result<Arc<dyn Base>, Error> {
         if self.unsound().exists() {
             return Err(damaged("sled panicked when it was last used"));
         }
         Ok(Arc::new(self.guarded(true)?))
     }
 
-    fn start_over(&self) -> Result<Arc<dyn Base>, Error> {
+    fn start_over(&self, _: &Opening<'_>) -> Result<Arc<dyn Base>, Error> {
         // One damaged index is kept for who wants to look; more would only take space.
         let aside = self.beside(".damaged");
         if self.path.exists() {

@@ -16,11 +16,11 @@ fn by_hand() -> Options {
     Options { pace: Pace::ByHand, segment_bytes: 3_000, reserve_bytes: 0, ..Options::default() }
 }
 
-fn open(disk: &SimulatedDisk, base: &SimulatedBase, options: Options) -> EmbeddedStore {
+fn open(disk: &SimulatedDisk, base: &dyn Shelf, options: Options) -> EmbeddedStore {
     try_open(disk, base, options).unwrap().0
 }
 
-fn try_open(disk: &SimulatedDisk, base: &SimulatedBase, options: Options) -> Result<(EmbeddedStore, Report), Error> {
+fn try_open(disk: &SimulatedDisk, base: &dyn Shelf, options: Options) -> Result<(EmbeddedStore, Report), Error> {
     EmbeddedStore::open(Arc::new(disk.clone()), base, options)
 }
 
@@ -28,6 +28,15 @@ mod suite {
     use super::*;
     crate::conformance_tests!(|| async {
         Arc::new(open(&SimulatedDisk::new(), &SimulatedBase::default(), Options::default())) as Arc<dyn Store>
+    });
+}
+
+/// The same, looking things up in the runs.
+mod suite_on_runs {
+    use super::*;
+    crate::conformance_tests!(|| async {
+        let options = Options { checkpoint_keys: 3, segment_bytes: 2_000, ..Options::default() };
+        Arc::new(open(&SimulatedDisk::new(), &RunsShelf, options)) as Arc<dyn Store>
     });
 }
 
