@@ -125,9 +125,13 @@ impl Failure {
     }
 
     pub(crate) fn output_too_large(size: usize, limit: usize) -> Self {
-        Self::new(Class::Limit, "OUTPUT_LIMIT", format!("the outputs have {size} bytes, more than the limit of {limit}"))
-            .hint("have the plugin write large results to a file and return its URI")
-            .never_again()
+        Self::new(
+            Class::Limit,
+            "OUTPUT_LIMIT",
+            format!("the outputs have {size} bytes, more than the limit of {limit}"),
+        )
+        .hint("have the plugin write large results to a file and return its URI")
+        .never_again()
     }
 
     pub(crate) fn bad_output(why: impl std::fmt::Display) -> Self {
@@ -146,6 +150,17 @@ impl Failure {
         }
         let details = details.filter(|text| text.len() <= DETAILS_BYTES && is_json(text, '{'));
         Self { retryable, details, ..Self::new(Class::Guest, &code, message) }
+    }
+
+    /// A guest's own words, with what the host refused before it said them: a language with exceptions makes of a refusal what it
+    /// likes (`MemoryError: `), and the plugin's code must stay the plugin's.
+    pub(crate) fn after(mut self, shared: &Shared) -> Self {
+        if self.hint.is_none() {
+            let refused_memory = memory_words(shared).map(|words| format!("before that, {words}; {MEMORY_HINT}"));
+            let denied = || shared.last_denial().map(|denial| format!("before that, the host refused: {denial}"));
+            self.hint = refused_memory.or_else(denied);
+        }
+        self
     }
 
     /// What went wrong before guest code ran.
@@ -174,12 +189,9 @@ impl Failure {
         if let Some(own) = frames.iter().find(|frame| frame.is_own()) {
             failure.message = format!("{} (at {})", failure.message, own.place());
         }
-        if failure.hint.is_none() {
-            failure.hint = shared.last_denial().map(|denial| format!("before that, the host refused: {denial}"));
-        }
         failure.frames = frames;
         failure.stderr = stderr;
-        failure
+        failure.after(shared)
     }
 }
 
@@ -205,17 +217,19 @@ fn is_glue(file: &str) -> bool {
     ["wasi-libc", "libc-bottom-half", "libc-top-half", "dlmalloc"].iter().any(|part| file.contains(part))
 }
 
+const MEMORY_HINT: &str = "raise the memory limit of the task, or have the plugin work in pieces";
+
+/// What the guest wanted and could not have, if it did.
+fn memory_words(shared: &Shared) -> Option<String> {
+    let wanted = shared.marks.memory_refused.load(Ordering::Relaxed);
+    let limit = mebibytes(shared.limits.memory_bytes as u64);
+    (wanted > 0).then(|| format!("the plugin asked for {} of memory, its limit is {limit}", mebibytes(wanted)))
+}
+
 fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> Failure {
     let marks = &shared.marks;
-    let memory = marks.memory_refused.load(Ordering::Relaxed);
-    if memory > 0 {
-        return Failure::new(
-            Class::Limit,
-            "MEMORY_LIMIT",
-            format!("the plugin asked for {} of memory, its limit is {}", mebibytes(memory), mebibytes(shared.limits.memory_bytes as u64)),
-        )
-        .hint("raise the memory limit of the task, or have the plugin work in pieces")
-        .never_again();
+    if let Some(words) = memory_words(shared) {
+        return Failure::new(Class::Limit, "MEMORY_LIMIT", words).hint(MEMORY_HINT).never_again();
     }
     let table = marks.table_refused.load(Ordering::Relaxed);
     if table > 0 {
@@ -227,7 +241,11 @@ fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> F
         .never_again();
     }
     if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
-        return Failure::new(Class::Trap, "EXIT", format!("the plugin ended itself (exit status {status}) in place of an answer"));
+        return Failure::new(
+            Class::Trap,
+            "EXIT",
+            format!("the plugin ended itself (exit status {status}) in place of an answer"),
+        );
     }
     if let Some(full) = error.downcast_ref::<ResourceTableError>() {
         return match full {
@@ -263,7 +281,8 @@ fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> F
         .never_again();
     }
     if text.contains("resource count too high") || text.contains("resource handles") {
-        return Failure::new(Class::Limit, "INSTANCE_LIMIT", format!("the component is too large for one run: {text}")).never_again();
+        return Failure::new(Class::Limit, "INSTANCE_LIMIT", format!("the component is too large for one run: {text}"))
+            .never_again();
     }
     Failure::new(Class::Trap, "TRAP", format!("the plugin stopped: {text}"))
 }
@@ -331,7 +350,6 @@ fn mebibytes(bytes: u64) -> String {
 fn seconds(duration: std::time::Duration) -> String {
     if duration.as_secs() > 0 { format!("{} s", duration.as_secs()) } else { format!("{} ms", duration.as_millis()) }
 }
-
 
 #[cfg(test)]
 mod tests {
