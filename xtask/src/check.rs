@@ -27,12 +27,7 @@ pub enum Verdict {
     Differs,
 }
 
-pub fn run(
-    toolchain: &Toolchain,
-    options: &Options,
-    plugins: &[Guest],
-    test_guests: &[Guest],
-) -> Result<()> {
+pub fn run(toolchain: &Toolchain, options: &Options, plugins: &[Guest], test_guests: &[Guest]) -> Result<()> {
     let mut wrong = Vec::new();
     for plugin in plugins {
         let verdict = check_plugin(toolchain, options, plugin)?;
@@ -52,10 +47,7 @@ pub fn run(
     for guest in test_guests {
         match check_test_guest(toolchain, guest)? {
             true => say(format!("test guest `{}`: fits its sources", guest.name)),
-            false => wrong.push(format!(
-                "test guest `{}`: its sources have changed since it was built",
-                guest.name
-            )),
+            false => wrong.push(format!("test guest `{}`: its sources have changed since it was built", guest.name)),
         }
     }
     if wrong.is_empty() {
@@ -84,18 +76,10 @@ fn check_plugin(toolchain: &Toolchain, options: &Options, plugin: &Guest) -> Res
 }
 
 /// The standard library that the published component was built with, if it is here.
-fn standard_for(
-    toolchain: &Toolchain,
-    options: &Options,
-    published: Option<&Published>,
-) -> Result<Std> {
+fn standard_for(toolchain: &Toolchain, options: &Options, published: Option<&Published>) -> Result<Std> {
     if let (false, Some(published)) = (options.overlay, published) {
         let here = [toolchain.installed_std()?, toolchain.overlay_std()?];
-        if let Some(found) = here
-            .into_iter()
-            .flatten()
-            .find(|found| found.identity() == published.provenance.std)
-        {
+        if let Some(found) = here.into_iter().flatten().find(|found| found.identity() == published.provenance.std) {
             return Ok(found);
         }
     }
@@ -108,10 +92,7 @@ pub fn judge(published: &Provenance, ours: &Provenance, same_bytes: bool) -> Ver
         return Verdict::Same;
     }
     if published.rustc != ours.rustc {
-        return Verdict::CannotCompare(format!(
-            "published by `{}`, this is `{}`",
-            published.rustc, ours.rustc
-        ));
+        return Verdict::CannotCompare(format!("published by `{}`, this is `{}`", published.rustc, ours.rustc));
     }
     if published.std != ours.std {
         return Verdict::CannotCompare(format!(
@@ -122,20 +103,19 @@ pub fn judge(published: &Provenance, ours: &Provenance, same_bytes: bool) -> Ver
     if published.flags != ours.flags {
         return Verdict::CannotCompare("the flags of guests have changed since".to_owned());
     }
-    if published.source != ours.source {
-        Verdict::SourcesMoved
-    } else {
-        Verdict::Differs
-    }
+    if published.source != ours.source { Verdict::SourcesMoved } else { Verdict::Differs }
 }
 
 fn check_test_guest(toolchain: &Toolchain, guest: &Guest) -> Result<bool> {
+    if guest.keeping == guests::Keeping::Local {
+        // Nothing is committed that could be stale.
+        return Ok(true);
+    }
     let (component, sum) = guests::prebuilt(toolchain, guest);
     if !component.is_file() || !sum.is_file() {
         return Ok(false);
     }
-    let recorded =
-        fs::read_to_string(&sum).with_context(|| format!("cannot read `{}`", sum.display()))?;
+    let recorded = fs::read_to_string(&sum).with_context(|| format!("cannot read `{}`", sum.display()))?;
     Ok(recorded.trim() == guests::test_guest_hash(guest)?)
 }
 
@@ -154,12 +134,7 @@ mod tests {
 
     #[test]
     fn same_bytes_are_the_same_whatever_the_provenance() {
-        let other = Provenance {
-            source: "t".into(),
-            rustc: "rustc 2".into(),
-            std: "x".into(),
-            flags: Vec::new(),
-        };
+        let other = Provenance { source: "t".into(), rustc: "rustc 2".into(), std: "x".into(), flags: Vec::new() };
         assert_eq!(judge(&provenance(), &other, true), Verdict::Same);
     }
 
@@ -171,35 +146,17 @@ mod tests {
     #[test]
     fn other_compiler_library_or_flags_cannot_be_compared() {
         for ours in [
-            Provenance {
-                rustc: "rustc 1.96.0".into(),
-                ..provenance()
-            },
-            Provenance {
-                std: "toolchain:2".into(),
-                ..provenance()
-            },
-            Provenance {
-                flags: Vec::new(),
-                ..provenance()
-            },
+            Provenance { rustc: "rustc 1.96.0".into(), ..provenance() },
+            Provenance { std: "toolchain:2".into(), ..provenance() },
+            Provenance { flags: Vec::new(), ..provenance() },
         ] {
-            assert!(
-                matches!(
-                    judge(&provenance(), &ours, false),
-                    Verdict::CannotCompare(_)
-                ),
-                "{ours:?}"
-            );
+            assert!(matches!(judge(&provenance(), &ours, false), Verdict::CannotCompare(_)), "{ours:?}");
         }
     }
 
     #[test]
     fn other_sources_explain_other_bytes() {
-        let ours = Provenance {
-            source: "t".into(),
-            ..provenance()
-        };
+        let ours = Provenance { source: "t".into(), ..provenance() };
         assert_eq!(judge(&provenance(), &ours, false), Verdict::SourcesMoved);
     }
 }

@@ -6,42 +6,36 @@ use std::process::Command;
 
 use crate::toolchain::{Std, Toolchain};
 
-/// The guest's stack, in bytes: one page of wasm memory instead of sixteen makes a fresh instance cheap, and it lies below
+/// The guest's stack, in bytes: two pages of wasm memory instead of sixteen make a fresh instance cheap, and it lies below
 /// the data, so that an overflow traps instead of writing over it.
-const STACK_FLAG: &str = "-Clink-arg=-zstack-size=131072";
+pub const STACK_BYTES: u64 = 131_072;
 /// What must hold for a published component whatever a manifest says: small (link-time optimisation takes off a third),
 /// without debug data, names kept.
-const PROFILE: &[&str] = &[
-    "opt-level=\"s\"",
-    "lto=\"fat\"",
-    "codegen-units=1",
-    "debug=false",
-    "strip=\"debuginfo\"",
-    "incremental=false",
-];
+const PROFILE: &[&str] =
+    &["opt-level=\"s\"", "lto=\"fat\"", "codegen-units=1", "debug=false", "strip=\"debuginfo\"", "incremental=false"];
 /// Separates the flags in cargo's encoded form, in which a path may hold a space.
 const FLAG_SEPARATOR: &str = "\u{1f}";
 
 /// The flags of a component as its provenance names them: without the paths of this machine.
-pub fn told() -> Vec<String> {
-    std::iter::once(STACK_FLAG.to_owned())
-        .chain(PROFILE.iter().map(|setting| (*setting).to_owned()))
-        .collect()
+pub fn told(stack_bytes: u64) -> Vec<String> {
+    std::iter::once(stack_flag(stack_bytes)).chain(PROFILE.iter().map(|setting| (*setting).to_owned())).collect()
 }
 
 /// Arms `cargo` with the flags and the profile of a guest.
-pub fn set_for_guest(cargo: &mut Command, toolchain: &Toolchain, standard: &Std) {
+pub fn set_for_guest(cargo: &mut Command, toolchain: &Toolchain, standard: &Std, stack_bytes: u64) {
     for setting in PROFILE {
-        cargo
-            .arg("--config")
-            .arg(format!("profile.release.{setting}"));
+        cargo.arg("--config").arg(format!("profile.release.{setting}"));
     }
-    let mut flags = vec![STACK_FLAG.to_owned()];
+    let mut flags = vec![stack_flag(stack_bytes)];
     if let Std::Overlay { sysroot, .. } = standard {
         flags.extend(["--sysroot".to_owned(), sysroot.display().to_string()]);
     }
     flags.extend(remap_guest(toolchain));
     set(cargo, &flags);
+}
+
+fn stack_flag(stack_bytes: u64) -> String {
+    format!("-Clink-arg=-zstack-size={stack_bytes}")
 }
 
 /// Hands `flags` to rustc for the wasm target alone (build scripts and macros are built for the host, without them).
@@ -64,15 +58,8 @@ pub fn remap_guest(toolchain: &Toolchain) -> Vec<String> {
 
 /// The prefixes of the standard library, named as in the official one.
 pub fn remap_standard_library(toolchain: &Toolchain, libraries: &[&Path]) -> Vec<String> {
-    let mut flags = vec![
-        remap(&toolchain.cargo_home, "/cargo"),
-        remap(&toolchain.root, "/sluice"),
-    ];
-    flags.extend(
-        libraries
-            .iter()
-            .map(|library| remap(library, &format!("/rustc/{}/library", toolchain.commit))),
-    );
+    let mut flags = vec![remap(&toolchain.cargo_home, "/cargo"), remap(&toolchain.root, "/sluice")];
+    flags.extend(libraries.iter().map(|library| remap(library, &format!("/rustc/{}/library", toolchain.commit))));
     flags
 }
 
@@ -113,20 +100,14 @@ mod tests {
     #[test]
     fn sources_of_the_standard_library_are_named_as_in_the_official_one() {
         let flags = remap_standard_library(&toolchain(), &[Path::new("/x/library")]);
-        assert_eq!(
-            flags.last().map(String::as_str),
-            Some("--remap-path-prefix=/x/library=/rustc/abc/library")
-        );
+        assert_eq!(flags.last().map(String::as_str), Some("--remap-path-prefix=/x/library=/rustc/abc/library"));
     }
 
     #[test]
     fn overlay_is_handed_over_as_sysroot_and_paths_may_hold_spaces() {
         let mut cargo = Command::new("cargo");
-        let standard = Std::Overlay {
-            sysroot: PathBuf::from("/a b/sysroot"),
-            identity: "x".into(),
-        };
-        set_for_guest(&mut cargo, &toolchain(), &standard);
+        let standard = Std::Overlay { sysroot: PathBuf::from("/a b/sysroot"), identity: "x".into() };
+        set_for_guest(&mut cargo, &toolchain(), &standard, STACK_BYTES);
         let flags = cargo
             .get_envs()
             .find(|(name, _)| *name == "CARGO_ENCODED_RUSTFLAGS")
@@ -134,12 +115,7 @@ mod tests {
             .and_then(|value| value.to_str())
             .map(str::to_owned);
         let flags = flags.expect("the flags are set");
-        assert!(
-            flags.starts_with(
-                "-Clink-arg=-zstack-size=131072\u{1f}--sysroot\u{1f}/a b/sysroot\u{1f}"
-            ),
-            "{flags:?}"
-        );
-        assert!(told().iter().all(|flag| !flag.contains('/')));
+        assert!(flags.starts_with("-Clink-arg=-zstack-size=131072\u{1f}--sysroot\u{1f}/a b/sysroot\u{1f}"), "{flags:?}");
+        assert!(told(STACK_BYTES).iter().all(|flag| !flag.contains('/')));
     }
 }

@@ -5,6 +5,9 @@
 //! `tests/guests/<name>/` with an empty `[workspace]` of its own. Its component is committed as `tests/guests/<name>.wasm`,
 //! with a manifest inside if it exports `describe`, and the hash of its sources as `tests/guests/<name>.sha256`: the test
 //! suite compares that hash, and so needs no wasm target. Text guests (`*.wat`) need no building.
+//!
+//! `[package.metadata.sluice]` of a guest may say `stack-bytes = N` where its dependencies need a deeper stack than ours, and
+//! `committed = false` where a test guest's component is too large for the repository: it goes to `target/guests/<name>.wasm`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,6 +48,17 @@ pub struct Guest {
     pub version: String,
     package: String,
     folder: PathBuf,
+    stack_bytes: u64,
+    pub keeping: Keeping,
+}
+
+/// Where a test guest's component is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// Beside its sources.
+    Committed,
+    /// In `target/guests/`, for whoever built it; its tests are skipped elsewhere.
+    Local,
 }
 
 /// Whether a build may bring the lock file up to date.
@@ -72,6 +86,8 @@ impl Guest {
             version: version.to_owned(),
             package: format!("sluice-plugin-{name}"),
             folder: PathBuf::new(),
+            stack_bytes: flags::STACK_BYTES,
+            keeping: Keeping::Committed,
         }
     }
 }
@@ -91,11 +107,7 @@ pub fn run(options: &Options) -> Result<()> {
     let standard = wasm_target::choose(&toolchain, options.overlay)?;
     for plugin in &plugins {
         let built = build_plugin(&toolchain, &standard, plugin, LockFile::MayMove)?;
-        let path = if options.no_pack {
-            built.path
-        } else {
-            pack::pack(&toolchain, plugin, &built)?.path
-        };
+        let path = if options.no_pack { built.path } else { pack::pack(&toolchain, plugin, &built)?.path };
         say(format!(
             "plugin `{}` {}: {}, {}",
             plugin.name,
@@ -111,27 +123,12 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// Builds one plugin; what would keep it from being published is said here, and refused by [`refuse_faults`].
-pub fn build_plugin(
-    toolchain: &Toolchain,
-    standard: &Std,
-    plugin: &Guest,
-    lock_file: LockFile,
-) -> Result<Built> {
+pub fn build_plugin(toolchain: &Toolchain, standard: &Std, plugin: &Guest, lock_file: LockFile) -> Result<Built> {
     say(format!("building plugin `{}`", plugin.name));
     let plugins = toolchain.root.join("plugins");
-    let built = build(
-        toolchain,
-        standard,
-        plugin,
-        &plugins.join("Cargo.toml"),
-        &plugins.join("target"),
-        lock_file,
-    )?;
+    let built = build(toolchain, standard, plugin, &plugins.join("Cargo.toml"), &plugins.join("target"), lock_file)?;
     for fault in component::faults(&plugin.name, &built.bytes, &places(toolchain))? {
-        say(format!(
-            "plugin `{}` cannot be published: {fault}",
-            plugin.name
-        ));
+        say(format!("plugin `{}` cannot be published: {fault}", plugin.name));
     }
     Ok(built)
 }
@@ -150,12 +147,7 @@ pub fn refuse_faults(toolchain: &Toolchain, plugin: &Guest, bytes: &[u8]) -> Res
     )
 }
 
-fn build_test_guest(
-    toolchain: &Toolchain,
-    standard: &Std,
-    guest: &Guest,
-    options: &Options,
-) -> Result<()> {
+fn build_test_guest(toolchain: &Toolchain, standard: &Std, guest: &Guest, options: &Options) -> Result<()> {
     say(format!("building test guest `{}`", guest.name));
     let built = build(
         toolchain,
@@ -170,28 +162,24 @@ fn build_test_guest(
     } else {
         built.bytes
     };
-    let (component, sum) = prebuilt(toolchain, guest);
-    fs::write(&component, &bytes)
-        .with_context(|| format!("cannot write `{}`", component.display()))?;
-    let hash = source_hash::of_test_guest(&guest.folder)?;
-    fs::write(&sum, format!("{hash}\n"))
-        .with_context(|| format!("cannot write `{}`", sum.display()))?;
-    say(format!(
-        "test guest `{}`: {}, {}",
-        guest.name,
-        size(bytes.len() as u64),
-        component.display()
-    ));
+    let component = match guest.keeping {
+        Keeping::Local => toolchain.root.join("target/guests").join(format!("{}.wasm", guest.name)),
+        Keeping::Committed => {
+            let (component, sum) = prebuilt(toolchain, guest);
+            let hash = source_hash::of_test_guest(&guest.folder)?;
+            fs::write(&sum, format!("{hash}\n")).with_context(|| format!("cannot write `{}`", sum.display()))?;
+            component
+        }
+    };
+    fs::write(&component, &bytes).with_context(|| format!("cannot write `{}`", component.display()))?;
+    say(format!("test guest `{}`: {}, {}", guest.name, size(bytes.len() as u64), component.display()));
     Ok(())
 }
 
 /// Where a test guest's component and the hash of its sources are committed.
 pub fn prebuilt(toolchain: &Toolchain, guest: &Guest) -> (PathBuf, PathBuf) {
     let folder = toolchain.root.join("tests/guests");
-    (
-        folder.join(format!("{}.wasm", guest.name)),
-        folder.join(format!("{}.sha256", guest.name)),
-    )
+    (folder.join(format!("{}.wasm", guest.name)), folder.join(format!("{}.sha256", guest.name)))
 }
 
 pub fn test_guest_hash(guest: &Guest) -> Result<String> {
@@ -214,7 +202,7 @@ pub fn provenance(toolchain: &Toolchain, standard: &Std, plugin: &Guest) -> Resu
         source: source_hash::hash(&trees)?,
         rustc: toolchain.description.clone(),
         std: standard.identity().to_owned(),
-        flags: flags::told(),
+        flags: flags::told(plugin.stack_bytes),
     })
 }
 
@@ -238,23 +226,20 @@ fn build(
         "--package",
         &guest.package,
     ]);
-    cargo
-        .arg("--manifest-path")
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(target);
+    cargo.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target);
     if lock_file == LockFile::Fixed {
         cargo.arg("--locked");
     }
-    flags::set_for_guest(&mut cargo, toolchain, standard);
+    flags::set_for_guest(&mut cargo, toolchain, standard, guest.stack_bytes);
     rustc_wrapper::arm(&mut cargo)?;
-    let messages = process::stdout(
-        &mut cargo,
-        &format!("building `{}`", guest.name),
-        "the messages of cargo are above",
-    )?;
-    let path = artifact(&messages, &guest.package)
-        .ok_or_else(|| anyhow!("building `{}` produced no component\nhint: its Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\"]`", guest.name))?;
+    let messages =
+        process::stdout(&mut cargo, &format!("building `{}`", guest.name), "the messages of cargo are above")?;
+    let path = artifact(&messages, &guest.package).ok_or_else(|| {
+        anyhow!(
+            "building `{}` produced no component\nhint: its Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\"]`",
+            guest.name
+        )
+    })?;
     let bytes = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(Built { path, bytes })
 }
@@ -263,26 +248,18 @@ fn build(
 fn artifact(messages: &str, package: &str) -> Option<PathBuf> {
     let library = package.replace('-', "_");
     let of_package = |message: &Value| {
-        let name = message
-            .pointer("/target/name")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let name = message.pointer("/target/name").and_then(Value::as_str).unwrap_or_default();
         message.get("reason").and_then(Value::as_str) == Some("compiler-artifact")
             && (name == package || name == library)
     };
-    let messages = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let files = messages
         .filter(of_package)
         .filter_map(|message| message.get("filenames").and_then(Value::as_array).cloned())
         .flatten();
     files
         .filter_map(|file| file.as_str().map(PathBuf::from))
-        .find(|file| {
-            file.extension()
-                .is_some_and(|extension| extension == "wasm")
-        })
+        .find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
 /// Paths that would tell on which machine a component was built.
@@ -311,10 +288,7 @@ pub fn plugins(toolchain: &Toolchain) -> Result<Vec<Guest>> {
             package
                 .package
                 .strip_prefix("sluice-plugin-")
-                .map(|name| Guest {
-                    name: name.to_owned(),
-                    ..package.clone()
-                })
+                .map(|name| Guest { name: name.to_owned(), ..package.clone() })
         })
         .collect();
     plugins.sort_by(|one, other| one.name.cmp(&other.name));
@@ -327,29 +301,16 @@ fn test_guests(toolchain: &Toolchain) -> Result<Vec<Guest>> {
         return Ok(Vec::new());
     }
     let mut guests = Vec::new();
-    for entry in
-        fs::read_dir(&folder).with_context(|| format!("cannot list `{}`", folder.display()))?
-    {
-        let path = entry
-            .with_context(|| format!("cannot list `{}`", folder.display()))?
-            .path();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list `{}`", folder.display()))? {
+        let path = entry.with_context(|| format!("cannot list `{}`", folder.display()))?.path();
         let manifest = path.join("Cargo.toml");
         if !manifest.is_file() {
             continue;
         }
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let package = metadata(toolchain, &manifest)?
-            .into_iter()
-            .find(|package| package.folder == path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let package = metadata(toolchain, &manifest)?.into_iter().find(|package| package.folder == path);
         let package = package.ok_or_else(|| {
-            anyhow!(
-                "`{}` is not a crate of its own\nhint: give it an empty `[workspace]` table",
-                manifest.display()
-            )
+            anyhow!("`{}` is not a crate of its own\nhint: give it an empty `[workspace]` table", manifest.display())
         })?;
         guests.push(Guest { name, ..package });
     }
@@ -362,25 +323,12 @@ fn metadata(toolchain: &Toolchain, manifest: &Path) -> Result<Vec<Guest>> {
     let mut cargo = Command::new(&toolchain.cargo);
     cargo
         .current_dir(&toolchain.root)
-        .args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-            "--manifest-path",
-        ])
+        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
         .arg(manifest);
-    let text = process::stdout(
-        &mut cargo,
-        &format!("reading `{}`", manifest.display()),
-        "the messages of cargo are above",
-    )?;
+    let text =
+        process::stdout(&mut cargo, &format!("reading `{}`", manifest.display()), "the messages of cargo are above")?;
     let value: Value = serde_json::from_str(&text).context("`cargo metadata` wrote no JSON")?;
-    let packages = value
-        .get("packages")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let packages = value.get("packages").and_then(Value::as_array).cloned().unwrap_or_default();
     let text = |package: &Value, key: &str| {
         package
             .get(key)
@@ -398,29 +346,29 @@ fn metadata(toolchain: &Toolchain, manifest: &Path) -> Result<Vec<Guest>> {
                 name,
                 version: text(package, "version")?,
                 folder: manifest.parent().map(Path::to_owned).unwrap_or_default(),
+                stack_bytes: package
+                    .pointer("/metadata/sluice/stack-bytes")
+                    .and_then(Value::as_u64)
+                    .unwrap_or(flags::STACK_BYTES),
+                keeping: match package.pointer("/metadata/sluice/committed") {
+                    Some(Value::Bool(false)) => Keeping::Local,
+                    _ => Keeping::Committed,
+                },
             })
         })
         .collect()
 }
 
 fn select(guests: Vec<Guest>, names: &[String]) -> Vec<Guest> {
-    guests
-        .into_iter()
-        .filter(|guest| names.is_empty() || names.contains(&guest.name))
-        .collect()
+    guests.into_iter().filter(|guest| names.is_empty() || names.contains(&guest.name)).collect()
 }
 
 fn refuse_unknown(options: &Options, plugins: &[Guest], guests: &[Guest]) -> Result<()> {
-    let known = |name: &&String| {
-        plugins
-            .iter()
-            .chain(guests)
-            .any(|guest| guest.name == **name)
-    };
+    let known = |name: &&String| plugins.iter().chain(guests).any(|guest| guest.name == **name);
     match options.names.iter().find(|name| !known(name)) {
-        Some(name) => bail!(
-            "there is no plugin or test guest `{name}`\nhint: they are folders of plugins/ and tests/guests/"
-        ),
+        Some(name) => {
+            bail!("there is no plugin or test guest `{name}`\nhint: they are folders of plugins/ and tests/guests/")
+        }
         None => Ok(()),
     }
 }
@@ -433,10 +381,7 @@ mod tests {
     fn component_of_the_package_is_found_among_messages() {
         let messages = "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"serde\"},\"filenames\":[\"/t/other.wasm\"]}\nnoise\n\
             {\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"sluice_plugin_core\"},\"filenames\":[\"/t/core.d\",\"/t/core.wasm\"]}";
-        assert_eq!(
-            artifact(messages, "sluice-plugin-core"),
-            Some(PathBuf::from("/t/core.wasm"))
-        );
+        assert_eq!(artifact(messages, "sluice-plugin-core"), Some(PathBuf::from("/t/core.wasm")));
         assert_eq!(artifact(messages, "sluice-plugin-http"), None);
     }
 }

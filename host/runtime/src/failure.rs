@@ -152,6 +152,17 @@ impl Failure {
         Self { retryable, details, ..Self::new(Class::Guest, &code, message) }
     }
 
+    /// A guest's own words, with what the host refused before it said them: a language with exceptions makes of a refusal what it
+    /// likes (`MemoryError: `), and the plugin's code must stay the plugin's.
+    pub(crate) fn after(mut self, shared: &Shared) -> Self {
+        if self.hint.is_none() {
+            let refused_memory = memory_words(shared).map(|words| format!("before that, {words}; {MEMORY_HINT}"));
+            let denied = || shared.last_denial().map(|denial| format!("before that, the host refused: {denial}"));
+            self.hint = refused_memory.or_else(denied);
+        }
+        self
+    }
+
     /// What went wrong before guest code ran.
     pub(crate) fn of_error(error: &crate::Error) -> Self {
         let text = error.to_string();
@@ -178,12 +189,9 @@ impl Failure {
         if let Some(own) = frames.iter().find(|frame| frame.is_own()) {
             failure.message = format!("{} (at {})", failure.message, own.place());
         }
-        if failure.hint.is_none() {
-            failure.hint = shared.last_denial().map(|denial| format!("before that, the host refused: {denial}"));
-        }
         failure.frames = frames;
         failure.stderr = stderr;
-        failure
+        failure.after(shared)
     }
 }
 
@@ -209,21 +217,19 @@ fn is_glue(file: &str) -> bool {
     ["wasi-libc", "libc-bottom-half", "libc-top-half", "dlmalloc"].iter().any(|part| file.contains(part))
 }
 
+const MEMORY_HINT: &str = "raise the memory limit of the task, or have the plugin work in pieces";
+
+/// What the guest wanted and could not have, if it did.
+fn memory_words(shared: &Shared) -> Option<String> {
+    let wanted = shared.marks.memory_refused.load(Ordering::Relaxed);
+    let limit = mebibytes(shared.limits.memory_bytes as u64);
+    (wanted > 0).then(|| format!("the plugin asked for {} of memory, its limit is {limit}", mebibytes(wanted)))
+}
+
 fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> Failure {
     let marks = &shared.marks;
-    let memory = marks.memory_refused.load(Ordering::Relaxed);
-    if memory > 0 {
-        return Failure::new(
-            Class::Limit,
-            "MEMORY_LIMIT",
-            format!(
-                "the plugin asked for {} of memory, its limit is {}",
-                mebibytes(memory),
-                mebibytes(shared.limits.memory_bytes as u64)
-            ),
-        )
-        .hint("raise the memory limit of the task, or have the plugin work in pieces")
-        .never_again();
+    if let Some(words) = memory_words(shared) {
+        return Failure::new(Class::Limit, "MEMORY_LIMIT", words).hint(MEMORY_HINT).never_again();
     }
     let table = marks.table_refused.load(Ordering::Relaxed);
     if table > 0 {

@@ -185,7 +185,7 @@ impl Runtime {
         drop(slot);
         match answer {
             Ok(Ok(text)) => checked(entry, text, request.limits.output_bytes),
-            Ok(Err(failure)) => Err(failure),
+            Ok(Err(failure)) => Err(failure.after(shared)),
             Err(error) => Err(Failure::of_trap(&error, shared)),
         }
     }
