@@ -88,7 +88,7 @@ pub enum Output {
     Auto,
     /// One line per event.
     Plain,
-    /// One JSON document at the end: the execution as the API shows it, with its logs.
+    /// One JSON document at the end: the execution as the API shows it, with its logs and its lock.
     Json,
 }
 

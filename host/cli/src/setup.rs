@@ -1,6 +1,7 @@
 //! From arguments and environment to a node. The only place where the environment is read.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ const COMPILE: &str = "compile-plugin";
 /// The program's own log, on standard error.
 pub fn logging(filter: &str) -> Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("`{filter}` is not a log filter"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
     Ok(())
 }
 

@@ -67,6 +67,7 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/ping", get(health::ping))
         .merge(guarded)
         .fallback(no_such_path)
+        .layer(middleware::map_response(answer::in_shape))
         .with_state(app)
 }
 
