@@ -2,27 +2,60 @@
 //! one process, the two interleaved. The bar is 1.5.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and fails loudly")]
 
-use runtime::*;
+use runtime::{
+    Allocator, Cancel, Compiler, Config, Facts, Grants, Limits, NoServices, NoSink, PluginSource, Request, Runtime,
+    Services, Sink,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wasmtime::component::{Component, ComponentType, InstancePre, Lift, Linker, ResourceTable, TypedFunc};
-use wasmtime::{Config as EngineConfig, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, UpdateDeadline};
+use wasmtime::component::types::{ComponentInstance, ComponentItem};
+use wasmtime::component::{
+    Component, ComponentType, InstancePre, Lift, Linker, ResourceTable, ResourceType, TypedFunc,
+};
+use wasmtime::{
+    Config as EngineConfig, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, UpdateDeadline,
+};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 const PROBE: &[u8] = include_bytes!("../tests/guests/probe.wasm");
+const LOG: &str = "sluice:host/log@1.0.0";
 const INPUT: &str = r#"{"message":"a line of some length, as tasks have them","n":12345}"#;
 /// Rounds of each kind in turn, so that a slow second hits both.
 const ROUNDS: usize = 40;
 const RUNS: usize = 250;
 
+type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
 struct Bare {
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: Refuse,
     table: ResourceTable,
+}
+
+struct Refuse;
+
+impl WasiHttpHooks for Refuse {
+    fn send_request(
+        &mut self,
+        _: http::Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        Box::new(async { Err(Error::HttpRequestDenied) })
+    }
 }
 
 impl WasiView for Bare {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Bare {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
     }
 }
 
@@ -61,7 +94,10 @@ fn bare(scan: bool, pooled: bool) -> InstancePre<Bare> {
     config.epoch_interruption(true);
     if pooled {
         let mut pool = PoolingAllocationConfig::new();
-        pool.max_memory_size(256 << 20).table_elements(100_000).max_component_instance_size(10 << 20).max_core_instance_size(10 << 20);
+        pool.max_memory_size(256 << 20)
+            .table_elements(100_000)
+            .max_component_instance_size(10 << 20)
+            .max_core_instance_size(10 << 20);
         if scan {
             pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(2 << 20).table_keep_resident(256 << 10);
         }
@@ -72,16 +108,39 @@ fn bare(scan: bool, pooled: bool) -> InstancePre<Bare> {
     let mut linker = Linker::<Bare>::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
     linker
-        .instance("sluice:host/log@1.0.0")
+        .instance(LOG)
         .unwrap()
         .func_wrap("log", |_, (_, _, _): (BareLevel, String, Vec<(String, String)>)| Ok(()))
         .unwrap();
-    linker.define_unknown_imports_as_traps(&component).unwrap();
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).unwrap();
+    for (name, item) in component.component_type().imports(&engine) {
+        match item.ty {
+            ComponentItem::ComponentInstance(interface) if name.starts_with("sluice:") && name != LOG => {
+                absent(&mut linker, &engine, name, &interface)
+            }
+            _ => {}
+        }
+    }
     linker.instantiate_pre(&component).unwrap()
 }
 
+/// An interface whose functions trap: the bench calls none of them.
+fn absent(linker: &mut Linker<Bare>, engine: &Engine, name: &str, interface: &ComponentInstance) {
+    let mut instance = linker.instance(name).unwrap();
+    for (name, item) in interface.exports(engine) {
+        match item.ty {
+            ComponentItem::ComponentFunc(_) => {
+                instance.func_new(name, |_, _, _, _| Err(wasmtime::Error::msg("not here"))).unwrap()
+            }
+            ComponentItem::Resource(_) => instance.resource(name, ResourceType::host::<()>(), |_, _| Ok(())).unwrap(),
+            _ => {}
+        }
+    }
+}
+
 async fn bare_run(pre: &InstancePre<Bare>, run: &wasmtime::component::ComponentExportIndex) {
-    let state = Bare { wasi: WasiCtx::builder().build(), table: ResourceTable::new() };
+    let state =
+        Bare { wasi: WasiCtx::builder().build(), http: WasiHttpCtx::new(), hooks: Refuse, table: ResourceTable::new() };
     let mut store = Store::new(pre.engine(), state);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
@@ -162,7 +221,10 @@ async fn main() {
         let ratio = ours.as_secs_f64() / bare.as_secs_f64();
         let total = ours_total.as_secs_f64() / bare_total.as_secs_f64();
         all_ok &= ratio <= 1.5;
-        println!("task_run {:?}: bare p50 {bare:?}, sluice p50 {ours:?}, ratio p50 {ratio:.2}, ratio of means {total:.2} (bar 1.5)", status.allocator);
+        println!(
+            "task_run {:?}: bare p50 {bare:?}, sluice p50 {ours:?}, ratio p50 {ratio:.2}, ratio of means {total:.2} (bar 1.5)",
+            status.allocator
+        );
     }
     if !all_ok {
         println!("task_run: over the bar");

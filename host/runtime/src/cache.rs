@@ -42,7 +42,10 @@ impl Cache {
             .map_err(|cause| Error::io(directory, cause))?;
         let meta = std::fs::metadata(directory).map_err(|cause| Error::io(directory, cause))?;
         if !meta.is_dir() {
-            return Err(Error::host("the code cache cannot be used", format!("`{}` is no directory", directory.display())));
+            return Err(Error::host(
+                "the code cache cannot be used",
+                format!("`{}` is no directory", directory.display()),
+            ));
         }
         if meta.uid() != rustix::process::geteuid().as_raw() {
             return Err(Error::host(
@@ -51,7 +54,8 @@ impl Cache {
             ));
         }
         if meta.permissions().mode() & 0o077 != 0 {
-            std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).map_err(|cause| Error::io(directory, cause))?;
+            std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
+                .map_err(|cause| Error::io(directory, cause))?;
         }
         Ok(Self { directory: directory.to_owned(), most_bytes })
     }
@@ -70,7 +74,12 @@ impl Cache {
     }
 
     /// Makes a filled draft the entry, whole or not at all.
-    pub(crate) fn keep(&self, draft: tempfile::NamedTempFile, digest: &str, compatibility: &str) -> Result<PathBuf, Error> {
+    pub(crate) fn keep(
+        &self,
+        draft: tempfile::NamedTempFile,
+        digest: &str,
+        compatibility: &str,
+    ) -> Result<PathBuf, Error> {
         let path = self.path(digest, compatibility);
         draft.as_file().sync_all().map_err(|cause| Error::io(draft.path(), cause))?;
         draft.persist(&path).map_err(|cause| Error::io(&path, cause.error))?;
@@ -190,7 +199,8 @@ mod tests {
             draft.as_file().write_all(&[0; 8]).expect("written");
             cache.keep(draft, name, "x").expect("kept");
         }
-        let left: Vec<_> = std::fs::read_dir(directory.path()).expect("read").flatten().map(|entry| entry.file_name()).collect();
+        let left: Vec<_> =
+            std::fs::read_dir(directory.path()).expect("read").flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left, ["c-x.cwasm"]);
     }
 }

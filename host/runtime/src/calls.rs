@@ -75,10 +75,7 @@ impl Shared {
     /// Starts a call: the tape first, so that a refused call is on it too, then the granter.
     pub(crate) fn begin(&self, call: Call, arguments: &[&[u8]], need: Need<'_>) -> (Sequence, Result<(), HostError>) {
         let sequence = self.tape.begin(call, arguments);
-        let allowed = self.grants.allow(&need).map_err(|denied| {
-            self.denied(&denied.message);
-            denied
-        });
+        let allowed = self.grants.allow(&need).inspect_err(|denied| self.denied(&denied.message));
         (sequence, allowed)
     }
 
@@ -123,7 +120,8 @@ impl Shared {
     /// One line to the sink, cut and counted.
     pub(crate) fn log(&self, level: Level, mut message: String, fields: Vec<(String, String)>) {
         cut(&mut message, self.limits.log_line_bytes);
-        let size = message.len() as u64 + fields.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
+        let size =
+            message.len() as u64 + fields.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
         let lines = self.marks.log_lines.fetch_add(1, Ordering::Relaxed);
         let bytes = self.marks.log_bytes.fetch_add(size, Ordering::Relaxed);
         if lines >= self.limits.log_lines || bytes.saturating_add(size) > self.limits.log_bytes {

@@ -18,6 +18,8 @@ pub const COMPILE_TIME: Duration = Duration::from_secs(120);
 const CHILD_CPU_SECONDS: u64 = 480;
 /// Address space of the child: a Python guest needs 350 MB resident, more reserved.
 const CHILD_ADDRESS_BYTES: u64 = 16 << 30;
+/// The child's exit code for a component that no compiler could take: the plugin's fault, where any other is the host's.
+const BAD_COMPONENT: u8 = 2;
 /// Words of a failing child that are kept.
 const CHILD_WORDS_BYTES: u64 = 8 << 10;
 
@@ -40,7 +42,8 @@ pub enum Compiler {
 impl Compiler {
     /// A child of the running binary, whose command line routes `subcommand` to [`child_main`].
     pub fn child(subcommand: &str) -> Result<Self, Error> {
-        let program = std::env::current_exe().map_err(|cause| Error::host("the running binary cannot be found", cause))?;
+        let program =
+            std::env::current_exe().map_err(|cause| Error::host("the running binary cannot be found", cause))?;
         Ok(Self::Child { program, arguments: vec![subcommand.into()], time: COMPILE_TIME })
     }
 }
@@ -113,10 +116,8 @@ async fn in_child(
         Ok((Ok(status), _)) if status.success() => Ok(()),
         Ok((Ok(status), text)) => {
             let text = String::from_utf8_lossy(&text).trim().to_owned();
-            Err(match text.is_empty() {
-                true => failed(plugin, format!("the compiler ended with {status}")),
-                false => failed(plugin, text),
-            })
+            let why = if text.is_empty() { format!("the compiler ended with {status}") } else { text };
+            Err(if status.code() == Some(i32::from(BAD_COMPONENT)) { bad(plugin, why) } else { failed(plugin, why) })
         }
     }
 }
@@ -125,16 +126,18 @@ fn failed(plugin: &str, why: String) -> Error {
     Error::Compile {
         plugin: plugin.to_owned(),
         why,
-        hint: "the component may be damaged or too large; build it again, smaller, or raise the compile limits".to_owned(),
+        hint: "the component may be damaged or too large; build it again, smaller, or raise the compile limits"
+            .to_owned(),
     }
 }
 
+fn bad(plugin: &str, why: String) -> Error {
+    let hint = "build it again with the toolchain of the SDK".to_owned();
+    Error::BadComponent { plugin: plugin.to_owned(), why, hint }
+}
+
 fn native_code(plugin: &str, wasm: &[u8]) -> Result<Vec<u8>, Error> {
-    engine::compiling_engine()?.precompile_component(wasm).map_err(|cause| Error::BadComponent {
-        plugin: plugin.to_owned(),
-        why: format!("{cause:#}"),
-        hint: "build it again with the toolchain of the SDK".to_owned(),
-    })
+    engine::compiling_engine()?.precompile_component(wasm).map_err(|cause| bad(plugin, format!("{cause:#}")))
 }
 
 /// The child's whole life: `INPUT OUTPUT` as arguments. Words about a failure go to standard error.
@@ -142,8 +145,13 @@ pub fn child_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match child(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
-            ExitCode::FAILURE
+            // The parent knows which plugin it was and puts its own words around these.
+            let (words, code) = match error {
+                Error::BadComponent { why, .. } => (why, ExitCode::from(BAD_COMPONENT)),
+                other => (other.to_string(), ExitCode::FAILURE),
+            };
+            let _ = writeln!(std::io::stderr(), "{words}");
+            code
         }
     }
 }

@@ -134,7 +134,8 @@ fn engine(strategy: Strategy) -> wasmtime::Result<Engine> {
 
 /// An engine that only compiles. Its code is good for every engine here.
 pub(crate) fn compiling_engine() -> Result<Engine, Error> {
-    engine(Strategy::OnDemand).map_err(|cause| Error::host("no engine can be built on this machine", format!("{cause:#}")))
+    engine(Strategy::OnDemand)
+        .map_err(|cause| Error::host("no engine can be built on this machine", format!("{cause:#}")))
 }
 
 /// What compiled code must agree on, as text for a file name.
@@ -192,7 +193,8 @@ impl Engines {
 
     /// The pool while it has room and the run fits it, else on demand; waits where both are full.
     pub(crate) async fn admit(&self, memory_bytes: usize) -> Slot {
-        let pool_usable = self.pool.is_some() && memory_bytes <= POOL_MEMORY_BYTES && !self.swap_seen.load(Ordering::Relaxed);
+        let pool_usable =
+            self.pool.is_some() && memory_bytes <= POOL_MEMORY_BYTES && !self.swap_seen.load(Ordering::Relaxed);
         if pool_usable && let Ok(permit) = self.pool_gate.clone().try_acquire_owned() {
             return Slot { place: Place::Pool, _permit: permit };
         }
@@ -209,11 +211,15 @@ impl Engines {
         let swapped = self.swap_seen.load(Ordering::Relaxed);
         let (allocator, why) = match (&self.pool, swapped) {
             (None, _) => (Allocator::OnDemand, self.why.clone()),
-            (Some(_), true) => (Allocator::OnDemand, "swap became active while the pool with pagemap_scan was in use".to_owned()),
+            (Some(_), true) => {
+                (Allocator::OnDemand, "swap became active while the pool with pagemap_scan was in use".to_owned())
+            }
             (Some(_), false) if self.scan => (Allocator::PoolWithScan, self.why.clone()),
             (Some(_), false) => (Allocator::Pool, self.why.clone()),
         };
-        let used = |gate: &Semaphore, of: usize| u32::try_from(of.saturating_sub(gate.available_permits())).unwrap_or(u32::MAX);
+        let used = |gate: &Semaphore, of: usize| {
+            u32::try_from(of.saturating_sub(gate.available_permits())).unwrap_or(u32::MAX)
+        };
         Status {
             allocator,
             why,

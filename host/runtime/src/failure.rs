@@ -125,9 +125,13 @@ impl Failure {
     }
 
     pub(crate) fn output_too_large(size: usize, limit: usize) -> Self {
-        Self::new(Class::Limit, "OUTPUT_LIMIT", format!("the outputs have {size} bytes, more than the limit of {limit}"))
-            .hint("have the plugin write large results to a file and return its URI")
-            .never_again()
+        Self::new(
+            Class::Limit,
+            "OUTPUT_LIMIT",
+            format!("the outputs have {size} bytes, more than the limit of {limit}"),
+        )
+        .hint("have the plugin write large results to a file and return its URI")
+        .never_again()
     }
 
     pub(crate) fn bad_output(why: impl std::fmt::Display) -> Self {
@@ -212,7 +216,11 @@ fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> F
         return Failure::new(
             Class::Limit,
             "MEMORY_LIMIT",
-            format!("the plugin asked for {} of memory, its limit is {}", mebibytes(memory), mebibytes(shared.limits.memory_bytes as u64)),
+            format!(
+                "the plugin asked for {} of memory, its limit is {}",
+                mebibytes(memory),
+                mebibytes(shared.limits.memory_bytes as u64)
+            ),
         )
         .hint("raise the memory limit of the task, or have the plugin work in pieces")
         .never_again();
@@ -227,7 +235,11 @@ fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> F
         .never_again();
     }
     if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
-        return Failure::new(Class::Trap, "EXIT", format!("the plugin ended itself (exit status {status}) in place of an answer"));
+        return Failure::new(
+            Class::Trap,
+            "EXIT",
+            format!("the plugin ended itself (exit status {status}) in place of an answer"),
+        );
     }
     if let Some(full) = error.downcast_ref::<ResourceTableError>() {
         return match full {
@@ -263,7 +275,8 @@ fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> F
         .never_again();
     }
     if text.contains("resource count too high") || text.contains("resource handles") {
-        return Failure::new(Class::Limit, "INSTANCE_LIMIT", format!("the component is too large for one run: {text}")).never_again();
+        return Failure::new(Class::Limit, "INSTANCE_LIMIT", format!("the component is too large for one run: {text}"))
+            .never_again();
     }
     Failure::new(Class::Trap, "TRAP", format!("the plugin stopped: {text}"))
 }
@@ -331,7 +344,6 @@ fn mebibytes(bytes: u64) -> String {
 fn seconds(duration: std::time::Duration) -> String {
     if duration.as_secs() > 0 { format!("{} s", duration.as_secs()) } else { format!("{} ms", duration.as_millis()) }
 }
-
 
 #[cfg(test)]
 mod tests {

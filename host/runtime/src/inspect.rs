@@ -25,7 +25,10 @@ pub(crate) struct Shape {
 pub(crate) fn inspect(plugin: &str, wasm: &[u8]) -> Result<Shape, Error> {
     let bad = |why: String, hint: &str| Error::BadComponent { plugin: plugin.to_owned(), why, hint: hint.to_owned() };
     if wasm.len() > COMPONENT_BYTES {
-        return Err(bad(format!("it has {} bytes, more than {COMPONENT_BYTES}", wasm.len()), "strip debug data from the component"));
+        return Err(bad(
+            format!("it has {} bytes, more than {COMPONENT_BYTES}", wasm.len()),
+            "strip debug data from the component",
+        ));
     }
     if !wasm.starts_with(b"\0asm") {
         return Err(bad("its bytes are not WebAssembly".to_owned(), "build the plugin for `wasm32-wasip2`"));
@@ -37,25 +40,33 @@ pub(crate) fn inspect(plugin: &str, wasm: &[u8]) -> Result<Shape, Error> {
         let payload = payload.map_err(|cause| bad(format!("it is damaged: {cause}"), "build or download it again"))?;
         match payload {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(bad("it is a core module, not a component".to_owned(), "build the plugin for `wasm32-wasip2`"));
+                return Err(bad(
+                    "it is a core module, not a component".to_owned(),
+                    "build the plugin for `wasm32-wasip2`",
+                ));
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
                 depth += 1;
                 parts += 1;
                 if parts > PARTS || depth > DEPTH {
-                    return Err(bad(format!("it has more than {PARTS} parts or nests deeper than {DEPTH}"), "build it smaller"));
+                    return Err(bad(
+                        format!("it has more than {PARTS} parts or nests deeper than {DEPTH}"),
+                        "build it smaller",
+                    ));
                 }
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    let import = import.map_err(|cause| bad(format!("it is damaged: {cause}"), "build or download it again"))?;
+                    let import =
+                        import.map_err(|cause| bad(format!("it is damaged: {cause}"), "build or download it again"))?;
                     shape.imports.push(import.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    let export = export.map_err(|cause| bad(format!("it is damaged: {cause}"), "build or download it again"))?;
+                    let export =
+                        export.map_err(|cause| bad(format!("it is damaged: {cause}"), "build or download it again"))?;
                     shape.exports.push(export.name.name.to_owned());
                 }
             }
@@ -86,7 +97,10 @@ pub(crate) fn missing_import(plugin: &str, shape: &Shape, offered: &[String], ca
                 ),
             }
         }
-        None => (format!("does not fit this host: {cause}"), "the plugin was built against other WIT; build it with the SDK".to_owned()),
+        None => (
+            format!("does not fit this host: {cause}"),
+            "the plugin was built against other WIT; build it with the SDK".to_owned(),
+        ),
     };
     Error::Link { plugin: plugin.to_owned(), why, hint }
 }

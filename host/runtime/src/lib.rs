@@ -2,6 +2,7 @@
 //!
 //! It knows WebAssembly, limits, grants and the outside of a guest. It never knows a flow, a store or a registry: whatever only the
 //! server can answer it asks through [`Services`], and whatever a guest tells goes to a [`Sink`].
+#![expect(clippy::result_large_err, reason = "a failure ends its run: there is one of it, and it is moved once")]
 
 mod bindings;
 mod cache;
@@ -34,7 +35,7 @@ pub use egress::address;
 pub use engine::{Allocator, Status};
 pub use errors::Error;
 pub use failure::{Class, Failure, Frame};
-pub use grants::{Access, Grants, HostPattern, NetworkRule, Need, Ports, SpecialRanges};
+pub use grants::{Access, Grants, HostPattern, Need, NetworkRule, Ports, SpecialRanges};
 pub use limits::Limits;
 pub use plugins::{PluginSource, Wasm};
 pub use request::{Cancel, Entry, Facts, Outcome, Request, RunMetrics};

@@ -2,8 +2,8 @@
 //!
 //! Nothing here runs guest code. What is loaded is bounded; the longest unused goes first.
 
-use crate::bindings::exports::sluice as exports;
 use crate::bindings::Everything;
+use crate::bindings::exports::sluice as exports;
 use crate::cache::{Cache, Loaded};
 use crate::compile::{self, Compiler};
 use crate::engine::{self, Engines, Place};
@@ -165,7 +165,10 @@ impl Plugins {
             return entry.clone();
         }
         if loaded.len() >= self.most_loaded {
-            let oldest = loaded.iter().min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed)).map(|(digest, _)| digest.clone());
+            let oldest = loaded
+                .iter()
+                .min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed))
+                .map(|(digest, _)| digest.clone());
             if let Some(oldest) = oldest {
                 // Runs that use it hold it; its code goes with the last of them.
                 loaded.remove(&oldest);
@@ -184,7 +187,9 @@ impl Plugins {
     }
 
     async fn make(&self, source: &PluginSource, place: Place) -> Result<Arc<Ready>, Error> {
-        if source.digest.len() != 64 || !source.digest.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
+        if source.digest.len() != 64
+            || !source.digest.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        {
             // It becomes a file name.
             return Err(Error::Digest {
                 plugin: source.title(),
@@ -207,7 +212,15 @@ impl Plugins {
                         let wasm = source.bytes().await?;
                         let title = source.title();
                         inspect::inspect(&title, &wasm)?;
-                        compile::compile(&self.compiler, &self.cache, &title, &wasm, &source.digest, &self.compatibility).await?;
+                        compile::compile(
+                            &self.compiler,
+                            &self.cache,
+                            &title,
+                            &wasm,
+                            &source.digest,
+                            &self.compatibility,
+                        )
+                        .await?;
                         self.load(source, linker).await.ok_or_else(|| Error::Compile {
                             plugin: source.title(),
                             why: "its code was compiled but cannot be loaded".to_owned(),
@@ -221,10 +234,15 @@ impl Plugins {
     }
 
     /// Code from the cache, and the linker of the engine it is for: a component too large for any slot is loaded for the other engine.
-    async fn load<'a>(&'a self, source: &PluginSource, linker: &'a Linker<State>) -> Option<(&'a Linker<State>, Component)> {
+    async fn load<'a>(
+        &'a self,
+        source: &PluginSource,
+        linker: &'a Linker<State>,
+    ) -> Option<(&'a Linker<State>, Component)> {
         let (cache, first, fallback) = (self.cache.clone(), linker.engine().clone(), self.on_demand.engine().clone());
         let (digest, compatibility) = (source.digest.clone(), self.compatibility.clone());
-        let loaded = tokio::task::spawn_blocking(move || cache.load(&first, &fallback, &digest, &compatibility)).await.ok()?;
+        let loaded =
+            tokio::task::spawn_blocking(move || cache.load(&first, &fallback, &digest, &compatibility)).await.ok()?;
         match loaded {
             Loaded::Fits(component) => Some((linker, component)),
             Loaded::FitsOnlyFallback(component, why) => {
@@ -289,16 +307,39 @@ fn shape_of(component: &Component) -> Shape {
 
 /// The interfaces this host has, for messages about those it has not.
 const SLUICE: [&str; 12] = [
-    "context", "log", "report", "files", "kv", "template", "objects", "secrets", "reveal", "egress", "process", "errors",
+    "context", "log", "report", "files", "kv", "template", "objects", "secrets", "reveal", "egress", "process",
+    "errors",
 ];
 /// WASI 0.2 as linked.
 const WASI: [&str; 28] = [
-    "wasi:cli/environment", "wasi:cli/exit", "wasi:cli/stdin", "wasi:cli/stdout", "wasi:cli/stderr", "wasi:cli/terminal-input",
-    "wasi:cli/terminal-output", "wasi:cli/terminal-stdin", "wasi:cli/terminal-stdout", "wasi:cli/terminal-stderr",
-    "wasi:clocks/monotonic-clock", "wasi:clocks/wall-clock", "wasi:filesystem/preopens", "wasi:filesystem/types",
-    "wasi:io/error", "wasi:io/poll", "wasi:io/streams", "wasi:random/insecure", "wasi:random/insecure-seed", "wasi:random/random",
-    "wasi:sockets/instance-network", "wasi:sockets/ip-name-lookup", "wasi:sockets/network", "wasi:sockets/tcp",
-    "wasi:sockets/tcp-create-socket", "wasi:sockets/udp", "wasi:http/outgoing-handler", "wasi:http/types",
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/stderr",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
 ];
 /// The WASI version the linker's names carry; any 0.2 fits.
 const WASI_VERSION: &str = "0.2.6";
@@ -320,7 +361,8 @@ mod tests {
         let linker = linker(&engine).expect("a linker");
         for name in offered() {
             let text = format!("(component (import \"{name}\" (instance)))");
-            let component = Component::new(&engine, text.as_bytes()).or_else(|_| Component::new(&engine, wat::parse_str(&text).expect("wat")));
+            let component = Component::new(&engine, text.as_bytes())
+                .or_else(|_| Component::new(&engine, wat::parse_str(&text).expect("wat")));
             let linked = linker.instantiate_pre(&component.expect("a component"));
             assert!(linked.is_ok(), "{name} is not linked");
         }

@@ -98,7 +98,7 @@ impl Runtime {
         let timing = Timing::default();
         let admitted = self.admit(&request).await;
         Timing::set(&timing.waited, start);
-        let deadline = request.limits.wall.map(|wall| Instant::now() + wall);
+        let deadline = request.limits.wall.and_then(|wall| Instant::now().checked_add(wall));
         let shared = Arc::new(Shared::new(&mut request, deadline));
         let result = match admitted {
             Ok((ready, slot)) => {
@@ -122,7 +122,8 @@ impl Runtime {
         }
         let admitted = async {
             let slot = self.engines.admit(request.limits.memory_bytes).await;
-            let ready = self.plugins.ready(&request.plugin, slot.place).await.map_err(|error| Failure::of_error(&error))?;
+            let ready =
+                self.plugins.ready(&request.plugin, slot.place).await.map_err(|error| Failure::of_error(&error))?;
             Ok((ready, slot))
         };
         tokio::select! {
@@ -222,22 +223,29 @@ async fn call(
                 Some(export) => match export.load(&mut *store, instance) {
                     Ok(guest) => guest,
                     Err(cause) => {
-                        return Ok(Err(misfit(plugin, format!("has `{}` in another shape than agreed: {cause:#}", $interface))));
+                        return Ok(Err(misfit(
+                            plugin,
+                            format!("has `{}` in another shape than agreed: {cause:#}", $interface),
+                        )));
                     }
                 },
             }
         };
     }
     Ok(match entry {
-        Entry::Run => guest!(ready.run, "sluice:task/run").call_run(store, kind, input).await?.map_err(Failure::of_guest),
+        Entry::Run => {
+            guest!(ready.run, "sluice:task/run").call_run(store, kind, input).await?.map_err(Failure::of_guest)
+        }
         Entry::Check => Ok(guest!(ready.check, "sluice:task/check").call_check(store, kind, input).await?),
         Entry::Poll { cursor } => {
-            let answer = guest!(ready.poll, "sluice:task/poll").call_poll(store, kind, input, cursor.as_deref()).await?;
+            let answer =
+                guest!(ready.poll, "sluice:task/poll").call_poll(store, kind, input, cursor.as_deref()).await?;
             answer.map(|fired| fired.unwrap_or_else(|| "null".to_owned())).map_err(Failure::of_guest)
         }
-        Entry::Chat { request } => {
-            guest!(ready.chat, "sluice:llm/chat").call_chat(store, kind, input, request).await?.map_err(Failure::of_guest)
-        }
+        Entry::Chat { request } => guest!(ready.chat, "sluice:llm/chat")
+            .call_chat(store, kind, input, request)
+            .await?
+            .map_err(Failure::of_guest),
         Entry::Describe => Ok(guest!(ready.describe, "sluice:task/describe").call_describe(store).await?),
     })
 }

@@ -23,7 +23,8 @@ mod tests {
         let file = directory.path().join("swaps");
         std::fs::write(&file, "Filename\tType\tSize\tUsed\tPriority\n").expect("written");
         assert!(!active_in(&file));
-        std::fs::write(&file, "Filename\tType\tSize\tUsed\tPriority\n/dev/zram0\tpartition\t8\t0\t-2\n").expect("written");
+        std::fs::write(&file, "Filename\tType\tSize\tUsed\tPriority\n/dev/zram0\tpartition\t8\t0\t-2\n")
+            .expect("written");
         assert!(active_in(&file));
         assert!(active_in(Path::new("/nowhere/swaps")));
     }

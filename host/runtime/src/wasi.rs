@@ -122,7 +122,8 @@ mod random {
 
     impl insecure_seed::Host for State {
         fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
-            let mut seed = || draw(self, Call::new("wasi:random/insecure-seed", "insecure-seed"), |source| source.next_u64());
+            let mut seed =
+                || draw(self, Call::new("wasi:random/insecure-seed", "insecure-seed"), |source| source.next_u64());
             Ok((seed(), seed()))
         }
     }

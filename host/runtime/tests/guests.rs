@@ -34,7 +34,11 @@ async fn words_reach_the_sink() {
     let seen: Vec<(Level, &str)> = lines.iter().map(|line| (line.level, line.message.as_str())).collect();
     assert_eq!(
         seen,
-        [(Level::Info, "to standard output"), (Level::Warn, "hello"), (Level::Warn, "to standard error, without an end")]
+        [
+            (Level::Info, "to standard output"),
+            (Level::Warn, "hello"),
+            (Level::Warn, "to standard error, without an end")
+        ]
     );
     assert_eq!(lines[0].fields, [("stream".to_owned(), "stdout".to_owned())]);
     assert_eq!(lines[1].fields, [("key".to_owned(), "value".to_owned())]);
@@ -183,7 +187,13 @@ impl Services for Answers {
     fn kv_get<'a>(&'a self, _: Option<String>, key: String) -> Soon<'a, Result<Option<String>, HostError>> {
         Box::pin(async move { Ok(self.kv.lock().unwrap().get(&key).cloned()) })
     }
-    fn kv_set<'a>(&'a self, _: Option<String>, key: String, value: String, _: String) -> Soon<'a, Result<(), HostError>> {
+    fn kv_set<'a>(
+        &'a self,
+        _: Option<String>,
+        key: String,
+        value: String,
+        _: String,
+    ) -> Soon<'a, Result<(), HostError>> {
         self.kv.lock().unwrap().insert(key, value);
         Box::pin(async { Ok(()) })
     }
@@ -261,7 +271,9 @@ async fn granted_program_runs_after_the_gate() {
             .await
         }
     };
-    let outcome = run("{\"program\":\"sh\",\"arguments\":[\"-c\",\"echo $WHO $HOME; exit 4\"],\"environment\":{\"WHO\":\"me\"}}").await;
+    let outcome =
+        run("{\"program\":\"sh\",\"arguments\":[\"-c\",\"echo $WHO $HOME; exit 4\"],\"environment\":{\"WHO\":\"me\"}}")
+            .await;
     assert_eq!(outcome.result.unwrap(), "{\"code\":4,\"text\":\"me\"}");
     assert_eq!(*services.effects.lock().unwrap(), [Effect::Process { program: "sh".to_owned() }]);
     assert_eq!(failure(run("{\"program\":\"/bin/sh\"}").await).code, "BAD_ARGUMENT");

@@ -39,7 +39,10 @@ async fn server() -> (SocketAddr, Seen) {
     let seen = Seen::default();
     let app = Router::new()
         .route("/pieces", get(pieces))
-        .route("/moved", get(|| async { (StatusCode::FOUND, [("location", "/target"), ("connection", "close")], "moved") }))
+        .route(
+            "/moved",
+            get(|| async { (StatusCode::FOUND, [("location", "/target"), ("connection", "close")], "moved") }),
+        )
         .route("/echo", post(|body: String| async move { body }))
         .route("/large", get(|| async { "x".repeat(100_000) }))
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(60)).await }))
@@ -80,7 +83,12 @@ async fn http(input: &str, change: impl FnOnce(&mut Request)) -> (Outcome, Arc<K
 
 fn warnings(sink: &Kept) -> String {
     let lines = sink.lines.lock().unwrap();
-    lines.iter().filter(|line| line.level == Level::Warn).map(|line| line.message.as_str()).collect::<Vec<_>>().join("\n")
+    lines
+        .iter()
+        .filter(|line| line.level == Level::Warn)
+        .map(|line| line.message.as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A sink that tells the server what the guest said.
@@ -99,7 +107,8 @@ async fn an_answer_is_read_piece_by_piece() {
     let (address, seen) = server().await;
     let (tell, told) = mpsc::unbounded_channel();
     *seen.go_on.lock().await = Some(told);
-    let (outcome, _) = http(&format!("GET http {address} /pieces"), |request| request.sink = Arc::new(Telling(tell))).await;
+    let (outcome, _) =
+        http(&format!("GET http {address} /pieces"), |request| request.sink = Arc::new(Telling(tell))).await;
     assert_eq!(outcome.result.unwrap(), "{\"status\":200,\"pieces\":3,\"location\":\"\",\"text\":\"onetwothree\"}");
     assert_eq!((outcome.metrics.http_requests, outcome.metrics.http_bytes_in), (1, 11));
     assert_eq!(outcome.tape.by_function.get("wasi:http/outgoing-handler#handle"), Some(&1));
@@ -108,7 +117,8 @@ async fn an_answer_is_read_piece_by_piece() {
 #[tokio::test]
 async fn the_same_without_a_grant_never_leaves() {
     let (address, seen) = server().await;
-    let (outcome, sink) = http(&format!("GET http {address} /x"), |request| request.grants = Arc::new(Grants::none())).await;
+    let (outcome, sink) =
+        http(&format!("GET http {address} /x"), |request| request.grants = Arc::new(Grants::none())).await;
     let failure = failure(outcome);
     assert!(failure.message.contains("HttpRequestDenied"), "{}", failure.message);
     let warning = warnings(&sink);
@@ -150,15 +160,28 @@ async fn special_addresses_need_a_grant_of_their_own() {
         (format!("localhost:{port}"), only(localhost(), SpecialRanges::Allowed), true),
         (format!("LOCALHOST:{port}"), only(localhost(), SpecialRanges::Allowed), true),
         // Other spellings of the granted address are the same address.
-        (format!("127.1:{port}"), only(HostPattern::Address("127.0.0.1".parse().unwrap()), SpecialRanges::Refused), true),
-        (format!("0x7f000001:{port}"), only(HostPattern::Range { network: "127.0.0.0".parse().unwrap(), prefix: 8 }, SpecialRanges::Refused), true),
+        (
+            format!("127.1:{port}"),
+            only(HostPattern::Address("127.0.0.1".parse().unwrap()), SpecialRanges::Refused),
+            true,
+        ),
+        (
+            format!("0x7f000001:{port}"),
+            only(HostPattern::Range { network: "127.0.0.0".parse().unwrap(), prefix: 8 }, SpecialRanges::Refused),
+            true,
+        ),
         (format!("[::ffff:127.0.0.1]:{port}"), only(HostPattern::Any, SpecialRanges::Refused), false),
         (format!("0.0.0.0:{port}"), only(HostPattern::Any, SpecialRanges::Allowed), false),
         ("169.254.169.254:80".to_owned(), only(HostPattern::Any, SpecialRanges::Allowed), false),
     ] {
         let before = seen.hits.load(Ordering::SeqCst);
         let (outcome, sink) = http(&format!("GET http {host} /x"), |request| request.grants = grants.clone()).await;
-        assert_eq!(seen.hits.load(Ordering::SeqCst) - before, usize::from(reached), "{host} {grants:?} {:?}", outcome.result);
+        assert_eq!(
+            seen.hits.load(Ordering::SeqCst) - before,
+            usize::from(reached),
+            "{host} {grants:?} {:?}",
+            outcome.result
+        );
         if !reached {
             assert!(failure(outcome).message.contains("DestinationIpProhibited"), "{host}");
             assert!(warnings(&sink).contains("hint:"), "{host}");
@@ -231,15 +254,19 @@ async fn the_gate_comes_before_the_request_and_secrets_after_it() {
 #[tokio::test]
 async fn quotas_end_requests_not_the_host() {
     let (address, _) = server().await;
-    let (large, sink) = http(&format!("GET http {address} /large"), |request| request.limits.http_response_bytes = 1_000).await;
+    let (large, sink) =
+        http(&format!("GET http {address} /large"), |request| request.limits.http_response_bytes = 1_000).await;
     assert!(failure(large).message.contains("LastOperationFailed"));
     assert!(warnings(&sink).contains("limit of 1000 bytes"));
     let (none, sink) = http(&format!("GET http {address} /x"), |request| request.limits.http_requests = 0).await;
     assert!(failure(none).message.contains("HttpRequestDenied"));
     assert!(warnings(&sink).contains("0 requests, its limit"));
-    let (body, _) = http(&format!("POST http {address} /echo  hello"), |request| request.limits.http_request_bytes = 2).await;
+    let (body, _) =
+        http(&format!("POST http {address} /echo  hello"), |request| request.limits.http_request_bytes = 2).await;
     assert!(failure(body).message.contains("HttpRequestBodySize"));
-    let (slow, _) = http(&format!("GET http {address} /slow"), |request| request.limits.wall = Some(Duration::from_millis(300))).await;
+    let (slow, _) =
+        http(&format!("GET http {address} /slow"), |request| request.limits.wall = Some(Duration::from_millis(300)))
+            .await;
     assert_eq!(failure(slow).class, Class::Deadline);
 }
 

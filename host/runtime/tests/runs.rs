@@ -103,12 +103,19 @@ async fn cancelled_before_it_starts() {
 #[tokio::test]
 async fn memory_is_summed_and_refused() {
     let (runtime, _directory) = runtime();
-    let wasm = component("", "(if (i32.eq (memory.grow (i32.const 200)) (i32.const -1)) (then unreachable)) (call $ok (i32.const 0))");
+    let wasm = component(
+        "",
+        "(if (i32.eq (memory.grow (i32.const 200)) (i32.const -1)) (then unreachable)) (call $ok (i32.const 0))",
+    );
     let mut request = request(&wasm);
     request.limits.memory_bytes = 4 << 20;
     let failure = failure(runtime.run(request).await);
     assert_eq!((failure.class, failure.code.as_str()), (Class::Limit, "MEMORY_LIMIT"));
-    assert!(failure.message.contains("asked for 13 MiB") && failure.message.contains("limit is 4 MiB"), "{}", failure.message);
+    assert!(
+        failure.message.contains("asked for 13 MiB") && failure.message.contains("limit is 4 MiB"),
+        "{}",
+        failure.message
+    );
 }
 
 #[tokio::test]
@@ -155,7 +162,8 @@ async fn wild_pointers_are_traps_not_panics() {
     let (runtime, _directory) = runtime();
     let result_outside = failure(runtime.run(request(&component("", "(i32.const -16)"))).await);
     assert_eq!(result_outside.class, Class::Trap);
-    let bad_tag = failure(runtime.run(request(&component("", "(i32.store8 (i32.const 16) (i32.const 9)) (i32.const 16)"))).await);
+    let bad_tag =
+        failure(runtime.run(request(&component("", "(i32.store8 (i32.const 16) (i32.const 9)) (i32.const 16)"))).await);
     assert_eq!(bad_tag.class, Class::Trap);
     let bad_text = component(r#"(data (i32.const 1024) "\ff\fe")"#, "(call $ok (i32.const 2))");
     assert_eq!(failure(runtime.run(request(&bad_text)).await).class, Class::Trap);
@@ -219,12 +227,22 @@ async fn missing_export_and_unknown_import_are_told_apart() {
     assert_eq!((empty.class, empty.code.as_str()), (Class::Link, "NO_EXPORT"));
     assert!(empty.message.contains("sluice:task/run"), "{}", empty.message);
 
-    let check = |import: &str| request(&wat::parse_str(format!("(component (import \"{import}\" (instance (export \"x\" (func)))))")).unwrap());
+    let check = |import: &str| {
+        request(&wat::parse_str(format!("(component (import \"{import}\" (instance (export \"x\" (func)))))")).unwrap())
+    };
     let foreign = failure(runtime.run(check("acme:tools/hammer@1.0.0")).await);
     assert_eq!((foreign.class, foreign.code.as_str()), (Class::Link, "LINK"));
-    assert!(foreign.message.contains("`acme:tools/hammer@1.0.0`, which this host does not offer"), "{}", foreign.message);
+    assert!(
+        foreign.message.contains("`acme:tools/hammer@1.0.0`, which this host does not offer"),
+        "{}",
+        foreign.message
+    );
     let newer = failure(runtime.run(check("sluice:host/kv@2.0.0")).await);
-    assert!(newer.message.contains("needs host API `sluice:host/kv@2.0.0`, this host has `sluice:host/kv@1.0.0`"), "{}", newer.message);
+    assert!(
+        newer.message.contains("needs host API `sluice:host/kv@2.0.0`, this host has `sluice:host/kv@1.0.0`"),
+        "{}",
+        newer.message
+    );
     assert!(newer.hint.unwrap().contains("newer Sluice"));
 }
 
@@ -297,7 +315,7 @@ async fn compiled_code_outlives_the_runtime() {
 
 #[tokio::test]
 async fn missing_file_is_the_hosts_fault() {
-    let (runtime, _directory) = runtime();
+    let (runtime, _directory) = runtime_with(|_| ());
     let mut request = request(&trivial());
     request.plugin.wasm = Wasm::Path("/nowhere/plugin.wasm".into());
     let failure = failure(runtime.run(request).await);
@@ -324,4 +342,41 @@ async fn failing_and_endless_compilers_are_words() {
     });
     let failure = failure(hangs.run(request(&trivial())).await);
     assert!(failure.message.contains("took longer"), "{}", failure.message);
+}
+
+/// What marks this test binary as the compiler's child; to the test harness it is one more name that matches nothing.
+const AS_CHILD: &str = "as-compile-child";
+
+/// Not a test by itself: what the child of `compiles_in_a_child` does.
+#[test]
+fn compile_child_entry() {
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == AS_CHILD) {
+        let code = runtime::compile::child_main(arguments[at + 1..].to_vec());
+        // The harness has exit codes of its own; the number is in what `ExitCode` shows of itself.
+        let number = format!("{code:?}").chars().filter(char::is_ascii_digit).collect::<String>();
+        std::process::exit(number.parse().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn compiles_in_a_child() {
+    let (runtime, directory) = runtime_with(|config| {
+        config.compiler = Compiler::Child {
+            program: std::env::current_exe().unwrap(),
+            arguments: ["--exact", "runs::compile_child_entry", AS_CHILD].map(Into::into).to_vec(),
+            time: Duration::from_secs(120),
+        };
+    });
+    assert_eq!(runtime.run(request(&trivial())).await.result.unwrap(), "{\"a\":1}");
+    let names: Vec<String> = std::fs::read_dir(directory.path().join("code"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names.len(), 1, "drafts are gone: {names:?}");
+    // A module body that does not validate passes the look at its outermost names; the child finds it.
+    let invalid = wat::parse_str("(component (core module (func (result i32))))").unwrap();
+    let failure = failure(runtime.run(request(&invalid)).await);
+    assert_eq!(failure.code, "BAD_COMPONENT", "{}", failure.message);
+    assert!(failure.message.contains("type mismatch"), "{}", failure.message);
 }

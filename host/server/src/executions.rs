@@ -315,6 +315,7 @@ impl Node {
                 attempt,
                 scheduled: Some(due),
                 retried_since: Some(since),
+                parent: seen.record.parent.clone(),
                 ..self.fresh(&saved, id.clone(), seen.record.inputs.clone(), seen.record.labels.clone())
             };
             self.tell(&id, Event::Start { execution: Box::new(execution) }).await.map(|_| ())

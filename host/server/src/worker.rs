@@ -296,13 +296,11 @@ impl Node {
                 Stopped::Failed(Failure::new("BAD_OUTPUTS", message))
             }),
             Err(_) if ready.cancel.is_cancelled() => Err(Stopped::Killed),
+            // The engine has the failure logged as the run's last line.
             Err(failure) => {
-                sink.failure(&failure).await;
-                Err(Stopped::Failed(Failure {
-                    code: failure.code.clone(),
-                    message: failure.message.clone(),
-                    retryable: failure.retryable,
-                }))
+                let hint = failure.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+                let message = format!("{}{hint}", failure.message);
+                Err(Stopped::Failed(Failure { code: failure.code, message, retryable: failure.retryable }))
             }
         }
     }

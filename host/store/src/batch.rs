@@ -11,6 +11,8 @@ use crate::Lsn;
 pub const MAX_BATCH_STEPS: usize = 100_000;
 /// Longest text in a row. Larger values are blobs that the row names.
 pub const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
+/// Longest key of a row or of a list it is in: ids, paths and labels are names, not texts.
+pub const MAX_KEY_BYTES: usize = 4 * 1024;
 /// Most changes of one append: the mailbox drains up to 256 events into one commit, and an event makes many changes.
 pub const MAX_APPEND: usize = 65_536;
 
@@ -139,6 +141,9 @@ impl Batch {
                     changes.iter().try_for_each(|(_, change)| check_payload(change))?;
                 }
                 Step::Send(message) => check_payload(&message.body)?,
+                Step::Delete(Key::Change(..)) => {
+                    return Err(Error::Misuse("changes are not deleted one by one: clear them".into()));
+                }
                 Step::Delete(_) | Step::Take(_) | Step::Drain(_) => {}
             }
         }

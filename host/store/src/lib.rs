@@ -8,6 +8,7 @@ mod batch;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod embedded;
 mod error;
 mod index;
 mod local;
@@ -17,7 +18,7 @@ pub mod rows;
 mod store;
 mod watch;
 
-pub use batch::{Batch, MAX_APPEND, MAX_BATCH_STEPS, MAX_TEXT_BYTES, Precondition, Step};
+pub use batch::{Batch, MAX_APPEND, MAX_BATCH_STEPS, MAX_KEY_BYTES, MAX_TEXT_BYTES, Precondition, Step};
 pub use codec::{decode_row, encode_row};
 pub use error::{Conflict, Error};
 pub use memory::{Durability, MemoryStore};
@@ -28,3 +29,12 @@ pub use store::{
     View,
 };
 pub use watch::{Topic, Watch};
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
+}

@@ -92,7 +92,9 @@ fn classify_v6(ip: Ipv6Addr) -> Class {
     if METADATA_V6.contains(&ip) {
         return Class::Metadata;
     }
-    if let Some(own) = SPECIAL_V6.iter().find(|(network, prefix, _)| bits_match(ip.to_bits(), network.to_bits(), *prefix, 128)) {
+    if let Some(own) =
+        SPECIAL_V6.iter().find(|(network, prefix, _)| bits_match(ip.to_bits(), network.to_bits(), *prefix, 128))
+    {
         return Class::Special(own.2);
     }
     match carried(ip) {
@@ -137,7 +139,9 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
 /// Whether an address is in a network, mapped ones by what they are.
 pub fn within(ip: IpAddr, network: IpAddr, prefix: u8) -> bool {
     match (canonical(ip), canonical(network)) {
-        (IpAddr::V4(ip), IpAddr::V4(network)) => bits_match(u128::from(ip.to_bits()), u128::from(network.to_bits()), prefix.min(32), 32),
+        (IpAddr::V4(ip), IpAddr::V4(network)) => {
+            bits_match(u128::from(ip.to_bits()), u128::from(network.to_bits()), prefix.min(32), 32)
+        }
         (IpAddr::V6(ip), IpAddr::V6(network)) => bits_match(ip.to_bits(), network.to_bits(), prefix.min(128), 128),
         _ => false,
     }

@@ -65,7 +65,9 @@ impl Clients {
         }
         // Reading the machine's certificates takes some milliseconds of file IO.
         let made = key.clone();
-        let client = tokio::task::spawn_blocking(move || build(&made)).await.map_err(|cause| format!("the client could not be made: {cause}"))??;
+        let client = tokio::task::spawn_blocking(move || build(&made))
+            .await
+            .map_err(|cause| format!("the client could not be made: {cause}"))??;
         self.keep(key, client.clone());
         Ok(client)
     }
@@ -98,16 +100,23 @@ fn build(key: &Key) -> Result<reqwest::Client, String> {
     plain
         .or_else(|cause| {
             // A machine without certificates can still speak HTTP, and HTTPS with a CA of its own; without one, HTTPS fails by itself.
-            tracing::warn!(cause = words::chain(&cause), "no client with this machine's certificates: only given CAs are trusted");
+            tracing::warn!(
+                cause = words::chain(&cause),
+                "no client with this machine's certificates: only given CAs are trusted"
+            );
             let given = certificates(key).map_err(|_| cause)?;
-            builder(key).map(|builder| builder.tls_certs_only(given)).unwrap_or_else(|_| reqwest::Client::builder()).build()
+            builder(key)
+                .map(|builder| builder.tls_certs_only(given))
+                .unwrap_or_else(|_| reqwest::Client::builder())
+                .build()
         })
         .map_err(|cause| format!("the client could not be made: {}", words::chain(&cause)))
 }
 
 fn certificates(key: &Key) -> Result<Vec<reqwest::Certificate>, String> {
     match &key.options.ca_pem {
-        Some(pem) => reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| "`ca-pem` holds no certificate".to_owned()),
+        Some(pem) => reqwest::Certificate::from_pem_bundle(pem.as_bytes())
+            .map_err(|_| "`ca-pem` holds no certificate".to_owned()),
         None => Ok(Vec::new()),
     }
 }
@@ -127,7 +136,8 @@ fn builder(key: &Key) -> Result<reqwest::ClientBuilder, String> {
         .pool_idle_timeout(IDLE)
         .tls_danger_accept_invalid_certs(options.insecure);
     if let Some(proxy) = &options.proxy {
-        let mut all = reqwest::Proxy::all(proxy.url.clone()).map_err(|_| "the proxy's `url` cannot be used".to_owned())?;
+        let mut all =
+            reqwest::Proxy::all(proxy.url.clone()).map_err(|_| "the proxy's `url` cannot be used".to_owned())?;
         if let Some((name, password)) = &proxy.credentials {
             all = all.basic_auth(name, password);
         }
@@ -138,7 +148,8 @@ fn builder(key: &Key) -> Result<reqwest::ClientBuilder, String> {
         builder = builder.tls_certs_merge(given);
     }
     if let Some(pem) = &options.client_pem {
-        let identity = reqwest::Identity::from_pem(pem.as_bytes()).map_err(|_| "`client-pem` cannot be used".to_owned())?;
+        let identity =
+            reqwest::Identity::from_pem(pem.as_bytes()).map_err(|_| "`client-pem` cannot be used".to_owned())?;
         builder = builder.identity(identity);
     }
     Ok(match options.version {

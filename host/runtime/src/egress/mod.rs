@@ -70,7 +70,10 @@ impl Hooks {
     /// `egress.options`: checked and kept; the token names them.
     pub(crate) async fn options(&mut self, text: &str) -> Result<String, HostError> {
         if self.options.len() >= limits::EGRESS_OPTIONS {
-            return Err(HostError::limit(format!("a run makes at most {} sets of options; hint: use one again", limits::EGRESS_OPTIONS)));
+            return Err(HostError::limit(format!(
+                "a run makes at most {} sets of options; hint: use one again",
+                limits::EGRESS_OPTIONS
+            )));
         }
         let settings = Settings::parse(text, &self.shared).await?;
         let token = format!("options-{}", self.options.len() + 1);
@@ -151,7 +154,12 @@ struct Exchange {
 struct Refused(HostError, Error);
 
 impl Exchange {
-    async fn run(self, parts: http::request::Parts, body: WasiBody, settings: Result<Arc<Settings>, HostError>) -> Sent {
+    async fn run(
+        self,
+        parts: http::request::Parts,
+        body: WasiBody,
+        settings: Result<Arc<Settings>, HostError>,
+    ) -> Sent {
         match self.cleared(parts, settings).await {
             Ok((head, settings, addresses)) => self.send(head, body, &settings, &addresses).await,
             Err(Refused(words, error)) => {
@@ -175,11 +183,14 @@ impl Exchange {
         let addresses = self.granted(&head)?;
         if self.permit.is_none() {
             let most = self.shared.limits.http_concurrent;
-            let words = HostError::limit(format!("the run has {most} requests open, its limit; hint: read and drop responses first"));
+            let words = HostError::limit(format!(
+                "the run has {most} requests open, its limit; hint: read and drop responses first"
+            ));
             return Err(Refused(words, Error::ConnectionLimitReached));
         }
         if self.shared.marks.http_requests.fetch_add(1, Ordering::Relaxed) >= self.shared.limits.http_requests {
-            let words = HostError::limit(format!("the run has made {} requests, its limit", self.shared.limits.http_requests));
+            let words =
+                HostError::limit(format!("the run has made {} requests, its limit", self.shared.limits.http_requests));
             return Err(Refused(words, Error::HttpRequestDenied));
         }
         let origin = head.url.origin().ascii_serialization();
@@ -228,7 +239,8 @@ impl Exchange {
         let refused = outgoing.refusal();
         *request.body_mut() = Some(reqwest::Body::wrap(outgoing));
 
-        let first_byte = self.timing.first_byte_timeout.unwrap_or(FIRST_BYTE).min(settings.timeout.unwrap_or(Duration::MAX));
+        let first_byte =
+            self.timing.first_byte_timeout.unwrap_or(FIRST_BYTE).min(settings.timeout.unwrap_or(Duration::MAX));
         let began = tokio::time::Instant::now();
         let answer = match tokio::time::timeout(first_byte, client.execute(request)).await {
             Err(_) => return Err(Error::ConnectionReadTimeout),
@@ -265,9 +277,12 @@ impl Exchange {
 /// The head, parsed as the client will read it, so that what is checked is what is dialled.
 fn head_of(parts: http::request::Parts) -> Result<RequestHead, HostError> {
     let text = parts.uri.to_string();
-    let url = url::Url::parse(&text).map_err(|cause| HostError::bad_argument(format!("`{text}` is no URL: {cause}")))?;
+    let url =
+        url::Url::parse(&text).map_err(|cause| HostError::bad_argument(format!("`{text}` is no URL: {cause}")))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(HostError::bad_argument("a URL may not carry credentials; hint: send them in the `authorization` header"));
+        return Err(HostError::bad_argument(
+            "a URL may not carry credentials; hint: send them in the `authorization` header",
+        ));
     }
     if parts.method == http::Method::CONNECT || parts.method == http::Method::TRACE {
         return Err(HostError::bad_argument(format!("{} requests are not possible from a plugin", parts.method)));

@@ -90,7 +90,10 @@ impl Settings {
             Some("1.1") => Version::One,
             Some("2") => Version::Two,
             Some(other) => {
-                return Err(HostError::bad_argument(format!("`http-version` is `1.1` or `2`, not `{}`", other.escape_debug())));
+                return Err(HostError::bad_argument(format!(
+                    "`http-version` is `1.1` or `2`, not `{}`",
+                    other.escape_debug()
+                )));
             }
         };
         let client = ClientOptions {
@@ -122,12 +125,16 @@ async fn revealed(text: Option<String>, shared: &Shared) -> Result<Option<String
 }
 
 async fn checked_proxy(proxy: WrittenProxy, shared: &Shared) -> Result<Proxy, HostError> {
-    let url = url::Url::parse(&proxy.url).map_err(|cause| HostError::bad_argument(format!("the proxy's `url`: {cause}")))?;
+    let url =
+        url::Url::parse(&proxy.url).map_err(|cause| HostError::bad_argument(format!("the proxy's `url`: {cause}")))?;
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
         return Err(HostError::bad_argument("the proxy's `url` names no host and port"));
     };
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(HostError::bad_argument(format!("a proxy is reached by `http` or `https`, not `{}`", url.scheme())));
+        return Err(HostError::bad_argument(format!(
+            "a proxy is reached by `http` or `https`, not `{}`",
+            url.scheme()
+        )));
     }
     ask(shared, &Need::Proxy(&format!("{host}:{port}")))?;
     let credentials = match (proxy.username, proxy.password) {

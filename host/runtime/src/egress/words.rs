@@ -29,7 +29,9 @@ pub(super) fn prohibited(host: &str, ip: IpAddr) -> HostError {
     let (what, hint) = match address::classify(ip) {
         Class::Public => ("not granted", "grant the network to it"),
         Class::Special(_) => ("in a special range", "grant the host with `special: allowed`"),
-        Class::Metadata => ("a metadata service", "grant its address itself, if a plugin shall have the machine's credentials"),
+        Class::Metadata => {
+            ("a metadata service", "grant its address itself, if a plugin shall have the machine's credentials")
+        }
         Class::Unusable => ("no destination", "name another host"),
     };
     let range = match address::classify(ip) {
@@ -65,10 +67,14 @@ pub(super) fn explain(shared: &Shared, host: &str, cause: &reqwest::Error) -> Er
         }
         match io.kind() {
             std::io::ErrorKind::ConnectionRefused => return Error::ConnectionRefused,
-            std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::UnexpectedEof => {
+            std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::BrokenPipe
+            | std::io::ErrorKind::UnexpectedEof => {
                 return Error::ConnectionTerminated;
             }
-            std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => return Error::DestinationUnavailable,
+            std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
+                return Error::DestinationUnavailable;
+            }
             _ => {}
         }
     }

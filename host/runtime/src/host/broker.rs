@@ -17,7 +17,12 @@ const fn call(function: &'static str) -> Call {
 pub struct Pending(Box<dyn Answer>);
 
 fn told(failure: Failure) -> broker::Failure {
-    broker::Failure { code: failure.code, message: failure.message, retryable: failure.retryable, details: failure.details }
+    broker::Failure {
+        code: failure.code,
+        message: failure.message,
+        retryable: failure.retryable,
+        details: failure.details,
+    }
 }
 
 impl broker::Host for State {
@@ -29,7 +34,8 @@ impl broker::Host for State {
     ) -> wasmtime::Result<Result<Resource<Pending>, broker::Failure>> {
         let shared = self.shared.clone();
         let arguments = [provider.as_bytes(), configuration.as_bytes(), request.as_bytes()];
-        let work = async { Ok(Opaque(shared.services.chat(provider.clone(), configuration.clone(), request.clone()).await)) };
+        let work =
+            async { Ok(Opaque(shared.services.chat(provider.clone(), configuration.clone(), request.clone()).await)) };
         let answer = shared.perform(call("chat"), &arguments, Need::Model(&provider), work).await;
         match answer.map_err(Failure::denied).and_then(|Opaque(answer)| answer) {
             Ok(answer) => Ok(Ok(self.table.push(Pending(answer))?)),

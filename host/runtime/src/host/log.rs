@@ -19,7 +19,9 @@ impl log::Host for State {
             log::Level::Error => Level::Error,
         };
         let shared = self.shared.clone();
-        self.shared.note(LOG, &[message.as_bytes()], || shared.log(level, message.clone(), bounded(fields, shared.limits.log_line_bytes)));
+        self.shared.note(LOG, &[message.as_bytes()], || {
+            shared.log(level, message.clone(), bounded(fields, shared.limits.log_line_bytes))
+        });
         Ok(())
     }
 }

@@ -28,7 +28,12 @@ impl objects::Host for State {
         answer(shared.perform(call("find"), &[query.as_bytes()], Need::ObjectsRead(&kind), work).await)
     }
 
-    async fn read(&mut self, kind: String, namespace: String, id: String) -> wasmtime::Result<Result<Option<String>, Error>> {
+    async fn read(
+        &mut self,
+        kind: String,
+        namespace: String,
+        id: String,
+    ) -> wasmtime::Result<Result<Option<String>, Error>> {
         let shared = self.shared.clone();
         let arguments = [kind.as_bytes(), namespace.as_bytes(), id.as_bytes()];
         let work = shared.services.objects_read(kind.clone(), namespace.clone(), id.clone());

@@ -92,9 +92,13 @@ impl Drop for Child {
 }
 
 fn spec_of(text: &str) -> Result<Spec, HostError> {
-    let spec: Spec = serde_json::from_str(text).map_err(|cause| HostError::bad_argument(format!("the specification of a program: {cause}")))?;
+    let spec: Spec = serde_json::from_str(text)
+        .map_err(|cause| HostError::bad_argument(format!("the specification of a program: {cause}")))?;
     if spec.program.is_empty() || spec.program.contains(['/', '\0']) {
-        return Err(HostError::bad_argument(format!("`{}` is no program's name: it may not be empty or a path", spec.program.escape_debug())));
+        return Err(HostError::bad_argument(format!(
+            "`{}` is no program's name: it may not be empty or a path",
+            spec.program.escape_debug()
+        )));
     }
     if spec.arguments.len() > ARGUMENTS {
         return Err(HostError::limit(format!("a program has at most {ARGUMENTS} arguments")));
@@ -113,9 +117,15 @@ impl process::Host for State {
             let spec = parsed?;
             let running = shared.marks.processes.load(Ordering::Relaxed);
             if running >= shared.limits.processes as u64 {
-                return Err(HostError::limit(format!("at most {} programs run at once; hint: drop those that ended", shared.limits.processes)));
+                return Err(HostError::limit(format!(
+                    "at most {} programs run at once; hint: drop those that ended",
+                    shared.limits.processes
+                )));
             }
-            let directory = shared.working_dir.clone().ok_or_else(|| HostError::not_granted("the run has no working directory for a program"))?;
+            let directory = shared
+                .working_dir
+                .clone()
+                .ok_or_else(|| HostError::not_granted("the run has no working directory for a program"))?;
             shared.services.before_effect(Effect::Process { program: spec.program.clone() }).await?;
             start(&spec, &directory).map(Opaque)
         };
@@ -143,8 +153,9 @@ fn start(spec: &Spec, directory: &std::path::Path) -> Result<Child, HostError> {
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child =
-        command.spawn().map_err(|cause| HostError::not_found(format!("program `{}` cannot be started: {cause}", spec.program)))?;
+    let mut child = command
+        .spawn()
+        .map_err(|cause| HostError::not_found(format!("program `{}` cannot be started: {cause}", spec.program)))?;
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     Ok(Child { group, input: child.stdin.take(), output: child.stdout.take(), error: child.stderr.take(), child })
 }
@@ -162,7 +173,10 @@ impl process::HostChild for State {
         let child = self.table.get_mut(&this)?;
         let work = async {
             let input = child.input.as_mut().ok_or_else(|| HostError::bad_argument("the program's input is closed"))?;
-            input.write_all(&bytes).await.map_err(|cause| HostError::host(format!("the program takes no more input: {cause}")))
+            input
+                .write_all(&bytes)
+                .await
+                .map_err(|cause| HostError::host(format!("the program takes no more input: {cause}")))
         };
         answer(shared.perform(call("child.write"), &[&bytes], Need::Nothing, work).await)
     }
@@ -177,7 +191,8 @@ impl process::HostChild for State {
         let shared = self.shared.clone();
         let child = self.table.get_mut(&this)?;
         let work = async {
-            let status = child.child.wait().await.map_err(|cause| HostError::host(format!("the program was lost: {cause}")))?;
+            let status =
+                child.child.wait().await.map_err(|cause| HostError::host(format!("the program was lost: {cause}")))?;
             // Its group's number may be another's from now on, so what it left behind ends here.
             child.kill();
             Ok(status.code())

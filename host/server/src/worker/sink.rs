@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use model::execution::Execution;
 use model::ids::{TaskId, TaskRunId};
 use model::task::LogLevel;
-use runtime::{Failure, Level, Line, Metric, MetricKind, Progress, Sink};
+use runtime::{Level, Line, Metric, MetricKind, Progress, Sink};
 use store::rows::{self, Target};
 
 use super::Ready;
@@ -68,16 +68,6 @@ impl RunSink {
         };
         self.flush().await;
         outcome
-    }
-
-    /// Writes the reason of a failure as the run's last line, with what the guest last said on standard error.
-    pub async fn failure(&self, failure: &Failure) {
-        let mut message = format!("{}: {}", failure.code, failure.message);
-        if let Some(hint) = &failure.hint {
-            message.push_str(&format!("\nhint: {hint}"));
-        }
-        self.push(LogLevel::Error, message, Vec::new(), self.node.now());
-        self.flush().await;
     }
 
     fn push(&self, level: LogLevel, message: String, fields: Vec<(String, String)>, at: Timestamp) {

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use model::ids::ExecutionId;
+
 use super::encode::{KeyBytes, after_prefix};
 use super::plan;
 use super::keys;
 use super::table::{At, Entry, Ordered};
 use crate::Lsn;
-use crate::batch::{Batch, Precondition, Step};
+use crate::batch::{Batch, MAX_KEY_BYTES, Precondition, Step, within};
 use crate::error::{Conflict, Error};
 use crate::rows::{
     Change, Fence, Job, Key, Kind, Lease, LogLine, Message, MessageKey, Metric, Payload, Record, Row, Stored, UniqueKey,
@@ -117,6 +119,8 @@ impl<'a> Stage<'a> {
     pub fn put(&mut self, row: Row) -> Result<(), Error> {
         let key = keys::key_bytes(&row.key());
         let mut entries = keys::entries(&row);
+        let longest = entries.iter().map(|entry| entry.len()).chain([key.len()]).max().unwrap_or(0);
+        within("a key (an id, a path, a label)", longest, MAX_KEY_BYTES)?;
         if let Some(old) = self.find(&key)? {
             for stale in keys::entries(&old.row) {
                 if !entries.contains(&stale) {
@@ -153,22 +157,36 @@ impl<'a> Stage<'a> {
 
     fn append(
         &mut self,
-        execution: &model::ids::ExecutionId,
+        execution: &ExecutionId,
         after: u64,
         changes: Vec<(jiff::Timestamp, Payload)>,
     ) -> Result<(), Error> {
-        let prefix = keys::kind(Kind::Change).text(execution.as_str()).into_vec();
-        let found = match self.last_in(&prefix)? {
-            Some((_, Entry::Row(row))) => row.typed::<Change>().map_or(0, |change| change.sequence),
-            _ => 0,
-        };
-        if found != after {
+        if !self.ends_at(execution, after)? {
+            let found = self.last_change(execution)?;
             return Err(Conflict::Sequence { execution: execution.clone(), expected: after, found }.into());
         }
         for (sequence, (at, change)) in (after + 1..).zip(changes) {
             self.put(Change { execution: execution.clone(), sequence, at, change }.into())?;
         }
         Ok(())
+    }
+
+    /// Whether the changes of an execution end there. They have no gaps and the last one always stays, so two lookups
+    /// tell, which are cheaper than one search; only at the beginning there is nothing to look up.
+    fn ends_at(&self, execution: &ExecutionId, after: u64) -> Result<bool, Error> {
+        if after == 0 {
+            return Ok(self.last_change(execution)? == 0);
+        }
+        let there = |sequence| self.get(&keys::key_bytes(&Key::Change(execution.clone(), sequence)));
+        Ok(there(after)?.is_some() && there(after.saturating_add(1))?.is_none())
+    }
+
+    fn last_change(&self, execution: &ExecutionId) -> Result<u64, Error> {
+        let prefix = keys::kind(Kind::Change).text(execution.as_str()).into_vec();
+        match self.last_in(&prefix)? {
+            Some((_, Entry::Row(row))) => Ok(row.typed::<Change>().map_or(0, |change| change.sequence)),
+            _ => Ok(0),
+        }
     }
 
     fn take(&mut self, key: UniqueKey) -> Result<(), Error> {

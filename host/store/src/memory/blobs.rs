@@ -72,7 +72,7 @@ impl BlobWriter for Writer {
     }
 
     fn finish(self: Box<Self>) -> Answer<'static, BlobInfo> {
-        let id = BlobId(hex(&self.hash.finalize()).into());
+        let id = BlobId(crate::hex(&self.hash.finalize()).into());
         let info = BlobInfo { id: id.clone(), size_bytes: self.content.len() as u64 };
         // Written again counts as new: whoever wrote it now is about to name it.
         lock(&self.all).insert(id, Blob { content: self.content.into(), written: self.now });
@@ -94,13 +94,4 @@ impl BlobReader for Reader {
         let piece = self.rest.split_to(self.rest.len().min(BLOB_PIECE));
         Box::pin(ready(Ok(Some(piece).filter(|piece| !piece.is_empty()))))
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
 }

@@ -1,0 +1,190 @@
+//! The embedded store on a real disk, against a raw grouped log: commits made durable by 1, 16 and 256 writers; the
+//! start with many executions; the space they take.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use store::conformance::samples::*;
+use store::embedded::disk::RealDisk;
+use store::embedded::{EmbeddedStore, Options, RunsShelf, Shelf, SledShelf};
+use store::query::ExecutionFilter;
+use store::{Batch, Lsn, MemoryStore, Page, Query, Row, Store, View};
+
+const CELL: Duration = Duration::from_secs(2);
+const EXECUTIONS: i64 = 100_000;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    for writers in [1, 16, 256] {
+        let raw = raw_log(&runtime, writers);
+        let folder = tempfile::tempdir().expect("a folder");
+        let embedded = Arc::new(open(folder.path(), true).0);
+        let durable = runtime.block_on(commits(embedded.clone() as Arc<dyn Store>, writers));
+        let stats = embedded.stats();
+        drop(embedded);
+        let memory = runtime.block_on(commits(Arc::new(MemoryStore::default()), writers));
+        println!(
+            "{writers:>3} writers: raw grouped log {raw:>9.0}/s, embedded {durable:>9.0}/s ({:.2}x, {:.1} commits a sync), memory {memory:>9.0}/s",
+            durable / raw,
+            stats.durable.0 as f64 / stats.syncs as f64,
+        );
+    }
+    runtime.block_on(start(true));
+    if std::env::var_os("BENCH_SLED").is_some() {
+        runtime.block_on(start(false));
+    }
+}
+
+fn open(path: &std::path::Path, on_runs: bool) -> (EmbeddedStore, store::embedded::Report) {
+    let disk = Arc::new(RealDisk::new(path).expect("a folder"));
+    let shelf: Box<dyn Shelf> = if on_runs { Box::new(RunsShelf) } else { Box::new(SledShelf::new(path.join("index"))) };
+    EmbeddedStore::open(disk, shelf.as_ref(), Options::default()).expect("a store")
+}
+
+/// A state of 200 bytes is updated, an event of 100 bytes appended.
+fn batch(writer: usize, sequence: u64) -> Batch {
+    let id = format!("execution-{writer}");
+    let mut batch = Batch::new();
+    batch.append(execution_id(&id), sequence, vec![(at(0), payload(&"e".repeat(30)))]);
+    let mut state = setting(&id);
+    state.value = payload(&"s".repeat(100));
+    batch.put(state);
+    batch
+}
+
+async fn commits(store: Arc<dyn Store>, writers: usize) -> f64 {
+    let done = Arc::new(AtomicU64::new(0));
+    let began = Instant::now();
+    let tasks: Vec<_> = (0..writers)
+        .map(|writer| {
+            let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+            tokio::spawn(async move {
+                let mut sequence = 0;
+                while began.elapsed() < CELL {
+                    let lsn = store.commit(batch(writer, sequence)).await.expect("no conflict");
+                    store.durable(lsn).await.expect("durable");
+                    sequence += 1;
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("a writer");
+    }
+    done.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()
+}
+
+/// What the disk allows: records of the same length, one write and one sync for all that wait.
+fn raw_log(runtime: &tokio::runtime::Runtime, writers: usize) -> f64 {
+    let mut file = tempfile::tempfile().expect("a file");
+    let (send, receive) = std::sync::mpsc::channel::<(Vec<u8>, tokio::sync::oneshot::Sender<Lsn>)>();
+    let log = std::thread::spawn(move || {
+        while let Ok(first) = receive.recv() {
+            let group: Vec<_> = std::iter::once(first).chain(receive.try_iter()).collect();
+            let bytes: Vec<u8> = group.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect();
+            file.write_all(&bytes).and_then(|()| file.sync_data()).expect("a write");
+            for (_, done) in group {
+                // Who asked is still there, or does not care.
+                done.send(Lsn(1)).ok();
+            }
+        }
+    });
+    let rate = runtime.block_on(async {
+        let done = Arc::new(AtomicU64::new(0));
+        let began = Instant::now();
+        let tasks: Vec<_> = (0..writers)
+            .map(|_| {
+                let (send, done) = (send.clone(), Arc::clone(&done));
+                tokio::spawn(async move {
+                    while began.elapsed() < CELL {
+                        let (answer, wait) = tokio::sync::oneshot::channel();
+                        send.send((vec![7; 300], answer)).expect("the log runs");
+                        wait.await.expect("an answer");
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("a writer");
+        }
+        done.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()
+    });
+    drop(send);
+    log.join().expect("the log ends");
+    rate
+}
+
+/// Starts with many executions stored: ended in order, killed, and without an index.
+async fn start(on_runs: bool) {
+    println!("looked up in {}", if on_runs { "the runs" } else { "sled" });
+    let folder = tempfile::tempdir().expect("a folder");
+    let flow = flow_key("company.team", "bench");
+    let (store, _) = open(folder.path(), on_runs);
+    let mut live = 0;
+    let began = Instant::now();
+    for number in 0..EXECUTIONS {
+        let id = format!("execution-{number:06}");
+        let record = execution(&id, &flow, number, model::state::State::Success);
+        let mut batch = Batch::new();
+        batch.put(record.clone());
+        for step in 0..4 {
+            batch.put(task_run(&id, &format!("run-{step}"), step));
+        }
+        batch.append(execution_id(&id), 0, (0..8).map(|_| (at(0), payload("a change of some length, as the engine writes it"))).collect());
+        live += size(&record.into()) + 4 * size(&task_run(&id, "run-0", 0).into()) + 8 * 200;
+        store.commit(batch).await.expect("no conflict");
+    }
+    store.durable(store.head()).await.expect("durable");
+    println!("{EXECUTIONS} executions of 13 rows stored in {:?}", began.elapsed());
+    let began = Instant::now();
+    store.close().expect("a close");
+    println!("closed in {:?}", began.elapsed());
+    for (name, spoil) in [("ended in order", ""), ("killed", "index.seal"), ("without index", "index")] {
+        let path = folder.path().join(spoil);
+        if on_runs && !spoil.is_empty() {
+            continue;
+        }
+        if spoil == "index" {
+            std::fs::remove_dir_all(&path).expect("a folder");
+        } else if !spoil.is_empty() {
+            std::fs::remove_file(&path).expect("a file");
+        }
+        let began = Instant::now();
+        let (store, report) = open(folder.path(), on_runs);
+        println!("start, {name}: {:?}; {report}", began.elapsed());
+        let stats = store.stats();
+        println!(
+            "  live rows {} MB, journal {} MB, runs {} MB, index {} MB",
+            live >> 20,
+            stats.journal_bytes >> 20,
+            stats.run_bytes >> 20,
+            stats.index_bytes >> 20
+        );
+        let shared: Arc<dyn Store> = Arc::new(store);
+        for (name, filter) in [
+            ("all", ExecutionFilter::default()),
+            ("by state", ExecutionFilter { states: vec![model::state::State::Success], ..ExecutionFilter::default() }),
+            ("by flow and state", ExecutionFilter { flow: Some(flow.clone()), states: vec![model::state::State::Success], ..ExecutionFilter::default() }),
+        ] {
+            let began = Instant::now();
+            const ROUNDS: u32 = 20;
+            for _ in 0..ROUNDS {
+                let rows = shared.scan(View::Durable, Query::Executions(filter.clone()), Page::first(50)).await.expect("rows");
+                assert_eq!(rows.items.len(), 50);
+            }
+            println!("  50 of {EXECUTIONS}, {name}: {:?}", began.elapsed() / ROUNDS);
+        }
+    }
+}
+
+fn size(row: &Row) -> usize {
+    let mut bytes = Vec::new();
+    store::encode_row(row, &mut bytes).expect("a row");
+    bytes.len()
+}

@@ -1,0 +1,124 @@
+//! The journal: the truth of the embedded store. Append-only segments of records, each with its number and checksum.
+//!
+//! A segment is `header, record*`. Its header names the store and the first commit in it; a record is one commit, or a
+//! mark. Records are written in groups, one write and one sync each, and every record says with which commit its group
+//! began: so a record proves that everything before its group was synced. That tells a torn tail, which is cut, from
+//! damage in the middle, which is refused. A mark is an empty record written when nothing else follows a sync.
+
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use reader::{Cut, SegmentInfo, read, remove_upto};
+pub use writer::{Options, Writer, WriteError};
+
+use crate::Lsn;
+use crate::codec::{decode_row, encode_row};
+use crate::error::Error;
+use crate::index::stage::Effect;
+
+/// Where the segments are.
+pub const FOLDER: &str = "journal/";
+/// The format this program writes.
+pub const FORMAT: u16 = 1;
+
+const MAGIC: [u8; 8] = *b"SLUICEJL";
+/// magic, format, checksum of what follows, store, first commit.
+const HEADER: usize = 8 + 2 + 4 + 16 + 8;
+/// length of the payload, checksum of everything else, number, group, kind.
+const RECORD: usize = 4 + 4 + 8 + 8 + 1;
+
+/// Which store a file belongs to: given once, when the store is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreId(pub [u8; 16]);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RecordKind {
+    Commit = 0,
+    Mark = 1,
+}
+
+/// The name of the segment that begins with a commit.
+pub fn segment_name(first: Lsn) -> String {
+    format!("{FOLDER}{:016x}.log", first.0)
+}
+
+fn header(store: StoreId, first: Lsn) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    let (magic, rest) = header.split_at_mut(8);
+    magic.copy_from_slice(&MAGIC);
+    let (format, rest) = rest.split_at_mut(2);
+    format.copy_from_slice(&FORMAT.to_le_bytes());
+    let (checksum, rest) = rest.split_at_mut(4);
+    let (id, lsn) = rest.split_at_mut(16);
+    id.copy_from_slice(&store.0);
+    lsn.copy_from_slice(&first.0.to_le_bytes());
+    checksum.copy_from_slice(&crc32c::crc32c(&[&FORMAT.to_le_bytes()[..], id, lsn].concat()).to_le_bytes());
+    header
+}
+
+/// Appends a record.
+fn push_record(out: &mut Vec<u8>, lsn: Lsn, group: Lsn, kind: RecordKind, payload: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> Result<(), Error> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&lsn.0.to_le_bytes());
+    out.extend_from_slice(&group.0.to_le_bytes());
+    out.push(kind as u8);
+    payload(out)?;
+    let len = out.len() - start - RECORD;
+    let len = u32::try_from(len).map_err(|_| Error::Limit { what: "a commit", found: len, limit: u32::MAX as usize })?;
+    let (head, rest) = out.split_at_mut(start + 8);
+    let (_, head) = head.split_at_mut(start);
+    let (length, checksum) = head.split_at_mut(4);
+    length.copy_from_slice(&len.to_le_bytes());
+    checksum.copy_from_slice(&checksum_of(len, rest).to_le_bytes());
+    Ok(())
+}
+
+fn checksum_of(len: u32, rest: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&len.to_le_bytes()), rest)
+}
+
+const PUT: u8 = 0;
+const DELETE: u8 = 1;
+
+/// Appends what a commit does.
+fn push_effects(out: &mut Vec<u8>, effects: &[Effect]) -> Result<(), Error> {
+    for effect in effects {
+        let start = out.len();
+        match effect {
+            Effect::Put(row) => {
+                out.extend_from_slice(&[PUT, 0, 0, 0, 0]);
+                encode_row(row, out)?;
+            }
+            Effect::Delete(key) => {
+                out.extend_from_slice(&[DELETE, 0, 0, 0, 0]);
+                out.extend_from_slice(key);
+            }
+        }
+        let len = out.len() - start - 5;
+        let len = u32::try_from(len).map_err(|_| Error::Limit { what: "a row", found: len, limit: u32::MAX as usize })?;
+        if let Some(place) = out.get_mut(start + 1..start + 5) {
+            place.copy_from_slice(&len.to_le_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// What a commit does, read back.
+pub fn effects(mut payload: &[u8]) -> Result<Vec<Effect>, Error> {
+    let short = || Error::Corrupt { what: "a commit in the journal ends in the middle of a row".into() };
+    let mut effects = Vec::new();
+    while let Some((kind, rest)) = payload.split_first() {
+        let (len, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+        let (content, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize).ok_or_else(short)?;
+        effects.push(match *kind {
+            PUT => Effect::Put(decode_row(content)?),
+            DELETE => Effect::Delete(content.into()),
+            other => return Err(Error::Corrupt { what: format!("a commit in the journal has an effect of kind {other}") }),
+        });
+        payload = rest;
+    }
+    Ok(effects)
+}

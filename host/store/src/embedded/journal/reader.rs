@@ -1,0 +1,222 @@
+//! Reads the journal at start, and decides what damage means.
+//!
+//! What was never synced may be cut: the tail of the newest segment. What was synced is never thrown away in silence:
+//! damage before a proof of a sync is an error that names file and offset.
+
+use super::{FOLDER, FORMAT, HEADER, MAGIC, RECORD, RecordKind, StoreId, checksum_of, segment_name};
+use crate::Lsn;
+use crate::embedded::disk::{Disk, failed, read_all};
+use crate::error::Error;
+
+/// How far ahead a number may be to count as a record when looking for one behind damage.
+const PLAUSIBLE_AHEAD: u64 = 1 << 32;
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The last commit.
+    pub last: Lsn,
+    /// Commits that were given to the caller.
+    pub replayed: u64,
+    /// The segments that stay, oldest first.
+    pub segments: Vec<SegmentInfo>,
+    /// What was cut from the tail.
+    pub cut: Option<Cut>,
+}
+
+/// One segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    pub name: String,
+    pub first: Lsn,
+    pub bytes: u64,
+}
+
+/// A tail that was cut, because it was never synced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    pub name: String,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+/// Reads all commits after `after`, oldest first, and cuts a torn tail.
+pub fn read(
+    disk: &dyn Disk,
+    store: StoreId,
+    after: Lsn,
+    mut each: impl FnMut(Lsn, &[u8]) -> Result<(), Error>,
+) -> Result<Found, Error> {
+    let mut found = Found { last: after, ..Found::default() };
+    let segments = list(disk)?;
+    let newest = segments.len().saturating_sub(1);
+    for (at, (name, first)) in segments.iter().enumerate() {
+        // A segment that ends before `after` is done with: the next one tells where it ends.
+        if segments.get(at + 1).is_some_and(|(_, next)| next.0 <= after.0 + 1) {
+            found.segments.push(SegmentInfo { name: name.clone(), first: *first, bytes: 0 });
+            continue;
+        }
+        if first.0 > found.last.0 + 1 {
+            return Err(Error::Corrupt {
+                what: format!(
+                    "commits {} to {} are missing: `{name}` begins with commit {first}\nhint: put the missing file back, it comes before this one in `{FOLDER}`",
+                    found.last.0 + 1,
+                    first.0 - 1
+                ),
+            });
+        }
+        read_segment(disk, store, name, *first, at == newest, &mut found, &mut each)?;
+    }
+    Ok(found)
+}
+
+/// Removes segments that hold nothing after a commit. The newest always stays.
+pub fn remove_upto(disk: &dyn Disk, segments: &mut Vec<SegmentInfo>, upto: Lsn) -> Result<usize, Error> {
+    let mut removed = 0;
+    while let [oldest, next, ..] = segments.as_slice() {
+        if next.first.0 > upto.0 + 1 {
+            break;
+        }
+        disk.remove(&oldest.name).map_err(failed(&oldest.name))?;
+        segments.remove(0);
+        removed += 1;
+    }
+    if removed > 0 {
+        disk.sync_folder(FOLDER).map_err(failed(FOLDER))?;
+    }
+    Ok(removed)
+}
+
+fn list(disk: &dyn Disk) -> Result<Vec<(String, Lsn)>, Error> {
+    let mut segments = Vec::new();
+    for name in disk.list(FOLDER).map_err(failed(FOLDER))? {
+        let number = name.strip_suffix(".log").and_then(|number| u64::from_str_radix(number, 16).ok());
+        match number.map(Lsn).filter(|first| segment_name(*first) == format!("{FOLDER}{name}")) {
+            Some(first) => segments.push((format!("{FOLDER}{name}"), first)),
+            None => return Err(Error::Corrupt { what: format!("`{FOLDER}{name}` is no journal segment\nhint: move it away") }),
+        }
+    }
+    segments.sort_by_key(|(_, first)| *first);
+    Ok(segments)
+}
+
+fn read_segment(
+    disk: &dyn Disk,
+    store: StoreId,
+    name: &str,
+    first: Lsn,
+    newest: bool,
+    found: &mut Found,
+    each: &mut impl FnMut(Lsn, &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let file = disk.open(name).map_err(failed(name))?;
+    let content = read_all(file.as_ref()).map_err(failed(name))?;
+    let corrupt = |offset: usize, what: &str| Error::Corrupt { what: format!("`{name}` at offset {offset}: {what}") };
+    if let Err(wrong) = check_header(&content, store, first) {
+        if let Wrong::Newer(format) = wrong {
+            return Err(Error::Corrupt {
+                what: format!("`{name}` has format {format}, this program knows up to {FORMAT}\nhint: use the version that wrote it, or a newer one"),
+            });
+        }
+        // Made, but its header never synced: then nothing in it was either.
+        if newest && first.0 == found.last.0 + 1 && find_record(&content, 0, found.last, |_| true).is_none() {
+            found.cut = Some(Cut { name: name.to_owned(), offset: 0, bytes: content.len() as u64 });
+            disk.remove(name).map_err(failed(name))?;
+            return disk.sync_folder(FOLDER).map_err(failed(FOLDER));
+        }
+        return Err(corrupt(0, "the header is not that of a segment of this store\nhint: restore the file from a copy"));
+    }
+    let mut offset = HEADER;
+    let mut next = first;
+    while offset < content.len() {
+        let Some(record) = record_at(&content, offset).filter(|record| record.lsn == next) else {
+            let proves = |record: &Record<'_>| !newest || record.group > next;
+            if let Some((at, record)) = find_record(&content, offset + 1, Lsn(next.0 - 1), proves) {
+                return Err(corrupt(
+                    offset,
+                    &format!(
+                        "commits {next} to {} are damaged, but were synced: commit {} at offset {at} came after\nhint: restore the file from a copy; `sluice store repair --accept-loss` gives up what is damaged",
+                        record.lsn.0.saturating_sub(1),
+                        record.lsn
+                    ),
+                ));
+            }
+            if !newest {
+                return Err(corrupt(
+                    offset,
+                    &format!("commits from {next} on are damaged, but were synced\nhint: restore the file from a copy"),
+                ));
+            }
+            found.cut = Some(Cut { name: name.to_owned(), offset: offset as u64, bytes: (content.len() - offset) as u64 });
+            file.truncate(offset as u64).and_then(|()| file.sync()).map_err(failed(name))?;
+            break;
+        };
+        if record.kind == RecordKind::Commit {
+            if record.lsn > found.last {
+                each(record.lsn, record.payload)?;
+                found.last = record.lsn;
+                found.replayed += 1;
+            }
+            next = Lsn(next.0 + 1);
+        }
+        offset += RECORD + record.payload.len();
+    }
+    found.segments.push(SegmentInfo { name: name.to_owned(), first, bytes: offset as u64 });
+    Ok(())
+}
+
+enum Wrong {
+    Newer(u16),
+    Damaged,
+}
+
+fn check_header(content: &[u8], store: StoreId, first: Lsn) -> Result<(), Wrong> {
+    let found = content.get(..HEADER).ok_or(Wrong::Damaged)?;
+    let (magic, rest) = found.split_at(8);
+    let (format, _) = rest.split_first_chunk::<2>().ok_or(Wrong::Damaged)?;
+    if magic == MAGIC && u16::from_le_bytes(*format) > FORMAT {
+        return Err(Wrong::Newer(u16::from_le_bytes(*format)));
+    }
+    if *found == super::header(store, first) { Ok(()) } else { Err(Wrong::Damaged) }
+}
+
+struct Record<'a> {
+    lsn: Lsn,
+    group: Lsn,
+    kind: RecordKind,
+    payload: &'a [u8],
+}
+
+fn record_at(content: &[u8], offset: usize) -> Option<Record<'_>> {
+    let (len, rest) = content.get(offset..)?.split_first_chunk::<4>()?;
+    let (checksum, rest) = rest.split_first_chunk::<4>()?;
+    let len = u32::from_le_bytes(*len);
+    let covered = rest.get(..RECORD - 8 + len as usize)?;
+    let (lsn, after) = covered.split_first_chunk::<8>()?;
+    let (group, after) = after.split_first_chunk::<8>()?;
+    let (kind, payload) = after.split_first()?;
+    let (lsn, group) = (Lsn(u64::from_le_bytes(*lsn)), Lsn(u64::from_le_bytes(*group)));
+    let kind = match kind {
+        0 => RecordKind::Commit,
+        1 => RecordKind::Mark,
+        _ => return None,
+    };
+    // The cheap test first: behind damage every offset is tried.
+    (group <= lsn && checksum_of(len, covered) == u32::from_le_bytes(*checksum)).then_some(Record { lsn, group, kind, payload })
+}
+
+/// The first whole record from an offset on whose number is after `last` and that is what is looked for.
+fn find_record<'a>(
+    content: &'a [u8],
+    from: usize,
+    last: Lsn,
+    wanted: impl Fn(&Record<'a>) -> bool,
+) -> Option<(usize, Record<'a>)> {
+    (from..content.len()).find_map(|offset| {
+        let lsn = content.get(offset + 8..offset + 16)?.first_chunk::<8>().map(|lsn| u64::from_le_bytes(*lsn))?;
+        if lsn <= last.0 || lsn - last.0 > PLAUSIBLE_AHEAD {
+            return None;
+        }
+        record_at(content, offset).filter(&wanted).map(|record| (offset, record))
+    })
+}

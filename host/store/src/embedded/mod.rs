@@ -1,0 +1,28 @@
+//! The embedded store: one folder, no server. Its own journal is the truth; what is read comes from an overlay of what
+//! is newest over an index that can be rebuilt.
+//!
+//! A commit goes into the overlay and is queued for the journal; a group of them becomes durable with one write and one
+//! sync. At a checkpoint the overlay is frozen, written as a sorted run, applied to the index and forgotten; then the
+//! journal before it goes. Runs and journal together hold everything; the index never holds anything alone.
+//!
+//! Never: acknowledge before a sync, try a failed sync again, throw damaged data away without a human.
+
+mod base;
+mod blobs;
+mod checkpoint;
+pub mod disk;
+mod journal;
+mod layers;
+mod manifest;
+mod pump;
+mod recovery;
+mod runs;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use base::{RunsShelf, Shelf, SledShelf};
+#[cfg(any(test, feature = "conformance"))]
+pub use base::simulated::{Left, SimulatedBase};
+pub use recovery::Report;
+pub use store::{EmbeddedStore, Options, Pace, Stats};

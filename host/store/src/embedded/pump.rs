@@ -1,0 +1,373 @@
+//! Moves commits from the queue into the journal: a group when somebody waits, when much has come together, or when it
+//! has waited long enough.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::journal::WriteError;
+use super::store::{Inner, Pace, Refusal, lock};
+use crate::Lsn;
+use crate::error::Error;
+use crate::index::stage::Effect;
+use crate::rows::Row;
+
+/// Longest a commit waits that nobody waits for: what a power cut can take is at most so much work nobody saw.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+/// A group is written when about so much has come together.
+const GROUP_BYTES: usize = 1 << 20;
+/// Most commits of one group: bounds the buffer, and the time others wait for it.
+const GROUP_COMMITS: usize = 4_096;
+/// How often a store without room looks whether there is some.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a group that found no room waits before it tries again.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// What a row counts for without its texts.
+const ROW_BYTES: usize = 300;
+
+/// Commits that are not in the journal yet.
+pub struct Queue {
+    commits: Vec<(Lsn, Vec<Effect>)>,
+    bytes: usize,
+    since: Option<Instant>,
+    /// The highest commit somebody waits for.
+    wanted: Lsn,
+    /// The store is being closed.
+    pub closing: bool,
+    /// A copy of what is durable, for threads that wait.
+    durable: Lsn,
+    refusal: Option<Refusal>,
+    /// A checkpoint is due.
+    checkpoint_due: bool,
+}
+
+/// How far the journal is.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    pub durable: Lsn,
+    pub refusal: Option<Refusal>,
+}
+
+impl Queue {
+    pub fn new(durable: Lsn) -> Self {
+        Self {
+            commits: Vec::new(),
+            bytes: 0,
+            since: None,
+            wanted: Lsn::START,
+            closing: false,
+            durable,
+            refusal: None,
+            checkpoint_due: false,
+        }
+    }
+
+    /// How long to wait before the next group; nothing: it is time.
+    fn wait(&self) -> Option<Duration> {
+        let (first, _) = self.commits.first()?;
+        if self.wanted >= *first || self.closing || self.bytes >= GROUP_BYTES || self.commits.len() >= GROUP_COMMITS {
+            return None;
+        }
+        let waited = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        LONGEST_WAIT.checked_sub(waited).filter(|left| !left.is_zero())
+    }
+
+    fn take(&mut self) -> Vec<(Lsn, Vec<Effect>)> {
+        let rest = self.commits.split_off(self.commits.len().min(GROUP_COMMITS));
+        self.bytes = if rest.is_empty() { 0 } else { self.bytes / 2 };
+        self.since = (!rest.is_empty()).then(Instant::now);
+        std::mem::replace(&mut self.commits, rest)
+    }
+}
+
+fn bytes_of(effect: &Effect) -> usize {
+    let text = match effect {
+        Effect::Put(Row::Change(change)) => change.change.json.len(),
+        Effect::Put(Row::Snapshot(snapshot)) => snapshot.state.json.len(),
+        Effect::Put(Row::Flow(flow)) => flow.source.len(),
+        Effect::Put(Row::Job(job)) => job.work.json.len(),
+        Effect::Put(Row::Log(line)) => line.message.len(),
+        _ => 0,
+    };
+    ROW_BYTES + text
+}
+
+impl Inner {
+    /// Queues a commit. Called under the lock of the core.
+    pub fn enqueue(&self, lsn: Lsn, effects: Vec<Effect>) {
+        let mut queue = lock(&self.queue);
+        let first = queue.commits.is_empty();
+        let before = queue.bytes;
+        queue.bytes += effects.iter().map(bytes_of).sum::<usize>();
+        queue.commits.push((lsn, effects));
+        if first {
+            queue.since = Some(Instant::now());
+        }
+        if first || before < GROUP_BYTES && queue.bytes >= GROUP_BYTES {
+            self.wake.notify_all();
+        }
+    }
+
+    /// Waits for a commit, and makes the journal hurry.
+    pub async fn durable(&self, lsn: Lsn) -> Result<(), Error> {
+        {
+            let core = self.read();
+            if lsn > core.head {
+                return Err(Error::Misuse(format!("commit `{lsn}` does not exist")));
+            }
+            if lsn <= core.durable {
+                return Ok(());
+            }
+        }
+        let mut progress = self.progress.subscribe();
+        match self.options.pace {
+            Pace::ByHand => self.write_all()?,
+            Pace::Threads => self.want(lsn),
+        }
+        loop {
+            {
+                let progress = progress.borrow_and_update();
+                if progress.durable >= lsn {
+                    return Ok(());
+                }
+                if let Some(refusal) = &progress.refusal {
+                    return Err(refusal.error());
+                }
+            }
+            if progress.changed().await.is_err() {
+                return Err(Error::ReadOnly { reason: "the store is closed".into() });
+            }
+        }
+    }
+
+    fn want(&self, lsn: Lsn) {
+        let mut queue = lock(&self.queue);
+        if queue.wanted < lsn {
+            queue.wanted = lsn;
+            self.wake.notify_all();
+        }
+    }
+
+    /// As `durable`, for a thread.
+    pub fn wait_durable(&self, lsn: Lsn) -> Result<(), Error> {
+        if self.options.pace == Pace::ByHand {
+            return self.write_all();
+        }
+        self.want(lsn);
+        let mut queue = lock(&self.queue);
+        while queue.durable < lsn {
+            if let Some(refusal) = &queue.refusal {
+                return Err(refusal.error());
+            }
+            queue = self.moved.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Writes everything that is queued.
+    fn write_all(&self) -> Result<(), Error> {
+        let mut writer = lock(&self.writer);
+        loop {
+            let mut group = lock(&self.queue).take();
+            if group.is_empty() {
+                return Ok(());
+            }
+            match writer.write(&group) {
+                Ok(last) => self.settle(last),
+                Err(error) => {
+                    let refusal = refusal(error);
+                    // They keep their place: after the disk has room again they are the first.
+                    let mut queue = lock(&self.queue);
+                    group.append(&mut queue.commits);
+                    queue.commits = group;
+                    drop(queue);
+                    self.refuse(Some(refusal.clone()));
+                    return Err(refusal.error());
+                }
+            }
+            if self.read().refusal.is_some() {
+                self.refuse(None);
+            }
+        }
+    }
+
+    /// A group is durable: shows it to clients and to those who wait.
+    fn settle(&self, last: Lsn) {
+        {
+            let mut core = self.write();
+            core.durable = last;
+            core.overlay.advance(last);
+            if let Some(table) = core.frozen.as_mut().and_then(|(table, _)| Arc::get_mut(table)) {
+                table.advance(last);
+            }
+        }
+        lock(&self.queue).durable = last;
+        self.moved.notify_all();
+        self.hub.durable(last);
+        self.progress.send_modify(|progress| progress.durable = last);
+    }
+
+    /// Begins or ends refusing commits.
+    pub fn refuse(&self, refusal: Option<Refusal>) {
+        {
+            let mut core = self.write();
+            if matches!(core.refusal, Some(Refusal::Failed(_))) {
+                return;
+            }
+            core.refusal = refusal.clone();
+        }
+        lock(&self.queue).refusal = refusal.clone();
+        self.moved.notify_all();
+        self.progress.send_modify(|progress| progress.refusal = refusal);
+    }
+
+    pub fn start_threads(self: &Arc<Self>) -> Result<Vec<JoinHandle<()>>, Error> {
+        let spawn = |name: &str, run: fn(&Inner)| {
+            let inner = Arc::clone(self);
+            let run = move || {
+                let guarded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&inner)));
+                if guarded.is_err() {
+                    inner.refuse(Some(Refusal::Failed("a thread of the store panicked".into())));
+                }
+            };
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+            thread.map_err(|source| Error::Io { path: format!("thread {name}"), source })
+        };
+        Ok(vec![spawn("store-journal", Inner::run_journal)?, spawn("store-checkpoint", Inner::run_checkpoints)?])
+    }
+
+    /// The journal's thread.
+    fn run_journal(&self) {
+        let mut looked = Instant::now();
+        while let Some(group) = self.next_group() {
+            if !self.write_group(&group) {
+                return;
+            }
+            let due = lock(&self.writer).bytes() >= self.options.checkpoint_bytes
+                || self.read().overlay.len() >= self.options.checkpoint_keys;
+            if due {
+                let mut queue = lock(&self.queue);
+                if !queue.checkpoint_due {
+                    queue.checkpoint_due = true;
+                    self.wake.notify_all();
+                }
+            }
+            if looked.elapsed() >= LOOK_AGAIN {
+                looked = Instant::now();
+                self.look_at_room();
+            }
+        }
+    }
+
+    /// Waits for the next group; `None`: the store is closed and all is written.
+    fn next_group(&self) -> Option<Vec<(Lsn, Vec<Effect>)>> {
+        let mut queue = lock(&self.queue);
+        let mut idle = false;
+        loop {
+            if queue.commits.is_empty() {
+                if queue.closing {
+                    return None;
+                }
+                if idle && queue.refusal.is_none() {
+                    queue = self.wake.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+                    continue;
+                }
+                let wait = if idle { LOOK_AGAIN } else { LONGEST_WAIT };
+                let (back, timeout) =
+                    self.wake.wait_timeout(queue, wait).unwrap_or_else(std::sync::PoisonError::into_inner);
+                queue = back;
+                if timeout.timed_out() && queue.commits.is_empty() {
+                    drop(queue);
+                    if !idle {
+                        idle = true;
+                        lock(&self.writer).mark();
+                    }
+                    self.look_at_room();
+                    queue = lock(&self.queue);
+                }
+                continue;
+            }
+            match queue.wait() {
+                None => return Some(queue.take()),
+                Some(wait) => {
+                    queue = self.wake.wait_timeout(queue, wait).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    /// Writes a group, and waits for room if there is none. Whether to go on.
+    fn write_group(&self, group: &[(Lsn, Vec<Effect>)]) -> bool {
+        let mut refused = false;
+        loop {
+            let written = lock(&self.writer).write(group);
+            match written {
+                Ok(last) => {
+                    self.settle(last);
+                    if refused {
+                        self.refuse(None);
+                        self.look_at_room();
+                    }
+                    return true;
+                }
+                Err(error) => {
+                    let refusal = refusal(error);
+                    let fatal = matches!(refusal, Refusal::Failed(_));
+                    self.refuse(Some(refusal));
+                    refused = true;
+                    if fatal {
+                        return false;
+                    }
+                }
+            }
+            std::thread::sleep(TRY_AGAIN);
+            if lock(&self.queue).closing {
+                return false;
+            }
+        }
+    }
+
+    /// Refuses commits when the reserve is touched, and takes them again when there is room.
+    fn look_at_room(&self) {
+        let Ok(free) = self.disk.free_bytes() else { return };
+        let reserve = self.options.reserve_bytes;
+        let refusing = self.read().refusal.is_some();
+        if free < reserve {
+            let reason = format!("{free} bytes are free on its disk, {reserve} are kept in reserve");
+            self.refuse(Some(Refusal::Full(reason)));
+        } else if refusing && free - reserve >= reserve / 8 {
+            // Only with some room to spare, or it would change its mind with every commit.
+            self.refuse(None);
+        }
+    }
+
+    /// The checkpoints' thread.
+    fn run_checkpoints(&self) {
+        loop {
+            {
+                let mut queue = lock(&self.queue);
+                while !queue.checkpoint_due && !queue.closing {
+                    queue = self.wake.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+                }
+                if queue.closing {
+                    return;
+                }
+            }
+            let made = self.checkpoint();
+            let mut queue = lock(&self.queue);
+            queue.checkpoint_due = false;
+            if let Err(error) = made {
+                tracing::warn!(%error, "a checkpoint was not made; it is tried again");
+                // Not at once: what hinders it is likely still there.
+                drop(self.wake.wait_timeout(queue, LOOK_AGAIN));
+            }
+        }
+    }
+}
+
+fn refusal(error: WriteError) -> Refusal {
+    match error {
+        WriteError::Full(reason) => Refusal::Full(reason),
+        WriteError::Fatal(error) => Refusal::Failed(format!("{error}\nhint: start again, everything acknowledged is kept")),
+    }
+}

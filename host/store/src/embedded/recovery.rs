@@ -1,0 +1,239 @@
+//! Opening a store: what is there, whether it fits together, and what has to be done before it can be used.
+//!
+//! Repairs only what cannot lose anything: cuts a tail that was never synced, rebuilds the index, removes leftovers
+//! that nothing names. Everything else is refused with the file's name.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::base::{Base, Change, Opening, Shelf};
+use super::disk::{Disk, SharedDisk, failed};
+use super::journal::{self, Cut, SegmentInfo, StoreId};
+use super::layers::Layers;
+use super::manifest::{self, Manifest};
+use super::runs::{self, Merged, Reader};
+use super::store::Core;
+use crate::Lsn;
+use crate::error::Error;
+use crate::index::stage::{Effect, Stage};
+use crate::index::table::Table;
+
+/// What keeps a second server out.
+const LOCK: &str = "lock";
+/// Names a data directory may have before its manifest is written.
+const OWN_NAMES: &[&str] = &[LOCK, "manifest.new", "journal", "runs", "index", "index.seal", "index.unsound", "index.damaged", "blobs"];
+/// Keys that go into an index at once: bounds the memory of a rebuild.
+const COPIED_AT_ONCE: usize = 50_000;
+
+/// What was found and done when a store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The store was made just now.
+    pub created: bool,
+    /// The last commit.
+    pub last: Lsn,
+    /// Commits that were read from the journal.
+    pub replayed: u64,
+    /// Why the index was rebuilt, if it was.
+    pub rebuilt: Option<String>,
+    /// What was cut from the journal: it was never synced.
+    pub cut: Option<String>,
+    /// Files that a crash had left behind.
+    pub removed: Vec<String>,
+    pub took: Duration,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.created {
+            return write!(f, "made a new store");
+        }
+        write!(f, "opened at commit {} in {} ms, {} commits from the journal", self.last, self.took.as_millis(), self.replayed)?;
+        if let Some(why) = &self.rebuilt {
+            write!(f, "; rebuilt the index: {why}")?;
+        }
+        if let Some(cut) = &self.cut {
+            write!(f, "; {cut}")?;
+        }
+        if !self.removed.is_empty() {
+            write!(f, "; removed leftovers: {}", self.removed.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// What an opened store begins with.
+pub struct Recovered {
+    pub store: StoreId,
+    pub manifest: Manifest,
+    pub base: Arc<dyn Base>,
+    pub overlay: Table,
+    pub segments: Vec<SegmentInfo>,
+    pub last: Lsn,
+    pub lock: Box<dyn Send + Sync>,
+}
+
+/// Opens what is there, or makes a new store.
+pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report), Error> {
+    let began = Instant::now();
+    let disk = shared.as_ref();
+    let lock = disk.lock(LOCK).map_err(failed(LOCK))?;
+    let mut report = Report::default();
+    let manifest = match Manifest::read(disk)? {
+        Some(manifest) => manifest,
+        None => {
+            report.created = true;
+            make(disk)?
+        }
+    };
+    let store = manifest.store_id()?;
+    report.removed = remove_leftovers(disk, &manifest)?;
+    let base = open_base(shared, shelf, store, &manifest, &mut report)?;
+    let mut overlay = Core::empty_overlay(manifest.checkpoint);
+    let found = journal::read(disk, store, manifest.checkpoint, |lsn, payload| {
+        replay(&mut overlay, base.as_ref(), lsn, journal::effects(payload)?)
+    })?;
+    let known = manifest.known.max(base.applied());
+    if found.last < known {
+        return Err(Error::Corrupt {
+            what: format!(
+                "the journal ends at commit {}, but commit {known} was safe{}\nhint: restore the newest file of `{}` from a copy",
+                found.last,
+                found.cut.as_ref().map(|cut| format!(" ({})", cut_in_words(cut))).unwrap_or_default(),
+                journal::FOLDER,
+            ),
+        });
+    }
+    report.last = found.last;
+    report.replayed = found.replayed;
+    report.cut = found.cut.as_ref().map(cut_in_words);
+    report.took = began.elapsed();
+    let recovered = Recovered { store, manifest, base, overlay, segments: found.segments, last: found.last, lock };
+    Ok((recovered, report))
+}
+
+fn cut_in_words(cut: &Cut) -> String {
+    format!("cut {} bytes that were never synced from `{}` at offset {}", cut.bytes, cut.name, cut.offset)
+}
+
+fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
+    let foreign: Vec<String> =
+        disk.list("").map_err(failed("."))?.into_iter().filter(|name| !OWN_NAMES.contains(&name.as_str())).collect();
+    if let Some(name) = foreign.first() {
+        return Err(Error::Corrupt {
+            what: format!("the data directory has `{name}` but no `{}`: it is not a store\nhint: name an empty directory", manifest::NAME),
+        });
+    }
+    for folder in [journal::FOLDER, runs::FOLDER] {
+        if let Some(name) = disk.list(folder).map_err(failed(folder))?.first() {
+            return Err(Error::Corrupt {
+                what: format!("`{folder}{name}` is there, but `{}` is missing\nhint: restore it from a copy", manifest::NAME),
+            });
+        }
+        disk.make_folder(folder).map_err(failed(folder))?;
+    }
+    disk.sync_folder("").map_err(failed("."))?;
+    let manifest = Manifest::new(StoreId(uuid::Uuid::new_v4().into_bytes()));
+    manifest.write(disk)?;
+    Ok(manifest)
+}
+
+/// Removes what a crash in a checkpoint has left: runs that the manifest does not name.
+fn remove_leftovers(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<String>, Error> {
+    let mut removed = Vec::new();
+    for name in disk.list(runs::FOLDER).map_err(failed(runs::FOLDER))? {
+        let name = format!("{}{name}", runs::FOLDER);
+        let is_run = name.ends_with(".run") || name.ends_with(".run.new");
+        if is_run && !manifest.runs.iter().any(|run| run.name == name) {
+            disk.remove(&name).map_err(failed(&name))?;
+            removed.push(name);
+        }
+    }
+    let mut after = Lsn::START;
+    for run in &manifest.runs {
+        if run.after != after {
+            return Err(Error::Corrupt { what: format!("`{}` does not follow commit {after}", run.name) });
+        }
+        after = run.upto;
+        let file = disk.open(&run.name).map_err(failed(&run.name))?;
+        if file.size().map_err(failed(&run.name))? != run.bytes {
+            return Err(Error::Corrupt {
+                what: format!("`{}` is not as long as it was written\nhint: restore it from a copy", run.name),
+            });
+        }
+    }
+    if after != manifest.checkpoint {
+        return Err(Error::Corrupt { what: format!("the runs end at commit {after}, not at {}", manifest.checkpoint) });
+    }
+    Ok(removed)
+}
+
+fn open_base(
+    disk: &SharedDisk,
+    shelf: &dyn Shelf,
+    store: StoreId,
+    manifest: &Manifest,
+    report: &mut Report,
+) -> Result<Arc<dyn Base>, Error> {
+    let opening = Opening { disk, store, manifest };
+    let why = match shelf.open(&opening) {
+        Ok(base) if base.applied() == manifest.checkpoint => return Ok(base),
+        Ok(base) => match catch_up(disk.as_ref(), base.as_ref(), store, manifest)? {
+            true => return Ok(base),
+            false => format!("it ends at commit {}, the checkpoint is {}", base.applied(), manifest.checkpoint),
+        },
+        Err(error) if !shelf.is_copy() => return Err(error),
+        Err(error) => error.to_string(),
+    };
+    let base = shelf.start_over(&opening)?;
+    if manifest.checkpoint > Lsn::START {
+        report.rebuilt = Some(why);
+    }
+    copy(disk.as_ref(), base.as_ref(), store, manifest, 0)?;
+    Ok(base)
+}
+
+/// Gives an index that is behind what the later runs have. Whether it could be done: a run that nothing is older than
+/// does not say what was removed.
+fn catch_up(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest) -> Result<bool, Error> {
+    let applied = base.applied();
+    let later = manifest.runs.iter().position(|run| run.after <= applied && applied < run.upto);
+    match later.filter(|first| *first > 0) {
+        Some(later) => copy(disk, base, store, manifest, later).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Copies the runs from a place on into an index.
+fn copy(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest, from: usize) -> Result<(), Error> {
+    let runs = manifest.runs.get(from..).unwrap_or_default();
+    let readers: Result<Vec<Reader>, Error> = runs.iter().map(|run| Reader::open(disk, store, run)).collect();
+    // Until all is there it is up to where it was: a crash now means doing it again.
+    let before = base.applied();
+    let mut changes: Vec<Change> = Vec::new();
+    for entry in Merged::new(readers?, from == 0) {
+        let entry = entry?;
+        changes.push((entry.key, entry.value));
+        if changes.len() >= COPIED_AT_ONCE {
+            base.apply(before, std::mem::take(&mut changes))?;
+        }
+    }
+    base.apply(manifest.checkpoint, changes)
+}
+
+fn replay(overlay: &mut Table, base: &dyn Base, lsn: Lsn, effects: Vec<Effect>) -> Result<(), Error> {
+    let layers = Layers { tables: [Some(overlay), None], base, lsn };
+    let mut stage = Stage::new(&layers, lsn);
+    for effect in effects {
+        match effect {
+            Effect::Put(row) => stage.put(row)?,
+            Effect::Delete(key) => stage.delete(&key)?,
+        }
+    }
+    for (key, entry) in stage.done().changes {
+        overlay.write_durable(lsn, key, entry);
+    }
+    overlay.advance(lsn);
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Several runs as one, and when to make them one.
+
+use std::iter::Peekable;
+
+use super::RunEntry;
+use crate::embedded::manifest::RunInfo;
+use crate::error::Error;
+
+/// Several sorted runs as one: of each key the entry of the latest run.
+pub struct Merged<I: Iterator<Item = Result<RunEntry, Error>>> {
+    /// Oldest first.
+    runs: Vec<Peekable<I>>,
+    /// Whether removals are left out: nothing older is there that they would remove.
+    whole: bool,
+}
+
+impl<I: Iterator<Item = Result<RunEntry, Error>>> Merged<I> {
+    /// Merges runs, oldest first. `whole`: nothing is older than the first.
+    pub fn new(runs: impl IntoIterator<Item = I>, whole: bool) -> Self {
+        Self { runs: runs.into_iter().map(Iterator::peekable).collect(), whole }
+    }
+
+    fn step(&mut self) -> Result<Option<RunEntry>, Error> {
+        let mut least: Option<Box<[u8]>> = None;
+        for run in &mut self.runs {
+            match run.peek() {
+                Some(Ok(entry)) if least.as_ref().is_none_or(|least| entry.key < *least) => least = Some(entry.key.clone()),
+                Some(Err(_)) => return run.next().transpose(),
+                _ => {}
+            }
+        }
+        let Some(key) = least else { return Ok(None) };
+        let mut latest = None;
+        for run in &mut self.runs {
+            if let Some(Ok(entry)) = run.next_if(|entry| matches!(entry, Ok(entry) if entry.key == key)) {
+                latest = Some(entry);
+            }
+        }
+        Ok(latest)
+    }
+}
+
+impl<I: Iterator<Item = Result<RunEntry, Error>>> Iterator for Merged<I> {
+    type Item = Result<RunEntry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.step() {
+                Ok(Some(entry)) if self.whole && entry.value.is_none() => {}
+                other => return other.transpose(),
+            }
+        }
+    }
+}
+
+/// How much larger the older of two neighbours may be and still be merged: bounds the runs to about one and a half times
+/// what is live, their number to a few, and what merging writes to a few times what was written.
+const MERGE_RATIO: u64 = 2;
+
+/// Which runs to merge: the latest ones, from this place on. `None`: they are fine.
+pub fn to_merge(runs: &[RunInfo]) -> Option<usize> {
+    let mut from = runs.len().checked_sub(1)?;
+    let mut bytes = runs.get(from)?.bytes;
+    while let Some(older) = from.checked_sub(1).and_then(|at| runs.get(at)) {
+        if older.bytes > bytes.saturating_mul(MERGE_RATIO) {
+            break;
+        }
+        bytes += older.bytes;
+        from -= 1;
+    }
+    (from + 1 < runs.len()).then_some(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Lsn;
+
+    #[test]
+    fn neighbours_merge_when_alike() {
+        let run = |bytes| RunInfo { name: String::new(), after: Lsn(0), upto: Lsn(0), bytes, rows: 0 };
+        for (bytes, expected) in [
+            (&[][..], None),
+            (&[100], None),
+            (&[100, 10], None),
+            (&[100, 10, 10], Some(1)),
+            (&[100, 60, 10, 10], Some(2)),
+            (&[100, 40, 30, 10, 5], Some(0)),
+            (&[10, 100], Some(0)),
+        ] {
+            assert_eq!(to_merge(&bytes.iter().map(|bytes| run(*bytes)).collect::<Vec<_>>()), expected, "{bytes:?}");
+        }
+    }
+}
