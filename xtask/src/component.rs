@@ -55,10 +55,7 @@ pub fn custom_section<'a>(bytes: &'a [u8], name: &str) -> Result<Option<&'a [u8]
 pub fn without_section(bytes: &[u8], name: &str) -> Result<Vec<u8>> {
     let mut rest = Vec::with_capacity(bytes.len());
     rest.extend(bytes.iter().take(PREAMBLE_BYTES));
-    for section in sections(bytes)?
-        .iter()
-        .filter(|section| section.id != CUSTOM || section.name != name)
-    {
+    for section in sections(bytes)?.iter().filter(|section| section.id != CUSTOM || section.name != name) {
         rest.extend(bytes.get(section.begin..section.end).unwrap_or_default());
     }
     Ok(rest)
@@ -70,33 +67,20 @@ pub fn faults(plugin: &str, bytes: &[u8], paths: &[String]) -> Result<Vec<String
     let mut names = Vec::new();
     custom_names(bytes, 0, &mut names)?;
     let mut faults = Vec::new();
-    for name in names
-        .iter()
-        .filter(|name| name.starts_with(".debug_") || *name == "sourceMappingURL")
-    {
+    for name in names.iter().filter(|name| name.starts_with(".debug_") || *name == "sourceMappingURL") {
         faults.push(format!("it holds debug data (section `{name}`)"));
     }
     if !names.iter().any(|name| name == "name") {
         faults.push("it holds no function names, which the trace of a trap needs".to_owned());
     }
     for path in paths.iter().filter(|path| path.len() >= MIN_PATH_BYTES) {
-        if bytes
-            .windows(path.len())
-            .any(|window| window == path.as_bytes())
-        {
+        if bytes.windows(path.len()).any(|window| window == path.as_bytes()) {
             faults.push(format!("it holds the path `{path}` of this machine"));
         }
     }
-    let budget = LARGER_BUDGETS
-        .iter()
-        .find(|(name, _)| *name == plugin)
-        .map_or(BUDGET_BYTES, |(_, budget)| *budget);
+    let budget = LARGER_BUDGETS.iter().find(|(name, _)| *name == plugin).map_or(BUDGET_BYTES, |(_, budget)| *budget);
     if bytes.len() > budget {
-        faults.push(format!(
-            "it has {} of at most {}",
-            size(bytes.len() as u64),
-            size(budget as u64)
-        ));
+        faults.push(format!("it has {} of at most {}", size(bytes.len() as u64), size(budget as u64)));
     }
     Ok(faults)
 }
@@ -121,20 +105,11 @@ fn custom_names(bytes: &[u8], depth: usize, names: &mut Vec<String>) -> Result<(
 /// The sections of one module or component, in order. Each takes two bytes or more, so there is no endless loop.
 fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
     let mut found = Vec::new();
-    let mut reader = Reader {
-        bytes,
-        at: PREAMBLE_BYTES,
-    };
+    let mut reader = Reader { bytes, at: PREAMBLE_BYTES };
     while reader.at < bytes.len() {
         let begin = reader.at;
-        let section = reader
-            .section()
-            .with_context(|| format!("the component is damaged at byte {begin}"))?;
-        found.push(Section {
-            begin,
-            end: reader.at,
-            ..section
-        });
+        let section = reader.section().with_context(|| format!("the component is damaged at byte {begin}"))?;
+        found.push(Section { begin, end: reader.at, ..section });
     }
     Ok(found)
 }
@@ -146,47 +121,22 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn section(&mut self) -> Result<Section<'a>> {
-        let id = *self
-            .take(1)?
-            .first()
-            .ok_or_else(|| anyhow!("a section has no kind"))?;
+        let id = *self.take(1)?.first().ok_or_else(|| anyhow!("a section has no kind"))?;
         let length = self.length()?;
         let content = self.take(length)?;
         if id != CUSTOM {
-            return Ok(Section {
-                id,
-                name: "",
-                content,
-                begin: 0,
-                end: 0,
-            });
+            return Ok(Section { id, name: "", content, begin: 0, end: 0 });
         }
-        let mut inner = Reader {
-            bytes: content,
-            at: 0,
-        };
+        let mut inner = Reader { bytes: content, at: 0 };
         let length = inner.length()?;
-        let name = std::str::from_utf8(inner.take(length)?)
-            .context("the name of a section is not UTF-8")?;
+        let name = std::str::from_utf8(inner.take(length)?).context("the name of a section is not UTF-8")?;
         let content = content.get(inner.at..).unwrap_or_default();
-        Ok(Section {
-            id,
-            name,
-            content,
-            begin: 0,
-            end: 0,
-        })
+        Ok(Section { id, name, content, begin: 0, end: 0 })
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let end = self
-            .at
-            .checked_add(count)
-            .ok_or_else(|| anyhow!("a length is absurd"))?;
-        let taken = self
-            .bytes
-            .get(self.at..end)
-            .ok_or_else(|| anyhow!("it ends too early"))?;
+        let end = self.at.checked_add(count).ok_or_else(|| anyhow!("a length is absurd"))?;
+        let taken = self.bytes.get(self.at..end).ok_or_else(|| anyhow!("it ends too early"))?;
         self.at = end;
         Ok(taken)
     }
@@ -195,10 +145,7 @@ impl<'a> Reader<'a> {
     fn length(&mut self) -> Result<usize> {
         let mut value = 0_u64;
         for shift in [0, 7, 14, 21, 28] {
-            let byte = *self
-                .take(1)?
-                .first()
-                .ok_or_else(|| anyhow!("a length is missing"))?;
+            let byte = *self.take(1)?.first().ok_or_else(|| anyhow!("a length is missing"))?;
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return usize::try_from(value).context("a length is absurd");
@@ -215,11 +162,7 @@ mod tests {
 
     fn section(id: u8, content: &[u8]) -> Vec<u8> {
         assert!(content.len() < 0x4000);
-        let mut bytes = vec![
-            id,
-            (content.len() & 0x7f) as u8 | 0x80,
-            (content.len() >> 7) as u8,
-        ];
+        let mut bytes = vec![id, (content.len() & 0x7f) as u8 | 0x80, (content.len() >> 7) as u8];
         bytes.extend(content);
         bytes
     }
@@ -232,10 +175,7 @@ mod tests {
     }
 
     fn module(parts: &[Vec<u8>]) -> Vec<u8> {
-        section(
-            CORE_MODULE,
-            &[b"\0asm\x01\0\0\0".to_vec(), parts.concat()].concat(),
-        )
+        section(CORE_MODULE, &[b"\0asm\x01\0\0\0".to_vec(), parts.concat()].concat())
     }
 
     fn component(parts: &[Vec<u8>]) -> Vec<u8> {
@@ -245,14 +185,8 @@ mod tests {
     #[test]
     fn manifest_is_found_and_can_be_taken_out_again() {
         let bare = component(&[module(&[custom("name", b"x")])]);
-        let packed = component(&[
-            module(&[custom("name", b"x")]),
-            custom(MANIFEST_SECTION, b"{}"),
-        ]);
-        assert_eq!(
-            custom_section(&packed, MANIFEST_SECTION).unwrap(),
-            Some(b"{}".as_slice())
-        );
+        let packed = component(&[module(&[custom("name", b"x")]), custom(MANIFEST_SECTION, b"{}")]);
+        assert_eq!(custom_section(&packed, MANIFEST_SECTION).unwrap(), Some(b"{}".as_slice()));
         assert_eq!(custom_section(&bare, MANIFEST_SECTION).unwrap(), None);
         assert_eq!(without_section(&packed, MANIFEST_SECTION).unwrap(), bare);
     }
@@ -260,58 +194,30 @@ mod tests {
     #[test]
     fn clean_component_has_no_faults() {
         let bytes = component(&[module(&[custom("name", b"x")])]);
-        assert_eq!(
-            faults("core", &bytes, &["/home/me".to_owned()]).unwrap(),
-            Vec::<String>::new()
-        );
+        assert_eq!(faults("core", &bytes, &["/home/me".to_owned()]).unwrap(), Vec::<String>::new());
     }
 
     #[test]
     fn debug_data_missing_names_paths_and_size_are_faults() {
         let debug = component(&[module(&[custom(".debug_info", b"x"), custom("name", b"")])]);
-        assert!(
-            faults("core", &debug, &[])
-                .unwrap()
-                .concat()
-                .contains("`.debug_info`")
-        );
+        assert!(faults("core", &debug, &[]).unwrap().concat().contains("`.debug_info`"));
         let nameless = component(&[module(&[])]);
-        assert!(
-            faults("core", &nameless, &[])
-                .unwrap()
-                .concat()
-                .contains("no function names")
-        );
+        assert!(faults("core", &nameless, &[]).unwrap().concat().contains("no function names"));
         let path = component(&[module(&[custom("name", b"at /home/me/x.rs")])]);
-        assert!(
-            faults("core", &path, &["/home/me".to_owned()])
-                .unwrap()
-                .concat()
-                .contains("`/home/me`")
-        );
+        assert!(faults("core", &path, &["/home/me".to_owned()]).unwrap().concat().contains("`/home/me`"));
         let parts: Vec<_> = std::iter::repeat_n(custom("name", &[0; 10_000]), 31).collect();
-        assert!(
-            faults("core", &component(&parts), &[])
-                .unwrap()
-                .concat()
-                .contains("310 KB of at most 300 KB")
-        );
+        assert!(faults("core", &component(&parts), &[]).unwrap().concat().contains("310 KB of at most 300 KB"));
         assert!(faults("git", &component(&parts), &[]).unwrap().is_empty());
     }
 
     #[test]
     fn truncated_or_foreign_bytes_are_errors_not_panics() {
-        let whole = component(&[
-            module(&[custom("name", b"x")]),
-            custom(MANIFEST_SECTION, b"{}"),
-        ]);
+        let whole = component(&[module(&[custom("name", b"x")]), custom(MANIFEST_SECTION, b"{}")]);
         for end in 0..whole.len() {
             let _ = faults("core", &whole[..end], &[]);
         }
         assert!(check_is_component(b"\0asm\x01\0\0\0").is_err());
-        assert!(
-            check_is_component(&[COMPONENT, &[1, 0xff, 0xff, 0xff, 0xff, 0xff]].concat()).is_err()
-        );
+        assert!(check_is_component(&[COMPONENT, &[1, 0xff, 0xff, 0xff, 0xff, 0xff]].concat()).is_err());
         assert!(check_is_component(&[COMPONENT, &[1, 9, 0]].concat()).is_err());
     }
 }

@@ -60,11 +60,7 @@ impl Package {
     fn check(&self, bytes: &[u8]) -> Result<()> {
         let found = sha256(bytes);
         if found != self.sha256 {
-            bail!(
-                "`{}` has sha256 {found}, expected {}",
-                self.file_name(),
-                self.sha256
-            );
+            bail!("`{}` has sha256 {found}, expected {}", self.file_name(), self.sha256);
         }
         Ok(())
     }
@@ -76,10 +72,7 @@ pub fn packages_for(version: &str) -> Result<[&'static Package; 2]> {
     match RUST_SRC.iter().find(upstream) {
         Some(sources) => Ok([sources, &WASI_LIBC]),
         None => {
-            let known: Vec<_> = RUST_SRC
-                .iter()
-                .filter_map(|package| package.version.split('+').next())
-                .collect();
+            let known: Vec<_> = RUST_SRC.iter().filter_map(|package| package.version.split('+').next()).collect();
             bail!(
                 "no Debian package with the standard library of rustc `{version}` is known\nhint: known are {}; use the toolchain of rust-toolchain.toml, or `rustup target add wasm32-wasip2`",
                 known.join(", ")
@@ -94,22 +87,14 @@ pub fn fetch(package: &Package, cache: &Path, given: Option<&Path>) -> Result<Pa
     if let Some(folder) = given {
         let path = folder.join(&name);
         let bytes = fs::read(&path).with_context(|| {
-            format!(
-                "cannot read `{}`\nhint: --packages names a folder with `{name}` in it",
-                path.display()
-            )
+            format!("cannot read `{}`\nhint: --packages names a folder with `{name}` in it", path.display())
         })?;
-        package
-            .check(&bytes)
-            .with_context(|| format!("`{}` is another file than expected", path.display()))?;
+        package.check(&bytes).with_context(|| format!("`{}` is another file than expected", path.display()))?;
         return Ok(path);
     }
     let path = cache.join(&name);
     if fs::read(&path).is_ok_and(|bytes| package.check(&bytes).is_ok()) {
-        say(format!(
-            "{} {}: already downloaded",
-            package.name, package.version
-        ));
+        say(format!("{} {}: already downloaded", package.name, package.version));
         return Ok(path);
     }
     fs::create_dir_all(cache).with_context(|| format!("cannot create `{}`", cache.display()))?;
@@ -149,11 +134,7 @@ fn download(url: &str, package: &Package, path: &Path) -> Result<()> {
             "--max-time",
             DOWNLOAD_TIMEOUT_S,
         ]);
-        curl.arg("--max-filesize")
-            .arg(package.size_bytes.to_string())
-            .arg("--output")
-            .arg(&partial)
-            .arg(url);
+        curl.arg("--max-filesize").arg(package.size_bytes.to_string()).arg("--output").arg(&partial).arg(url);
         curl
     } else if process::exists("wget") {
         let mut wget = Command::new("wget");
@@ -170,9 +151,7 @@ fn download(url: &str, package: &Package, path: &Path) -> Result<()> {
         .arg(url);
         wget
     } else {
-        bail!(
-            "neither `curl` nor `wget` is installed\nhint: install one of them, or pass --packages FOLDER"
-        );
+        bail!("neither `curl` nor `wget` is installed\nhint: install one of them, or pass --packages FOLDER");
     };
     if let Some(proxy) = apt_proxy() {
         for name in ["http_proxy", "https_proxy"] {
@@ -181,16 +160,12 @@ fn download(url: &str, package: &Package, path: &Path) -> Result<()> {
             }
         }
     }
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot start the download")?;
+    let output = command.stdin(Stdio::null()).output().context("cannot start the download")?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         bail!("{}", words.lines().last().unwrap_or("no answer").trim());
     }
-    let bytes =
-        fs::read(&partial).with_context(|| format!("cannot read `{}`", partial.display()))?;
+    let bytes = fs::read(&partial).with_context(|| format!("cannot read `{}`", partial.display()))?;
     package.check(&bytes)?;
     fs::rename(&partial, path).with_context(|| format!("cannot create `{}`", path.display()))
 }
@@ -217,23 +192,17 @@ fn mirrors() -> Vec<String> {
         lists.extend(folder.filter_map(Result::ok).map(|entry| entry.path()));
     }
     lists.sort();
-    let texts: Vec<_> = lists
-        .iter()
-        .filter_map(|list| fs::read_to_string(list).ok())
-        .collect();
+    let texts: Vec<_> = lists.iter().filter_map(|list| fs::read_to_string(list).ok()).collect();
     choose_mirrors(texts.iter().map(String::as_str))
 }
 
 /// Debian mirrors named in apt's sources (both formats), then the public one.
 fn choose_mirrors<'a>(lists: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut mirrors: Vec<String> = Vec::new();
-    let lines = lists
-        .flat_map(str::lines)
-        .map(str::trim)
-        .filter(|line| line.starts_with("deb ") || line.starts_with("URIs:"));
+    let lines =
+        lists.flat_map(str::lines).map(str::trim).filter(|line| line.starts_with("deb ") || line.starts_with("URIs:"));
     let is_debian = |word: &&str| {
-        (word.starts_with("http://") || word.starts_with("https://"))
-            && word.trim_end_matches('/').ends_with("/debian")
+        (word.starts_with("http://") || word.starts_with("https://")) && word.trim_end_matches('/').ends_with("/debian")
     };
     for word in lines.flat_map(str::split_whitespace).filter(is_debian) {
         let mirror = word.trim_end_matches('/').to_owned();
@@ -254,10 +223,7 @@ fn without_login(url: &str) -> String {
         return url.to_owned();
     };
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    format!(
-        "{scheme}://{}/{path}",
-        host.rsplit('@').next().unwrap_or(host)
-    )
+    format!("{scheme}://{}/{path}", host.rsplit('@').next().unwrap_or(host))
 }
 
 #[cfg(test)]
@@ -268,17 +234,11 @@ mod tests {
     #[test]
     fn sources_are_of_exactly_the_compilers_version() {
         let [sources, libc] = packages_for("1.95.0").unwrap();
-        assert_eq!(
-            sources.file_name(),
-            "rust-src_1.95.0+dfsg1-2~bpo13+1_all.deb"
-        );
+        assert_eq!(sources.file_name(), "rust-src_1.95.0+dfsg1-2~bpo13+1_all.deb");
         assert_eq!(libc.name, "wasi-libc");
         for near in ["1.95.1", "1.95", "1.94.1", "1.95.0-nightly"] {
             let error = packages_for(near).unwrap_err().to_string();
-            assert!(
-                error.contains(near) && error.contains("known are 1.95.0"),
-                "{error}"
-            );
+            assert!(error.contains(near) && error.contains("known are 1.95.0"), "{error}");
         }
     }
 
@@ -286,24 +246,16 @@ mod tests {
     fn package_with_other_bytes_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(WASI_LIBC.file_name()), "not a package").unwrap();
-        let error = format!(
-            "{:#}",
-            fetch(&WASI_LIBC, dir.path(), Some(dir.path())).unwrap_err()
-        );
+        let error = format!("{:#}", fetch(&WASI_LIBC, dir.path(), Some(dir.path())).unwrap_err());
         assert!(error.contains(WASI_LIBC.sha256), "{error}");
     }
 
     #[test]
     fn missing_package_in_a_given_folder_names_the_file() {
         let dir = tempfile::tempdir().unwrap();
-        let error = format!(
-            "{:#}",
-            fetch(&WASI_LIBC, dir.path(), Some(dir.path())).unwrap_err()
-        );
+        let error = format!("{:#}", fetch(&WASI_LIBC, dir.path(), Some(dir.path())).unwrap_err());
         assert!(
-            error.contains(
-                "hint: --packages names a folder with `wasi-libc_0.0~git20260423.161b319-2_all.deb`"
-            ),
+            error.contains("hint: --packages names a folder with `wasi-libc_0.0~git20260423.161b319-2_all.deb`"),
             "{error}"
         );
     }
@@ -314,24 +266,14 @@ mod tests {
         let new = "Types: deb\nURIs: https://other.example/debian/ http://near.example/debian\nSuites: forky";
         assert_eq!(
             choose_mirrors([old, new].into_iter()),
-            [
-                "http://near.example/debian",
-                "https://other.example/debian",
-                PUBLIC_MIRROR
-            ]
+            ["http://near.example/debian", "https://other.example/debian", PUBLIC_MIRROR]
         );
         assert_eq!(choose_mirrors([""].into_iter()), [PUBLIC_MIRROR]);
     }
 
     #[test]
     fn login_in_a_mirror_is_not_shown() {
-        assert_eq!(
-            without_login("http://me:secret@near.example/debian/x"),
-            "http://near.example/debian/x"
-        );
-        assert_eq!(
-            without_login("http://near.example/debian"),
-            "http://near.example/debian"
-        );
+        assert_eq!(without_login("http://me:secret@near.example/debian/x"), "http://near.example/debian/x");
+        assert_eq!(without_login("http://near.example/debian"), "http://near.example/debian");
     }
 }

@@ -115,7 +115,10 @@ mod tests {
             .and_then(|value| value.to_str())
             .map(str::to_owned);
         let flags = flags.expect("the flags are set");
-        assert!(flags.starts_with("-Clink-arg=-zstack-size=131072\u{1f}--sysroot\u{1f}/a b/sysroot\u{1f}"), "{flags:?}");
+        assert!(
+            flags.starts_with("-Clink-arg=-zstack-size=131072\u{1f}--sysroot\u{1f}/a b/sysroot\u{1f}"),
+            "{flags:?}"
+        );
         assert!(told(STACK_BYTES).iter().all(|flag| !flag.contains('/')));
     }
 }

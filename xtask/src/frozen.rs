@@ -21,9 +21,7 @@ pub fn run(base: Option<&str>) -> Result<()> {
     };
     let (touched, added) = changes(&toolchain.root, &merge_base)?;
     if touched.is_empty() {
-        say(format!(
-            "no published component has changed since `{base}`; new: {added}"
-        ));
+        say(format!("no published component has changed since `{base}`; new: {added}"));
         return Ok(());
     }
     bail!(
@@ -35,19 +33,12 @@ pub fn run(base: Option<&str>) -> Result<()> {
 fn default_base(root: &Path) -> Result<(String, String)> {
     for base in DEFAULT_BASES {
         let mut git = git(root);
-        git.args([
-            "rev-parse",
-            "--verify",
-            "--quiet",
-            &format!("{base}^{{commit}}"),
-        ]);
+        git.args(["rev-parse", "--verify", "--quiet", &format!("{base}^{{commit}}")]);
         if process::run_quietly(&mut git)? {
             return Ok(((*base).to_owned(), merge_base(root, base)?));
         }
     }
-    bail!(
-        "there is neither `origin/main` nor `main` to compare with\nhint: name a commit: `cargo xtask frozen BASE`"
-    )
+    bail!("there is neither `origin/main` nor `main` to compare with\nhint: name a commit: `cargo xtask frozen BASE`")
 }
 
 /// Where the current branch left `base`, so that what others published since then does not look deleted here.
@@ -55,32 +46,14 @@ fn merge_base(root: &Path, base: &str) -> Result<String> {
     let hint = "is it a commit, and is the clone deep enough (`git fetch --unshallow`)?";
     let mut git = git(root);
     git.args(["merge-base", "--end-of-options", base, "HEAD"]);
-    Ok(process::stdout(
-        &mut git,
-        &format!("finding the common ancestor with `{base}`"),
-        hint,
-    )?
-    .trim()
-    .to_owned())
+    Ok(process::stdout(&mut git, &format!("finding the common ancestor with `{base}`"), hint)?.trim().to_owned())
 }
 
 /// The components that were touched since `commit`, and how many were added.
 fn changes(root: &Path, commit: &str) -> Result<(Vec<String>, usize)> {
     let mut git = git(root);
-    git.args([
-        "diff",
-        "--name-status",
-        "--no-renames",
-        "-z",
-        commit,
-        "--",
-        "registry",
-    ]);
-    let text = process::stdout(
-        &mut git,
-        "asking git what has changed",
-        "its message is above",
-    )?;
+    git.args(["diff", "--name-status", "--no-renames", "-z", commit, "--", "registry"]);
+    let text = process::stdout(&mut git, "asking git what has changed", "its message is above")?;
     Ok(read_changes(&text))
 }
 
@@ -134,13 +107,7 @@ mod tests {
 
     fn repository() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        assert!(
-            git(dir.path())
-                .args(["init", "--quiet", "--initial-branch=main"])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(git(dir.path()).args(["init", "--quiet", "--initial-branch=main"]).status().unwrap().success());
         fs::create_dir_all(dir.path().join("registry/core/1.0.0")).unwrap();
         fs::write(dir.path().join("registry/core/1.0.0/plugin.wasm"), "one").unwrap();
         fs::write(dir.path().join("registry/core/1.0.0/manifest.json"), "{}").unwrap();
@@ -151,13 +118,7 @@ mod tests {
     /// What `frozen main` finds after `edit` is committed on a branch.
     fn after(edit: impl FnOnce(&Path)) -> (Vec<String>, usize) {
         let dir = repository();
-        assert!(
-            git(dir.path())
-                .args(["switch", "--quiet", "--create", "work"])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(git(dir.path()).args(["switch", "--quiet", "--create", "work"]).status().unwrap().success());
         edit(dir.path());
         commit(dir.path());
         changes(dir.path(), &merge_base(dir.path(), "main").unwrap()).unwrap()
@@ -179,20 +140,9 @@ mod tests {
             after(|root| fs::write(path(root), "two").unwrap()).0,
             ["registry/core/1.0.0/plugin.wasm: modified"]
         );
-        assert_eq!(
-            after(|root| fs::remove_file(path(root)).unwrap()).0,
-            ["registry/core/1.0.0/plugin.wasm: deleted"]
-        );
-        let moved = after(|root| {
-            fs::rename(root.join("registry/core"), root.join("registry/kernel")).unwrap()
-        });
-        assert_eq!(
-            moved,
-            (
-                vec!["registry/core/1.0.0/plugin.wasm: deleted".to_owned()],
-                1
-            )
-        );
+        assert_eq!(after(|root| fs::remove_file(path(root)).unwrap()).0, ["registry/core/1.0.0/plugin.wasm: deleted"]);
+        let moved = after(|root| fs::rename(root.join("registry/core"), root.join("registry/kernel")).unwrap());
+        assert_eq!(moved, (vec!["registry/core/1.0.0/plugin.wasm: deleted".to_owned()], 1));
     }
 
     #[test]
@@ -207,26 +157,11 @@ mod tests {
     #[test]
     fn what_others_published_since_is_not_missing_here() {
         let dir = repository();
-        assert!(
-            git(dir.path())
-                .args(["branch", "work"])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(git(dir.path()).args(["branch", "work"]).status().unwrap().success());
         fs::create_dir_all(dir.path().join("registry/core/1.1.0")).unwrap();
         fs::write(dir.path().join("registry/core/1.1.0/plugin.wasm"), "two").unwrap();
         commit(dir.path());
-        assert!(
-            git(dir.path())
-                .args(["switch", "--quiet", "work"])
-                .status()
-                .unwrap()
-                .success()
-        );
-        assert_eq!(
-            changes(dir.path(), &merge_base(dir.path(), "main").unwrap()).unwrap(),
-            (Vec::new(), 0)
-        );
+        assert!(git(dir.path()).args(["switch", "--quiet", "work"]).status().unwrap().success());
+        assert_eq!(changes(dir.path(), &merge_base(dir.path(), "main").unwrap()).unwrap(), (Vec::new(), 0));
     }
 }

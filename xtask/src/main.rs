@@ -73,10 +73,7 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place where errors reach the user"
-)]
+#[expect(clippy::print_stderr, reason = "the one place where errors reach the user")]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");
     ExitCode::FAILURE
@@ -142,10 +139,7 @@ fn parse_publish(args: Vec<String>) -> Result<Command> {
     match args.as_slice() {
         [flag] if flag.starts_with('-') => Err(unknown("publish", flag)),
         [name] => Ok(Command::Publish(name.clone())),
-        names => bail!(
-            "`publish` takes one plugin, not {}\nhint: cargo xtask publish NAME",
-            names.len()
-        ),
+        names => bail!("`publish` takes one plugin, not {}\nhint: cargo xtask publish NAME", names.len()),
     }
 }
 
@@ -159,9 +153,7 @@ fn parse_frozen(args: Vec<String>) -> Result<Command> {
 }
 
 fn unknown(command: &str, arg: &str) -> anyhow::Error {
-    anyhow::anyhow!(
-        "`{command}` does not know `{arg}`\nhint: `cargo xtask help` lists what it takes"
-    )
+    anyhow::anyhow!("`{command}` does not know `{arg}`\nhint: `cargo xtask help` lists what it takes")
 }
 
 #[cfg(test)]
@@ -170,21 +162,12 @@ mod tests {
     use super::*;
 
     fn check(line: &str, expected: &Command) {
-        assert_eq!(
-            &parse(line.split_whitespace().map(str::to_owned)).unwrap(),
-            expected,
-            "{line}"
-        );
+        assert_eq!(&parse(line.split_whitespace().map(str::to_owned)).unwrap(), expected, "{line}");
     }
 
     fn refused(line: &str, words: &str) {
-        let error = parse(line.split_whitespace().map(str::to_owned))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains(words) && error.contains("hint:"),
-            "{line}: {error}"
-        );
+        let error = parse(line.split_whitespace().map(str::to_owned)).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("hint:"), "{line}: {error}");
     }
 
     #[test]
@@ -193,19 +176,12 @@ mod tests {
         check("guests --help", &Command::Help);
         check(
             "wasm-target --overlay --packages debs",
-            &Command::WasmTarget(wasm_target::Options {
-                overlay: true,
-                packages: Some("debs".into()),
-            }),
+            &Command::WasmTarget(wasm_target::Options { overlay: true, packages: Some("debs".into()) }),
         );
         let names = vec!["core".to_owned(), "http".to_owned()];
         check(
             "guests --check core http",
-            &Command::Guests(guests::Options {
-                check: true,
-                names,
-                ..Default::default()
-            }),
+            &Command::Guests(guests::Options { check: true, names, ..Default::default() }),
         );
         check("publish core", &Command::Publish("core".into()));
         check("frozen HEAD~3", &Command::Frozen(Some("HEAD~3".into())));

@@ -33,9 +33,7 @@ pub fn up_to_date(toolchain: &Toolchain) -> Result<Option<Std>> {
         return Ok(None);
     };
     let identity = identity(&toolchain.overlay_prefix(), &wanted);
-    Ok(toolchain
-        .overlay_std()?
-        .filter(|found| found.identity() == identity))
+    Ok(toolchain.overlay_std()?.filter(|found| found.identity() == identity))
 }
 
 /// Builds the overlay where it is missing or out of date. Needs half a gigabyte on disk while it works.
@@ -61,10 +59,7 @@ pub fn build(toolchain: &Toolchain, packages: Option<&Path>) -> Result<Std> {
 
     let unpacked = fresh_folder(&home.join("unpacked"))?;
     for file in [&sources, &libc] {
-        say(format!(
-            "unpacking {}",
-            file.file_name().unwrap_or_default().to_string_lossy()
-        ));
+        say(format!("unpacking {}", file.file_name().unwrap_or_default().to_string_lossy()));
         process::run(
             Command::new("dpkg").arg("-x").arg(file).arg(&unpacked),
             "unpacking a package",
@@ -77,26 +72,17 @@ pub fn build(toolchain: &Toolchain, packages: Option<&Path>) -> Result<Std> {
     add_sources(&library, &partial)?;
     add_c_library(&unpacked.join("usr/lib").join(TARGET), &partial)?;
     build_std(toolchain, &home.join("build"), &partial, &library)?;
-    fs::remove_dir_all(partial.join("lib/rustlib/src"))
-        .context("cannot remove the link to the sources")?;
+    fs::remove_dir_all(partial.join("lib/rustlib/src")).context("cannot remove the link to the sources")?;
     probe(toolchain, &home.join("probe"), &partial)?;
 
-    write(
-        &partial.join("lib/rustlib").join(TARGET).join(STAMP),
-        &identity,
-    )?;
+    write(&partial.join("lib/rustlib").join(TARGET).join(STAMP), &identity)?;
     let sysroot = toolchain.overlay_sysroot();
     remove_folder(&sysroot)?;
-    fs::rename(&partial, &sysroot)
-        .with_context(|| format!("cannot create `{}`", sysroot.display()))?;
+    fs::rename(&partial, &sysroot).with_context(|| format!("cannot create `{}`", sysroot.display()))?;
     for scratch in ["unpacked", "build", "probe"] {
         remove_folder(&home.join(scratch))?;
     }
-    say(format!(
-        "built {} in {} s",
-        sysroot.display(),
-        begun.elapsed().as_secs()
-    ));
+    say(format!("built {} in {} s", sysroot.display(), begun.elapsed().as_secs()));
     Ok(Std::Overlay { sysroot, identity })
 }
 
@@ -106,14 +92,7 @@ fn identity(prefix: &str, packages: &[&Package]) -> String {
     format!(
         "{}{}",
         prefix,
-        sha256(
-            format!(
-                "recipe {RECIPE}\n{}\n{}",
-                sums.join("\n"),
-                STD_FLAGS.join("\n")
-            )
-            .as_bytes()
-        )
+        sha256(format!("recipe {RECIPE}\n{}\n{}", sums.join("\n"), STD_FLAGS.join("\n")).as_bytes())
     )
 }
 
@@ -121,17 +100,11 @@ fn identity(prefix: &str, packages: &[&Package]) -> String {
 fn link_toolchain(real: &Path, own: &Path) -> Result<()> {
     let lib = PathBuf::from("lib");
     let rustlib = lib.join("rustlib");
-    for (folder, left_out) in [
-        (PathBuf::new(), vec!["lib"]),
-        (lib, vec!["rustlib"]),
-        (rustlib, vec!["src", TARGET]),
-    ] {
+    for (folder, left_out) in [(PathBuf::new(), vec!["lib"]), (lib, vec!["rustlib"]), (rustlib, vec!["src", TARGET])] {
         let target = own.join(&folder);
         create_folder(&target)?;
         let source = real.join(&folder);
-        for entry in
-            fs::read_dir(&source).with_context(|| format!("cannot list `{}`", source.display()))?
-        {
+        for entry in fs::read_dir(&source).with_context(|| format!("cannot list `{}`", source.display()))? {
             let entry = entry.with_context(|| format!("cannot list `{}`", source.display()))?;
             if !left_out.iter().any(|name| entry.file_name() == *name) {
                 link(&entry.path(), &target.join(entry.file_name()))?;
@@ -143,10 +116,7 @@ fn link_toolchain(real: &Path, own: &Path) -> Result<()> {
 
 fn add_sources(library: &Path, sysroot: &Path) -> Result<()> {
     if !library.join("std/Cargo.toml").is_file() {
-        bail!(
-            "the package `rust-src` has no `{}`\nhint: remove target/wasm-sysroot and try again",
-            library.display()
-        );
+        bail!("the package `rust-src` has no `{}`\nhint: remove target/wasm-sysroot and try again", library.display());
     }
     let folder = sysroot.join("lib/rustlib/src/rust");
     create_folder(&folder)?;
@@ -169,9 +139,7 @@ fn build_std(toolchain: &Toolchain, folder: &Path, sysroot: &Path, library: &Pat
     write(&folder.join("src/lib.rs"), "#![no_std]\n")?;
     write(
         &folder.join("Cargo.toml"),
-        &format!(
-            "[package]\nname = \"{EMPTY_CRATE}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n"
-        ),
+        &format!("[package]\nname = \"{EMPTY_CRATE}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n"),
     )?;
     say("building the standard library (half a minute to a minute on two cores)");
     let mut cargo = toolchain.guest_cargo();
@@ -184,18 +152,11 @@ fn build_std(toolchain: &Toolchain, folder: &Path, sysroot: &Path, library: &Pat
         "build-std=std,panic_abort,proc_macro,test",
         "--manifest-path",
     ]);
-    cargo
-        .arg(folder.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(folder.join("target"));
-    cargo
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env(rustc_wrapper::SYSROOT, sysroot);
+    cargo.arg(folder.join("Cargo.toml")).arg("--target-dir").arg(folder.join("target"));
+    cargo.env("RUSTC_BOOTSTRAP", "1").env(rustc_wrapper::SYSROOT, sysroot);
     let mut rustflags: Vec<String> = STD_FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
-    rustflags.extend(flags::remap_standard_library(
-        toolchain,
-        &[library, &sysroot.join("lib/rustlib/src/rust/library")],
-    ));
+    rustflags
+        .extend(flags::remap_standard_library(toolchain, &[library, &sysroot.join("lib/rustlib/src/rust/library")]));
     flags::set(&mut cargo, &rustflags);
     rustc_wrapper::arm(&mut cargo)?;
     process::run(
@@ -206,17 +167,9 @@ fn build_std(toolchain: &Toolchain, folder: &Path, sysroot: &Path, library: &Pat
 
     let built = folder.join("target").join(TARGET).join("release/deps");
     let own = format!("lib{EMPTY_CRATE}-");
-    for entry in
-        fs::read_dir(&built).with_context(|| format!("cannot list `{}`", built.display()))?
-    {
-        let path = entry
-            .with_context(|| format!("cannot list `{}`", built.display()))?
-            .path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+    for entry in fs::read_dir(&built).with_context(|| format!("cannot list `{}`", built.display()))? {
+        let path = entry.with_context(|| format!("cannot list `{}`", built.display()))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.ends_with(".rlib") && !name.starts_with(&own) {
             copy(&path, &library_folder(sysroot).join(&name))?;
         }
@@ -228,10 +181,7 @@ fn build_std(toolchain: &Toolchain, folder: &Path, sysroot: &Path, library: &Pat
 fn probe(toolchain: &Toolchain, folder: &Path, sysroot: &Path) -> Result<()> {
     fresh_folder(folder)?;
     let source = folder.join("hello.rs");
-    write(
-        &source,
-        "fn main() {\n    println!(\"hello from {}\", std::env::consts::ARCH);\n}\n",
-    )?;
+    write(&source, "fn main() {\n    println!(\"hello from {}\", std::env::consts::ARCH);\n}\n")?;
     let output = toolchain.overlay_home().join("hello.wasm");
     let mut rustc = Command::new("rustc");
     rustc
@@ -247,8 +197,7 @@ fn probe(toolchain: &Toolchain, folder: &Path, sysroot: &Path) -> Result<()> {
         "it needs the linker `wasm-component-ld`, which rustup's toolchains bring along; if that is there, remove target/wasm-sysroot and try again",
     )?;
     let bytes = fs::read(&output).with_context(|| format!("cannot read `{}`", output.display()))?;
-    component::check_is_component(&bytes)
-        .with_context(|| format!("`{}` came out wrong", output.display()))?;
+    component::check_is_component(&bytes).with_context(|| format!("`{}` came out wrong", output.display()))?;
     say(format!("a program builds against it: {}", output.display()));
     Ok(())
 }
@@ -257,10 +206,8 @@ fn probe(toolchain: &Toolchain, folder: &Path, sysroot: &Path) -> Result<()> {
 fn lock(home: &Path) -> Result<File> {
     create_folder(home)?;
     let path = home.join("lock");
-    let file =
-        File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
-    file.lock()
-        .with_context(|| format!("cannot lock `{}`", path.display()))?;
+    let file = File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock `{}`", path.display()))?;
     Ok(file)
 }
 
@@ -286,8 +233,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to)
-        .with_context(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
+    fs::copy(from, to).with_context(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
     Ok(())
 }
 
@@ -310,33 +256,19 @@ mod tests {
     #[test]
     fn overlay_links_all_but_its_own_target_and_sources() {
         let (real, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        for folder in [
-            "bin",
-            "lib/rustlib/host/lib",
-            "lib/rustlib/src",
-            "lib/rustlib/wasm32-wasip2/lib",
-        ] {
+        for folder in ["bin", "lib/rustlib/host/lib", "lib/rustlib/src", "lib/rustlib/wasm32-wasip2/lib"] {
             fs::create_dir_all(real.path().join(folder)).unwrap();
         }
         fs::write(real.path().join("lib/librustc_driver.so"), "x").unwrap();
         link_toolchain(real.path(), own.path()).unwrap();
         for linked in ["bin", "lib/librustc_driver.so", "lib/rustlib/host"] {
-            assert_eq!(
-                fs::read_link(own.path().join(linked)).unwrap(),
-                real.path().join(linked)
-            );
+            assert_eq!(fs::read_link(own.path().join(linked)).unwrap(), real.path().join(linked));
         }
         for left_out in ["lib/rustlib/src", "lib/rustlib/wasm32-wasip2"] {
-            assert!(
-                own.path().join(left_out).symlink_metadata().is_err(),
-                "{left_out}"
-            );
+            assert!(own.path().join(left_out).symlink_metadata().is_err(), "{left_out}");
         }
         fs::create_dir_all(library_folder(own.path())).unwrap();
-        assert_eq!(
-            fs::read_dir(library_folder(real.path())).unwrap().count(),
-            0
-        );
+        assert_eq!(fs::read_dir(library_folder(real.path())).unwrap().count(), 0);
     }
 
     #[test]

@@ -39,38 +39,26 @@ pub fn pack(toolchain: &Toolchain, guest: &Guest, built: &Built) -> Result<Packe
     }
     say(format!("packing `{}`", guest.name));
     let mut command = sluice(toolchain);
-    command
-        .args(["plugin", "pack"])
-        .arg(&built.path)
-        .arg("--out")
-        .arg(&path);
+    command.args(["plugin", "pack"]).arg(&built.path).arg("--out").arg(&path);
     let hint = format!(
         "its messages are above; {BINARY_VARIABLE} names another `sluice`, `cargo xtask guests --no-pack` leaves packing out"
     );
     process::run(&mut command, &format!("packing `{}`", guest.name), &hint)?;
     let bytes = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let manifest =
-        manifest(&bytes).with_context(|| format!("`{}` came out wrong", path.display()))?;
-    Ok(Packed {
-        path,
-        bytes,
-        manifest,
-    })
+    let manifest = manifest(&bytes).with_context(|| format!("`{}` came out wrong", path.display()))?;
+    Ok(Packed { path, bytes, manifest })
 }
 
 /// Whether there is something to pack: a test guest may be less than a plugin.
 pub fn describes_itself(component: &[u8]) -> bool {
-    component
-        .windows(DESCRIBE_EXPORT.len())
-        .any(|window| window == DESCRIBE_EXPORT)
+    component.windows(DESCRIBE_EXPORT.len()).any(|window| window == DESCRIBE_EXPORT)
 }
 
 /// The manifest inside a packed component.
 fn manifest(bytes: &[u8]) -> Result<Value> {
     let section = component::custom_section(bytes, MANIFEST_SECTION)?
         .ok_or_else(|| anyhow!("it has no section `{MANIFEST_SECTION}`"))?;
-    serde_json::from_slice(section)
-        .with_context(|| format!("its section `{MANIFEST_SECTION}` is not JSON"))
+    serde_json::from_slice(section).with_context(|| format!("its section `{MANIFEST_SECTION}` is not JSON"))
 }
 
 fn sluice(toolchain: &Toolchain) -> Command {
@@ -78,14 +66,7 @@ fn sluice(toolchain: &Toolchain) -> Command {
         Some(binary) => Command::new(binary),
         None => {
             let mut cargo = Command::new(&toolchain.cargo);
-            cargo.current_dir(&toolchain.root).args([
-                "run",
-                "--quiet",
-                "--release",
-                "--package",
-                "sluice-cli",
-                "--",
-            ]);
+            cargo.current_dir(&toolchain.root).args(["run", "--quiet", "--release", "--package", "sluice-cli", "--"]);
             cargo
         }
     }

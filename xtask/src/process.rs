@@ -21,27 +21,16 @@ pub enum Bounded {
 
 /// Whether `command` succeeds; for questions whose answer may be no, so its output is dropped.
 pub fn run_quietly(command: &mut Command) -> Result<bool> {
-    let silent = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let status = silent
-        .status()
-        .map_err(|error| cannot_start(silent, &error))?;
+    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = silent.status().map_err(|error| cannot_start(silent, &error))?;
     Ok(status.success())
 }
 
 /// Runs `command`, its output passed through; anything but success is an error that carries `hint`.
 pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<()> {
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|error| cannot_start(command, &error))?;
+    let status = command.stdin(Stdio::null()).status().map_err(|error| cannot_start(command, &error))?;
     if !status.success() {
-        bail!(
-            "{what} failed: `{}` ended with {status}\nhint: {hint}",
-            program(command)
-        );
+        bail!("{what} failed: `{}` ended with {status}\nhint: {hint}", program(command));
     }
     Ok(())
 }
@@ -54,38 +43,21 @@ pub fn stdout(command: &mut Command, what: &str, hint: &str) -> Result<String> {
         .output()
         .map_err(|error| cannot_start(command, &error))?;
     if !output.status.success() {
-        bail!(
-            "{what} failed: `{}` ended with {}\nhint: {hint}",
-            program(command),
-            output.status
-        );
+        bail!("{what} failed: `{}` ended with {}\nhint: {hint}", program(command), output.status);
     }
-    String::from_utf8(output.stdout)
-        .with_context(|| format!("`{}` wrote text that is not UTF-8", program(command)))
+    String::from_utf8(output.stdout).with_context(|| format!("`{}` wrote text that is not UTF-8", program(command)))
 }
 
 /// Runs `command` for at most `limit`; then the child is killed and awaited.
 pub fn run_bounded(command: &mut Command, limit: Duration) -> Result<Bounded> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .spawn()
-        .map_err(|error| cannot_start(command, &error))?;
+    let mut child = command.stdin(Stdio::null()).spawn().map_err(|error| cannot_start(command, &error))?;
     let begun = Instant::now();
     loop {
-        if let Some(status) = child
-            .try_wait()
-            .context("cannot wait for a child process")?
-        {
-            return Ok(if status.success() {
-                Bounded::Succeeded
-            } else {
-                Bounded::Failed(status.to_string())
-            });
+        if let Some(status) = child.try_wait().context("cannot wait for a child process")? {
+            return Ok(if status.success() { Bounded::Succeeded } else { Bounded::Failed(status.to_string()) });
         }
         if begun.elapsed() >= limit {
-            child
-                .kill()
-                .context("cannot end a child process that takes too long")?;
+            child.kill().context("cannot end a child process that takes too long")?;
             child.wait().context("cannot wait for a child process")?;
             return Ok(Bounded::TimedOut);
         }
@@ -134,28 +106,13 @@ mod tests {
     #[test]
     fn exit_code_tells_success_from_failure() {
         let limit = Duration::from_secs(20);
-        assert_eq!(
-            run_bounded(&mut Command::new("true"), limit).unwrap(),
-            Bounded::Succeeded
-        );
-        assert!(matches!(
-            run_bounded(&mut Command::new("false"), limit).unwrap(),
-            Bounded::Failed(_)
-        ));
+        assert_eq!(run_bounded(&mut Command::new("true"), limit).unwrap(), Bounded::Succeeded);
+        assert!(matches!(run_bounded(&mut Command::new("false"), limit).unwrap(), Bounded::Failed(_)));
     }
 
     #[test]
     fn missing_program_is_named() {
-        let error = run(
-            &mut Command::new("no-such-program-here"),
-            "packing",
-            "do this",
-        )
-        .unwrap_err()
-        .to_string();
-        assert!(
-            error.contains("`no-such-program-here` is not installed"),
-            "{error}"
-        );
+        let error = run(&mut Command::new("no-such-program-here"), "packing", "do this").unwrap_err().to_string();
+        assert!(error.contains("`no-such-program-here` is not installed"), "{error}");
     }
 }

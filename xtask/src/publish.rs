@@ -49,19 +49,13 @@ impl Provenance {
                 .map(str::to_owned)
                 .ok_or_else(|| anyhow!("its provenance names no `{key}`"))
         };
-        let flags = value
-            .get("flags")
-            .and_then(Value::as_array)
-            .ok_or_else(|| anyhow!("its provenance names no `flags`"))?;
+        let flags =
+            value.get("flags").and_then(Value::as_array).ok_or_else(|| anyhow!("its provenance names no `flags`"))?;
         Ok(Self {
             source: text("source")?,
             rustc: text("rustc")?,
             std: text("std")?,
-            flags: flags
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
+            flags: flags.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         })
     }
 }
@@ -69,17 +63,10 @@ impl Provenance {
 pub fn run(name: &str) -> Result<()> {
     let toolchain = Toolchain::find()?;
     let plugins = guests::plugins(&toolchain)?;
-    let plugin = plugins
-        .iter()
-        .find(|plugin| plugin.name == name)
-        .ok_or_else(|| {
-            let names: Vec<_> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-            anyhow!(
-                "there is no plugin `{}` in plugins/\nhint: there are: {}",
-                name,
-                names.join(", ")
-            )
-        })?;
+    let plugin = plugins.iter().find(|plugin| plugin.name == name).ok_or_else(|| {
+        let names: Vec<_> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+        anyhow!("there is no plugin `{}` in plugins/\nhint: there are: {}", name, names.join(", "))
+    })?;
     let standard = wasm_target::choose(&toolchain, true)?;
     let built = guests::build_plugin(&toolchain, &standard, plugin, LockFile::Fixed)?;
     let packed = pack::pack(&toolchain, plugin, &built)?;
@@ -88,17 +75,9 @@ pub fn run(name: &str) -> Result<()> {
     let provenance = guests::provenance(&toolchain, &standard, plugin)?;
     let registry = toolchain.root.join("registry");
     if put(&registry, plugin, &packed, &provenance)? {
-        say(format!(
-            "published plugin `{}` {}, {}",
-            plugin.name,
-            plugin.version,
-            size(packed.bytes.len() as u64)
-        ));
+        say(format!("published plugin `{}` {}, {}", plugin.name, plugin.version, size(packed.bytes.len() as u64)));
     } else {
-        say(format!(
-            "plugin `{}` {} is published already, with the same bytes",
-            plugin.name, plugin.version
-        ));
+        say(format!("plugin `{}` {} is published already, with the same bytes", plugin.name, plugin.version));
     }
     Ok(())
 }
@@ -125,12 +104,10 @@ pub fn read(toolchain: &Toolchain, name: &str, version: &str) -> Result<Option<P
     if !component.is_file() {
         return Ok(None);
     }
-    let bytes =
-        fs::read(&component).with_context(|| format!("cannot read `{}`", component.display()))?;
+    let bytes = fs::read(&component).with_context(|| format!("cannot read `{}`", component.display()))?;
     let path = folder.join("manifest.json");
     let text = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let value: Value = serde_json::from_slice(&text)
-        .with_context(|| format!("`{}` is not JSON", path.display()))?;
+    let value: Value = serde_json::from_slice(&text).with_context(|| format!("`{}` is not JSON", path.display()))?;
     let provenance = Provenance::from_json(value.get("provenance").unwrap_or(&Value::Null))
         .with_context(|| format!("`{}` is incomplete", path.display()))?;
     Ok(Some(Published { bytes, provenance }))
@@ -141,8 +118,7 @@ fn put(registry: &Path, plugin: &Guest, packed: &Packed, provenance: &Provenance
     let folder = registry.join(&plugin.name).join(&plugin.version);
     let component = folder.join("plugin.wasm");
     if component.is_file() {
-        let old = fs::read(&component)
-            .with_context(|| format!("cannot read `{}`", component.display()))?;
+        let old = fs::read(&component).with_context(|| format!("cannot read `{}`", component.display()))?;
         if old == packed.bytes {
             return Ok(false);
         }
@@ -164,11 +140,9 @@ fn put(registry: &Path, plugin: &Guest, packed: &Packed, provenance: &Provenance
     let entry = entry(plugin, packed, provenance)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let manifest = folder.join("manifest.json");
-    fs::write(&manifest, entry)
-        .with_context(|| format!("cannot write `{}`", manifest.display()))?;
+    fs::write(&manifest, entry).with_context(|| format!("cannot write `{}`", manifest.display()))?;
     // The component last: a version without it does not count as published.
-    fs::write(&component, &packed.bytes)
-        .with_context(|| format!("cannot write `{}`", component.display()))?;
+    fs::write(&component, &packed.bytes).with_context(|| format!("cannot write `{}`", component.display()))?;
     Ok(true)
 }
 
@@ -182,10 +156,7 @@ fn entry(plugin: &Guest, packed: &Packed, provenance: &Provenance) -> Result<Str
         "manifest": packed.manifest,
         "provenance": provenance.to_json(),
     });
-    Ok(
-        serde_json::to_string_pretty(&entry).context("a manifest cannot be written as JSON")?
-            + "\n",
-    )
+    Ok(serde_json::to_string_pretty(&entry).context("a manifest cannot be written as JSON")? + "\n")
 }
 
 fn components_bytes(registry: &Path) -> Result<u64> {
@@ -193,12 +164,8 @@ fn components_bytes(registry: &Path) -> Result<u64> {
         if !folder.is_dir() {
             return Ok(Vec::new());
         }
-        let entries =
-            fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
-        Ok(entries
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .collect())
+        let entries = fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
+        Ok(entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
     };
     let mut total = 0;
     for plugin in list(registry)? {
@@ -215,20 +182,11 @@ mod tests {
     use super::*;
 
     fn packed(bytes: &[u8]) -> Packed {
-        Packed {
-            path: PathBuf::new(),
-            bytes: bytes.to_vec(),
-            manifest: json!({ "abi": 1 }),
-        }
+        Packed { path: PathBuf::new(), bytes: bytes.to_vec(), manifest: json!({ "abi": 1 }) }
     }
 
     fn provenance() -> Provenance {
-        Provenance {
-            source: "s".into(),
-            rustc: "r".into(),
-            std: "t".into(),
-            flags: vec!["f".into()],
-        }
+        Provenance { source: "s".into(), rustc: "r".into(), std: "t".into(), flags: vec!["f".into()] }
     }
 
     #[test]
@@ -237,44 +195,20 @@ mod tests {
         let plugin = Guest::named("core", "1.0.0");
         assert!(put(registry.path(), &plugin, &packed(b"one"), &provenance()).unwrap());
         assert!(!put(registry.path(), &plugin, &packed(b"one"), &provenance()).unwrap());
-        let error = put(registry.path(), &plugin, &packed(b"two"), &provenance())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("`core` 1.0.0") && error.contains("hint: raise `version`"),
-            "{error}"
-        );
-        assert_eq!(
-            fs::read(registry.path().join("core/1.0.0/plugin.wasm")).unwrap(),
-            b"one"
-        );
-        assert!(
-            put(
-                registry.path(),
-                &Guest::named("core", "1.1.0"),
-                &packed(b"two"),
-                &provenance()
-            )
-            .unwrap()
-        );
+        let error = put(registry.path(), &plugin, &packed(b"two"), &provenance()).unwrap_err().to_string();
+        assert!(error.contains("`core` 1.0.0") && error.contains("hint: raise `version`"), "{error}");
+        assert_eq!(fs::read(registry.path().join("core/1.0.0/plugin.wasm")).unwrap(), b"one");
+        assert!(put(registry.path(), &Guest::named("core", "1.1.0"), &packed(b"two"), &provenance()).unwrap());
     }
 
     #[test]
     fn manifest_names_digest_and_provenance() {
-        let text = entry(
-            &Guest::named("core", "1.0.0"),
-            &packed(b"one"),
-            &provenance(),
-        )
-        .unwrap();
+        let text = entry(&Guest::named("core", "1.0.0"), &packed(b"one"), &provenance()).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["sha256"], sha256(b"one"));
         assert_eq!(value["sizeBytes"], 3);
         assert_eq!(value["manifest"], json!({ "abi": 1 }));
-        assert_eq!(
-            Provenance::from_json(&value["provenance"]).unwrap(),
-            provenance()
-        );
+        assert_eq!(Provenance::from_json(&value["provenance"]).unwrap(), provenance());
     }
 
     #[test]
@@ -282,13 +216,8 @@ mod tests {
         let plugin = Guest::named("core", "1.0.0");
         let manifest = |version: &str| json!({ "name": "core", "version": version });
         assert!(refuse_mismatch(&plugin, &manifest("1.0.0")).is_ok());
-        let error = refuse_mismatch(&plugin, &manifest("1.1.0"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("has the version `1.1.0`, its crate has `1.0.0`"),
-            "{error}"
-        );
+        let error = refuse_mismatch(&plugin, &manifest("1.1.0")).unwrap_err().to_string();
+        assert!(error.contains("has the version `1.1.0`, its crate has `1.0.0`"), "{error}");
         assert!(refuse_mismatch(&plugin, &json!({})).is_err());
     }
 
@@ -296,23 +225,8 @@ mod tests {
     fn registry_has_a_budget() {
         let registry = tempfile::tempdir().unwrap();
         let large = packed(&vec![0; 5_000_000]);
-        assert!(
-            put(
-                registry.path(),
-                &Guest::named("a", "1.0.0"),
-                &large,
-                &provenance()
-            )
-            .unwrap()
-        );
-        let error = put(
-            registry.path(),
-            &Guest::named("b", "1.0.0"),
-            &large,
-            &provenance(),
-        )
-        .unwrap_err()
-        .to_string();
+        assert!(put(registry.path(), &Guest::named("a", "1.0.0"), &large, &provenance()).unwrap());
+        let error = put(registry.path(), &Guest::named("b", "1.0.0"), &large, &provenance()).unwrap_err().to_string();
         assert!(error.contains("10.0 MB of at most 8.0 MB"), "{error}");
     }
 }

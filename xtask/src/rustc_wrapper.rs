@@ -25,11 +25,7 @@ const IDENTITY_DIGITS: usize = 16;
 /// Arms `cargo` with this program as its wrapper.
 pub fn arm(cargo: &mut Command) -> Result<()> {
     let own = env::current_exe().context("cannot find out where this program is")?;
-    cargo
-        .env("RUSTC_WRAPPER", own)
-        .env(SWITCH, "1")
-        .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .env_remove("RUSTC");
+    cargo.env("RUSTC_WRAPPER", own).env(SWITCH, "1").env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("RUSTC");
     Ok(())
 }
 
@@ -48,20 +44,11 @@ pub fn main() -> Result<ExitCode> {
         version: env::var("CARGO_PKG_VERSION").unwrap_or_default(),
     };
     command.args(rewrite(args.collect(), &package));
-    if let Some(folder) = env::var_os("CARGO_MANIFEST_DIR")
-        .as_deref()
-        .and_then(|dir| registry_folder(Path::new(dir)))
-    {
+    if let Some(folder) = env::var_os("CARGO_MANIFEST_DIR").as_deref().and_then(|dir| registry_folder(Path::new(dir))) {
         command.arg(format!("--remap-path-prefix={folder}={CRATES}"));
     }
-    let status = command
-        .env_remove(SWITCH)
-        .status()
-        .with_context(|| format!("cannot start `{}`", rustc.display()))?;
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::FAILURE, ExitCode::from))
+    let status = command.env_remove(SWITCH).status().with_context(|| format!("cannot start `{}`", rustc.display()))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 struct Package {
@@ -73,16 +60,15 @@ struct Package {
 fn rewrite(args: Vec<OsString>, package: &Package) -> Vec<OsString> {
     let identity = format!("metadata={}", identity(&args, package));
     args.into_iter()
-        .map(|arg| {
-            if arg
-                .to_str()
-                .is_some_and(|text| text.starts_with("metadata="))
-            {
-                identity.clone().into()
-            } else {
-                arg
-            }
-        })
+        .map(
+            |arg| {
+                if arg.to_str().is_some_and(|text| text.starts_with("metadata=")) {
+                    identity.clone().into()
+                } else {
+                    arg
+                }
+            },
+        )
         .collect()
 }
 
@@ -91,10 +77,8 @@ fn identity(args: &[OsString], package: &Package) -> String {
     let mut text = format!("{}\n{}\n", package.name, package.version);
     let mut previous = "";
     for arg in args.iter().filter_map(|arg| arg.to_str()) {
-        let telling = matches!(
-            previous,
-            "--crate-name" | "--crate-type" | "--cfg" | "--target"
-        ) || arg.starts_with("opt-level=")
+        let telling = matches!(previous, "--crate-name" | "--crate-type" | "--cfg" | "--target")
+            || arg.starts_with("opt-level=")
             || arg == "--test";
         if telling {
             text.push_str(previous);
@@ -104,19 +88,14 @@ fn identity(args: &[OsString], package: &Package) -> String {
         }
         previous = arg;
     }
-    sha256(text.as_bytes())
-        .chars()
-        .take(IDENTITY_DIGITS)
-        .collect()
+    sha256(text.as_bytes()).chars().take(IDENTITY_DIGITS).collect()
 }
 
 /// `<cargo home>/registry/src/<index>` of a crate that came from a registry.
 fn registry_folder(manifest_dir: &Path) -> Option<&str> {
     let folder = manifest_dir.parent()?;
     let source = folder.parent()?;
-    (source.ends_with("registry/src"))
-        .then(|| folder.to_str())
-        .flatten()
+    (source.ends_with("registry/src")).then(|| folder.to_str()).flatten()
 }
 
 #[cfg(test)]
@@ -128,24 +107,15 @@ mod tests {
     }
 
     fn package(version: &str) -> Package {
-        Package {
-            name: "sluice-sdk".into(),
-            version: version.into(),
-        }
+        Package { name: "sluice-sdk".into(), version: version.into() }
     }
 
     #[test]
     fn identity_ignores_places_and_sees_what_a_crate_is() {
         let one = "--crate-name sdk /a/lib.rs --crate-type lib --cfg x --out-dir /a/target -C metadata=1111 -C extra-filename=-1111";
         let two = "--crate-name sdk /b/lib.rs --crate-type lib --cfg x --out-dir /b/target -C metadata=2222 -C extra-filename=-2222";
-        assert_eq!(
-            identity(&args(one), &package("1.0.0")),
-            identity(&args(two), &package("1.0.0"))
-        );
-        assert_ne!(
-            identity(&args(one), &package("1.0.0")),
-            identity(&args(one), &package("1.0.1"))
-        );
+        assert_eq!(identity(&args(one), &package("1.0.0")), identity(&args(two), &package("1.0.0")));
+        assert_ne!(identity(&args(one), &package("1.0.0")), identity(&args(one), &package("1.0.1")));
         assert_ne!(
             identity(&args(one), &package("1.0.0")),
             identity(&args(&one.replace("--cfg x", "--cfg y")), &package("1.0.0"))
@@ -158,14 +128,7 @@ mod tests {
         let expected = format!("metadata={}", identity(&given, &package("1.0.0")));
         let rewritten = rewrite(given.clone(), &package("1.0.0"));
         for (old, new) in given.iter().zip(&rewritten) {
-            assert_eq!(
-                new.to_str(),
-                if old == "metadata=1111" {
-                    Some(expected.as_str())
-                } else {
-                    old.to_str()
-                }
-            );
+            assert_eq!(new.to_str(), if old == "metadata=1111" { Some(expected.as_str()) } else { old.to_str() });
         }
         assert_eq!(rewrite(args("-vV"), &package("")), args("-vV"));
     }
@@ -173,10 +136,7 @@ mod tests {
     #[test]
     fn folder_of_a_registry_is_known_whatever_its_name() {
         let folder = Path::new("/h/.cargo/registry/src/index.example-0123");
-        assert_eq!(
-            registry_folder(&folder.join("memchr-2.7.4")),
-            folder.to_str()
-        );
+        assert_eq!(registry_folder(&folder.join("memchr-2.7.4")), folder.to_str());
         assert_eq!(registry_folder(Path::new("/h/sluice/sdk/rust")), None);
     }
 }

@@ -26,10 +26,7 @@ pub struct Tree {
 
 impl Tree {
     pub fn new(label: &str, path: impl Into<PathBuf>) -> Self {
-        Self {
-            label: label.to_owned(),
-            path: path.into(),
-        }
+        Self { label: label.to_owned(), path: path.into() }
     }
 }
 
@@ -41,8 +38,7 @@ pub fn hash(trees: &[Tree]) -> Result<String> {
     }
     let mut hasher = Sha256::new();
     for (name, path) in &files {
-        let content =
-            fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let content = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         for part in [name.as_bytes(), content.as_slice()] {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);
@@ -66,20 +62,14 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn collect(
-    path: &Path,
-    name: &str,
-    depth: usize,
-    files: &mut BTreeMap<String, PathBuf>,
-) -> Result<()> {
+fn collect(path: &Path, name: &str, depth: usize, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     if depth > MAX_DEPTH || files.len() > MAX_FILES {
         bail!(
             "`{}` is no source tree: more than {MAX_DEPTH} folders deep or {MAX_FILES} files\nhint: is a build product in it?",
             path.display()
         );
     }
-    let meta =
-        fs::symlink_metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let meta = fs::symlink_metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     if meta.is_symlink() {
         bail!(
             "`{}` is a symbolic link\nhint: sources are hashed by content; put the file itself there",
@@ -94,10 +84,7 @@ fn collect(
         let entry = entry.with_context(|| format!("cannot list `{}`", path.display()))?;
         let file_name = entry.file_name();
         let Some(child) = file_name.to_str() else {
-            bail!(
-                "`{}` has a name that is not UTF-8\nhint: rename it",
-                entry.path().display()
-            );
+            bail!("`{}` has a name that is not UTF-8\nhint: rename it", entry.path().display());
         };
         if child != "target" && !child.starts_with('.') {
             collect(&entry.path(), &format!("{name}/{child}"), depth + 1, files)?;
@@ -121,10 +108,7 @@ mod tests {
 
     #[test]
     fn place_of_the_checkout_does_not_matter() {
-        assert_eq!(
-            of_test_guest(tree().path()).unwrap(),
-            of_test_guest(tree().path()).unwrap()
-        );
+        assert_eq!(of_test_guest(tree().path()).unwrap(), of_test_guest(tree().path()).unwrap());
     }
 
     #[test]
@@ -149,10 +133,7 @@ mod tests {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(one.path().join("ab"), "c").unwrap();
         fs::write(two.path().join("a"), "bc").unwrap();
-        assert_ne!(
-            of_test_guest(one.path()).unwrap(),
-            of_test_guest(two.path()).unwrap()
-        );
+        assert_ne!(of_test_guest(one.path()).unwrap(), of_test_guest(two.path()).unwrap());
     }
 
     #[test]

@@ -52,30 +52,18 @@ impl Std {
 
 impl Toolchain {
     pub fn find() -> Result<Self> {
-        let root =
-            find_root(&std::env::current_dir().context("cannot find out the current folder")?)?;
+        let root = find_root(&std::env::current_dir().context("cannot find out the current folder")?)?;
         let hint = "install Rust with rustup; rust-toolchain.toml names the version";
-        let verbose = process::stdout(
-            Command::new("rustc").arg("-vV").current_dir(&root),
-            "asking rustc for its version",
-            hint,
-        )?;
+        let verbose =
+            process::stdout(Command::new("rustc").arg("-vV").current_dir(&root), "asking rustc for its version", hint)?;
         let sysroot = process::stdout(
-            Command::new("rustc")
-                .args(["--print", "sysroot"])
-                .current_dir(&root),
+            Command::new("rustc").args(["--print", "sysroot"]).current_dir(&root),
             "asking rustc for its sysroot",
             hint,
         )?;
-        let field = |name: &str| {
-            verbose
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .map(str::trim)
-                .map(str::to_owned)
-        };
-        let version = field("release:")
-            .ok_or_else(|| anyhow!("`rustc -vV` names no release\nhint: {hint}"))?;
+        let field =
+            |name: &str| verbose.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).map(str::to_owned);
+        let version = field("release:").ok_or_else(|| anyhow!("`rustc -vV` names no release\nhint: {hint}"))?;
         Ok(Self {
             description: verbose.lines().next().unwrap_or_default().to_owned(),
             commit: field("commit-hash:").unwrap_or_else(|| version.clone()),
@@ -93,9 +81,7 @@ impl Toolchain {
         if !has_std(&folder)? {
             return Ok(None);
         }
-        Ok(Some(Std::Installed {
-            identity: format!("toolchain:{}", hash(&[Tree::new("lib", &folder)])?),
-        }))
+        Ok(Some(Std::Installed { identity: format!("toolchain:{}", hash(&[Tree::new("lib", &folder)])?) }))
     }
 
     /// The project's overlay, if it is there and was built for this rustc.
@@ -105,17 +91,12 @@ impl Toolchain {
         if !has_std(&library_folder(&sysroot))? || !stamp.is_file() {
             return Ok(None);
         }
-        let identity = fs::read_to_string(&stamp)
-            .with_context(|| format!("cannot read `{}`", stamp.display()))?;
-        let of_this_toolchain =
-            fs::read_link(sysroot.join("bin")).is_ok_and(|bin| bin == self.sysroot.join("bin"));
+        let identity = fs::read_to_string(&stamp).with_context(|| format!("cannot read `{}`", stamp.display()))?;
+        let of_this_toolchain = fs::read_link(sysroot.join("bin")).is_ok_and(|bin| bin == self.sysroot.join("bin"));
         if !of_this_toolchain || !identity.starts_with(&self.overlay_prefix()) {
             return Ok(None);
         }
-        Ok(Some(Std::Overlay {
-            sysroot,
-            identity: identity.trim().to_owned(),
-        }))
+        Ok(Some(Std::Overlay { sysroot, identity: identity.trim().to_owned() }))
     }
 
     /// What the identity of an overlay for this rustc begins with: libraries fit exactly the compiler that built them.
@@ -139,15 +120,9 @@ impl Toolchain {
         cargo.current_dir(&self.root);
         for (name, _) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
-            let changes_result = [
-                "CARGO_PROFILE_",
-                "CARGO_BUILD_",
-                "CARGO_TARGET_",
-                "CARGO_PKG_",
-                "CARGO_MANIFEST_",
-            ]
-            .iter()
-            .any(|prefix| name_text.starts_with(prefix));
+            let changes_result = ["CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_TARGET_", "CARGO_PKG_", "CARGO_MANIFEST_"]
+                .iter()
+                .any(|prefix| name_text.starts_with(prefix));
             if (changes_result && name_text != "CARGO_BUILD_JOBS")
                 || name_text == "RUSTFLAGS"
                 || name_text == "CARGO_INCREMENTAL"
@@ -168,8 +143,7 @@ fn has_std(folder: &Path) -> Result<bool> {
     if !folder.is_dir() {
         return Ok(false);
     }
-    let listing =
-        fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
+    let listing = fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
     let std_there = listing.filter_map(Result::ok).any(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
@@ -179,15 +153,9 @@ fn has_std(folder: &Path) -> Result<bool> {
 }
 
 fn find_root(from: &Path) -> Result<PathBuf> {
-    match from
-        .ancestors()
-        .find(|folder| folder.join("xtask/Cargo.toml").is_file())
-    {
+    match from.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file()) {
         Some(root) => Ok(root.to_owned()),
-        None => bail!(
-            "`{}` is not inside a checkout of Sluice\nhint: run `cargo xtask` in it",
-            from.display()
-        ),
+        None => bail!("`{}` is not inside a checkout of Sluice\nhint: run `cargo xtask` in it", from.display()),
     }
 }
 
@@ -195,7 +163,7 @@ fn cargo_home() -> Result<PathBuf> {
     if let Some(home) = std::env::var_os("CARGO_HOME") {
         return Ok(PathBuf::from(home));
     }
-    let home = std::env::home_dir()
-        .ok_or_else(|| anyhow!("the home folder is unknown\nhint: set HOME or CARGO_HOME"))?;
+    let home =
+        std::env::home_dir().ok_or_else(|| anyhow!("the home folder is unknown\nhint: set HOME or CARGO_HOME"))?;
     Ok(home.join(".cargo"))
 }

@@ -32,18 +32,12 @@ pub fn run(options: &Options) -> Result<()> {
         obtain(&toolchain, options)?
     };
     match standard {
-        Std::Installed { .. } => say(format!(
-            "{TARGET} is in the toolchain: {}",
-            toolchain.sysroot.display()
-        )),
+        Std::Installed { .. } => say(format!("{TARGET} is in the toolchain: {}", toolchain.sysroot.display())),
         Std::Overlay { sysroot, .. } => {
             say(format!(
                 "{TARGET} is in the project's overlay; `cargo xtask guests` uses it by itself. For cargo by hand:"
             ));
-            say(format!(
-                "  export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS=\"--sysroot {}\"",
-                sysroot.display()
-            ));
+            say(format!("  export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS=\"--sysroot {}\"", sysroot.display()));
         }
     }
     Ok(())
@@ -71,34 +65,23 @@ fn ask_rustup(toolchain: &Toolchain) -> Result<bool> {
         say("there is no rustup; building an overlay from Debian packages");
         return Ok(false);
     }
-    say(format!(
-        "rustup target add {TARGET} (at most {} s)",
-        RUSTUP_LIMIT.as_secs()
-    ));
+    say(format!("rustup target add {TARGET} (at most {} s)", RUSTUP_LIMIT.as_secs()));
     let mut rustup = Command::new("rustup");
-    rustup
-        .current_dir(&toolchain.root)
-        .args(["target", "add", TARGET]);
+    rustup.current_dir(&toolchain.root).args(["target", "add", TARGET]);
     let end = process::run_bounded(&mut rustup, RUSTUP_LIMIT)?;
     match end {
         Bounded::Succeeded => return Ok(true),
-        Bounded::Failed(status) => say(format!(
-            "rustup could not add it ({status}); building an overlay from Debian packages"
-        )),
-        Bounded::TimedOut => {
-            say("rustup did not finish in time; building an overlay from Debian packages")
+        Bounded::Failed(status) => {
+            say(format!("rustup could not add it ({status}); building an overlay from Debian packages"))
         }
+        Bounded::TimedOut => say("rustup did not finish in time; building an overlay from Debian packages"),
     }
     Ok(false)
 }
 
 /// The standard library that guests are built with: the overlay if asked for, else the toolchain's, else the overlay.
 pub fn choose(toolchain: &Toolchain, overlay: bool) -> Result<Std> {
-    let installed = if overlay {
-        None
-    } else {
-        toolchain.installed_std()?
-    };
+    let installed = if overlay { None } else { toolchain.installed_std()? };
     match installed {
         Some(found) => Ok(found),
         None => match toolchain.overlay_std()? {

@@ -79,22 +79,13 @@ impl Catalog {
     }
 
     /// All plugins by name, each with its versions, oldest first.
-    pub fn plugins(
-        &self,
-    ) -> impl Iterator<Item = (&PluginName, impl DoubleEndedIterator<Item = &Arc<Package>>)> {
-        self.0
-            .plugins
-            .iter()
-            .map(|(name, versions)| (name, versions.values()))
+    pub fn plugins(&self) -> impl Iterator<Item = (&PluginName, impl DoubleEndedIterator<Item = &Arc<Package>>)> {
+        self.0.plugins.iter().map(|(name, versions)| (name, versions.values()))
     }
 
     /// The versions of one plugin, oldest first.
     pub fn versions(&self, plugin: &str) -> impl DoubleEndedIterator<Item = &Arc<Package>> {
-        self.0
-            .plugins
-            .get(plugin)
-            .into_iter()
-            .flat_map(BTreeMap::values)
+        self.0.plugins.get(plugin).into_iter().flat_map(BTreeMap::values)
     }
 
     /// One version of one plugin.
@@ -110,19 +101,13 @@ impl Catalog {
     /// What a lock means. Fails where it is no longer installed.
     pub fn locked(&self, locked: &Locked) -> Result<&Arc<Package>, Error> {
         self.by_digest(&locked.digest).ok_or_else(|| {
-            let installed: Vec<&Version> = self
-                .versions(&locked.plugin)
-                .map(|package| &package.manifest().version)
-                .collect();
+            let installed: Vec<&Version> =
+                self.versions(&locked.plugin).map(|package| &package.manifest().version).collect();
             let other_bytes = installed.contains(&&locked.version);
             Error::NotInstalled {
                 plugin: locked.plugin.clone(),
                 version: locked.version.clone(),
-                detail: if other_bytes {
-                    format!(" with the locked digest {}", locked.digest)
-                } else {
-                    String::new()
-                },
+                detail: if other_bytes { format!(" with the locked digest {}", locked.digest) } else { String::new() },
                 hint: match installed.as_slice() {
                     [] => "install it again".to_owned(),
                     versions => format!(
@@ -147,12 +132,10 @@ impl Catalog {
     /// A task type as its newest version that runs here describes it; a prerelease only where there is nothing else.
     pub fn describe(&self, task_type: &str) -> Option<Described<'_>> {
         let newest = |prerelease: bool| {
-            let fitting = self.described(task_type).filter(|described| {
-                described.package.manifest().version.pre.is_empty() != prerelease
-            });
-            fitting
-                .filter(|described| self.runs_here(described.package).is_ok())
-                .last()
+            let fitting = self
+                .described(task_type)
+                .filter(|described| described.package.manifest().version.pre.is_empty() != prerelease);
+            fitting.filter(|described| self.runs_here(described.package).is_ok()).last()
         };
         newest(false).or_else(|| newest(true))
     }
@@ -183,11 +166,7 @@ impl Snapshot {
                 let path = package.path.clone();
                 let origin = package.origin;
                 if let Err(error) = self.add(Arc::new(package)) {
-                    self.problems.push(Problem {
-                        origin,
-                        path,
-                        error,
-                    });
+                    self.problems.push(Problem { origin, path, error });
                 }
             }
         }
@@ -196,10 +175,7 @@ impl Snapshot {
     fn add(&mut self, package: Arc<Package>) -> Result<(), Error> {
         let manifest = package.manifest();
         let digest = package.published.digest.clone();
-        let installed = self
-            .plugins
-            .get(&manifest.name)
-            .and_then(|versions| versions.get(&manifest.version));
+        let installed = self.plugins.get(&manifest.name).and_then(|versions| versions.get(&manifest.version));
         if let Some(installed) = installed
             && installed.published.digest != digest
             && package.origin != Origin::AdHoc
@@ -207,15 +183,8 @@ impl Snapshot {
             return Err(other_bytes(installed, &digest));
         }
         self.owners.claim(manifest)?;
-        match self
-            .plugins
-            .entry(manifest.name.clone())
-            .or_default()
-            .entry(manifest.version.clone())
-        {
-            Entry::Occupied(mut entry) if package.origin == Origin::AdHoc => {
-                drop(entry.insert(Arc::clone(&package)))
-            }
+        match self.plugins.entry(manifest.name.clone()).or_default().entry(manifest.version.clone()) {
+            Entry::Occupied(mut entry) if package.origin == Origin::AdHoc => drop(entry.insert(Arc::clone(&package))),
             Entry::Occupied(_) => {}
             Entry::Vacant(entry) => drop(entry.insert(Arc::clone(&package))),
         }
@@ -248,11 +217,8 @@ impl Snapshot {
                 .copied()
                 .filter(|package| fits(package) && self.host_fits(package.manifest()).is_ok())
                 .collect();
-            let version =
-                requirement.pick(usable.iter().map(|package| &package.manifest().version))?;
-            usable
-                .into_iter()
-                .find(|package| package.manifest().version == *version)
+            let version = requirement.pick(usable.iter().map(|package| &package.manifest().version))?;
+            usable.into_iter().find(|package| package.manifest().version == *version)
         };
         pick_of(&|package| package.origin == Origin::AdHoc).or_else(|| pick_of(&|_| true))
     }

@@ -33,10 +33,7 @@ pub fn manifest_section(component: &[u8]) -> Result<&[u8], String> {
 /// The component with this manifest inside; a manifest that was there before is replaced.
 pub fn embed(component: &[u8], manifest: &[u8]) -> Result<Vec<u8>, String> {
     if manifest.len() > MANIFEST_BYTES_MAX {
-        return Err(format!(
-            "its manifest has {} bytes, and at most {MANIFEST_BYTES_MAX} are read",
-            manifest.len()
-        ));
+        return Err(format!("its manifest has {} bytes, and at most {MANIFEST_BYTES_MAX} are read", manifest.len()));
     }
     let (before, after) = match find(component)? {
         Some(old) => (component.get(..old.start), component.get(old.end..)),
@@ -75,10 +72,7 @@ fn leb128(mut value: usize) -> Vec<u8> {
 }
 
 fn too_large() -> String {
-    format!(
-        "it is larger than {} MiB",
-        COMPONENT_BYTES_MAX / 1024 / 1024
-    )
+    format!("it is larger than {} MiB", COMPONENT_BYTES_MAX / 1024 / 1024)
 }
 
 fn find(component: &[u8]) -> Result<Option<Found<'_>>, String> {
@@ -90,22 +84,16 @@ fn find(component: &[u8]) -> Result<Option<Found<'_>>, String> {
     let mut offset = 0;
     for _ in 0..SECTIONS_MAX {
         let rest = component.get(offset..).ok_or("it is cut off")?;
-        let chunk = parser
-            .parse(rest, true)
-            .map_err(|error| format!("byte {}: {}", error.offset(), error.message()))?;
+        let chunk =
+            parser.parse(rest, true).map_err(|error| format!("byte {}: {}", error.offset(), error.message()))?;
         let Chunk::Parsed { consumed, payload } = chunk else {
             return Err("it is cut off".to_owned());
         };
         let start = offset;
         offset += consumed;
         match payload {
-            Payload::Version {
-                encoding: Encoding::Module,
-                ..
-            } => {
-                return Err(
-                    "it is a core module, not a component; build it for `wasm32-wasip2`".to_owned(),
-                );
+            Payload::Version { encoding: Encoding::Module, .. } => {
+                return Err("it is a core module, not a component; build it for `wasm32-wasip2`".to_owned());
             }
             Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
                 if section.data().len() > MANIFEST_BYTES_MAX {
@@ -114,23 +102,13 @@ fn find(component: &[u8]) -> Result<Option<Found<'_>>, String> {
                         section.data().len()
                     ));
                 }
-                let manifest = Found {
-                    data: section.data(),
-                    start,
-                    end: offset,
-                };
+                let manifest = Found { data: section.data(), start, end: offset };
                 if found.replace(manifest).is_some() {
                     return Err(format!("it has more than one section `{MANIFEST_SECTION}`"));
                 }
             }
-            Payload::ModuleSection {
-                unchecked_range: range,
-                ..
-            }
-            | Payload::ComponentSection {
-                unchecked_range: range,
-                ..
-            } => {
+            Payload::ModuleSection { unchecked_range: range, .. }
+            | Payload::ComponentSection { unchecked_range: range, .. } => {
                 // The parent has taken the nested part into account already; only the bytes are left to skip.
                 let length = range.end.saturating_sub(range.start);
                 offset = offset.checked_add(length).ok_or("it is cut off")?;
@@ -152,10 +130,7 @@ mod tests {
 
     fn refused(bytes: &[u8], expected: &str) {
         let reason = manifest_section(bytes).unwrap_err();
-        assert!(
-            reason.contains(expected),
-            "`{reason}` does not say `{expected}`"
-        );
+        assert!(reason.contains(expected), "`{reason}` does not say `{expected}`");
     }
 
     /// A component around a nested one.
@@ -203,10 +178,7 @@ mod tests {
     fn every_truncation_is_refused_or_without_manifest() {
         let bytes = embed(&nested(EMPTY_COMPONENT), MANIFEST).unwrap();
         for length in 0..bytes.len() {
-            assert!(
-                manifest_section(&bytes[..length]).is_err(),
-                "cut at {length}"
-            );
+            assert!(manifest_section(&bytes[..length]).is_err(), "cut at {length}");
         }
     }
 
@@ -221,10 +193,7 @@ mod tests {
                 accepted += usize::from(manifest_section(&changed).is_ok());
             }
         }
-        assert!(
-            accepted >= MANIFEST.len(),
-            "flips inside the manifest's own bytes are for the digest to find"
-        );
+        assert!(accepted >= MANIFEST.len(), "flips inside the manifest's own bytes are for the digest to find");
     }
 
     #[test]
@@ -243,10 +212,7 @@ mod tests {
         let mut claims = EMPTY_COMPONENT.to_vec();
         claims.extend([1, 0xff, 0xff, 0xff, 0xff, 0x0f]);
         assert!(manifest_section(&claims).is_err());
-        refused(
-            &vec![0; COMPONENT_BYTES_MAX as usize + 1],
-            "larger than 64 MiB",
-        );
+        refused(&vec![0; COMPONENT_BYTES_MAX as usize + 1], "larger than 64 MiB");
     }
 
     #[test]

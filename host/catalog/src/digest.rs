@@ -14,8 +14,7 @@ pub fn digest_of(bytes: &[u8]) -> Digest {
 /// Reads 64 hexadecimal digits, with or without `sha256:` in front. `None` where it is anything else.
 pub fn parse_digest(text: &str) -> Option<Digest> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
-    let well_formed =
-        digits.len() == HEX_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let well_formed = digits.len() == HEX_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     well_formed.then(|| Digest(digits.to_ascii_lowercase()))
 }
 
@@ -28,23 +27,12 @@ mod tests {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(digest_of(b"").0, empty);
         assert_eq!(parse_digest(&empty.to_uppercase()), Some(digest_of(b"")));
-        assert_eq!(
-            parse_digest(&format!("sha256:{empty}")),
-            Some(digest_of(b""))
-        );
+        assert_eq!(parse_digest(&format!("sha256:{empty}")), Some(digest_of(b"")));
     }
 
     #[test]
     fn anything_else_is_no_digest() {
-        for text in [
-            "",
-            "sha256:",
-            "e3b0",
-            &"g".repeat(64),
-            &"0".repeat(63),
-            &"0".repeat(65),
-            &"é".repeat(32),
-        ] {
+        for text in ["", "sha256:", "e3b0", &"g".repeat(64), &"0".repeat(63), &"0".repeat(65), &"é".repeat(32)] {
             assert_eq!(parse_digest(text), None, "{text}");
         }
     }

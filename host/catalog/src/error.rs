@@ -16,11 +16,7 @@ const LISTED_MAX: usize = 8;
 pub enum Error {
     /// The file system refused. The caller may try again.
     #[error("cannot {action} `{}`: {source}", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
 
     /// The file is no component, or is cut off, or is too large.
     #[error(
@@ -30,10 +26,7 @@ pub enum Error {
 
     /// A component whose manifest does not say what it must. All problems are listed.
     #[error("the manifest of `{origin}` is not valid:{}", Lines(problems))]
-    BadManifest {
-        origin: String,
-        problems: Vec<String>,
-    },
+    BadManifest { origin: String, problems: Vec<String> },
 
     /// What lies in a registry is not what was put there.
     #[error("`{}` is damaged: {reason}\nhint: put the published file back, or uninstall this version and install it again", path.display())]
@@ -41,71 +34,38 @@ pub enum Error {
 
     /// No plugin has this task type.
     #[error("unknown task type `{task_type}`{}", Nearest(nearest))]
-    UnknownType {
-        task_type: String,
-        nearest: Vec<String>,
-    },
+    UnknownType { task_type: String, nearest: Vec<String> },
 
     /// A requirement that is neither a version, nor a range, nor a word we know.
     #[error("`{text}` is not a version requirement: {reason}\nhint: {hint}")]
-    BadRequirement {
-        text: String,
-        reason: String,
-        hint: String,
-    },
+    BadRequirement { text: String, reason: String, hint: String },
 
     /// Nothing installed satisfies the requirement.
     #[error("no version of plugin `{plugin}` matches `{requirement}`\nhint: {hint}")]
-    NoMatch {
-        plugin: String,
-        requirement: String,
-        hint: String,
-    },
+    NoMatch { plugin: String, requirement: String, hint: String },
 
     /// The version is there and does not have the task type.
     #[error(
         "plugin `{plugin}` {version} has no task type `{task_type}`\nhint: these versions have it: {}",
         List(having)
     )]
-    NotInVersion {
-        plugin: String,
-        version: Version,
-        task_type: String,
-        having: Vec<Version>,
-    },
+    NotInVersion { plugin: String, version: Version, task_type: String, having: Vec<Version> },
 
     /// The plugin was made for a newer host.
     #[error(
         "plugin `{plugin}` {version} needs Sluice {needs} or later, and this is {host}\nhint: upgrade Sluice, or ask for an older version of the plugin"
     )]
-    HostTooOld {
-        plugin: String,
-        version: Version,
-        needs: String,
-        host: String,
-    },
+    HostTooOld { plugin: String, version: Version, needs: String, host: String },
 
     /// Somebody else's task type.
-    #[error(
-        "plugin `{claimant}` claims task type `{task_type}`, which belongs to {owner}\nhint: {hint}"
-    )]
-    Taken {
-        claimant: String,
-        task_type: String,
-        owner: String,
-        hint: String,
-    },
+    #[error("plugin `{claimant}` claims task type `{task_type}`, which belongs to {owner}\nhint: {hint}")]
+    Taken { claimant: String, task_type: String, owner: String, hint: String },
 
     /// A published version never changes.
     #[error(
         "plugin `{plugin}` {version} is installed with other bytes (installed {installed}, offered {offered})\nhint: a published version never changes; raise the version"
     )]
-    OtherBytes {
-        plugin: String,
-        version: Version,
-        installed: Digest,
-        offered: Digest,
-    },
+    OtherBytes { plugin: String, version: Version, installed: Digest, offered: Digest },
 
     /// Only shipped registries and files are open, and those are never written to.
     #[error("there is no registry to install into\nhint: start Sluice with a data directory")]
@@ -116,20 +76,11 @@ pub enum Error {
         "plugin `{plugin}` {version} is still needed by {}\nhint: upgrade these flows or let their executions end first",
         List(by)
     )]
-    StillNeeded {
-        plugin: String,
-        version: Version,
-        by: Vec<String>,
-    },
+    StillNeeded { plugin: String, version: Version, by: Vec<String> },
 
     /// Nothing to uninstall, or a lock that names what is gone.
     #[error("plugin `{plugin}` {version} is not installed{detail}\nhint: {hint}")]
-    NotInstalled {
-        plugin: String,
-        version: Version,
-        detail: String,
-        hint: String,
-    },
+    NotInstalled { plugin: String, version: Version, detail: String, hint: String },
 }
 
 impl Error {
@@ -154,18 +105,11 @@ impl Error {
     }
 
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
     pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
-        Self::Damaged {
-            path: path.to_owned(),
-            reason: reason.into(),
-        }
+        Self::Damaged { path: path.to_owned(), reason: reason.into() }
     }
 }
 
@@ -198,9 +142,7 @@ struct Nearest<'a>(&'a [String]);
 impl fmt::Display for Nearest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            [] => f.write_str(
-                "\nhint: `sluice plugin list` shows what is installed; is the plugin missing?",
-            ),
+            [] => f.write_str("\nhint: `sluice plugin list` shows what is installed; is the plugin missing?"),
             names => {
                 let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
                 write!(f, "\nhint: did you mean {}?", quoted.join(" or "))

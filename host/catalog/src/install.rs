@@ -60,12 +60,7 @@ impl Catalog {
         let version = manifest.version.to_string();
         let target = plugin_folder.join(&version);
         if target.exists() {
-            return match version_folder(
-                &target,
-                manifest.name.as_str(),
-                &version,
-                Origin::Installed,
-            ) {
+            return match version_folder(&target, manifest.name.as_str(), &version, Origin::Installed) {
                 Ok(installed) if installed.published.digest != published.digest => {
                     Err(other_bytes(&installed, &published.digest))
                 }
@@ -102,25 +97,14 @@ impl Catalog {
 
     /// Takes a version out of the first registry of [`Origin::Installed`], unless one of `references` needs it. A damaged version can be taken out
     /// as well.
-    pub fn uninstall(
-        &self,
-        plugin: &PluginName,
-        version: &Version,
-        references: &[Reference],
-    ) -> Result<Self, Error> {
+    pub fn uninstall(&self, plugin: &PluginName, version: &Version, references: &[Reference]) -> Result<Self, Error> {
         let by: Vec<String> = references
             .iter()
-            .filter(|reference| {
-                reference.plugin == plugin.as_str() && reference.version == *version
-            })
+            .filter(|reference| reference.plugin == plugin.as_str() && reference.version == *version)
             .map(|reference| reference.holder.clone())
             .collect();
         if !by.is_empty() {
-            return Err(Error::StillNeeded {
-                plugin: plugin.to_string(),
-                version: version.clone(),
-                by,
-            });
+            return Err(Error::StillNeeded { plugin: plugin.to_string(), version: version.clone(), by });
         }
         let root = self.writable_root()?;
         let plugin_folder = root.join(plugin.as_str());
@@ -140,24 +124,15 @@ impl Catalog {
     }
 
     fn writable_root(&self) -> Result<&Path, Error> {
-        let mut roots = self
-            .snapshot()
-            .sources
-            .iter()
-            .filter_map(|source| match source {
-                Source::Folder {
-                    origin: Origin::Installed,
-                    root,
-                } => Some(root.as_path()),
-                _ => None,
-            });
+        let mut roots = self.snapshot().sources.iter().filter_map(|source| match source {
+            Source::Folder { origin: Origin::Installed, root } => Some(root.as_path()),
+            _ => None,
+        });
         roots.next().ok_or(Error::NoRegistry)
     }
 
     fn not_installed(&self, plugin: &PluginName, version: &Version) -> Error {
-        let shipped = self
-            .package(plugin.as_str(), version)
-            .is_some_and(|package| package.origin == Origin::Shipped);
+        let shipped = self.package(plugin.as_str(), version).is_some_and(|package| package.origin == Origin::Shipped);
         let hint = match shipped {
             true => "it comes with Sluice and cannot be uninstalled",
             false => "`sluice plugin list` shows what is installed",
@@ -175,12 +150,8 @@ impl Catalog {
 fn lock(root: &Path) -> Result<File, Error> {
     fs::create_dir_all(root).map_err(Error::io("create", root))?;
     let path = root.join(LOCK_FILE);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(Error::io("open", &path))?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io("open", &path))?;
     file.lock().map_err(Error::io("lock", &path))?;
     Ok(file)
 }
@@ -188,10 +159,7 @@ fn lock(root: &Path) -> Result<File, Error> {
 /// A folder of our own in the same file system, gone when dropped. Takes away what crashes left.
 fn work_folder(root: &Path) -> Result<tempfile::TempDir, Error> {
     remove_leftovers(root);
-    tempfile::Builder::new()
-        .prefix(WORK_PREFIX)
-        .tempdir_in(root)
-        .map_err(Error::io("create a folder in", root))
+    tempfile::Builder::new().prefix(WORK_PREFIX).tempdir_in(root).map_err(Error::io("create a folder in", root))
 }
 
 /// Best effort: what cannot be removed now is tried again next time.
@@ -199,9 +167,8 @@ fn remove_leftovers(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else {
         return;
     };
-    let leftovers = entries
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(WORK_PREFIX));
+    let leftovers =
+        entries.filter_map(Result::ok).filter(|entry| entry.file_name().to_string_lossy().starts_with(WORK_PREFIX));
     for entry in leftovers {
         let modified = entry.metadata().and_then(|meta| meta.modified()).ok();
         let age = modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
@@ -218,9 +185,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 fn sync_folder(path: &Path) -> Result<(), Error> {
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(Error::io("sync", path))
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", path))
 }
 
 #[cfg(test)]
@@ -232,11 +197,7 @@ mod tests {
 
     fn refused(place: &Place, bytes: &[u8], expected: &str) {
         let before = place.files();
-        let message = place
-            .catalog()
-            .install(bytes, None, "new.wasm")
-            .unwrap_err()
-            .to_string();
+        let message = place.catalog().install(bytes, None, "new.wasm").unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
         assert_eq!(place.files(), before, "a refusal leaves nothing behind");
     }
@@ -249,19 +210,8 @@ mod tests {
         let (after, installed) = before.install(&bytes, None, "mail.wasm").unwrap();
         assert_eq!(installed, Installed::New);
         assert!(before.owner("com.example.Send").is_none());
-        assert_eq!(
-            after
-                .resolve("com.example.Send", &[])
-                .unwrap()
-                .package
-                .component()
-                .unwrap(),
-            bytes
-        );
-        assert_eq!(
-            place.files(),
-            ["mail/1.0.0/manifest.json", "mail/1.0.0/plugin.wasm"]
-        );
+        assert_eq!(after.resolve("com.example.Send", &[]).unwrap().package.component().unwrap(), bytes);
+        assert_eq!(place.files(), ["mail/1.0.0/manifest.json", "mail/1.0.0/plugin.wasm"]);
     }
 
     #[test]
@@ -269,10 +219,7 @@ mod tests {
         let place = Place::new();
         let bytes = plugin("mail", "1.0.0", &["com.example.Send"]);
         let (catalog, _) = place.catalog().install(&bytes, None, "mail.wasm").unwrap();
-        assert_eq!(
-            catalog.install(&bytes, None, "mail.wasm").unwrap().1,
-            Installed::AlreadyThere
-        );
+        assert_eq!(catalog.install(&bytes, None, "mail.wasm").unwrap().1, Installed::AlreadyThere);
         refused(
             &place,
             &plugin("mail", "1.0.0", &["com.example.Other"]),
@@ -284,13 +231,8 @@ mod tests {
     fn an_old_snapshot_does_not_overlook_what_came_since() {
         let place = Place::new();
         let old = place.catalog();
-        place
-            .catalog()
-            .install(&plugin("mail", "1.0.0", &["com.example.Send"]), None, "a")
-            .unwrap();
-        let error = old
-            .install(&plugin("thief", "1.0.0", &["com.example.Send"]), None, "b")
-            .unwrap_err();
+        place.catalog().install(&plugin("mail", "1.0.0", &["com.example.Send"]), None, "a").unwrap();
+        let error = old.install(&plugin("thief", "1.0.0", &["com.example.Send"]), None, "b").unwrap_err();
         assert_eq!(error.code(), "TASK_TYPE_TAKEN");
     }
 
@@ -298,39 +240,20 @@ mod tests {
     fn refusals_leave_nothing_behind() {
         let place = Place::new();
         place.put("mail", "1.0.0", &["com.example.Send"]);
-        place
-            .catalog()
-            .install(&plugin("mail", "1.1.0", &["com.example.Send"]), None, "x")
-            .unwrap();
-        refused(
-            &place,
-            &plugin("thief", "1.0.0", &["com.example.Send"]),
-            "belongs to plugin `mail`",
-        );
+        place.catalog().install(&plugin("mail", "1.1.0", &["com.example.Send"]), None, "x").unwrap();
+        refused(&place, &plugin("thief", "1.0.0", &["com.example.Send"]), "belongs to plugin `mail`");
         refused(
             &place,
             &plugin("mine", "1.0.0", &["io.kestra.plugin.core.log.Log"]),
             "belongs to the plugins of Sluice",
         );
-        refused(
-            &place,
-            &plugin("mine", "1.0.0", &["io.kestra.plugin.core.flow.If"]),
-            "belongs to Sluice itself",
-        );
-        refused(
-            &place,
-            EMPTY_COMPONENT,
-            "`new.wasm` is not a plugin: it has no section",
-        );
+        refused(&place, &plugin("mine", "1.0.0", &["io.kestra.plugin.core.flow.If"]), "belongs to Sluice itself");
+        refused(&place, EMPTY_COMPONENT, "`new.wasm` is not a plugin: it has no section");
         let bytes = plugin("mine", "1.0.0", &["com.example.Mine"]);
         refused(&place, &bytes[..bytes.len() - 1], "is not a plugin");
         let mut newer = manifest("mine", "1.0.0", &["com.example.Mine"]);
         newer["minimumHost"] = json!("9.0.0");
-        refused(
-            &place,
-            &component(&newer),
-            "needs Sluice 9.0.0 or later, and this is 1.0.0",
-        );
+        refused(&place, &component(&newer), "needs Sluice 9.0.0 or later, and this is 1.0.0");
     }
 
     #[test]
@@ -341,15 +264,9 @@ mod tests {
         let bytes = plugin("mail", "1.0.0", &["com.example.Send"]);
         refused(&place, &bytes, "is not JSON");
         let name = PluginName::parse("mail").unwrap();
-        let catalog = place
-            .catalog()
-            .uninstall(&name, &Version::new(1, 0, 0), &[])
-            .unwrap();
+        let catalog = place.catalog().uninstall(&name, &Version::new(1, 0, 0), &[]).unwrap();
         assert!(catalog.problems().is_empty());
-        assert_eq!(
-            catalog.install(&bytes, None, "mail.wasm").unwrap().1,
-            Installed::New
-        );
+        assert_eq!(catalog.install(&bytes, None, "mail.wasm").unwrap().1, Installed::New);
     }
 
     #[test]
@@ -364,25 +281,11 @@ mod tests {
             version: Version::new(1, 0, 0),
         };
         let references = [reference];
-        let message = place
-            .catalog()
-            .uninstall(&name, &Version::new(1, 0, 0), &references)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message
-                .starts_with("plugin `mail` 1.0.0 is still needed by flow a.b, revision 3\nhint:"),
-            "{message}"
-        );
-        let catalog = place
-            .catalog()
-            .uninstall(&name, &Version::new(1, 1, 0), &references)
-            .unwrap();
+        let message = place.catalog().uninstall(&name, &Version::new(1, 0, 0), &references).unwrap_err().to_string();
+        assert!(message.starts_with("plugin `mail` 1.0.0 is still needed by flow a.b, revision 3\nhint:"), "{message}");
+        let catalog = place.catalog().uninstall(&name, &Version::new(1, 1, 0), &references).unwrap();
         assert_eq!(catalog.versions("mail").count(), 1);
-        place
-            .catalog()
-            .uninstall(&name, &Version::new(1, 0, 0), &[])
-            .unwrap();
+        place.catalog().uninstall(&name, &Version::new(1, 0, 0), &[]).unwrap();
         assert!(place.files().is_empty());
     }
 
@@ -390,20 +293,10 @@ mod tests {
     fn what_is_not_installed_cannot_be_uninstalled() {
         let place = Place::new();
         let name = PluginName::parse("mail").unwrap();
-        let message = place
-            .catalog()
-            .uninstall(&name, &Version::new(1, 0, 0), &[])
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.starts_with("plugin `mail` 1.0.0 is not installed\nhint: `sluice plugin list`"),
-            "{message}"
-        );
+        let message = place.catalog().uninstall(&name, &Version::new(1, 0, 0), &[]).unwrap_err().to_string();
+        assert!(message.starts_with("plugin `mail` 1.0.0 is not installed\nhint: `sluice plugin list`"), "{message}");
         let shipped = place.shipped(&[("mail", "1.0.0", "com.example.Send")]);
-        let message = shipped
-            .uninstall(&name, &Version::new(1, 0, 0), &[])
-            .unwrap_err()
-            .to_string();
+        let message = shipped.uninstall(&name, &Version::new(1, 0, 0), &[]).unwrap_err().to_string();
         assert!(message.contains("comes with Sluice"), "{message}");
     }
 
@@ -411,9 +304,7 @@ mod tests {
     fn without_a_registry_of_its_own_nothing_is_installed() {
         let place = Place::new();
         let catalog = Catalog::open(Vec::new(), place.host(), crate::Check::Digests);
-        let error = catalog
-            .install(&plugin("mail", "1.0.0", &[]), None, "x")
-            .unwrap_err();
+        let error = catalog.install(&plugin("mail", "1.0.0", &[]), None, "x").unwrap_err();
         assert_eq!(error.code(), "CATALOG_NO_REGISTRY");
     }
 
@@ -423,20 +314,10 @@ mod tests {
         let catalog = place.catalog();
         let bytes = plugin("mail", "1.0.0", &["com.example.Send"]);
         let outcomes: Vec<Installed> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| catalog.install(&bytes, None, "x").unwrap().1))
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .collect()
+            let threads: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| catalog.install(&bytes, None, "x").unwrap().1)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        assert_eq!(
-            outcomes
-                .iter()
-                .filter(|outcome| **outcome == Installed::New)
-                .count(),
-            1
-        );
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Installed::New).count(), 1);
     }
 }

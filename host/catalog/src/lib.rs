@@ -26,9 +26,7 @@ pub use component::{MANIFEST_SECTION, embed, manifest_section};
 pub use digest::{digest_of, parse_digest};
 pub use error::Error;
 pub use install::{Installed, Reference};
-pub use manifest::{
-    Abi, Capabilities, Effects, Example, HttpAccess, HttpHosts, Manifest, TaskType,
-};
+pub use manifest::{Abi, Capabilities, Effects, Example, HttpAccess, HttpHosts, Manifest, TaskType};
 pub use model::lock::{Digest, Lock, Locked};
 pub use name::PluginName;
 pub use nearest::nearest;

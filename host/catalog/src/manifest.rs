@@ -90,9 +90,7 @@ impl TaskType {
 
     /// Its name and its aliases.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.name)
-            .chain(&self.aliases)
-            .map(String::as_str)
+        std::iter::once(&self.name).chain(&self.aliases).map(String::as_str)
     }
 }
 
@@ -214,10 +212,7 @@ impl Manifest {
         let mut problems = Vec::new();
         match read(document, &mut problems) {
             Some(manifest) if problems.is_empty() => Ok(manifest),
-            _ => Err(Error::BadManifest {
-                origin: origin.to_owned(),
-                problems,
-            }),
+            _ => Err(Error::BadManifest { origin: origin.to_owned(), problems }),
         }
     }
 
@@ -246,32 +241,23 @@ fn read(document: &Value, problems: &mut Vec<String>) -> Option<Manifest> {
     };
     let name = PluginName::parse(&wire.name);
     if name.is_none() {
-        problems.push(format!("`name: {}` is not a plugin name: it holds lower-case letters, digits and `-`, at most 64", wire.name));
+        problems.push(format!(
+            "`name: {}` is not a plugin name: it holds lower-case letters, digits and `-`, at most 64",
+            wire.name
+        ));
     }
     if wire.name == BUILT_IN {
-        problems.push(format!(
-            "`name: {BUILT_IN}` is the plugin inside Sluice itself; choose another"
-        ));
+        problems.push(format!("`name: {BUILT_IN}` is the plugin inside Sluice itself; choose another"));
     }
     let version = version("version", &wire.version, problems);
-    let minimum_host = wire
-        .minimum_host
-        .map(|text| self::version("minimumHost", &text, problems));
-    let plugin_effects =
-        effects(wire.effects.as_deref(), "the plugin", problems).unwrap_or(Effects::AtLeastOnce);
+    let minimum_host = wire.minimum_host.map(|text| self::version("minimumHost", &text, problems));
+    let plugin_effects = effects(wire.effects.as_deref(), "the plugin", problems).unwrap_or(Effects::AtLeastOnce);
     let capabilities = capabilities(&wire.capabilities, problems);
     if wire.tasks.len() > TASK_TYPES_MAX {
-        problems.push(format!(
-            "it has {} task types, at most {TASK_TYPES_MAX} are allowed",
-            wire.tasks.len()
-        ));
+        problems.push(format!("it has {} task types, at most {TASK_TYPES_MAX} are allowed", wire.tasks.len()));
         return None;
     }
-    let tasks: Vec<TaskType> = wire
-        .tasks
-        .into_iter()
-        .map(|task| task_type(task, plugin_effects, problems))
-        .collect();
+    let tasks: Vec<TaskType> = wire.tasks.into_iter().map(|task| task_type(task, plugin_effects, problems)).collect();
     duplicates(&tasks, problems);
     Some(Manifest {
         abi,
@@ -295,19 +281,16 @@ fn abi(document: &Value) -> Result<Abi, String> {
     let Some(Value::String(text)) = fields.get("abi") else {
         return Err("it has no `abi`, as in `\"abi\": \"1.0\"`".to_owned());
     };
-    let numbers = text
-        .split_once('.')
-        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-    let (major, minor) =
-        numbers.ok_or_else(|| format!("`abi: {text}` is not a version like `1.0`"))?;
+    let numbers = text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    let (major, minor) = numbers.ok_or_else(|| format!("`abi: {text}` is not a version like `1.0`"))?;
     match major {
         ABI_MAJOR => Ok(Abi { major, minor }),
         newer if newer > ABI_MAJOR => Err(format!(
             "it is made for plugin ABI {text}, and this Sluice speaks {ABI_MAJOR}.x; upgrade Sluice to use it"
         )),
-        _ => Err(format!(
-            "it is made for plugin ABI {text}, which was never released; this Sluice speaks {ABI_MAJOR}.x"
-        )),
+        _ => {
+            Err(format!("it is made for plugin ABI {text}, which was never released; this Sluice speaks {ABI_MAJOR}.x"))
+        }
     }
 }
 
@@ -315,17 +298,12 @@ fn version(field: &str, text: &str, problems: &mut Vec<String>) -> Option<Versio
     match Version::parse(text) {
         // Build metadata has no order, so two such versions could not be told apart by a requirement.
         Ok(version) if !version.build.is_empty() => {
-            problems.push(format!(
-                "`{field}: {text}` has build metadata (`+{}`); leave it out",
-                version.build
-            ));
+            problems.push(format!("`{field}: {text}` has build metadata (`+{}`); leave it out", version.build));
             None
         }
         Ok(version) => Some(version),
         Err(error) => {
-            problems.push(format!(
-                "`{field}: {text}` is not a semantic version: {error}"
-            ));
+            problems.push(format!("`{field}: {text}` is not a semantic version: {error}"));
             None
         }
     }
@@ -333,11 +311,11 @@ fn version(field: &str, text: &str, problems: &mut Vec<String>) -> Option<Versio
 
 fn effects(text: Option<&str>, whose: &str, problems: &mut Vec<String>) -> Option<Effects> {
     let text = text?;
-    let effects = Effects::deserialize(
-        serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text),
-    );
+    let effects = Effects::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text));
     if effects.is_err() {
-        problems.push(format!("`effects: {text}` of {whose} is none of `none`, `idempotent`, `at-least-once`, `at-most-once`"));
+        problems.push(format!(
+            "`effects: {text}` of {whose} is none of `none`, `idempotent`, `at-least-once`, `at-most-once`"
+        ));
     }
     effects.ok()
 }
@@ -360,23 +338,16 @@ fn task_type(wire: WireTask, plugin_effects: Effects, problems: &mut Vec<String>
         }
     }
     if wire.aliases.len() > ALIASES_MAX {
-        problems.push(format!(
-            "task type `{name}` has {} aliases, at most {ALIASES_MAX} are allowed",
-            wire.aliases.len()
-        ));
+        problems
+            .push(format!("task type `{name}` has {} aliases, at most {ALIASES_MAX} are allowed", wire.aliases.len()));
     }
-    let properties = object_schema(
-        wire.properties,
-        &format!("`properties` of `{name}`"),
-        problems,
-    );
+    let properties = object_schema(wire.properties, &format!("`properties` of `{name}`"), problems);
     let outputs = object_schema(wire.outputs, &format!("`outputs` of `{name}`"), problems);
     let markers = Markers::find(&properties).unwrap_or_else(|problem| {
         problems.push(format!("the schema `properties` of `{name}` {problem}"));
         Markers::default()
     });
-    let effects =
-        effects(wire.effects.as_deref(), &format!("`{name}`"), problems).unwrap_or(plugin_effects);
+    let effects = effects(wire.effects.as_deref(), &format!("`{name}`"), problems).unwrap_or(plugin_effects);
     TaskType {
         name,
         title: wire.title,
@@ -393,9 +364,7 @@ fn task_type(wire: WireTask, plugin_effects: Effects, problems: &mut Vec<String>
 fn object_schema(schema: Value, whose: &str, problems: &mut Vec<String>) -> Value {
     match schema {
         Value::Null => serde_json::json!({ "type": "object" }),
-        Value::Object(keywords) if keywords.get("type").is_none_or(|kind| kind == "object") => {
-            Value::Object(keywords)
-        }
+        Value::Object(keywords) if keywords.get("type").is_none_or(|kind| kind == "object") => Value::Object(keywords),
         other => {
             problems.push(format!("{whose} is not the JSON Schema of an object"));
             other
@@ -429,9 +398,7 @@ mod tests {
     }
 
     fn refused(document: Value, expected: &[&str]) {
-        let message = Manifest::read(&document, "mail.wasm")
-            .unwrap_err()
-            .to_string();
+        let message = Manifest::read(&document, "mail.wasm").unwrap_err().to_string();
         assert_eq!(message.lines().count(), expected.len() + 1, "{message}");
         for part in expected {
             assert!(message.contains(part), "`{message}` does not say `{part}`");
@@ -441,19 +408,10 @@ mod tests {
     #[test]
     fn smallest_manifest_has_defaults() {
         let manifest = Manifest::read(&minimal(), "mail.wasm").unwrap();
-        assert_eq!(
-            (
-                manifest.name.as_str(),
-                manifest.version.to_string().as_str()
-            ),
-            ("mail", "1.2.3")
-        );
+        assert_eq!((manifest.name.as_str(), manifest.version.to_string().as_str()), ("mail", "1.2.3"));
         assert_eq!(manifest.capabilities, Capabilities::default());
         let task = manifest.task("com.example.mail.Send").unwrap();
-        assert_eq!(
-            (task.effects, &task.properties),
-            (Effects::AtLeastOnce, &json!({ "type": "object" }))
-        );
+        assert_eq!((task.effects, &task.properties), (Effects::AtLeastOnce, &json!({ "type": "object" })));
     }
 
     #[test]
@@ -470,46 +428,23 @@ mod tests {
         let manifest = Manifest::parse(text, "mail.wasm").unwrap();
         assert_eq!(manifest.abi, Abi { major: 1, minor: 7 });
         assert_eq!(manifest.minimum_host, Some(Version::new(0, 1, 0)));
-        let hosts: Vec<_> = manifest
-            .capabilities
-            .http
-            .iter()
-            .map(|access| access.hosts.clone())
-            .collect();
-        assert_eq!(
-            hosts,
-            [
-                HttpHosts::NamedByFlow(FlowWord::Flow),
-                HttpHosts::Only(vec!["a.example".to_owned()])
-            ]
-        );
+        let hosts: Vec<_> = manifest.capabilities.http.iter().map(|access| access.hosts.clone()).collect();
+        assert_eq!(hosts, [HttpHosts::NamedByFlow(FlowWord::Flow), HttpHosts::Only(vec!["a.example".to_owned()])]);
         assert_eq!(manifest.capabilities.other["teleport"], json!(["moon"]));
         let task = manifest.task("com.example.Send").unwrap();
         assert_eq!(task.effects, Effects::None);
-        assert_eq!(
-            task.markers.secret.first().unwrap().to_string(),
-            "/password"
-        );
+        assert_eq!(task.markers.secret.first().unwrap().to_string(), "/password");
         let written = serde_json::to_value(&manifest.capabilities).unwrap();
-        assert_eq!(
-            Capabilities::deserialize(&written).unwrap(),
-            manifest.capabilities
-        );
+        assert_eq!(Capabilities::deserialize(&written).unwrap(), manifest.capabilities);
     }
 
     #[test]
     fn other_abis_are_refused_in_words_and_alone() {
         let newer = json!({ "abi": "2.0", "tasks": 7 });
-        refused(
-            newer,
-            &["made for plugin ABI 2.0, and this Sluice speaks 1.x; upgrade Sluice"],
-        );
+        refused(newer, &["made for plugin ABI 2.0, and this Sluice speaks 1.x; upgrade Sluice"]);
         refused(with("abi", json!("0.9")), &["never released"]);
         refused(with("abi", json!(1)), &["has no `abi`"]);
-        refused(
-            with("name", json!("engine")),
-            &["plugin inside Sluice itself"],
-        );
+        refused(with("name", json!("engine")), &["plugin inside Sluice itself"]);
         refused(with("abi", json!("one")), &["not a version like `1.0`"]);
         refused(json!([]), &["not a JSON object"]);
     }
@@ -542,25 +477,11 @@ mod tests {
 
     #[test]
     fn hostile_json_is_refused() {
-        for text in [
-            &b"{"[..],
-            b"\xff\xfe",
-            "[".repeat(100_000).as_bytes(),
-            b"null",
-            b"",
-        ] {
-            assert_eq!(
-                Manifest::parse(text, "x").unwrap_err().code(),
-                "PLUGIN_BAD_MANIFEST"
-            );
+        for text in [&b"{"[..], b"\xff\xfe", "[".repeat(100_000).as_bytes(), b"null", b""] {
+            assert_eq!(Manifest::parse(text, "x").unwrap_err().code(), "PLUGIN_BAD_MANIFEST");
         }
-        let many: Vec<Value> = (0..=TASK_TYPES_MAX)
-            .map(|n| json!({ "type": format!("com.example.T{n}") }))
-            .collect();
+        let many: Vec<Value> = (0..=TASK_TYPES_MAX).map(|n| json!({ "type": format!("com.example.T{n}") })).collect();
         refused(with("tasks", json!(many)), &["1001 task types"]);
-        refused(
-            with("tasks", json!([{ "title": "no type" }])),
-            &["missing field `type`"],
-        );
+        refused(with("tasks", json!([{ "title": "no type" }])), &["missing field `type`"]);
     }
 }

@@ -79,28 +79,24 @@ impl std::borrow::Borrow<str> for PluginName {
 
 /// Whether only a first-party plugin may own this task type.
 pub(crate) fn is_reserved(task_type: &str) -> bool {
-    RESERVED_PREFIXES
-        .iter()
-        .any(|prefix| task_type.starts_with(prefix))
+    RESERVED_PREFIXES.iter().any(|prefix| task_type.starts_with(prefix))
 }
 
 /// Why a text cannot be a task type, or nothing. A task type is a reversed domain and a path: `com.example.mail.Send`.
 pub(crate) fn task_type_problem(text: &str) -> Option<String> {
     if text.len() > TASK_TYPE_MAX {
-        return Some(format!(
-            "has {} characters, at most {TASK_TYPE_MAX} are allowed",
-            text.len()
-        ));
+        return Some(format!("has {} characters, at most {TASK_TYPE_MAX} are allowed", text.len()));
     }
     let segments: Vec<&str> = text.split('.').collect();
     let well_formed = |segment: &&str| {
         segment.starts_with(|first: char| first.is_ascii_alphabetic())
-            && segment
-                .chars()
-                .all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-')
+            && segment.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-')
     };
     if !segments.iter().all(well_formed) {
-        return Some("may hold letters, digits, `_` and `-`, in segments that begin with a letter and are joined by `.`".to_owned());
+        return Some(
+            "may hold letters, digits, `_` and `-`, in segments that begin with a letter and are joined by `.`"
+                .to_owned(),
+        );
     }
     (segments.len() < 3 && !text.starts_with("sluice."))
         .then(|| "is not under a reversed domain, as `com.example.mail.Send` is".to_owned())
@@ -115,31 +111,14 @@ mod tests {
         for name in ["a", "0", "http", "azure-openai", "x9-", &"a".repeat(64)] {
             assert!(PluginName::parse(name).is_some(), "{name}");
         }
-        for name in [
-            "",
-            "-a",
-            "A",
-            "a_b",
-            "a.b",
-            "..",
-            "a/b",
-            "a\\b",
-            "a b",
-            "é",
-            &"a".repeat(65),
-        ] {
+        for name in ["", "-a", "A", "a_b", "a.b", "..", "a/b", "a\\b", "a b", "é", &"a".repeat(65)] {
             assert!(PluginName::parse(name).is_none(), "{name}");
         }
     }
 
     #[test]
     fn task_types_are_reversed_domains() {
-        for text in [
-            "com.example.Send",
-            "io.kestra.plugin.core.log.Log",
-            "sluice.Echo",
-            "org.a-b.c_d.E1",
-        ] {
+        for text in ["com.example.Send", "io.kestra.plugin.core.log.Log", "sluice.Echo", "org.a-b.c_d.E1"] {
             assert_eq!(task_type_problem(text), None, "{text}");
         }
         for text in [

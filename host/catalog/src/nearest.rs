@@ -29,10 +29,7 @@ pub fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<
     // Beside a hit, those that are further away would only distract.
     let best = near.first().map_or(0, |(score, _)| *score);
     near.retain(|(score, _)| *score == best);
-    near.into_iter()
-        .take(OFFERED_MAX)
-        .map(|(_, name)| name.to_owned())
-        .collect()
+    near.into_iter().take(OFFERED_MAX).map(|(_, name)| name.to_owned()).collect()
 }
 
 fn last_segment(name: &str) -> &str {
@@ -53,13 +50,9 @@ fn distance(left: &str, right: &str, limit: usize) -> Option<usize> {
         let mut current = vec![row + 1];
         let mut besides = None;
         for (column, &other) in right.iter().enumerate() {
-            let at = |cells: &[usize], column: usize| {
-                cells.get(column).copied().unwrap_or(usize::MAX - 1)
-            };
+            let at = |cells: &[usize], column: usize| cells.get(column).copied().unwrap_or(usize::MAX - 1);
             let mut cost = at(&last, column) + usize::from(letter != other);
-            cost = cost
-                .min(at(&last, column + 1) + 1)
-                .min(at(&current, column) + 1);
+            cost = cost.min(at(&last, column + 1) + 1).min(at(&current, column) + 1);
             if above == Some(other) && besides == Some(letter) {
                 cost = cost.min(at(&before_last, column - 1) + 1);
             }
@@ -92,27 +85,15 @@ mod tests {
 
     #[test]
     fn typing_mistakes_are_near() {
-        check(
-            "io.kestra.plugin.core.log.Logg",
-            &["io.kestra.plugin.core.log.Log"],
-        );
-        check(
-            "io.kestra.plugin.core.http.Reqeust",
-            &["io.kestra.plugin.core.http.Request"],
-        );
-        check(
-            "IO.KESTRA.PLUGIN.CORE.LOG.LOG",
-            &["io.kestra.plugin.core.log.Log"],
-        );
+        check("io.kestra.plugin.core.log.Logg", &["io.kestra.plugin.core.log.Log"]);
+        check("io.kestra.plugin.core.http.Reqeust", &["io.kestra.plugin.core.http.Request"]);
+        check("IO.KESTRA.PLUGIN.CORE.LOG.LOG", &["io.kestra.plugin.core.log.Log"]);
     }
 
     #[test]
     fn same_last_segment_is_near() {
         check("Log", &["io.kestra.plugin.core.log.Log"]);
-        check(
-            "io.kestra.core.tasks.debugs.Return",
-            &["io.kestra.plugin.core.debug.Return"],
-        );
+        check("io.kestra.core.tasks.debugs.Return", &["io.kestra.plugin.core.debug.Return"]);
     }
 
     #[test]

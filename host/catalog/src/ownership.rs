@@ -17,10 +17,7 @@ pub(crate) struct Owners {
 
 impl Owners {
     pub(crate) fn new(built_in: &[String]) -> Self {
-        Self {
-            plugins: BTreeMap::new(),
-            built_in: built_in.iter().cloned().collect(),
-        }
+        Self { plugins: BTreeMap::new(), built_in: built_in.iter().cloned().collect() }
     }
 
     pub(crate) fn of(&self, task_type: &str) -> Option<&PluginName> {
@@ -29,26 +26,17 @@ impl Owners {
 
     /// Types and aliases of plugins, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &PluginName)> {
-        self.plugins
-            .iter()
-            .map(|(task_type, owner)| (task_type.as_str(), owner))
+        self.plugins.iter().map(|(task_type, owner)| (task_type.as_str(), owner))
     }
 
     /// Everything a flow may name, the engine's own types among them.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.plugins
-            .keys()
-            .chain(&self.built_in)
-            .map(String::as_str)
+        self.plugins.keys().chain(&self.built_in).map(String::as_str)
     }
 
     /// Whether this plugin may have all the task types it claims.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), Error> {
-        manifest
-            .tasks
-            .iter()
-            .flat_map(TaskType::names)
-            .try_for_each(|name| self.check_one(manifest, name))
+        manifest.tasks.iter().flat_map(TaskType::names).try_for_each(|name| self.check_one(manifest, name))
     }
 
     fn check_one(&self, manifest: &Manifest, task_type: &str) -> Result<(), Error> {
@@ -70,10 +58,9 @@ impl Owners {
             );
         }
         match self.plugins.get(task_type) {
-            Some(owner) if *owner != manifest.name => taken(
-                format!("plugin `{owner}`"),
-                "give it another name, or uninstall the other plugin",
-            ),
+            Some(owner) if *owner != manifest.name => {
+                taken(format!("plugin `{owner}`"), "give it another name, or uninstall the other plugin")
+            }
             _ => Ok(()),
         }
     }
@@ -109,9 +96,7 @@ mod tests {
         let mut raw = testing::manifest("mail", "1.0.0", &["com.example.Send"]);
         raw["tasks"][0]["aliases"] = json!(["com.example.Old"]);
         let mut owners = Owners::new(&[]);
-        owners
-            .claim(&Manifest::read(&raw, "mail").unwrap())
-            .unwrap();
+        owners.claim(&Manifest::read(&raw, "mail").unwrap()).unwrap();
         refused(
             &owners,
             &manifest("thief", &["com.example.Send"]),
@@ -122,49 +107,23 @@ mod tests {
             &manifest("thief", &["com.thief.Own", "com.example.Old"]),
             "`com.example.Old`, which belongs to plugin `mail`",
         );
-        assert!(
-            owners
-                .check(&manifest("mail", &["com.example.Old", "com.example.New"]))
-                .is_ok()
-        );
+        assert!(owners.check(&manifest("mail", &["com.example.Old", "com.example.New"])).is_ok());
     }
 
     #[test]
     fn a_refused_claim_leaves_nothing() {
         let mut owners = Owners::new(&[]);
-        owners
-            .claim(&manifest("mail", &["com.example.Send"]))
-            .unwrap();
-        assert!(
-            owners
-                .claim(&manifest("thief", &["com.thief.Own", "com.example.Send"]))
-                .is_err()
-        );
+        owners.claim(&manifest("mail", &["com.example.Send"])).unwrap();
+        assert!(owners.claim(&manifest("thief", &["com.thief.Own", "com.example.Send"])).is_err());
         assert_eq!(owners.of("com.thief.Own"), None);
     }
 
     #[test]
     fn reserved_types_are_for_first_party_plugins() {
         let owners = Owners::new(&["io.kestra.plugin.core.flow.If".to_owned()]);
-        refused(
-            &owners,
-            &manifest("mail", &["io.kestra.plugin.x.Y"]),
-            "belongs to the plugins of Sluice",
-        );
-        refused(
-            &owners,
-            &manifest("mail", &["sluice.Y"]),
-            "belongs to the plugins of Sluice",
-        );
-        refused(
-            &owners,
-            &manifest("core", &["io.kestra.plugin.core.flow.If"]),
-            "belongs to Sluice itself",
-        );
-        assert!(
-            owners
-                .check(&manifest("core", &["io.kestra.plugin.core.log.Log"]))
-                .is_ok()
-        );
+        refused(&owners, &manifest("mail", &["io.kestra.plugin.x.Y"]), "belongs to the plugins of Sluice");
+        refused(&owners, &manifest("mail", &["sluice.Y"]), "belongs to the plugins of Sluice");
+        refused(&owners, &manifest("core", &["io.kestra.plugin.core.flow.If"]), "belongs to Sluice itself");
+        assert!(owners.check(&manifest("core", &["io.kestra.plugin.core.log.Log"])).is_ok());
     }
 }

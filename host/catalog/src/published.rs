@@ -62,15 +62,8 @@ struct Wire {
 
 impl Published {
     /// The entry of a component; `origin` names it in messages.
-    pub fn of(
-        component: &[u8],
-        provenance: Option<Provenance>,
-        origin: &str,
-    ) -> Result<Self, Error> {
-        let bad = |reason| Error::BadComponent {
-            origin: origin.to_owned(),
-            reason,
-        };
+    pub fn of(component: &[u8], provenance: Option<Provenance>, origin: &str) -> Result<Self, Error> {
+        let bad = |reason| Error::BadComponent { origin: origin.to_owned(), reason };
         let section = manifest_section(component).map_err(bad)?;
         let manifest = Manifest::parse(section, origin)?;
         let raw: Value = serde_json::from_slice(section).expect("the manifest was just parsed");
@@ -85,49 +78,26 @@ impl Published {
         if let Some(provenance) = &provenance {
             document.insert("provenance".to_owned(), json!(provenance));
         }
-        Ok(Self {
-            manifest,
-            digest,
-            size_bytes: Some(size_bytes),
-            provenance,
-            document: Value::Object(document),
-        })
+        Ok(Self { manifest, digest, size_bytes: Some(size_bytes), provenance, document: Value::Object(document) })
     }
 
     /// Reads an entry; `origin` names the file in messages.
     pub fn parse(text: &[u8], origin: &str) -> Result<Self, Error> {
-        let bad = |problem: String| Error::BadManifest {
-            origin: origin.to_owned(),
-            problems: vec![problem],
-        };
-        let document: Value = serde_json::from_slice(text)
-            .map_err(|error| bad(format!("it is not JSON: {error}")))?;
+        let bad = |problem: String| Error::BadManifest { origin: origin.to_owned(), problems: vec![problem] };
+        let document: Value = serde_json::from_slice(text).map_err(|error| bad(format!("it is not JSON: {error}")))?;
         let wire = Wire::deserialize(&document).map_err(|error| bad(error.to_string()))?;
-        let digest = parse_digest(&wire.sha256).ok_or_else(|| {
-            bad(format!(
-                "`sha256: {}` is not 64 hexadecimal digits",
-                wire.sha256
-            ))
-        })?;
+        let digest = parse_digest(&wire.sha256)
+            .ok_or_else(|| bad(format!("`sha256: {}` is not 64 hexadecimal digits", wire.sha256)))?;
         let manifest = Manifest::read(&wire.manifest, origin)?;
         let own_version = manifest.version.to_string();
-        for (field, outside, inside) in [
-            ("name", wire.name, manifest.name.as_str()),
-            ("version", wire.version, own_version.as_str()),
-        ] {
+        for (field, outside, inside) in
+            [("name", wire.name, manifest.name.as_str()), ("version", wire.version, own_version.as_str())]
+        {
             if let Some(outside) = outside.filter(|outside| outside != inside) {
-                return Err(bad(format!(
-                    "`{field}: {outside}` beside the manifest is `{inside}` inside it"
-                )));
+                return Err(bad(format!("`{field}: {outside}` beside the manifest is `{inside}` inside it")));
             }
         }
-        Ok(Self {
-            manifest,
-            digest,
-            size_bytes: wire.size_bytes,
-            provenance: wire.provenance,
-            document,
-        })
+        Ok(Self { manifest, digest, size_bytes: wire.size_bytes, provenance: wire.provenance, document })
     }
 
     /// The text of `manifest.json`.
@@ -144,16 +114,11 @@ impl Published {
     pub fn agrees_with(&self, component: &[u8]) -> Result<(), String> {
         let found = digest_of(component);
         if found != self.digest {
-            return Err(format!(
-                "its sha256 is {found}, and {} was published",
-                self.digest
-            ));
+            return Err(format!("its sha256 is {found}, and {} was published", self.digest));
         }
         let inside: Option<Value> = serde_json::from_slice(manifest_section(component)?).ok();
         if inside.as_ref() != Some(self.manifest_json()) {
-            return Err(
-                "the manifest inside the component differs from `manifest.json`".to_owned(),
-            );
+            return Err("the manifest inside the component differs from `manifest.json`".to_owned());
         }
         Ok(())
     }
@@ -166,11 +131,7 @@ mod tests {
     use crate::testing::{component, manifest, plugin};
 
     fn provenance() -> Provenance {
-        Provenance {
-            source: "s".to_owned(),
-            rustc: "r".to_owned(),
-            ..Provenance::default()
-        }
+        Provenance { source: "s".to_owned(), rustc: "r".to_owned(), ..Provenance::default() }
     }
 
     #[test]
@@ -203,44 +164,28 @@ mod tests {
         let published = Published::of(&bytes, None, "mail.wasm").unwrap();
         let mut longer = bytes.clone();
         longer.push(0);
-        assert!(
-            published
-                .agrees_with(&longer)
-                .unwrap_err()
-                .contains("its sha256 is")
-        );
+        assert!(published.agrees_with(&longer).unwrap_err().contains("its sha256 is"));
         // Same digest named, another manifest beside it: the entry asks for less than the component has.
         let mut document: Value = serde_json::from_str(&published.to_json()).unwrap();
         document["manifest"]["effects"] = json!("none");
         let forged = Published::parse(document.to_string().as_bytes(), "manifest.json").unwrap();
-        assert!(
-            forged
-                .agrees_with(&bytes)
-                .unwrap_err()
-                .contains("differs from `manifest.json`")
-        );
+        assert!(forged.agrees_with(&bytes).unwrap_err().contains("differs from `manifest.json`"));
     }
 
     #[test]
     fn broken_entries_are_refused() {
         let entry = |sha256: &str, name: &str| {
-            json!({ "name": name, "sha256": sha256, "manifest": manifest("mail", "1.0.0", &[]) })
-                .to_string()
+            json!({ "name": name, "sha256": sha256, "manifest": manifest("mail", "1.0.0", &[]) }).to_string()
         };
         let good = "0".repeat(64);
         assert!(Published::parse(entry(&good, "mail").as_bytes(), "m").is_ok());
         for (text, expected) in [
             (entry("12", "mail"), "64 hexadecimal digits"),
-            (
-                entry(&good, "male"),
-                "`name: male` beside the manifest is `mail` inside it",
-            ),
+            (entry(&good, "male"), "`name: male` beside the manifest is `mail` inside it"),
             ("{}".to_owned(), "missing field"),
             ("{".to_owned(), "not JSON"),
         ] {
-            let message = Published::parse(text.as_bytes(), "m")
-                .unwrap_err()
-                .to_string();
+            let message = Published::parse(text.as_bytes(), "m").unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
     }

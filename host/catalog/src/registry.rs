@@ -66,9 +66,7 @@ impl Package {
     /// The component's bytes. They are the published ones: digest and manifest are checked on every load.
     pub fn component(&self) -> Result<Vec<u8>, Error> {
         let bytes = read_bounded(&self.path, COMPONENT_BYTES_MAX)?;
-        self.published
-            .agrees_with(&bytes)
-            .map_err(|reason| Error::damaged(&self.path, reason))?;
+        self.published.agrees_with(&bytes).map_err(|reason| Error::damaged(&self.path, reason))?;
         Ok(bytes)
     }
 
@@ -76,14 +74,11 @@ impl Package {
         if check == Check::Digests {
             return self.component().map(drop);
         }
-        let size_bytes = fs::metadata(&self.path)
-            .map_err(Error::io("read", &self.path))?
-            .len();
+        let size_bytes = fs::metadata(&self.path).map_err(Error::io("read", &self.path))?.len();
         match self.published.size_bytes {
-            Some(published) if published != size_bytes => Err(Error::damaged(
-                &self.path,
-                format!("it has {size_bytes} bytes, and {published} were published"),
-            )),
+            Some(published) if published != size_bytes => {
+                Err(Error::damaged(&self.path, format!("it has {size_bytes} bytes, and {published} were published")))
+            }
             _ => Ok(()),
         }
     }
@@ -107,12 +102,7 @@ impl Source {
 
     /// Everything usable in this place, by name and version, and everything that is not.
     pub(crate) fn scan(&self, check: Check) -> (Vec<Package>, Vec<Problem>) {
-        let mut scan = Scan {
-            origin: self.origin(),
-            check,
-            packages: Vec::new(),
-            problems: Vec::new(),
-        };
+        let mut scan = Scan { origin: self.origin(), check, packages: Vec::new(), problems: Vec::new() };
         match self {
             Self::Folder { root, .. } => scan.registry(root),
             Self::File(path) => {
@@ -120,14 +110,9 @@ impl Source {
                 scan.keep(path, read);
             }
         }
-        let Scan {
-            mut packages,
-            problems,
-            ..
-        } = scan;
+        let Scan { mut packages, problems, .. } = scan;
         packages.sort_by(|a, b| {
-            (&a.manifest().name, &a.manifest().version)
-                .cmp(&(&b.manifest().name, &b.manifest().version))
+            (&a.manifest().name, &a.manifest().version).cmp(&(&b.manifest().name, &b.manifest().version))
         });
         (packages, problems)
     }
@@ -147,11 +132,10 @@ impl Scan {
         }
         for (name, folder) in self.folders(root) {
             for (version, folder) in self.folders(&folder) {
-                let read =
-                    version_folder(&folder, &name, &version, self.origin).and_then(|package| {
-                        package.check(self.check)?;
-                        Ok(package)
-                    });
+                let read = version_folder(&folder, &name, &version, self.origin).and_then(|package| {
+                    package.check(self.check)?;
+                    Ok(package)
+                });
                 self.keep(&folder, read);
             }
         }
@@ -160,11 +144,7 @@ impl Scan {
     fn keep(&mut self, path: &Path, read: Result<Package, Error>) {
         match read {
             Ok(package) => self.packages.push(package),
-            Err(error) => self.problems.push(Problem {
-                origin: self.origin,
-                path: path.to_owned(),
-                error,
-            }),
+            Err(error) => self.problems.push(Problem { origin: self.origin, path: path.to_owned(), error }),
         }
     }
 
@@ -173,11 +153,7 @@ impl Scan {
         match folders(parent) {
             Ok(found) => found,
             Err(error) => {
-                self.problems.push(Problem {
-                    origin: self.origin,
-                    path: parent.to_owned(),
-                    error,
-                });
+                self.problems.push(Problem { origin: self.origin, path: parent.to_owned(), error });
                 Vec::new()
             }
         }
@@ -186,21 +162,12 @@ impl Scan {
 
 fn folders(parent: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
     let mut found = Vec::new();
-    for (count, entry) in fs::read_dir(parent)
-        .map_err(Error::io("list", parent))?
-        .enumerate()
-    {
+    for (count, entry) in fs::read_dir(parent).map_err(Error::io("list", parent))?.enumerate() {
         if count >= FOLDER_ENTRIES_MAX {
-            return Err(Error::damaged(
-                parent,
-                format!("it has more than {FOLDER_ENTRIES_MAX} entries"),
-            ));
+            return Err(Error::damaged(parent, format!("it has more than {FOLDER_ENTRIES_MAX} entries")));
         }
         let path = entry.map_err(Error::io("list", parent))?.path();
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if !name.starts_with('.') && path.is_dir() {
             found.push((name, path));
         }
@@ -210,12 +177,7 @@ fn folders(parent: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
 }
 
 /// One version as it lies in a registry.
-pub(crate) fn version_folder(
-    folder: &Path,
-    name: &str,
-    version: &str,
-    origin: Origin,
-) -> Result<Package, Error> {
+pub(crate) fn version_folder(folder: &Path, name: &str, version: &str, origin: Origin) -> Result<Package, Error> {
     let entry = folder.join(ENTRY_FILE);
     let text = read_bounded(&entry, ENTRY_BYTES_MAX)?;
     let published = Published::parse(&text, &entry.display().to_string())?;
@@ -229,26 +191,15 @@ pub(crate) fn version_folder(
     }
     let path = folder.join(COMPONENT_FILE);
     if !path.is_file() {
-        return Err(Error::damaged(
-            folder,
-            format!("it has no `{COMPONENT_FILE}`"),
-        ));
+        return Err(Error::damaged(folder, format!("it has no `{COMPONENT_FILE}`")));
     }
-    Ok(Package {
-        published,
-        origin,
-        path,
-    })
+    Ok(Package { published, origin, path })
 }
 
 fn file(path: &Path) -> Result<Package, Error> {
     let bytes = read_bounded(path, COMPONENT_BYTES_MAX)?;
     let published = Published::of(&bytes, None, &path.display().to_string())?;
-    Ok(Package {
-        published,
-        origin: Origin::AdHoc,
-        path: path.to_owned(),
-    })
+    Ok(Package { published, origin: Origin::AdHoc, path: path.to_owned() })
 }
 
 /// A file's bytes, if it is a file and not larger than `limit`.
@@ -260,14 +211,9 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(Error::io("read", path))?;
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(Error::io("read", path))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if bytes.len() as u64 > limit {
-        return Err(Error::damaged(
-            path,
-            format!("it is larger than {} MiB", limit / 1024 / 1024),
-        ));
+        return Err(Error::damaged(path, format!("it is larger than {} MiB", limit / 1024 / 1024)));
     }
     Ok(bytes)
 }
@@ -289,17 +235,10 @@ mod tests {
     }
 
     fn one_problem(catalog: &Catalog, expected: &str) {
-        let messages: Vec<String> = catalog
-            .problems()
-            .iter()
-            .map(|problem| problem.error.to_string())
-            .collect();
+        let messages: Vec<String> = catalog.problems().iter().map(|problem| problem.error.to_string()).collect();
         assert_eq!(messages.len(), 1, "{messages:?}");
         assert!(messages[0].contains(expected), "{messages:?}");
-        assert!(
-            catalog.owner("com.example.Good").is_some(),
-            "one bad version hides no other"
-        );
+        assert!(catalog.owner("com.example.Good").is_some(), "one bad version hides no other");
         assert!(catalog.owner("com.example.Send").is_none());
     }
 
@@ -309,10 +248,7 @@ mod tests {
         let mut bytes = plugin("mail", "1.0.0", &["com.example.Send"]);
         *bytes.last_mut().unwrap() ^= 1;
         place.write("mail/1.0.0/plugin.wasm", &bytes);
-        one_problem(
-            &place.catalog(),
-            "mail/1.0.0/plugin.wasm` is damaged: its sha256 is",
-        );
+        one_problem(&place.catalog(), "mail/1.0.0/plugin.wasm` is damaged: its sha256 is");
     }
 
     #[test]
@@ -358,9 +294,7 @@ mod tests {
             "belongs into `mail/1.0.0`",
         );
         one_problem(
-            &break_with(&|root| {
-                fs::rename(root.join("mail/1.0.0"), root.join("mail/2.0.0")).unwrap()
-            }),
+            &break_with(&|root| fs::rename(root.join("mail/1.0.0"), root.join("mail/2.0.0")).unwrap()),
             "belongs into `mail/1.0.0`",
         );
     }
@@ -368,10 +302,7 @@ mod tests {
     #[test]
     fn oversize_files_are_not_read() {
         let place = place();
-        let entry = File::options()
-            .write(true)
-            .open(place.root().join("mail/1.0.0/manifest.json"))
-            .unwrap();
+        let entry = File::options().write(true).open(place.root().join("mail/1.0.0/manifest.json")).unwrap();
         entry.set_len(ENTRY_BYTES_MAX + 1).unwrap();
         one_problem(&place.catalog(), "larger than 4 MiB");
     }
@@ -391,14 +322,8 @@ mod tests {
         let place = Place::new();
         assert!(place.catalog().problems().is_empty());
         let root = place.root().join("nowhere");
-        let catalog = Catalog::open(
-            vec![Source::Folder {
-                origin: Origin::Shipped,
-                root,
-            }],
-            place.host(),
-            Check::Digests,
-        );
+        let catalog =
+            Catalog::open(vec![Source::Folder { origin: Origin::Shipped, root }], place.host(), Check::Digests);
         assert_eq!(catalog.problems().len(), 1);
     }
 
@@ -406,49 +331,25 @@ mod tests {
     fn file_for_one_run_stands_in_front_and_locks_still_find_the_installed_bytes() {
         let place = place();
         place.put("mail", "2.0.0", &["com.example.Send"]);
-        let installed = place
-            .catalog()
-            .resolve("com.example.Send", &[])
-            .unwrap()
-            .locked;
+        let installed = place.catalog().resolve("com.example.Send", &[]).unwrap().locked;
         let rebuilt = plugin("mail", "2.0.0", &["com.example.Send", "com.example.New"]);
-        let catalog = Catalog::open(
-            vec![place.file("my.wasm", &rebuilt), place.installed()],
-            place.host(),
-            Check::Digests,
-        );
+        let catalog =
+            Catalog::open(vec![place.file("my.wasm", &rebuilt), place.installed()], place.host(), Check::Digests);
         assert!(catalog.problems().is_empty(), "{:?}", catalog.problems());
         let chosen = catalog.resolve("com.example.Send", &[]).unwrap();
         assert_eq!(chosen.package.component().unwrap(), rebuilt);
         assert_ne!(chosen.locked.digest, installed.digest);
-        assert_eq!(
-            catalog.locked(&installed).unwrap().origin,
-            Origin::Installed
-        );
+        assert_eq!(catalog.locked(&installed).unwrap().origin, Origin::Installed);
         let older = plugin("mail", "1.5.0", &["com.example.Send"]);
-        let catalog = Catalog::open(
-            vec![place.installed(), place.file("old.wasm", &older)],
-            place.host(),
-            Check::Digests,
-        );
-        assert_eq!(
-            catalog
-                .resolve("com.example.Send", &[])
-                .unwrap()
-                .locked
-                .version
-                .to_string(),
-            "1.5.0"
-        );
+        let catalog =
+            Catalog::open(vec![place.installed(), place.file("old.wasm", &older)], place.host(), Check::Digests);
+        assert_eq!(catalog.resolve("com.example.Send", &[]).unwrap().locked.version.to_string(), "1.5.0");
     }
 
     #[test]
     fn file_for_one_run_takes_no_task_type_away() {
         let place = place();
-        let thief = place.file(
-            "thief.wasm",
-            &plugin("thief", "1.0.0", &["com.example.Send"]),
-        );
+        let thief = place.file("thief.wasm", &plugin("thief", "1.0.0", &["com.example.Send"]));
         let catalog = Catalog::open(vec![thief, place.installed()], place.host(), Check::Digests);
         assert_eq!(catalog.owner("com.example.Send").unwrap().as_str(), "mail");
         assert_eq!(catalog.problems()[0].origin, Origin::AdHoc);
@@ -460,10 +361,7 @@ mod tests {
         let place = Place::new();
         place.put("mail", "1.0.0", &["com.example.Send", "com.example.More"]);
         let catalog = place.shipped(&[("mail", "1.0.0", "com.example.Send")]);
-        assert_eq!(
-            catalog.versions("mail").next().unwrap().origin,
-            Origin::Shipped
-        );
+        assert_eq!(catalog.versions("mail").next().unwrap().origin, Origin::Shipped);
         assert_eq!(catalog.problems()[0].error.code(), "PLUGIN_VERSION_CHANGED");
         assert!(catalog.owner("com.example.More").is_none());
     }
@@ -475,10 +373,7 @@ mod tests {
         let mut locked = catalog.resolve("com.example.Send", &[]).unwrap().locked;
         locked.digest = Digest("0".repeat(64));
         let message = catalog.locked(&locked).unwrap_err().to_string();
-        assert!(
-            message.starts_with("plugin `mail` 1.0.0 is not installed with the locked digest 000"),
-            "{message}"
-        );
+        assert!(message.starts_with("plugin `mail` 1.0.0 is not installed with the locked digest 000"), "{message}");
         assert!(message.ends_with("installed are 1.0.0"), "{message}");
     }
 }

@@ -25,21 +25,12 @@ pub enum Requirement {
 impl Requirement {
     /// Reads a requirement as written in a flow.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let refuse = |reason: String, hint: String| {
-            Err(Error::BadRequirement {
-                text: shortened(text),
-                reason,
-                hint,
-            })
-        };
+        let refuse = |reason: String, hint: String| Err(Error::BadRequirement { text: shortened(text), reason, hint });
         let general = "write a version (`1.2.0`), a range (`^1.2`, `>=1, <3`), LATEST or OLDEST";
         let trimmed = text.trim();
         if trimmed.len() > TEXT_MAX {
             return refuse(
-                format!(
-                    "it has {} characters, at most {TEXT_MAX} are read",
-                    trimmed.len()
-                ),
+                format!("it has {} characters, at most {TEXT_MAX} are read", trimmed.len()),
                 general.to_owned(),
             );
         }
@@ -53,30 +44,26 @@ impl Requirement {
             return Ok(Self::Oldest);
         }
         if trimmed.contains("{{") {
-            return refuse("expressions are not rendered here, since versions are fixed when the flow is saved".to_owned(), general.to_owned());
+            return refuse(
+                "expressions are not rendered here, since versions are fixed when the flow is saved".to_owned(),
+                general.to_owned(),
+            );
         }
         if let Ok(version) = Version::parse(trimmed) {
             return Ok(Self::Exact(version));
         }
-        if trimmed
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.')
-        {
+        if trimmed.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
             // YAML reads an unquoted 1.10 as the number 1.1, and tools disagree on what `1.2` means: so it has to be said.
             return refuse(
                 "it is not a whole version".to_owned(),
-                format!(
-                    "write `{}` for exactly that, `~{trimmed}` or `^{trimmed}` for newer ones too",
-                    whole(trimmed)
-                ),
+                format!("write `{}` for exactly that, `~{trimmed}` or `^{trimmed}` for newer ones too", whole(trimmed)),
             );
         }
         match VersionReq::parse(trimmed) {
             Ok(range) => Ok(Self::Range(range)),
-            Err(error) if trimmed.contains("||") => refuse(
-                error.to_string(),
-                "`||` is not known; write one range".to_owned(),
-            ),
+            Err(error) if trimmed.contains("||") => {
+                refuse(error.to_string(), "`||` is not known; write one range".to_owned())
+            }
             Err(error) => refuse(error.to_string(), general.to_owned()),
         }
     }
@@ -113,11 +100,7 @@ impl fmt::Display for Requirement {
 
 /// `1` and `1.2` as whole versions.
 fn whole(digits: &str) -> String {
-    let mut parts: Vec<&str> = digits
-        .split('.')
-        .filter(|part| !part.is_empty())
-        .take(3)
-        .collect();
+    let mut parts: Vec<&str> = digits.split('.').filter(|part| !part.is_empty()).take(3).collect();
     parts.resize(3, "0");
     parts.join(".")
 }
@@ -134,22 +117,11 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    const INSTALLED: &[&str] = &[
-        "0.9.0",
-        "1.0.0-rc.1",
-        "1.0.0",
-        "1.2.0",
-        "1.10.0",
-        "2.0.0-beta.1",
-        "2.0.0-beta.2",
-    ];
+    const INSTALLED: &[&str] = &["0.9.0", "1.0.0-rc.1", "1.0.0", "1.2.0", "1.10.0", "2.0.0-beta.1", "2.0.0-beta.2"];
 
     fn check(requirement: &str, expected: Option<&str>) {
         let versions: Vec<Version> = INSTALLED.iter().map(|text| text.parse().unwrap()).collect();
-        let picked = Requirement::parse(requirement)
-            .unwrap()
-            .pick(versions.iter())
-            .map(Version::to_string);
+        let picked = Requirement::parse(requirement).unwrap().pick(versions.iter()).map(Version::to_string);
         assert_eq!(picked.as_deref(), expected, "{requirement}");
     }
 
@@ -210,10 +182,7 @@ mod tests {
     fn written_requirement_reads_back() {
         for text in ["1.2.0", "^1.2", ">=1, <3", "LATEST", "OLDEST"] {
             let requirement = Requirement::parse(text).unwrap();
-            assert_eq!(
-                Requirement::parse(&requirement.to_string()).unwrap(),
-                requirement
-            );
+            assert_eq!(Requirement::parse(&requirement.to_string()).unwrap(), requirement);
         }
     }
 }

@@ -78,17 +78,12 @@ impl Catalog {
         let wish = wishes.iter().min_by_key(|wish| wish.level);
         let text = wish.map_or(DEFAULT_REQUIREMENT, |wish| wish.text);
         let requirement = Requirement::parse(text)?;
-        let having: Vec<&Arc<Package>> = self
-            .described(task_type)
-            .map(|described| described.package)
-            .collect();
+        let having: Vec<&Arc<Package>> = self.described(task_type).map(|described| described.package).collect();
         let Some(package) = snapshot.pick(&requirement, &having) else {
             return Err(self.no_match(plugin, task_type, &requirement, &having, wish));
         };
         let manifest = package.manifest();
-        let task = manifest
-            .task(task_type)
-            .expect("only versions with the task type were looked at");
+        let task = manifest.task(task_type).expect("only versions with the task type were looked at");
         let locked = Locked {
             task_type: task.name.clone(),
             plugin: plugin.to_string(),
@@ -96,10 +91,7 @@ impl Catalog {
             digest: package.published.digest.clone(),
             requirement: text.trim().to_owned(),
         };
-        Ok(Resolution {
-            locked,
-            package: Arc::clone(package),
-        })
+        Ok(Resolution { locked, package: Arc::clone(package) })
     }
 
     /// The lock of a flow revision, or every task that cannot be resolved.
@@ -112,11 +104,7 @@ impl Catalog {
                 Err(error) => problems.push((ask.task.clone(), error)),
             }
         }
-        if problems.is_empty() {
-            Ok(lock)
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(lock) } else { Err(problems) }
     }
 
     /// Why nothing fits: another version would have the task type, another host would run it, or nothing is there.
@@ -146,20 +134,14 @@ impl Catalog {
         }
         let versions: Vec<Version> = all.iter().map(version).collect();
         let mut hint = format!("installed are {}", List(&versions));
-        if versions.iter().any(|version| !version.pre.is_empty())
-            && !matches!(requirement, Requirement::Exact(_))
-        {
+        if versions.iter().any(|version| !version.pre.is_empty()) && !matches!(requirement, Requirement::Exact(_)) {
             hint.push_str("; a prerelease is taken only when it is named");
         }
         if let Some(asker) = wish.and_then(|wish| asker(wish.level)) {
             hint.push_str("; the requirement comes from ");
             hint.push_str(asker);
         }
-        Error::NoMatch {
-            plugin: plugin.to_string(),
-            requirement: requirement.to_string(),
-            hint,
-        }
+        Error::NoMatch { plugin: plugin.to_string(), requirement: requirement.to_string(), hint }
     }
 }
 
@@ -201,32 +183,18 @@ mod tests {
     }
 
     fn task(text: &str) -> [Wish<'_>; 1] {
-        [Wish {
-            level: Level::Task,
-            text,
-        }]
+        [Wish { level: Level::Task, text }]
     }
 
     fn check(task_type: &str, requirement: &str, expected: &str) {
         let resolution = catalog().1.resolve(task_type, &task(requirement)).unwrap();
-        assert_eq!(
-            resolution.locked.version.to_string(),
-            expected,
-            "{task_type} {requirement}"
-        );
+        assert_eq!(resolution.locked.version.to_string(), expected, "{task_type} {requirement}");
         assert_eq!(resolution.locked.requirement, requirement);
-        assert_eq!(
-            resolution.locked.digest,
-            resolution.package.published.digest
-        );
+        assert_eq!(resolution.locked.digest, resolution.package.published.digest);
     }
 
     fn refused(task_type: &str, wishes: &[Wish<'_>], expected: &[&str]) {
-        let message = catalog()
-            .1
-            .resolve(task_type, wishes)
-            .unwrap_err()
-            .to_string();
+        let message = catalog().1.resolve(task_type, wishes).unwrap_err().to_string();
         for part in expected {
             assert!(message.contains(part), "`{message}` does not say `{part}`");
         }
@@ -247,31 +215,18 @@ mod tests {
         let (_place, catalog) = catalog();
         let newest = catalog.resolve("com.example.mail.Old", &[]).unwrap();
         assert_eq!(
-            (
-                newest.locked.task_type.as_str(),
-                newest.task().name.as_str()
-            ),
+            (newest.locked.task_type.as_str(), newest.task().name.as_str()),
             ("com.example.mail.New", "com.example.mail.New")
         );
         assert_eq!(newest.locked.requirement, "LATEST");
-        let oldest = catalog
-            .resolve("com.example.mail.Old", &task("1.0.0"))
-            .unwrap();
+        let oldest = catalog.resolve("com.example.mail.Old", &task("1.0.0")).unwrap();
         assert_eq!(oldest.locked.task_type, "com.example.mail.Old");
     }
 
     #[test]
     fn first_level_that_asks_is_heard() {
         let wish = |level, text| Wish { level, text };
-        let chosen = |wishes: &[Wish<'_>]| {
-            catalog()
-                .1
-                .resolve(SEND, wishes)
-                .unwrap()
-                .locked
-                .version
-                .to_string()
-        };
+        let chosen = |wishes: &[Wish<'_>]| catalog().1.resolve(SEND, wishes).unwrap().locked.version.to_string();
         let all = [
             wish(Level::Server, "LATEST"),
             wish(Level::Namespace, "1.2.0"),
@@ -284,10 +239,7 @@ mod tests {
         assert_eq!(chosen(&all[..3]), "1.0.0");
         assert_eq!(chosen(&all[..2]), "1.2.0");
         assert_eq!(chosen(&all[..1]), "2.0.0");
-        assert_eq!(
-            chosen(&[wish(Level::Flow, "1.0.0"), wish(Level::Flow, "1.2.0")]),
-            "1.0.0"
-        );
+        assert_eq!(chosen(&[wish(Level::Flow, "1.0.0"), wish(Level::Flow, "1.2.0")]), "1.0.0");
     }
 
     #[test]
@@ -303,10 +255,7 @@ mod tests {
         );
         refused(
             SEND,
-            &[Wish {
-                level: Level::Namespace,
-                text: "9.9.9",
-            }],
+            &[Wish { level: Level::Namespace, text: "9.9.9" }],
             &["matches `9.9.9`", "comes from the namespace"],
         );
         refused(
@@ -317,26 +266,15 @@ mod tests {
                 "these versions have it: 2.0.0, 2.1.0-rc.1",
             ],
         );
-        refused(
-            SEND,
-            &task("3.0.0"),
-            &["plugin `mail` 3.0.0 needs Sluice 1.1.0 or later, and this is 1.0.0"],
-        );
+        refused(SEND, &task("3.0.0"), &["plugin `mail` 3.0.0 needs Sluice 1.1.0 or later, and this is 1.0.0"]);
         refused(SEND, &task("^3"), &["needs Sluice 1.1.0"]);
         refused(SEND, &task("1.2"), &["`1.2` is not a version requirement"]);
         refused(
             "com.example.mail.Snd",
             &[],
-            &[
-                "unknown task type `com.example.mail.Snd`",
-                "did you mean `com.example.mail.Send`?",
-            ],
+            &["unknown task type `com.example.mail.Snd`", "did you mean `com.example.mail.Send`?"],
         );
-        refused(
-            "io.kestra.plugin.core.flow.iff",
-            &[],
-            &["did you mean `io.kestra.plugin.core.flow.If`?"],
-        );
+        refused("io.kestra.plugin.core.flow.iff", &[], &["did you mean `io.kestra.plugin.core.flow.If`?"]);
         refused("org.other.Thing", &[], &["hint: `sluice plugin list`"]);
     }
 
@@ -346,27 +284,13 @@ mod tests {
         let ask = |task: &str, task_type, text| Ask {
             task: TaskId::trusted(task),
             task_type,
-            wishes: vec![Wish {
-                level: Level::Task,
-                text,
-            }],
+            wishes: vec![Wish { level: Level::Task, text }],
         };
-        let lock = catalog
-            .lock(&[ask("a", SEND, "1.0.0"), ask("b", SEND, "^2")])
-            .unwrap();
-        let versions: Vec<String> = lock
-            .tasks
-            .values()
-            .map(|locked| locked.version.to_string())
-            .collect();
+        let lock = catalog.lock(&[ask("a", SEND, "1.0.0"), ask("b", SEND, "^2")]).unwrap();
+        let versions: Vec<String> = lock.tasks.values().map(|locked| locked.version.to_string()).collect();
         assert_eq!(versions, ["1.0.0", "2.0.0"]);
-        let problems = catalog
-            .lock(&[
-                ask("a", SEND, "^7"),
-                ask("b", SEND, "^2"),
-                ask("c", "com.no.Such", "^2"),
-            ])
-            .unwrap_err();
+        let problems =
+            catalog.lock(&[ask("a", SEND, "^7"), ask("b", SEND, "^2"), ask("c", "com.no.Such", "^2")]).unwrap_err();
         let tasks: Vec<&str> = problems.iter().map(|(task, _)| task.as_str()).collect();
         assert_eq!(tasks, ["a", "c"]);
     }
@@ -374,17 +298,11 @@ mod tests {
     #[test]
     fn description_is_of_the_newest_that_runs_here() {
         let (_place, catalog) = catalog();
-        assert_eq!(
-            catalog.describe(SEND).unwrap().package.manifest().version,
-            Version::new(2, 0, 0)
-        );
+        assert_eq!(catalog.describe(SEND).unwrap().package.manifest().version, Version::new(2, 0, 0));
         assert_eq!(catalog.described(SEND).count(), 5);
         assert!(catalog.describe("com.no.Such").is_none());
         let place = Place::new();
         place.put("beta", "0.1.0-a", &["com.example.Beta"]);
-        assert!(
-            place.catalog().describe("com.example.Beta").is_some(),
-            "a prerelease is better than nothing"
-        );
+        assert!(place.catalog().describe("com.example.Beta").is_some(), "a prerelease is better than nothing");
     }
 }

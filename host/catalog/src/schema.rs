@@ -77,11 +77,7 @@ impl Markers {
         };
         walk.schema(schema, 0)?;
         let mut markers = walk.markers;
-        for paths in [
-            &mut markers.secret,
-            &mut markers.render_never,
-            &mut markers.render_later,
-        ] {
+        for paths in [&mut markers.secret, &mut markers.render_never, &mut markers.render_later] {
             paths.sort();
             paths.dedup();
         }
@@ -104,9 +100,7 @@ impl<'a> Walk<'a> {
     fn schema(&mut self, schema: &'a Value, depth: usize) -> Result<(), String> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
-            return Err(format!(
-                "has more than {NODES_MAX} schemas, references followed"
-            ));
+            return Err(format!("has more than {NODES_MAX} schemas, references followed"));
         }
         if depth > DEPTH_MAX {
             return Err(format!("is nested deeper than {DEPTH_MAX}"));
@@ -132,11 +126,7 @@ impl<'a> Walk<'a> {
                     }
                 }
                 (
-                    "additionalProperties"
-                    | "unevaluatedProperties"
-                    | "items"
-                    | "unevaluatedItems"
-                    | "contains",
+                    "additionalProperties" | "unevaluatedProperties" | "items" | "unevaluatedItems" | "contains",
                     schema,
                 ) => {
                     self.inside(Segment::Any, schema, depth)?;
@@ -177,25 +167,15 @@ impl<'a> Walk<'a> {
                 "refers to {reference}, and only references inside the schema (`#/$defs/...`) are followed"
             ));
         };
-        if let Some((_, comes_back)) = self
-            .references
-            .iter_mut()
-            .find(|(followed, _)| *followed == pointer)
-        {
+        if let Some((_, comes_back)) = self.references.iter_mut().find(|(followed, _)| *followed == pointer) {
             *comes_back = true;
             return Ok(());
         }
-        let target = self
-            .root
-            .pointer(pointer)
-            .ok_or_else(|| format!("refers to `#{pointer}`, which is not there"))?;
+        let target = self.root.pointer(pointer).ok_or_else(|| format!("refers to `#{pointer}`, which is not there"))?;
         let before = self.found;
         self.references.push((pointer, false));
         let result = self.schema(target, depth + 1);
-        let comes_back = self
-            .references
-            .pop()
-            .is_some_and(|(_, comes_back)| comes_back);
+        let comes_back = self.references.pop().is_some_and(|(_, comes_back)| comes_back);
         result?;
         if comes_back && self.found > before {
             // No finite list of paths names every place, so a secret further down would be missed.
@@ -215,10 +195,7 @@ impl<'a> Walk<'a> {
                 self.found += 1;
             }
             Some(other) => {
-                return Err(format!(
-                    "has `{SECRET}: {other}` at `{}`; it is `true` or `false`",
-                    here()
-                ));
+                return Err(format!("has `{SECRET}: {other}` at `{}`; it is `true` or `false`", here()));
             }
         }
         match keywords.get(RENDER).map(|value| (value.as_str(), value)) {
@@ -226,10 +203,7 @@ impl<'a> Walk<'a> {
             Some((Some("never"), _)) => self.markers.render_never.push(here()),
             Some((Some("later"), _)) => self.markers.render_later.push(here()),
             Some((_, other)) => {
-                return Err(format!(
-                    "has `{RENDER}: {other}` at `{}`; it is `never` or `later`",
-                    here()
-                ));
+                return Err(format!("has `{RENDER}: {other}` at `{}`; it is `never` or `later`", here()));
             }
         }
         self.found += 1;
@@ -251,23 +225,14 @@ mod tests {
 
     fn refused(schema: Value, expected: &str) {
         let reason = Markers::find(&schema).unwrap_err();
-        assert!(
-            reason.contains(expected),
-            "`{reason}` does not say `{expected}`"
-        );
+        assert!(reason.contains(expected), "`{reason}` does not say `{expected}`");
     }
 
     #[test]
     fn secrets_are_found_wherever_a_value_may_lie() {
         let secret = json!({ "type": "string", "x-sluice-secret": true });
-        check(
-            json!({ "properties": { "token": secret, "url": {} } }),
-            &["/token"],
-        );
-        check(
-            json!({ "properties": { "headers": { "additionalProperties": secret } } }),
-            &["/headers/*"],
-        );
+        check(json!({ "properties": { "token": secret, "url": {} } }), &["/token"]);
+        check(json!({ "properties": { "headers": { "additionalProperties": secret } } }), &["/headers/*"]);
         check(
             json!({ "properties": { "logins": { "items": { "properties": { "a/b": secret } } } } }),
             &["/logins/*/a~1b"],
@@ -276,10 +241,7 @@ mod tests {
             json!({ "properties": { "auth": { "anyOf": [{ "type": "null" }, { "properties": { "key": secret } }] } } }),
             &["/auth/key"],
         );
-        check(
-            json!({ "properties": { "pair": { "prefixItems": [{}, secret] } } }),
-            &["/pair/*"],
-        );
+        check(json!({ "properties": { "pair": { "prefixItems": [{}, secret] } } }), &["/pair/*"]);
         check(
             json!({ "allOf": [{ "properties": { "a": secret } }, { "properties": { "a": secret, "b": secret } }] }),
             &["/a", "/b"],
@@ -288,10 +250,7 @@ mod tests {
             json!({ "if": {}, "then": { "properties": { "a": secret } }, "patternProperties": { "^x": secret } }),
             &["/a", "/*"],
         );
-        check(
-            json!({ "properties": { "a": { "x-sluice-secret": false } }, "additionalProperties": false }),
-            &[],
-        );
+        check(json!({ "properties": { "a": { "x-sluice-secret": false } }, "additionalProperties": false }), &[]);
     }
 
     #[test]
@@ -301,10 +260,7 @@ mod tests {
             "$defs": { "Login": { "properties": { "password": { "x-sluice-secret": true } } } },
         });
         check(schema.clone(), &["/in/password", "/out/password"]);
-        assert_eq!(
-            Markers::find(&schema).unwrap().render_later,
-            [PropertyPath(vec![Segment::Name("out".to_owned())])]
-        );
+        assert_eq!(Markers::find(&schema).unwrap().render_later, [PropertyPath(vec![Segment::Name("out".to_owned())])]);
     }
 
     #[test]
@@ -324,16 +280,10 @@ mod tests {
         let mut definitions = Map::new();
         for level in 0..20 {
             let next = json!({ "$ref": format!("#/$defs/d{}", level + 1) });
-            definitions.insert(
-                format!("d{level}"),
-                json!({ "properties": { "x": next, "y": next } }),
-            );
+            definitions.insert(format!("d{level}"), json!({ "properties": { "x": next, "y": next } }));
         }
         definitions.insert("d20".to_owned(), json!({}));
-        refused(
-            json!({ "$ref": "#/$defs/d0", "$defs": definitions }),
-            "more than 20000 schemas",
-        );
+        refused(json!({ "$ref": "#/$defs/d0", "$defs": definitions }), "more than 20000 schemas");
     }
 
     #[test]

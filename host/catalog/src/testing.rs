@@ -16,10 +16,7 @@ pub const EMPTY_COMPONENT: &[u8] = &[0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0
 
 /// A manifest with these task types.
 pub fn manifest(name: &str, version: &str, task_types: &[&str]) -> Value {
-    let tasks: Vec<Value> = task_types
-        .iter()
-        .map(|task_type| json!({ "type": task_type }))
-        .collect();
+    let tasks: Vec<Value> = task_types.iter().map(|task_type| json!({ "type": task_type })).collect();
     json!({ "abi": "1.0", "name": name, "version": version, "title": name, "tasks": tasks })
 }
 
@@ -47,10 +44,7 @@ impl Place {
     }
 
     pub fn host(&self) -> Host {
-        Host {
-            version: Version::new(1, 0, 0),
-            built_in: vec!["io.kestra.plugin.core.flow.If".to_owned()],
-        }
+        Host { version: Version::new(1, 0, 0), built_in: vec!["io.kestra.plugin.core.flow.If".to_owned()] }
     }
 
     /// What is installed, as it is now.
@@ -59,10 +53,7 @@ impl Place {
     }
 
     pub fn installed(&self) -> Source {
-        Source::Folder {
-            origin: Origin::Installed,
-            root: self.root(),
-        }
+        Source::Folder { origin: Origin::Installed, root: self.root() }
     }
 
     /// A shipped registry with these plugins, beside what is installed.
@@ -72,13 +63,7 @@ impl Place {
             publish(&root, &plugin(name, version, &[task_type]));
         }
         Catalog::open(
-            vec![
-                self.installed(),
-                Source::Folder {
-                    origin: Origin::Shipped,
-                    root,
-                },
-            ],
+            vec![self.installed(), Source::Folder { origin: Origin::Shipped, root }],
             self.host(),
             Check::Digests,
         )
@@ -117,9 +102,7 @@ impl Place {
 
 fn publish(root: &Path, bytes: &[u8]) {
     let published = Published::of(bytes, None, "test").expect("the test's manifest is valid");
-    let folder = root
-        .join(published.manifest.name.as_str())
-        .join(published.manifest.version.to_string());
+    let folder = root.join(published.manifest.name.as_str()).join(published.manifest.version.to_string());
     fs::create_dir_all(&folder).expect("tests may write");
     fs::write(folder.join("plugin.wasm"), bytes).expect("tests may write");
     fs::write(folder.join("manifest.json"), published.to_json()).expect("tests may write");
@@ -134,12 +117,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) {
             collect(root, &entry.path(), files);
         } else {
             let path = entry.path();
-            files.push(
-                path.strip_prefix(root)
-                    .expect("it lies inside")
-                    .display()
-                    .to_string(),
-            );
+            files.push(path.strip_prefix(root).expect("it lies inside").display().to_string());
         }
     }
 }

@@ -88,13 +88,15 @@ pub enum Output {
     Auto,
     /// One line per event.
     Plain,
-    /// One JSON document at the end: the execution as the API shows it, with its logs.
+    /// One JSON document at the end: the execution as the API shows it, with its logs and its lock.
     Json,
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "The API is Kestra 1.0's, under /api/v1/main. On a loopback address no login is asked for; any other address
-needs --username and --password, or the server does not start.")]
+#[command(
+    after_help = "The API is Kestra 1.0's, under /api/v1/main. On a loopback address no login is asked for; any other address
+needs --username and --password, or the server does not start."
+)]
 pub struct Server {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDRESS", env = "SLUICE_LISTEN", default_value = "127.0.0.1:8080")]

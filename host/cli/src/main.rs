@@ -38,9 +38,7 @@ fn main() -> ExitCode {
             Command::Server(arguments) => serve::serve(&cli.global, arguments).await,
             Command::Flow(args::Flow::Validate { files, json }) => flow::validate(&cli.global, files, *json).await,
             Command::Plugin(args::Plugin::List { json }) => plugin::list(&cli.global, *json),
-            Command::Plugin(args::Plugin::Pack { file, out }) => {
-                plugin::pack(&cli.global, file, out.as_deref()).await
-            }
+            Command::Plugin(args::Plugin::Pack { file, out }) => plugin::pack(&cli.global, file, out.as_deref()).await,
             Command::CompilePlugin { .. } => Ok(ExitCode::SUCCESS),
         }
     });

@@ -44,7 +44,10 @@ pub fn list(global: &Global, json: bool) -> Result<ExitCode> {
 pub async fn pack(global: &Global, file: &Path, output: Option<&Path>) -> Result<ExitCode> {
     let component = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let runtime = setup::runtime(global)?;
-    let described = runtime.describe(&component).await.with_context(|| format!("`{}` cannot be asked what it is", file.display()))?;
+    let described = runtime
+        .describe(&component)
+        .await
+        .with_context(|| format!("`{}` cannot be asked what it is", file.display()))?;
     let manifest = Manifest::parse(described.as_bytes(), &file.display().to_string())?;
     let packed = catalog::embed(&component, described.as_bytes())
         .map_err(|reason| anyhow::anyhow!("`{}` cannot be packed: {reason}", file.display()))?;

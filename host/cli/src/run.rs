@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use model::flow::Label;
+use model::lock::Lock;
 use model::state::State;
 use server::{Given, LogLine, Node, Save, Seen, Start};
 
@@ -23,6 +24,26 @@ const LINES: usize = 1_000;
 const NOT_STARTED: u8 = 2;
 
 pub async fn run(global: &Global, arguments: &Run) -> Result<ExitCode> {
+    let (node, asked) = match prepare(global, arguments).await {
+        Ok(ready) => ready,
+        Err(error) => {
+            crate::complain(&format!("error: {error:#}"));
+            return Ok(ExitCode::from(NOT_STARTED));
+        }
+    };
+    let outcome = start_and_show(&node, arguments, asked).await;
+    node.shutdown().await;
+    outcome
+}
+
+/// What is to be run, read and taken apart.
+struct Asked {
+    source: String,
+    inputs: Vec<(String, Given)>,
+    labels: Vec<Label>,
+}
+
+async fn prepare(global: &Global, arguments: &Run) -> Result<(Arc<Node>, Asked)> {
     let source = read(&arguments.file)?;
     let inputs = arguments.inputs.iter().map(|text| input(text)).collect::<Result<Vec<_>>>()?;
     if let [name, ..] = repeated(&inputs).as_slice() {
@@ -30,19 +51,11 @@ pub async fn run(global: &Global, arguments: &Run) -> Result<ExitCode> {
     }
     let labels = arguments.labels.iter().map(|text| label(text)).collect::<Result<Vec<_>>>()?;
     let node = setup::node(global, &arguments.plugins, &arguments.allow_net).await?;
-    let outcome = start_and_show(&node, arguments, &source, inputs, labels).await;
-    node.shutdown().await;
-    outcome
+    Ok((node, Asked { source, inputs, labels }))
 }
 
-async fn start_and_show(
-    node: &Arc<Node>,
-    arguments: &Run,
-    source: &str,
-    inputs: Vec<(String, Given)>,
-    labels: Vec<Label>,
-) -> Result<ExitCode> {
-    let saved = match node.save_flow(source, Save::Any).await {
+async fn start_and_show(node: &Arc<Node>, arguments: &Run, asked: Asked) -> Result<ExitCode> {
+    let saved = match node.save_flow(&asked.source, Save::Any).await {
         Ok(saved) => saved,
         Err(error) => return refuse(arguments, &error),
     };
@@ -53,8 +66,8 @@ async fn start_and_show(
         namespace: saved.flow.key.namespace.to_string(),
         id: saved.flow.key.id.to_string(),
         revision: None,
-        inputs,
-        labels,
+        inputs: asked.inputs,
+        labels: asked.labels,
         kind: model::execution::Kind::Normal,
         scheduled: None,
         trigger: None,
@@ -65,8 +78,8 @@ async fn start_and_show(
     };
     let mut screen = match arguments.output {
         Output::Json => Screen::Silent,
-        Output::Auto if std::io::stdout().is_terminal() => Screen::live(),
-        Output::Auto | Output::Plain => Screen::plain(),
+        Output::Auto if std::io::stdout().is_terminal() => Screen::live(saved.lock.clone()),
+        Output::Auto | Output::Plain => Screen::plain(saved.lock.clone()),
     };
     let mut watch = node.watch(id.as_str());
     let mut logs: Vec<LogLine> = Vec::new();
@@ -84,7 +97,7 @@ async fn start_and_show(
         if seen.is_over() && !more {
             screen.finish(&seen, node.now())?;
             if arguments.output == Output::Json {
-                print_json(&seen, &logs, node)?;
+                print_json(&seen, &logs, &saved.lock, node)?;
             }
             return Ok(exit_code(seen.execution.state()));
         }
@@ -106,8 +119,9 @@ async fn start_and_show(
     }
 }
 
-fn print_json(seen: &Seen, logs: &[LogLine], node: &Node) -> Result<()> {
-    let mut body = serde_json::to_value(server::wire::ExecutionBody::new(&seen.execution, seen.runs.iter(), node.now()))?;
+fn print_json(seen: &Seen, logs: &[LogLine], lock: &Lock, node: &Node) -> Result<()> {
+    let mut body =
+        serde_json::to_value(server::wire::ExecutionBody::new(&seen.execution, seen.runs.iter(), node.now()))?;
     let lines: Vec<serde_json::Value> = logs
         .iter()
         .map(|line| {
@@ -119,6 +133,7 @@ fn print_json(seen: &Seen, logs: &[LogLine], node: &Node) -> Result<()> {
         .collect();
     if let Some(entries) = body.as_object_mut() {
         entries.insert("logs".to_owned(), lines.into());
+        entries.insert("lock".to_owned(), serde_json::to_value(&lock.tasks)?);
     }
     crate::print(&serde_json::to_string_pretty(&body)?);
     Ok(())
@@ -164,7 +179,9 @@ fn input(text: &str) -> Result<(String, Given)> {
     };
     let Some(path) = value.strip_prefix('@') else { return Ok((name.to_owned(), Given::Text(value.to_owned()))) };
     let bytes = std::fs::read(path).with_context(|| format!("cannot read the file of input `{name}`: `{path}`"))?;
-    let file = std::path::Path::new(path).file_name().map_or_else(|| name.to_owned(), |name| name.to_string_lossy().into_owned());
+    let file = std::path::Path::new(path)
+        .file_name()
+        .map_or_else(|| name.to_owned(), |name| name.to_string_lossy().into_owned());
     Ok((name.to_owned(), Given::File { name: file, bytes: bytes.into() }))
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use console::{Style, Term};
 use jiff::Timestamp;
 use model::execution::TaskRun;
 use model::ids::TaskRunId;
+use model::lock::Lock;
 use model::state::State;
 use model::task::LogLevel;
 use server::{LogLine, Seen};
@@ -16,32 +18,32 @@ use crate::tree;
 /// Shows a run.
 pub enum Screen {
     /// Redraws the tree below the lines already printed.
-    Live { term: Term, drawn: usize },
+    Live { term: Term, drawn: usize, lock: Arc<Lock> },
     /// Prints what is new.
-    Plain { known: HashMap<TaskRunId, State> },
+    Plain { known: HashMap<TaskRunId, State>, lock: Arc<Lock> },
     /// Prints nothing on the way.
     Silent,
 }
 
 impl Screen {
-    pub fn live() -> Self {
-        Self::Live { term: Term::stdout(), drawn: 0 }
+    pub fn live(lock: Arc<Lock>) -> Self {
+        Self::Live { term: Term::stdout(), drawn: 0, lock }
     }
 
-    pub fn plain() -> Self {
-        Self::Plain { known: HashMap::new() }
+    pub fn plain(lock: Arc<Lock>) -> Self {
+        Self::Plain { known: HashMap::new(), lock }
     }
 
     /// Takes what is known now, and the log lines that are new.
     pub fn show(&mut self, seen: &Seen, lines: &[LogLine], now: Timestamp) -> std::io::Result<()> {
         match self {
-            Self::Live { term, drawn } => {
+            Self::Live { term, drawn, lock } => {
                 term.clear_last_lines(*drawn)?;
                 for line in lines {
                     term.write_line(&log_line(line))?;
                 }
                 let (height, width) = term.size();
-                let tree = tree::lines(&seen.execution, &seen.runs, now);
+                let tree = tree::lines(&seen.execution, &seen.runs, lock, now);
                 // Only what fits can be drawn again: the newest lines of a tall tree, the whole of it at the end.
                 let room = usize::from(height).saturating_sub(2).max(1);
                 let over = seen.execution.state().is_terminal();
@@ -54,7 +56,7 @@ impl Screen {
                 }
                 term.flush()
             }
-            Self::Plain { known } => {
+            Self::Plain { known, lock } => {
                 let mut out = std::io::stdout().lock();
                 let mut changes: Vec<&TaskRun> = Vec::new();
                 for run in &seen.runs {
@@ -65,13 +67,13 @@ impl Screen {
                 let (begun, ended): (Vec<&TaskRun>, Vec<&TaskRun>) =
                     changes.into_iter().partition(|run| !run.state().is_terminal());
                 for run in begun {
-                    writeln!(out, "{}", run_line(run, now))?;
+                    writeln!(out, "{}", run_line(run, lock, now))?;
                 }
                 for line in lines {
                     writeln!(out, "{}", log_line(line))?;
                 }
                 for run in ended {
-                    writeln!(out, "{}", run_line(run, now))?;
+                    writeln!(out, "{}", run_line(run, lock, now))?;
                 }
                 Ok(())
             }
@@ -107,11 +109,12 @@ impl Screen {
     }
 }
 
-fn run_line(run: &TaskRun, now: Timestamp) -> String {
+fn run_line(run: &TaskRun, lock: &Lock, now: Timestamp) -> String {
     let value = run.value.as_deref().map(|value| format!(" [{}]", tree::short(value))).unwrap_or_default();
     let mut line = format!("{} {}{value} {}", tree::mark(run.state()), run.task, run.state());
     if run.state().is_terminal() {
         line.push_str(&format!("  {}", tree::duration(run.history.started(), run.history.ended(), now)));
+        line.push_str(&tree::plugin(run, lock));
         if let Some(failure) = run.attempts.last().and_then(|attempt| attempt.failure.as_ref())
             && run.state().is_failed()
         {
@@ -131,7 +134,8 @@ fn log_line(line: &LogLine) -> String {
     };
     let task = line.task.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
     let message: String = line.message.chars().flat_map(tree::visible).collect();
-    format!("{} {task}{message}", style.apply_to(name))
+    // Lines of one message are indented: none of them can be taken for a line of ours.
+    format!("{} {task}{}", style.apply_to(name), message.replace('\n', "\n      "))
 }
 
 /// The part of a line that fits the width, colours kept.

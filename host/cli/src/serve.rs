@@ -21,7 +21,8 @@ pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
     let address = listener.local_addr()?;
     let node = setup::node(global, &[], &arguments.allow_net).await?;
     for file in &arguments.flows {
-        let source = std::fs::read_to_string(file).with_context(|| format!("cannot read the flow `{}`", file.display()))?;
+        let source =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read the flow `{}`", file.display()))?;
         match node.save_flow(&source, Save::Any).await {
             Ok(saved) => tracing::info!(flow = %saved.flow.key, revision = saved.flow.revision, "flow saved"),
             Err(error) => {

@@ -1,6 +1,7 @@
 //! From arguments and environment to a node. The only place where the environment is read.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +25,12 @@ const COMPILE: &str = "compile-plugin";
 /// The program's own log, on standard error.
 pub fn logging(filter: &str) -> Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("`{filter}` is not a log filter"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     Ok(())
 }
 
@@ -78,7 +84,8 @@ pub fn catalog(global: &Global, files: &[PathBuf]) -> Result<Catalog> {
 
 /// The registry that comes with Sluice: beside the program, in the working directory, or where it was built from.
 fn default_registries() -> Vec<PathBuf> {
-    let beside = std::env::current_exe().ok().and_then(|program| program.parent().map(|folder| folder.join("registry")));
+    let beside =
+        std::env::current_exe().ok().and_then(|program| program.parent().map(|folder| folder.join("registry")));
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../registry");
     let candidates = [beside, Some(PathBuf::from("registry")), Some(built)];
     candidates.into_iter().flatten().find(|folder| folder.is_dir()).into_iter().collect()
@@ -122,8 +129,7 @@ fn secrets() -> Result<BTreeMap<String, String>> {
 }
 
 fn environment() -> BTreeMap<String, String> {
-    let known = std::env::vars().filter_map(|(name, value)| {
-        name.strip_prefix(ENV_PREFIX).map(|name| (name.to_ascii_lowercase(), value))
-    });
+    let known = std::env::vars()
+        .filter_map(|(name, value)| name.strip_prefix(ENV_PREFIX).map(|name| (name.to_ascii_lowercase(), value)));
     known.collect()
 }

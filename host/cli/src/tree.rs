@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use console::Style;
 use jiff::Timestamp;
 use model::execution::{Execution, TaskRun};
+use model::lock::Lock;
 use model::state::State;
 
 /// Most characters of one output or failure shown in the tree: it is for seeing, the API has it whole.
 const SHOWN_CHARS: usize = 120;
 
 /// The lines of the tree, coloured where `console` says that colours are wanted.
-pub fn lines(execution: &Execution, runs: &[TaskRun], now: Timestamp) -> Vec<String> {
+pub fn lines(execution: &Execution, runs: &[TaskRun], lock: &Lock, now: Timestamp) -> Vec<String> {
     let mut children: HashMap<Option<&str>, Vec<&TaskRun>> = HashMap::new();
     for run in runs {
         children.entry(run.parent.as_ref().map(|id| id.as_str())).or_default().push(run);
@@ -24,15 +25,21 @@ pub fn lines(execution: &Execution, runs: &[TaskRun], now: Timestamp) -> Vec<Str
         duration(execution.history.started(), execution.history.ended(), now),
     )];
     let top = children.get(&None).cloned().unwrap_or_default();
-    branch(&top, &children, "", now, &mut lines);
+    branch(&top, &children, "", &Seen { lock, now }, &mut lines);
     lines
+}
+
+/// What every line is drawn with.
+struct Seen<'a> {
+    lock: &'a Lock,
+    now: Timestamp,
 }
 
 fn branch(
     runs: &[&TaskRun],
     children: &HashMap<Option<&str>, Vec<&TaskRun>>,
     indent: &str,
-    now: Timestamp,
+    seen: &Seen<'_>,
     lines: &mut Vec<String>,
 ) {
     for (position, run) in runs.iter().enumerate() {
@@ -43,8 +50,9 @@ fn branch(
             "{indent}{joint}{} {}{value}  {}",
             mark(run.state()),
             run.task,
-            duration(run.history.started(), run.history.ended(), now)
+            duration(run.history.started(), run.history.ended(), seen.now)
         );
+        line.push_str(&plugin(run, seen.lock));
         if run.attempts.len() > 1 {
             line.push_str(&format!("  {}", Style::new().dim().apply_to(format!("attempt {}", run.attempts.len()))));
         }
@@ -55,9 +63,16 @@ fn branch(
         }
         lines.push(line);
         if let Some(grandchildren) = children.get(&Some(run.id.as_str())) {
-            branch(grandchildren, children, &format!("{indent}{below}"), now, lines);
+            branch(grandchildren, children, &format!("{indent}{below}"), seen, lines);
         }
     }
+}
+
+/// The plugin and version a task run runs on, behind two spaces; nothing for the engine's own tasks.
+pub fn plugin(run: &TaskRun, lock: &Lock) -> String {
+    let locked = lock.tasks.get(&run.task);
+    let text = locked.map(|locked| format!("{} {}", locked.plugin, locked.version));
+    text.map(|text| format!("  {}", Style::new().dim().apply_to(text))).unwrap_or_default()
 }
 
 /// One character for a state.

@@ -11,7 +11,9 @@ const FRACTION_DIGITS: usize = 9;
 pub fn of_value(value: &Value) -> Result<SignedDuration, String> {
     match value {
         Value::Time(time) => match time.as_ref() {
-            Time::Duration(span) => span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string()),
+            Time::Duration(span) => {
+                span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())
+            }
             _ => Err("a date is no duration".to_owned()),
         },
         Value::Int(seconds) => Ok(SignedDuration::from_secs(*seconds)),
@@ -30,7 +32,13 @@ pub fn of_value(value: &Value) -> Result<SignedDuration, String> {
 pub fn to_span(duration: SignedDuration) -> Option<Span> {
     let seconds = duration.as_secs();
     let nanos = i64::from(duration.subsec_nanos());
-    let span = Span::new().try_hours(seconds / 3_600).ok()?.try_minutes(seconds / 60 % 60).ok()?.try_seconds(seconds % 60).ok()?;
+    let span = Span::new()
+        .try_hours(seconds / 3_600)
+        .ok()?
+        .try_minutes(seconds / 60 % 60)
+        .ok()?
+        .try_seconds(seconds % 60)
+        .ok()?;
     let span = span.try_milliseconds(nanos / 1_000_000).ok()?.try_microseconds(nanos / 1_000 % 1_000).ok()?;
     span.try_nanoseconds(nanos % 1_000).ok()
 }
@@ -122,7 +130,22 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "P", "PT", "1s", "5 minutes", "P1W", "P1M", "P1Y", "PT1.5H", "PT1S1M", "PTS", "P1DT", "PT99999999999999999999S", "PT1é"] {
+        for text in [
+            "",
+            "P",
+            "PT",
+            "1s",
+            "5 minutes",
+            "P1W",
+            "P1M",
+            "P1Y",
+            "PT1.5H",
+            "PT1S1M",
+            "PTS",
+            "P1DT",
+            "PT99999999999999999999S",
+            "PT1é",
+        ] {
             check(text, None);
         }
     }

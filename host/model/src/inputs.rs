@@ -100,9 +100,15 @@ impl Outcome {
     pub fn values(&self) -> Result<Map, Vec<InputError>> {
         let enabled = || self.inputs.iter().filter(|input| input.enabled);
         let errors: Vec<InputError> = enabled()
-            .flat_map(|input| input.errors.iter().map(|message| InputError { input: input.id.clone(), message: message.clone() }))
+            .flat_map(|input| {
+                input.errors.iter().map(|message| InputError { input: input.id.clone(), message: message.clone() })
+            })
             .collect();
-        if errors.is_empty() { Ok(nest(enabled().map(|input| (input.id.as_str(), input.value.clone())))) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(nest(enabled().map(|input| (input.id.as_str(), input.value.clone()))))
+        } else {
+            Err(errors)
+        }
     }
 }
 
@@ -119,7 +125,12 @@ impl<'f> Resolve<'f> {
             match self.work(position, input) {
                 Some((purpose, template)) => {
                     self.asked = true;
-                    return Step::Render(Render { input: input.id.clone(), purpose, template, visible: self.visible(input) });
+                    return Step::Render(Render {
+                        input: input.id.clone(),
+                        purpose,
+                        template,
+                        visible: self.visible(input),
+                    });
                 }
                 None => continue,
             }
@@ -178,9 +189,10 @@ impl<'f> Resolve<'f> {
                 }
                 (None, Some(default)) => self.take(position, input, Some(default.0.clone()), true, choices),
                 (None, None) => {
-                    let first = input.rules.auto_select_first.then(|| {
-                        choices.as_ref().unwrap_or(&input.rules.values).first().cloned()
-                    });
+                    let first = input
+                        .rules
+                        .auto_select_first
+                        .then(|| choices.as_ref().unwrap_or(&input.rules.values).first().cloned());
                     let first = first.flatten().map(|first| match input.kind {
                         InputType::Multiselect => Value::list([first]),
                         _ => first,
@@ -195,7 +207,14 @@ impl<'f> Resolve<'f> {
     }
 
     /// Types a value, or finds that there is none.
-    fn take(&mut self, position: usize, input: &Input, value: Option<Value>, is_default: bool, choices: Option<Vec<Value>>) {
+    fn take(
+        &mut self,
+        position: usize,
+        input: &Input,
+        value: Option<Value>,
+        is_default: bool,
+        choices: Option<Vec<Value>>,
+    ) {
         let value = value.filter(|value| !is_absent(input.kind, value));
         let (value, errors) = match value {
             None if input.required => (Value::Null, vec!["it is required, and no value was given".to_owned()]),
@@ -240,9 +259,9 @@ impl<'f> Resolve<'f> {
 
     fn undeclared(&self) -> Vec<String> {
         let declared = |key: &str| {
-            self.inputs.iter().any(|input| {
-                input.id == key || input.id.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))
-            })
+            self.inputs
+                .iter()
+                .any(|input| input.id == key || input.id.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
         };
         self.given.keys().filter(|key| !declared(key)).map(|key| key.to_string()).collect()
     }
@@ -271,7 +290,8 @@ fn choices(value: &Value) -> Result<Vec<Value>, String> {
 
 /// Positions so that each comes after those it depends on. A circle, which parsing refuses, is cut.
 fn order(inputs: &[Input]) -> Vec<usize> {
-    let positions: HashMap<&str, usize> = inputs.iter().enumerate().map(|(position, input)| (input.id.as_str(), position)).collect();
+    let positions: HashMap<&str, usize> =
+        inputs.iter().enumerate().map(|(position, input)| (input.id.as_str(), position)).collect();
     let mut order = Vec::with_capacity(inputs.len());
     let mut seen = vec![false; inputs.len()];
     for start in 0..inputs.len() {
@@ -327,7 +347,8 @@ mod tests {
             match resolve.step() {
                 Step::Done(outcome) => return outcome,
                 Step::Render(render) => {
-                    let key = format!("{} {:?} {}", render.input, render.purpose, Value::from(render.visible).to_json());
+                    let key =
+                        format!("{} {:?} {}", render.input, render.purpose, Value::from(render.visible).to_json());
                     let answer = answers.iter().find(|(name, _)| *name == key);
                     resolve.answer(answer.unwrap_or_else(|| panic!("nobody answers `{key}`")).1.clone());
                 }
@@ -336,7 +357,9 @@ mod tests {
     }
 
     fn flow(inputs: &str) -> crate::flow::Flow {
-        let source = format!("id: f\nnamespace: n\ninputs:\n{inputs}\ntasks: [{{id: s, type: io.kestra.plugin.core.flow.Sleep, duration: PT1S}}]\n");
+        let source = format!(
+            "id: f\nnamespace: n\ninputs:\n{inputs}\ntasks: [{{id: s, type: io.kestra.plugin.core.flow.Sleep, duration: PT1S}}]\n"
+        );
         parse(&source, &crate::lookup::Nothing).unwrap().flow
     }
 
@@ -360,7 +383,12 @@ mod tests {
         let inputs = "- {id: n, type: INT, min: 10}\n- {id: m, type: INT}\n- {id: c, type: SELECT, values: [a, b]}\n- {id: u, type: URI}";
         let outcome = resolve(inputs, &[("n", "9"), ("m", ""), ("c", "z"), ("u", "nothing")], &[]);
         let told = values(&outcome);
-        for part in ["input `n`: it must be more than `10`", "input `m`: it is required", "input `c`: it must match the values `a`, `b`", "input `u`: must be a URI"] {
+        for part in [
+            "input `n`: it must be more than `10`",
+            "input `m`: it is required",
+            "input `c`: it must match the values `a`, `b`",
+            "input `u`: must be a URI",
+        ] {
             assert!(told.contains(part), "{part} in {told}");
         }
         assert_eq!(told.lines().count(), 4);
@@ -378,7 +406,10 @@ mod tests {
     #[test]
     fn disabled_inputs_are_dropped_with_all_that_depends_on_them() {
         let inputs = "- {id: a, type: STRING}\n- {id: b, type: INT, dependsOn: {inputs: [a], condition: '{{ inputs.a }}'}}\n- {id: c, type: INT, dependsOn: {inputs: [b]}}\n- {id: d, type: INT, dependsOn: {inputs: [a], condition: '{{ wrong }}'}}";
-        let answers = [(r#"b Condition {"a":"x"}"#, Ok(Value::Bool(false))), (r#"d Condition {"a":"x"}"#, Err("no `wrong`".to_owned()))];
+        let answers = [
+            (r#"b Condition {"a":"x"}"#, Ok(Value::Bool(false))),
+            (r#"d Condition {"a":"x"}"#, Err("no `wrong`".to_owned())),
+        ];
         let outcome = resolve(inputs, &[("a", "x"), ("b", "no number")], &answers);
         assert_eq!(values(&outcome), r#"{"a":"x"}"#);
         let enabled: Vec<bool> = outcome.inputs.iter().map(|input| input.enabled).collect();
@@ -393,7 +424,10 @@ mod tests {
         let outcome = resolve(inputs, &[("m", "[\"1\", 3]")], &answers);
         assert_eq!(values(&outcome), r#"{"c":"7","m":[1,3]}"#);
         let outcome = resolve(inputs, &[("c", "8"), ("m", "[4]")], &answers);
-        assert_eq!(values(&outcome), "invalid value for input `m`: it must match the values `1`, `2`, `3`, but received `4`");
+        assert_eq!(
+            values(&outcome),
+            "invalid value for input `m`: it must match the values `1`, `2`, `3`, but received `4`"
+        );
     }
 
     #[test]

@@ -197,7 +197,12 @@ impl<'a> Fields<'a> {
     }
 
     /// The entry under its present name or a former one. Both at once is a problem.
-    pub fn get_renamed(&mut self, key: &'static str, former: &'static str, problems: &mut Problems) -> Option<Node<'a>> {
+    pub fn get_renamed(
+        &mut self,
+        key: &'static str,
+        former: &'static str,
+        problems: &mut Problems,
+    ) -> Option<Node<'a>> {
         match (self.get(key), self.get(former)) {
             (Some(_), Some(node)) => {
                 let message = format!("`{former}` is the old name of `{key}`, and both are given");
@@ -311,7 +316,12 @@ impl<'a> Fields<'a> {
     }
 
     /// One of a few words, without regard to case.
-    pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {
+    pub fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+        problems: &mut Problems,
+    ) -> Option<T> {
         let node = self.get(key)?;
         choice(&node, choices, problems)
     }
@@ -340,7 +350,9 @@ impl<'a> Fields<'a> {
 
 /// A key that means nothing here.
 pub(crate) fn unknown_key<'k>(key: &str, node: &Node<'_>, known: impl IntoIterator<Item = &'k str>) -> Problem {
-    node.error("flow.unknown_property", format!("unknown property `{}`", shown(key))).at(node.key_at).hints(suggest(key, known))
+    node.error("flow.unknown_property", format!("unknown property `{}`", shown(key)))
+        .at(node.key_at)
+        .hints(suggest(key, known))
 }
 
 pub(crate) fn text(node: &Node<'_>, problems: &mut Problems) -> Option<String> {

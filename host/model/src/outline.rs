@@ -34,7 +34,9 @@ pub(crate) struct Outline {
 #[derive(Debug)]
 pub(crate) enum Inner {
     /// Whether it is a block scalar (`|`, `>`): its text begins one line below its place.
-    Scalar { block: bool },
+    Scalar {
+        block: bool,
+    },
     List(Vec<Arc<Outline>>),
     Map(IndexMap<Box<str>, Entry>),
 }
@@ -55,8 +57,19 @@ struct Weight {
 }
 
 enum Open {
-    List { at: Position, anchor: usize, weight: Weight, items: Vec<Arc<Outline>> },
-    Map { at: Position, anchor: usize, weight: Weight, entries: IndexMap<Box<str>, Entry>, key: Option<(Box<str>, Position)> },
+    List {
+        at: Position,
+        anchor: usize,
+        weight: Weight,
+        items: Vec<Arc<Outline>>,
+    },
+    Map {
+        at: Position,
+        anchor: usize,
+        weight: Weight,
+        entries: IndexMap<Box<str>, Entry>,
+        key: Option<(Box<str>, Position)>,
+    },
 }
 
 #[derive(Default)]
@@ -74,7 +87,9 @@ struct Scan {
 pub(crate) fn scan(source: &str, problems: &mut Problems) -> Result<Option<Arc<Outline>>, Problem> {
     if source.len() > MAX_BYTES {
         let message = format!("the source has {} bytes, more than the {MAX_BYTES} allowed", source.len());
-        return Err(Problem::error("yaml.too_large", message).hint("split the flow, or move large texts into namespace files"));
+        return Err(
+            Problem::error("yaml.too_large", message).hint("split the flow, or move large texts into namespace files")
+        );
     }
     refuse_control(source)?;
     let mut scan = Scan::default();
@@ -200,7 +215,8 @@ impl Scan {
             let message = format!("the source uses more than {MAX_ALIASES} aliases");
             return Err(Problem::error("yaml.too_many_aliases", message).at(at).hint("write the values out"));
         }
-        let Some((outline, weight)) = self.anchors.get(&anchor).map(|(outline, weight)| (outline.clone(), *weight)) else {
+        let Some((outline, weight)) = self.anchors.get(&anchor).map(|(outline, weight)| (outline.clone(), *weight))
+        else {
             let problem = Problem::error("yaml.alias", "the alias is used inside the value it stands for");
             return Err(problem.at(at).hint("a value cannot contain itself"));
         };
@@ -268,13 +284,18 @@ fn key_must_be_text(at: Position) -> Problem {
 
 /// YAML allows few control characters, and what prints a source must not meet any.
 fn refuse_control(source: &str) -> Result<(), Problem> {
-    let refused = |c: char| (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    let refused = |c: char| {
+        (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}'))
+            || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    };
     let Some((offset, found)) = source.char_indices().find(|(_, c)| refused(*c)) else { return Ok(()) };
     let before = source.get(..offset).unwrap_or_default();
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
     let message = format!("the character U+{:04X} is not allowed", u32::from(found));
-    Err(Problem::error("yaml.character", message).at(position(line, column)).hint("write it as an escape in double quotes: `\"\\u0001\"`"))
+    Err(Problem::error("yaml.character", message)
+        .at(position(line, column))
+        .hint("write it as an escape in double quotes: `\"\\u0001\"`"))
 }
 
 fn refuse_tag(tag: Option<&saphyr_parser::Tag>, at: Position, problems: &mut Problems) {

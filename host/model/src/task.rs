@@ -52,26 +52,64 @@ pub enum FlowTask {
     Sequential(Block),
     AllowFailure(Block),
     /// `concurrent` 0: no limit.
-    Parallel { block: Block, concurrent: u32, fail_fast: bool },
+    Parallel {
+        block: Block,
+        concurrent: u32,
+        fail_fast: bool,
+    },
     /// `block.tasks` are the tasks in order; `depends_on[i]` are the positions task `i` waits for. Free of cycles.
-    Dag { block: Block, depends_on: Vec<Vec<usize>>, concurrent: u32 },
+    Dag {
+        block: Block,
+        depends_on: Vec<Vec<usize>>,
+        concurrent: u32,
+    },
     /// `then` is `block.tasks`.
-    If { condition: Dynamic, block: Block, otherwise: Vec<TaskId> },
+    If {
+        condition: Dynamic,
+        block: Block,
+        otherwise: Vec<TaskId>,
+    },
     /// `block.tasks` is empty; the branch comes from `cases` or `defaults`.
-    Switch { value: Dynamic, cases: Vec<(String, Vec<TaskId>)>, defaults: Vec<TaskId>, block: Block },
+    Switch {
+        value: Dynamic,
+        cases: Vec<(String, Vec<TaskId>)>,
+        defaults: Vec<TaskId>,
+        block: Block,
+    },
     /// ForEach, EachSequential (limit 1) and EachParallel. `concurrent` 0: no limit.
-    ForEach { values: Dynamic, concurrent: u32, block: Block, style: EachStyle },
+    ForEach {
+        values: Dynamic,
+        concurrent: u32,
+        block: Block,
+        style: EachStyle,
+    },
     ForEachItem(Box<ForEachItem>),
     /// LoopUntil and WaitFor.
-    LoopUntil { condition: Dynamic, block: Block, fail_on_max_reached: bool, frequency: Frequency },
+    LoopUntil {
+        condition: Dynamic,
+        block: Block,
+        fail_on_max_reached: bool,
+        frequency: Frequency,
+    },
     Pause(Box<Pause>),
-    Sleep { duration: Dynamic },
+    Sleep {
+        duration: Dynamic,
+    },
     Subflow(Box<Subflow>),
-    WorkingDirectory { block: Block, properties: Arc<Map> },
+    WorkingDirectory {
+        block: Block,
+        properties: Arc<Map>,
+    },
     /// Deprecated; `spec` is rendered and then parsed as a task.
-    Templated { spec: Dynamic },
+    Templated {
+        spec: Dynamic,
+    },
     /// Deprecated: the tasks of a stored template.
-    Template { namespace: Dynamic, template_id: Dynamic, args: Map },
+    Template {
+        namespace: Dynamic,
+        template_id: Dynamic,
+        args: Map,
+    },
 }
 
 /// How the children of an each-task run within one iteration.

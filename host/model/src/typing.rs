@@ -41,8 +41,12 @@ pub(crate) fn holds_expression(value: &Value) -> bool {
 /// expression, any choice will do.
 pub fn read(input: &Input, value: &Value, choices: Option<&[Value]>) -> Result<Value, Vec<String>> {
     let typed = match input.kind {
-        InputType::Multiselect => items(value).and_then(|items| each(input.rules.item_type.unwrap_or(InputType::String), &items)),
-        InputType::Array => items(value).and_then(|items| each(input.rules.item_type.unwrap_or(InputType::Any), &items)),
+        InputType::Multiselect => {
+            items(value).and_then(|items| each(input.rules.item_type.unwrap_or(InputType::String), &items))
+        }
+        InputType::Array => {
+            items(value).and_then(|items| each(input.rules.item_type.unwrap_or(InputType::Any), &items))
+        }
         kind => of_type(kind, value),
     };
     let typed = typed.map_err(|reason| vec![reason])?;
@@ -55,7 +59,10 @@ pub fn read(input: &Input, value: &Value, choices: Option<&[Value]>) -> Result<V
 }
 
 fn each(kind: InputType, values: &[Value]) -> Result<Value, String> {
-    let typed = values.iter().enumerate().map(|(index, item)| of_type(kind, item).map_err(|reason| format!("item {index} {reason}")));
+    let typed = values
+        .iter()
+        .enumerate()
+        .map(|(index, item)| of_type(kind, item).map_err(|reason| format!("item {index} {reason}")));
     typed.collect::<Result<Vec<_>, _>>().map(Value::list)
 }
 
@@ -101,9 +108,15 @@ pub fn of_type(kind: InputType, value: &Value) -> Result<Value, String> {
             (_, Some("false")) => Ok(Value::Bool(false)),
             _ => Err(not("`true` or `false`", value)),
         },
-        Datetime => datetime(value).map(|instant| Value::time(expr::Time::Instant(instant))).ok_or_else(|| not("a date and time such as `2026-01-31T12:00:00Z`", value)),
-        Date => date(value).map(|date| Value::time(expr::Time::Date(date))).ok_or_else(|| not("a date such as `2026-01-31`", value)),
-        Time => clock(value).map(|time| Value::time(expr::Time::Clock(time))).ok_or_else(|| not("a time such as `12:30:00`", value)),
+        Datetime => datetime(value)
+            .map(|instant| Value::time(expr::Time::Instant(instant)))
+            .ok_or_else(|| not("a date and time such as `2026-01-31T12:00:00Z`", value)),
+        Date => date(value)
+            .map(|date| Value::time(expr::Time::Date(date)))
+            .ok_or_else(|| not("a date such as `2026-01-31`", value)),
+        Time => clock(value)
+            .map(|time| Value::time(expr::Time::Clock(time)))
+            .ok_or_else(|| not("a time such as `12:30:00`", value)),
         Duration => {
             let duration = duration::of_value(value).map_err(|_| not("a duration such as `PT5M`", value))?;
             let span = duration::to_span(duration).ok_or_else(|| not("a duration of fewer hours", value))?;
@@ -111,7 +124,9 @@ pub fn of_type(kind: InputType, value: &Value) -> Result<Value, String> {
         }
         File => match text {
             Some(text) if FILE_SCHEMES.iter().any(|scheme| text.starts_with(scheme)) => Ok(Value::from(text)),
-            _ => Err(not(&format!("a file: an upload, or a URI that begins with {}", quoted_list(FILE_SCHEMES)), value)),
+            _ => {
+                Err(not(&format!("a file: an upload, or a URI that begins with {}", quoted_list(FILE_SCHEMES)), value))
+            }
         },
         Json => match value.as_str() {
             Some(text) => Value::parse_json(text).map_err(|error| format!("must be JSON: {error}")),
@@ -196,10 +211,17 @@ fn has_scheme(text: &str) -> bool {
 
 fn is_email(text: &str) -> bool {
     let Some((name, host)) = text.rsplit_once('@') else { return false };
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '%' | '+' | '-' | '\'' | '&' | '*' | '/' | '=' | '?' | '^' | '{' | '}' | '~');
+    let plain = |c: char| {
+        c.is_alphanumeric()
+            || matches!(c, '.' | '_' | '%' | '+' | '-' | '\'' | '&' | '*' | '/' | '=' | '?' | '^' | '{' | '}' | '~')
+    };
     let label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-');
     let top = host.rsplit('.').next().unwrap_or_default();
-    !name.is_empty() && name.chars().all(plain) && host.contains('.') && host.split('.').all(label) && top.chars().count() >= 2
+    !name.is_empty()
+        && name.chars().all(plain)
+        && host.contains('.')
+        && host.split('.').all(label)
+        && top.chars().count() >= 2
 }
 
 /// Which of two values of a type comes first.
@@ -243,13 +265,21 @@ fn rules(input: &Input, raw: &Value, typed: &Value, choices: Option<&[Value]>) -
     bound(&rules.before, &[Ordering::Greater], "before");
     let is_choice = matches!(input.kind, InputType::Select | InputType::Multiselect) && !rules.allow_custom_value;
     if let (true, Some(choices)) = (is_choice, choices) {
-        let chosen = if input.kind == InputType::Select { vec![typed.clone()] } else { typed.as_list().unwrap_or_default().to_vec() };
+        let chosen = if input.kind == InputType::Select {
+            vec![typed.clone()]
+        } else {
+            typed.as_list().unwrap_or_default().to_vec()
+        };
         for value in chosen {
             let text = shown_value(&value);
             if !choices.iter().any(|choice| shown_value(choice) == text) {
                 let names: Vec<String> = choices.iter().map(shown_value).collect();
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                reasons.push(format!("it must match the values {}, but received `{}`", shown(&quoted_list(&names)), shown(&text)));
+                reasons.push(format!(
+                    "it must match the values {}, but received `{}`",
+                    shown(&quoted_list(&names)),
+                    shown(&text)
+                ));
             }
         }
     }

@@ -24,7 +24,8 @@ pub(crate) struct Document {
 pub(crate) fn read(source: &str, problems: &mut Problems) -> Option<Document> {
     // A byte order mark is no part of the text; the stored source keeps it.
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
-    let read = outline::scan(source, problems).and_then(|outline| Ok(Document { value: parse_value(source)?, outline }));
+    let read =
+        outline::scan(source, problems).and_then(|outline| Ok(Document { value: parse_value(source)?, outline }));
     match read {
         Ok(document) => Some(document),
         Err(problem) => {

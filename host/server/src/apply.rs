@@ -7,8 +7,8 @@ mod slots;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use indexmap::IndexSet;
 use engine::{Command, Event, RejectCode, Rejected, State, decide};
+use indexmap::IndexSet;
 use model::change::{Change, Record};
 use model::execution::Execution;
 use model::ids::{ExecutionId, TaskRunId};

@@ -44,7 +44,8 @@ async fn holds(
         "ExecutionStatus" => {
             let current = state.status().map(|status| status.as_str()).unwrap_or_default();
             let (within, without) = (names("in"), names("notIn"));
-            Ok((within.is_empty() || within.iter().any(|state| state == current)) && !without.iter().any(|state| state == current))
+            Ok((within.is_empty() || within.iter().any(|state| state == current))
+                && !without.iter().any(|state| state == current))
         }
         "ExecutionFlow" => Ok(text("namespace").as_deref() == Some(flow.namespace.as_str())
             && text("flowId").as_deref() == Some(flow.id.as_str())),
@@ -63,6 +64,8 @@ async fn holds(
             let Some(expression) = condition.get("expression") else { return Ok(false) };
             Ok(node.render_in(scope, expression, true, flow, None).await?.truthy())
         }
-        other => Err(Failure::new("CONDITION", format!("condition `{other}` is not evaluated by this version of Sluice"))),
+        other => {
+            Err(Failure::new("CONDITION", format!("condition `{other}` is not evaluated by this version of Sluice")))
+        }
     }
 }

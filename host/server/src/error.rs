@@ -55,6 +55,9 @@ pub enum Error {
     /// The request is wrong; every problem is listed.
     #[error("{message}")]
     Invalid { code: &'static str, message: String, issues: Vec<Issue> },
+    /// The request has a body larger than is read.
+    #[error("{0}")]
+    TooLarge(String),
     /// The request does not fit the state of things: already there, already ended.
     #[error("{message}")]
     Conflict { code: &'static str, message: String },
@@ -100,6 +103,7 @@ impl Error {
         match self {
             Self::NotFound(_) => "not_found",
             Self::Invalid { code, .. } | Self::Conflict { code, .. } => code,
+            Self::TooLarge(_) => "body.too_large",
             Self::Busy { .. } => "busy",
             Self::Store(_) => "store.unavailable",
             Self::Internal(_) => "internal",

@@ -12,8 +12,8 @@ use model::flow::Label;
 use model::ids::{ExecutionId, TaskId, TaskRunId};
 use model::state::{History, State};
 use model::task::LogLevel;
-use store::rows::{self, Key, NamespaceKey, Target};
 use store::query::{ExecutionFilter, NamespaceMatch};
+use store::rows::{self, Key, NamespaceKey, Target};
 use store::{Count, Page, Query, Topic, View, Watch};
 
 use crate::error::Error;
@@ -306,7 +306,7 @@ impl Node {
             let seen = self.store.find::<rows::Execution>(View::Newest, Key::Execution(original.clone())).await?;
             let seen = seen.ok_or_else(|| Error::NotFound(format!("no execution `{original}`")))?;
             let saved = self.flow_revision(&seen.record.flow, seen.record.revision).await?;
-            let id = engine::ids::retry_id(original, attempt);
+            let id = engine::ids::retry_id(original);
             let first = seen.record.original.clone().unwrap_or_else(|| original.clone());
             let execution = Execution {
                 kind: seen.record.kind,

@@ -10,8 +10,8 @@ use model::flow::Flow;
 use model::ids::{FlowId, FlowKey, Namespace, TENANT};
 use model::lock::Lock;
 use model::problem::Problem;
-use store::rows::{self, Key, NamespaceKey};
 use store::query::NamespaceMatch;
+use store::rows::{self, Key, NamespaceKey};
 use store::{Batch, Page, Query, View};
 
 use crate::error::Error;

@@ -91,7 +91,7 @@ fn issue(input: &str, message: String) -> Issue {
         line: None,
         code: "inputs.value".to_owned(),
         message: format!("input `{input}`: {message}"),
-        hint: None,
+        hint: Some(format!("give `{input}` a value that fits its declaration in the flow's `inputs`")),
     }
 }
 

@@ -130,8 +130,7 @@ impl Node {
         let mut owner = Owner::new(self.clone(), id.clone());
         let mut mail = Vec::new();
         loop {
-            let received =
-                tokio::time::timeout(IDLE, receiver.recv_many(&mut mail, MAIL_PER_TURN)).await;
+            let received = tokio::time::timeout(IDLE, receiver.recv_many(&mut mail, MAIL_PER_TURN)).await;
             match received {
                 Ok(0) => return,
                 Ok(_) => owner.turn(std::mem::take(&mut mail)).await,

@@ -147,7 +147,8 @@ impl Node {
         let mut after = None;
         loop {
             let page = Page { size: RECOVERY_PAGE, after };
-            let rows = self.store.list::<rows::Execution>(View::Newest, Query::Executions(filter.clone()), page).await?;
+            let rows =
+                self.store.list::<rows::Execution>(View::Newest, Query::Executions(filter.clone()), page).await?;
             for row in &rows.items {
                 self.post(&row.record.id, Envelope::new(Mail::Recover));
             }

@@ -36,7 +36,9 @@ impl Node {
             RenderScope::Execution => (state, None),
             RenderScope::Run(run) => (state, Some(run)),
             RenderScope::Child(child) => {
-                other = crate::apply::stored_state(self, child).await.map_err(|error| Failure::new("RENDER", error.to_string()))?;
+                other = crate::apply::stored_state(self, child)
+                    .await
+                    .map_err(|error| Failure::new("RENDER", error.to_string()))?;
                 (&other, None)
             }
         };
@@ -100,10 +102,10 @@ impl Node {
             }
             let asked =
                 Asked { scope: &scope, mode: Mode::Typed, site, flow: &saved.flow.key, execution: execution.as_ref() };
-            let typed = self.evaluate(asked, value, &mut memo).await.map_err(|failure| Failure {
-                message: format!("property `{name}`: {}", failure.message),
-                ..failure
-            })?;
+            let typed = self
+                .evaluate(asked, value, &mut memo)
+                .await
+                .map_err(|failure| Failure { message: format!("property `{name}`: {}", failure.message), ..failure })?;
             let fitted = match task {
                 Some(task) => coerce::property(&task.properties, name, typed),
                 None => typed,

@@ -242,7 +242,8 @@ impl Node {
             return failed(Failure::new("TASK_TYPE", format!("task `{}` is not a plugin's task", ready.task.id)));
         };
         let Some(locked) = ready.saved.lock.tasks.get(&ready.task.id) else {
-            let message = format!("task `{}` is not in the lock of its flow revision; hint: save the flow again", ready.task.id);
+            let message =
+                format!("task `{}` is not in the lock of its flow revision; hint: save the flow again", ready.task.id);
             return failed(Failure::new("LOCK_MISSING", message));
         };
         let rendered = match self.render_properties(ready.state, ready.saved, ready.run, properties, locked).await {

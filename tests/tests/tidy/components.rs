@@ -36,92 +36,51 @@ fn over_budget(components: &[Component]) -> Vec<String> {
         let large = LARGE.iter().find(|(name, _)| *name == component.plugin());
         let budget = large.map_or(COMPONENT_BYTES_MAX, |(_, budget)| *budget);
         if component.bytes.len() > budget {
-            problems.push(format!(
-                "`{}` has {} bytes, its budget is {budget}",
-                component.path,
-                component.bytes.len()
-            ));
+            problems.push(format!("`{}` has {} bytes, its budget is {budget}", component.path, component.bytes.len()));
         }
     }
-    let total: usize = components
-        .iter()
-        .map(|component| component.bytes.len())
-        .sum();
+    let total: usize = components.iter().map(|component| component.bytes.len()).sum();
     if total > REGISTRY_BYTES_MAX {
-        problems.push(format!(
-            "the registry has {total} bytes, its budget is {REGISTRY_BYTES_MAX}"
-        ));
+        problems.push(format!("the registry has {total} bytes, its budget is {REGISTRY_BYTES_MAX}"));
     }
     problems
 }
 
 /// Components that name one of these folders.
 fn machine_paths(component: &Component, folders: &[String]) -> Vec<String> {
-    let names = |folder: &str| {
-        component
-            .bytes
-            .windows(folder.len())
-            .any(|window| window == folder.as_bytes())
-    };
+    let names = |folder: &str| component.bytes.windows(folder.len()).any(|window| window == folder.as_bytes());
     let found = folders.iter().filter(|folder| names(folder));
     found
-        .map(|folder| {
-            format!(
-                "`{}` names the folder `{folder}`; build it with path prefixes remapped",
-                component.path
-            )
-        })
+        .map(|folder| format!("`{}` names the folder `{folder}`; build it with path prefixes remapped", component.path))
         .collect()
 }
 
 /// Folders no component may name: everybody's homes, and what this machine has.
 fn folders() -> Vec<String> {
-    let of_this_machine = ["HOME", "CARGO_HOME", "RUSTUP_HOME"]
-        .into_iter()
-        .filter_map(|name| std::env::var(name).ok());
-    let known = of_this_machine
-        .chain([root().display().to_string()])
-        .filter(|folder| folder.len() >= FOLDER_LENGTH_MIN);
-    HOMES
-        .iter()
-        .map(|&home| home.to_owned())
-        .chain(known)
-        .collect()
+    let of_this_machine = ["HOME", "CARGO_HOME", "RUSTUP_HOME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let known =
+        of_this_machine.chain([root().display().to_string()]).filter(|folder| folder.len() >= FOLDER_LENGTH_MIN);
+    HOMES.iter().map(|&home| home.to_owned()).chain(known).collect()
 }
 
 fn components() -> Vec<Component> {
-    let paths = files()
-        .into_iter()
-        .filter(|file| file.starts_with("registry/") && file.ends_with(".wasm"));
+    let paths = files().into_iter().filter(|file| file.starts_with("registry/") && file.ends_with(".wasm"));
     paths
-        .map(|path| Component {
-            bytes: fs::read(root().join(&path)).expect("git lists files that are there"),
-            path,
-        })
+        .map(|path| Component { bytes: fs::read(root().join(&path)).expect("git lists files that are there"), path })
         .collect()
 }
 
 /// Everything in a registry that the host could not use.
 fn unusable(registry: PathBuf) -> Vec<String> {
     let host = catalog::Host {
-        version: env!("CARGO_PKG_VERSION")
-            .parse()
-            .expect("cargo checks versions"),
+        version: env!("CARGO_PKG_VERSION").parse().expect("cargo checks versions"),
         built_in: Vec::new(),
     };
-    let source = catalog::Source::Folder {
-        origin: catalog::Origin::Shipped,
-        root: registry,
-    };
+    let source = catalog::Source::Folder { origin: catalog::Origin::Shipped, root: registry };
     let catalog = catalog::Catalog::open(vec![source], host, catalog::Check::Digests);
-    let broken = catalog
-        .problems()
-        .iter()
-        .map(|problem| problem.error.to_string());
+    let broken = catalog.problems().iter().map(|problem| problem.error.to_string());
     let packages = catalog.plugins().flat_map(|(_, versions)| versions);
-    let too_new = packages
-        .filter_map(|package| catalog.runs_here(package).err())
-        .map(|error| error.to_string());
+    let too_new = packages.filter_map(|package| catalog.runs_here(package).err()).map(|error| error.to_string());
     broken.chain(too_new).collect()
 }
 
@@ -130,12 +89,7 @@ fn published_components_keep_their_budget_and_name_no_machine() {
     let components = components();
     none(over_budget(&components));
     let folders = folders();
-    none(
-        components
-            .iter()
-            .flat_map(|component| machine_paths(component, &folders))
-            .collect(),
-    );
+    none(components.iter().flat_map(|component| machine_paths(component, &folders)).collect());
 }
 
 #[test]
@@ -146,32 +100,18 @@ fn published_components_are_usable() {
 }
 
 fn sample(plugin: &str, bytes: &[u8]) -> Component {
-    Component {
-        path: format!("registry/{plugin}/1.0.0/plugin.wasm"),
-        bytes: bytes.to_vec(),
-    }
+    Component { path: format!("registry/{plugin}/1.0.0/plugin.wasm"), bytes: bytes.to_vec() }
 }
 
 #[test]
 fn exceeded_budgets_are_found() {
-    assert!(
-        over_budget(&[
-            sample("core", &[0; COMPONENT_BYTES_MAX]),
-            sample("git", &[0; 1_000_000])
-        ])
-        .is_empty()
-    );
+    assert!(over_budget(&[sample("core", &[0; COMPONENT_BYTES_MAX]), sample("git", &[0; 1_000_000])]).is_empty());
     one(
         &over_budget(&[sample("core", &[0; COMPONENT_BYTES_MAX + 1])]),
         "`registry/core/1.0.0/plugin.wasm` has 300001 bytes",
     );
-    one(
-        &over_budget(&[sample("git", &[0; 1_000_001])]),
-        "its budget is 1000000",
-    );
-    let many: Vec<Component> = (0..27)
-        .map(|_| sample("core", &[0; COMPONENT_BYTES_MAX]))
-        .collect();
+    one(&over_budget(&[sample("git", &[0; 1_000_001])]), "its budget is 1000000");
+    let many: Vec<Component> = (0..27).map(|_| sample("core", &[0; COMPONENT_BYTES_MAX])).collect();
     one(&over_budget(&many), "the registry has 8100000 bytes");
 }
 
@@ -179,21 +119,12 @@ fn exceeded_budgets_are_found() {
 fn machine_paths_in_components_are_found() {
     let folders = folders();
     one(
-        &machine_paths(
-            &sample("core", b"\0asm at /root/x/lib.rs:1"),
-            &["/root/".to_owned()],
-        ),
+        &machine_paths(&sample("core", b"\0asm at /root/x/lib.rs:1"), &["/root/".to_owned()]),
         "names the folder `/root/`",
     );
     let here = format!("\0at {}/plugins/x.rs", root().display());
     assert!(!machine_paths(&sample("core", here.as_bytes()), &folders).is_empty());
-    assert!(
-        machine_paths(
-            &sample("core", b"\0asm at /rustc/abc/library/core/src/panicking.rs"),
-            &folders
-        )
-        .is_empty()
-    );
+    assert!(machine_paths(&sample("core", b"\0asm at /rustc/abc/library/core/src/panicking.rs"), &folders).is_empty());
 }
 
 #[test]

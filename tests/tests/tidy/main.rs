@@ -10,30 +10,19 @@ use std::process::Command;
 
 /// The repository's root.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests are a folder of the repository")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a folder of the repository").to_owned()
 }
 
 /// Fails with every problem at once.
 fn none(problems: Vec<String>) {
-    assert!(
-        problems.is_empty(),
-        "{} problem(s):\n- {}",
-        problems.len(),
-        problems.join("\n- ")
-    );
+    assert!(problems.is_empty(), "{} problem(s):\n- {}", problems.len(), problems.join("\n- "));
 }
 
 /// One problem that says `expected`.
 #[track_caller]
 fn one(problems: &[String], expected: &str) {
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(
-        problems.iter().all(|problem| problem.contains(expected)),
-        "{problems:?} do not say `{expected}`"
-    );
+    assert!(problems.iter().all(|problem| problem.contains(expected)), "{problems:?} do not say `{expected}`");
 }
 
 /// Runs a program in the repository and hands over what it prints.
@@ -42,9 +31,7 @@ fn output(program: &str, arguments: &[&str]) -> Vec<u8> {
         .args(arguments)
         .current_dir(root())
         .output()
-        .unwrap_or_else(|error| {
-            panic!("`{program}` cannot be run: {error}\nhint: the tidy tests need it")
-        });
+        .unwrap_or_else(|error| panic!("`{program}` cannot be run: {error}\nhint: the tidy tests need it"));
     assert!(
         output.status.success(),
         "`{program} {}` failed:\n{}",
@@ -56,16 +43,7 @@ fn output(program: &str, arguments: &[&str]) -> Vec<u8> {
 
 /// Files of the repository, new ones that are not ignored among them, as paths from its root.
 fn files() -> Vec<String> {
-    let listed = output(
-        "git",
-        &[
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ],
-    );
+    let listed = output("git", &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let mut files: Vec<String> = listed
         .split(|byte| *byte == 0)
         .filter(|path| !path.is_empty())
@@ -75,9 +53,6 @@ fn files() -> Vec<String> {
         .collect();
     files.sort();
     files.dedup();
-    assert!(
-        files.iter().any(|file| file == "Cargo.toml"),
-        "git lists other files than this repository's"
-    );
+    assert!(files.iter().any(|file| file == "Cargo.toml"), "git lists other files than this repository's");
     files
 }

@@ -8,25 +8,13 @@ use crate::{files, none, one, root};
 /// Longest Rust file, in lines. Style: 100 to 300; think above 500.
 const LINES_MAX: usize = 800;
 /// Longer by nature, each with its reason.
-const LONG: &[(&str, &str)] = &[(
-    "sdk/rust/src/bindings.rs",
-    "generated from wit/ by one command",
-)];
+const LONG: &[(&str, &str)] = &[("sdk/rust/src/bindings.rs", "generated from wit/ by one command")];
 /// Without a head of their own.
-const HEADLESS: &[(&str, &str)] = &[(
-    "sdk/rust/src/bindings.rs",
-    "generated; `lib.rs` says what it is",
-)];
+const HEADLESS: &[(&str, &str)] = &[("sdk/rust/src/bindings.rs", "generated; `lib.rs` says what it is")];
 /// The files that may say `unsafe`.
 const UNSAFE: &[(&str, &str)] = &[
-    (
-        "host/runtime/src/cache.rs",
-        "loads compiled code that this host wrote",
-    ),
-    (
-        "sdk/rust/src/bindings.rs",
-        "generated: the canonical ABI is made of pointers",
-    ),
+    ("host/runtime/src/cache.rs", "loads compiled code that this host wrote"),
+    ("sdk/rust/src/bindings.rs", "generated: the canonical ABI is made of pointers"),
 ];
 /// Longest ARCHITECTURE.md, in lines.
 const ARCHITECTURE_LINES_MAX: usize = 200;
@@ -35,10 +23,7 @@ const HOMES: &[&str] = &["/home/", "/root/", "/Users/", "C:\\Users\\"];
 /// Homes that nobody has: what examples and tests use.
 const INVENTED: &[&str] = &["/home/me/", "/home/me\"", "/home/me`"];
 /// Files that talk about such folders.
-const ABOUT_HOMES: &[&str] = &[
-    "tests/tests/tidy/sources.rs",
-    "tests/tests/tidy/components.rs",
-];
+const ABOUT_HOMES: &[&str] = &["tests/tests/tidy/sources.rs", "tests/tests/tidy/components.rs"];
 
 fn allowed(table: &[(&str, &str)], path: &str) -> bool {
     table.iter().any(|(name, _)| *name == path)
@@ -48,12 +33,11 @@ fn rust_file(path: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     let lines = text.lines().count();
     if lines > LINES_MAX && !allowed(LONG, path) {
-        problems.push(format!("`{path}` has {lines} lines, at most {LINES_MAX} are allowed: which second idea is in it?"));
+        problems
+            .push(format!("`{path}` has {lines} lines, at most {LINES_MAX} are allowed: which second idea is in it?"));
     }
     if !text.starts_with("//!") && !allowed(HEADLESS, path) {
-        problems.push(format!(
-            "`{path}` does not begin with `//!`, saying what it is and what it must never do"
-        ));
+        problems.push(format!("`{path}` does not begin with `//!`, saying what it is and what it must never do"));
     }
     if !allowed(UNSAFE, path) {
         let lines = code(text)
@@ -62,19 +46,14 @@ fn rust_file(path: &str, text: &str) -> Vec<String> {
             .filter(|(_, line)| says_unsafe(line))
             .map(|(at, _)| at + 1)
             .collect::<Vec<_>>();
-        problems.extend(
-            lines
-                .into_iter()
-                .map(|line| format!("`{path}` line {line} says `unsafe`")),
-        );
+        problems.extend(lines.into_iter().map(|line| format!("`{path}` line {line} says `unsafe`")));
     }
     problems
 }
 
 /// The keyword, not a part of a longer name such as the lint's.
 fn says_unsafe(line: &str) -> bool {
-    line.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
-        .any(|word| word == "unsafe")
+    line.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == "unsafe")
 }
 
 /// A source without its comments and the insides of its texts; lines stay where they are.
@@ -96,9 +75,7 @@ fn code(source: &str) -> String {
 /// How many bytes of a comment or a text begin here.
 fn skipped(rest: &str) -> Option<usize> {
     let until = |end: &str, from: usize| {
-        rest.get(from..)
-            .and_then(|tail| tail.find(end))
-            .map_or(rest.len(), |at| from + at + end.len())
+        rest.get(from..).and_then(|tail| tail.find(end)).map_or(rest.len(), |at| from + at + end.len())
     };
     if rest.starts_with("//") {
         return Some(rest.find('\n').unwrap_or(rest.len()));
@@ -108,10 +85,7 @@ fn skipped(rest: &str) -> Option<usize> {
     }
     if let Some(raw) = rest.strip_prefix('r') {
         let hashes = raw.len() - raw.trim_start_matches('#').len();
-        return raw
-            .get(hashes..)?
-            .starts_with('"')
-            .then(|| until(&format!("\"{}", "#".repeat(hashes)), hashes + 2));
+        return raw.get(hashes..)?.starts_with('"').then(|| until(&format!("\"{}", "#".repeat(hashes)), hashes + 2));
     }
     // A quote in single quotes opens no text.
     for quote in ["'\"'", "'\\\"'"] {
@@ -137,62 +111,35 @@ fn machine_paths(path: &str, text: &str) -> Vec<String> {
         return Vec::new();
     }
     let named = |line: &str| {
-        let cleaned = INVENTED
-            .iter()
-            .fold(line.to_owned(), |line, invented| line.replace(invented, ""));
+        let cleaned = INVENTED.iter().fold(line.to_owned(), |line, invented| line.replace(invented, ""));
         HOMES.iter().any(|home| cleaned.contains(home))
     };
     let lines = text.lines().enumerate().filter(|(_, line)| named(line));
-    lines
-        .map(|(at, _)| {
-            format!(
-                "`{path}` line {} names a folder of somebody's machine",
-                at + 1
-            )
-        })
-        .collect()
+    lines.map(|(at, _)| format!("`{path}` line {} names a folder of somebody's machine", at + 1)).collect()
 }
 
 fn architecture(text: &str) -> Vec<String> {
     let lines = text.lines().count();
     match lines < ARCHITECTURE_LINES_MAX {
         true => Vec::new(),
-        false => vec![format!(
-            "ARCHITECTURE.md has {lines} lines; it stays under {ARCHITECTURE_LINES_MAX}"
-        )],
+        false => vec![format!("ARCHITECTURE.md has {lines} lines; it stays under {ARCHITECTURE_LINES_MAX}")],
     }
 }
 
 #[test]
 fn rust_files_have_their_shape() {
-    let sources: Vec<String> = files()
-        .into_iter()
-        .filter(|file| file.ends_with(".rs"))
-        .collect();
-    assert!(
-        sources.len() > 50,
-        "git lists the sources: {}",
-        sources.len()
-    );
+    let sources: Vec<String> = files().into_iter().filter(|file| file.ends_with(".rs")).collect();
+    assert!(sources.len() > 50, "git lists the sources: {}", sources.len());
     let read = |path: &String| {
-        fs::read_to_string(root().join(path))
-            .expect("git lists files that are there, and Rust is UTF-8")
+        fs::read_to_string(root().join(path)).expect("git lists files that are there, and Rust is UTF-8")
     };
-    none(
-        sources
-            .iter()
-            .flat_map(|path| rust_file(path, &read(path)))
-            .collect(),
-    );
+    none(sources.iter().flat_map(|path| rust_file(path, &read(path))).collect());
 }
 
 #[test]
 fn exceptions_are_needed() {
     for (path, _) in [LONG, HEADLESS].into_iter().flatten() {
-        assert!(
-            root().join(path).is_file(),
-            "`{path}` is in a table of exceptions and not there"
-        );
+        assert!(root().join(path).is_file(), "`{path}` is in a table of exceptions and not there");
     }
 }
 
@@ -221,20 +168,14 @@ fn long_and_headless_files_are_found() {
     let long = format!("//! Head.\n{}", "fn f() {}\n".repeat(LINES_MAX));
     one(&rust_file("host/model/src/flow.rs", &long), "has 801 lines");
     assert!(rust_file("sdk/rust/src/bindings.rs", &long).is_empty());
-    one(
-        &rust_file("host/model/src/flow.rs", "use std::fmt;\n"),
-        "does not begin with `//!`",
-    );
+    one(&rust_file("host/model/src/flow.rs", "use std::fmt;\n"), "does not begin with `//!`");
 }
 
 #[test]
 fn unsafe_is_found_in_code_only() {
     let found = |code: &str| rust_file("host/store/src/x.rs", &format!("//! Head.\n{code}\n"));
     one(&found("fn f() { unsafe { g() } }"), "line 2 says `unsafe`");
-    one(
-        &found("/* a\nb */ unsafe impl Send for X {}"),
-        "line 3 says `unsafe`",
-    );
+    one(&found("/* a\nb */ unsafe impl Send for X {}"), "line 3 says `unsafe`");
     one(&found("let a = \"x\\\\\"; unsafe {}"), "line 2");
     one(&found("let quote = '\"'; unsafe {}"), "line 2");
     one(&found("let raw = r#\"a\"b\"#; unsafe {}"), "line 2");
@@ -252,14 +193,8 @@ fn unsafe_is_found_in_code_only() {
 
 #[test]
 fn machine_paths_are_found() {
-    one(
-        &machine_paths("README.md", "ok\ncd /home/ada/sluice\n"),
-        "`README.md` line 2",
-    );
-    one(
-        &machine_paths("Dockerfile", "COPY x /root/.config\n"),
-        "line 1",
-    );
+    one(&machine_paths("README.md", "ok\ncd /home/ada/sluice\n"), "`README.md` line 2");
+    one(&machine_paths("Dockerfile", "COPY x /root/.config\n"), "line 1");
     assert!(machine_paths("xtask/src/flags.rs", "\"/home/me/.cargo\" \"/home/me\"\n").is_empty());
 }
 

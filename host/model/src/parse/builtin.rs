@@ -74,7 +74,10 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("io.kestra.plugin.core.flow.Loop", "it is newer than Kestra 1.0; use `io.kestra.plugin.core.flow.ForEach`"),
     ("io.kestra.plugin.core.flow.Approval", "it is newer than Kestra 1.0; use `io.kestra.plugin.core.flow.Pause`"),
     ("io.kestra.plugin.core.flow.PurgeFlows", "it is newer than Kestra 1.0"),
-    ("io.kestra.plugin.core.trigger.BatchWebhook", "it is newer than Kestra 1.0; use `io.kestra.plugin.core.trigger.Webhook`"),
+    (
+        "io.kestra.plugin.core.trigger.BatchWebhook",
+        "it is newer than Kestra 1.0; use `io.kestra.plugin.core.trigger.Webhook`",
+    ),
     ("io.kestra.plugin.core.trigger.McpToolTrigger", "it is newer than Kestra 1.0"),
 ];
 

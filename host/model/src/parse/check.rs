@@ -17,7 +17,10 @@ pub(super) fn unique<'n>(what: &str, named: impl Iterator<Item = (&'n str, &'n N
         }
         if let Some(line) = first.get(name) {
             let message = format!("{what} id `{name}` is used twice");
-            problems.push(node.error("flow.duplicate_id", message).hint(format!("the first one is in line {line}; rename one of them")));
+            problems.push(
+                node.error("flow.duplicate_id", message)
+                    .hint(format!("the first one is in line {line}; rename one of them")),
+            );
         } else {
             first.insert(name, node.at.line);
         }

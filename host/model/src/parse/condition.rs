@@ -53,11 +53,16 @@ fn read(node: Node<'_>, place: Place, problems: &mut Problems) -> Option<Value> 
         let names: Vec<String> = CONDITIONS.iter().map(|(class, ..)| format!("{PACKAGE}{class}")).collect();
         let near = nearest_types(&type_name, names.iter().map(String::as_str));
         let problem = fields.node.error("flow.unknown_type", format!("unknown condition type `{}`", shown(&type_name)));
-        problems.push(if near.is_empty() { problem } else { problem.hint(format!("did you mean {}?", quoted_list(&near))) });
+        problems.push(if near.is_empty() {
+            problem
+        } else {
+            problem.hint(format!("did you mean {}?", quoted_list(&near)))
+        });
         return None;
     };
     if place == Place::Webhook && class == "MultipleCondition" {
-        let problem = fields.node.error("flow.condition", "a webhook cannot have a condition of type `MultipleCondition`");
+        let problem =
+            fields.node.error("flow.condition", "a webhook cannot have a condition of type `MultipleCondition`");
         problems.push(problem.hint("use a trigger of type `io.kestra.plugin.core.trigger.Flow`"));
         return None;
     }

@@ -59,7 +59,9 @@ pub(super) fn read(builtin: Builtin, mut fields: Fields<'_>, reading: &mut Readi
         Builtin::Pause => pause(fields, reading),
         Builtin::Sleep => {
             fields.require("duration", &mut reading.problems);
-            FlowTask::Sleep { duration: fields.dynamic_duration("duration", &mut reading.problems).unwrap_or(Dynamic(Value::Null)) }
+            FlowTask::Sleep {
+                duration: fields.dynamic_duration("duration", &mut reading.problems).unwrap_or(Dynamic(Value::Null)),
+            }
         }
         Builtin::Subflow => FlowTask::Subflow(Box::new(subflow(fields, reading))),
         Builtin::WorkingDirectory => working_directory(fields, reading),
@@ -105,7 +107,8 @@ fn switch(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> FlowTask {
         }
     }
     let defaults = task::read_children(fields, "defaults", false, reading);
-    let is_empty = |key: &str| fields.node.get(key).is_none_or(|node| node.items().is_empty() && node.entries().is_empty());
+    let is_empty =
+        |key: &str| fields.node.get(key).is_none_or(|node| node.items().is_empty() && node.entries().is_empty());
     if is_empty("cases") && is_empty("defaults") {
         let problem = fields.node.error("flow.required", "neither `cases` nor `defaults` has any tasks");
         reading.problems.push(problem.hint("give it at least one case"));
@@ -145,7 +148,8 @@ fn dag(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> FlowTask {
             match positions.get(text.as_str()) {
                 Some(index) => found.push(*index),
                 None => {
-                    let problem = name.error("flow.unknown_task", format!("there is no task `{text}` in this Dag to depend on"));
+                    let problem =
+                        name.error("flow.unknown_task", format!("there is no task `{text}` in this Dag to depend on"));
                     reading.problems.push(problem.hints(crate::problem::suggest(&text, positions.keys().copied())));
                 }
             }
@@ -154,7 +158,8 @@ fn dag(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> FlowTask {
     }
     if let Some(cycle) = cycle(&depends_on) {
         let names: Vec<&str> = cycle.iter().filter_map(|index| tasks.get(*index)).map(TaskId::as_str).collect();
-        let problem = fields.node.error("flow.cycle", format!("tasks depend on each other in a circle: {}", quoted_list(&names)));
+        let problem =
+            fields.node.error("flow.cycle", format!("tasks depend on each other in a circle: {}", quoted_list(&names)));
         reading.problems.push(problem.hint("remove one of their `dependsOn`"));
     }
     let concurrent = fields.number("concurrent", 0, &mut reading.problems).unwrap_or(0);
@@ -172,7 +177,8 @@ pub(super) fn cycle(depends_on: &[Vec<usize>]) -> Option<Vec<usize>> {
             }
         }
     }
-    let mut ready: Vec<usize> = open.iter().enumerate().filter(|(_, open)| **open == 0).map(|(index, _)| index).collect();
+    let mut ready: Vec<usize> =
+        open.iter().enumerate().filter(|(_, open)| **open == 0).map(|(index, _)| index).collect();
     let mut done = vec![false; depends_on.len()];
     while let Some(index) = ready.pop() {
         if let Some(done) = done.get_mut(index) {
@@ -296,11 +302,14 @@ fn working_directory(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> Flow
 fn not_runnable(node: &Node<'_>) -> Option<Problem> {
     let type_name = node.get("type")?.text()?;
     let refused = match builtin::task(&type_name)? {
-        Builtin::Action(action) => !matches!(action, EngineAction::Resume | EngineAction::Assert | EngineAction::Toggle),
+        Builtin::Action(action) => {
+            !matches!(action, EngineAction::Resume | EngineAction::Assert | EngineAction::Toggle)
+        }
         _ => true,
     };
     refused.then(|| {
-        let message = format!("`{type_name}` cannot stand in a WorkingDirectory, only tasks that do something themselves");
+        let message =
+            format!("`{type_name}` cannot stand in a WorkingDirectory, only tasks that do something themselves");
         node.error("flow.not_runnable", message).hint("move it before or after the WorkingDirectory")
     })
 }

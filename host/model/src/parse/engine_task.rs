@@ -53,19 +53,23 @@ fn check_values(action: EngineAction, fields: &mut Fields<'_>, reading: &mut Rea
             }
         }
         EngineAction::Exit => {
-            const STATES: &[(&str, ())] = &[("SUCCESS", ()), ("WARNING", ()), ("FAILED", ()), ("KILLED", ()), ("CANCELLED", ())];
+            const STATES: &[(&str, ())] =
+                &[("SUCCESS", ()), ("WARNING", ()), ("FAILED", ()), ("KILLED", ()), ("CANCELLED", ())];
             if let Some(node) = fields.get("state").filter(|node| !node.has_expression()) {
                 crate::node::choice(&node, STATES, problems);
             }
         }
         EngineAction::Assert | EngineAction::UnsetVariables => {
             let key = if action == EngineAction::Assert { "conditions" } else { "variables" };
-            if let Some(node) = fields.get(key).filter(|node| !node.has_expression() && node.value.as_list().is_none()) {
+            if let Some(node) = fields.get(key).filter(|node| !node.has_expression() && node.value.as_list().is_none())
+            {
                 problems.push(node.wrong_type("a list"));
             }
         }
         EngineAction::SetVariables => {
-            if let Some(node) = fields.get("variables").filter(|node| !node.has_expression() && node.value.as_map().is_none()) {
+            if let Some(node) =
+                fields.get("variables").filter(|node| !node.has_expression() && node.value.as_map().is_none())
+            {
                 problems.push(node.wrong_type("a map"));
             }
         }

@@ -7,16 +7,16 @@ use regex::Regex;
 
 use super::{Reading, check, defaults, input, retry, task, trigger};
 use crate::flow::{
-    Check, CheckBehavior, Concurrency, Dynamic, Flow, Label, Listener, Output, Overflow, PluginDefault, Sla, SlaBehavior, SlaRule,
+    Check, CheckBehavior, Concurrency, Dynamic, Flow, Label, Listener, Output, Overflow, PluginDefault, Sla,
+    SlaBehavior, SlaRule,
 };
 use crate::ids::{FLOW_ID_MAX, FlowId, FlowKey, NAMESPACE_MAX, Namespace, TENANT, TaskId};
 use crate::node::{Fields, Node};
 use crate::problem::{Problem, Problems, quoted_list, shown};
 
 /// Ids that are words of the HTTP paths (Kestra 1.0).
-const RESERVED: &[&str] = &[
-    "pause", "resume", "force-run", "change-status", "kill", "executions", "search", "source", "disable", "enable",
-];
+const RESERVED: &[&str] =
+    &["pause", "resume", "force-run", "change-status", "kill", "executions", "search", "source", "disable", "enable"];
 /// The label a flow may set although it belongs to the system.
 const READ_ONLY: &str = "system.readOnly";
 const SYSTEM_PREFIX: &str = "system.";
@@ -37,7 +37,12 @@ pub(super) fn pattern(pattern: &str) -> Regex {
 }
 
 /// Reads the flow. `None` only where its id or namespace cannot be told; then there are problems.
-pub(super) fn read(root: Node<'_>, plugin_defaults: Vec<PluginDefault>, source: Arc<str>, reading: &mut Reading<'_>) -> Option<Flow> {
+pub(super) fn read(
+    root: Node<'_>,
+    plugin_defaults: Vec<PluginDefault>,
+    source: Arc<str>,
+    reading: &mut Reading<'_>,
+) -> Option<Flow> {
     let mut fields = Fields::open(root, &mut reading.problems)?;
     let key = key(&mut fields, &mut reading.problems);
     ignored(&mut fields);
@@ -100,10 +105,19 @@ pub(super) fn read(root: Node<'_>, plugin_defaults: Vec<PluginDefault>, source: 
 
 fn key(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<FlowKey> {
     let id = fields.require("id", problems).and_then(|node| {
-        let id = named(&node, &FLOW_ID, FLOW_ID_MAX, "a flow id", "letters, digits, `.`, `_` and `-`, a letter or digit first", problems)?;
+        let id = named(
+            &node,
+            &FLOW_ID,
+            FLOW_ID_MAX,
+            "a flow id",
+            "letters, digits, `.`, `_` and `-`, a letter or digit first",
+            problems,
+        )?;
         if RESERVED.contains(&id.as_str()) {
             let message = format!("`{id}` is also a word of the HTTP paths; Kestra 1.0 refuses it as the id of a flow");
-            problems.push(node.warning("flow.reserved_id", message).hint(format!("such words are {}", quoted_list(RESERVED))));
+            problems.push(
+                node.warning("flow.reserved_id", message).hint(format!("such words are {}", quoted_list(RESERVED))),
+            );
         }
         Some(id)
     });
@@ -138,7 +152,10 @@ pub(super) fn named(
         return None;
     }
     if !pattern.is_match(&text) {
-        problems.push(node.error("flow.id", format!("`{}` is not {what}", shown(&text))).hint(format!("{what} is made of {rule}")));
+        problems.push(
+            node.error("flow.id", format!("`{}` is not {what}", shown(&text)))
+                .hint(format!("{what} is made of {rule}")),
+        );
         return None;
     }
     Some(text)
@@ -239,7 +256,8 @@ fn listener(node: Node<'_>, reading: &mut Reading<'_>) -> Option<Listener> {
 }
 
 fn concurrency(node: Node<'_>, problems: &mut Problems) -> Option<Concurrency> {
-    const BEHAVIORS: &[(&str, Overflow)] = &[("QUEUE", Overflow::Queue), ("CANCEL", Overflow::Cancel), ("FAIL", Overflow::Fail)];
+    const BEHAVIORS: &[(&str, Overflow)] =
+        &[("QUEUE", Overflow::Queue), ("CANCEL", Overflow::Cancel), ("FAIL", Overflow::Fail)];
     let mut fields = Fields::open(node, problems)?;
     let given = fields.require("limit", problems).is_some();
     let limit = if given { fields.number("limit", 1, problems) } else { None };
@@ -260,17 +278,25 @@ fn read_sla(node: Node<'_>, problems: &mut Problems) -> Option<Sla> {
     let mut fields = Fields::open(node, problems)?;
     let id = fields.require_text("id", problems);
     let kind = fields.require("type", problems).and_then(|node| crate::node::choice(&node, KINDS, problems));
-    let behavior = fields.require("behavior", problems).and_then(|node| crate::node::choice(&node, BEHAVIORS, problems));
+    let behavior =
+        fields.require("behavior", problems).and_then(|node| crate::node::choice(&node, BEHAVIORS, problems));
     let labels = fields.get("labels").map(|node| read_labels(&node, problems)).unwrap_or_default();
     let rule = match kind {
         Some(Kind::MaxDuration) => fields.require_duration("duration", problems).map(SlaRule::MaxDuration),
-        Some(Kind::Assertion) => fields.require("assert", problems).map(|node| SlaRule::Assertion(Dynamic(node.value.clone()))),
+        Some(Kind::Assertion) => {
+            fields.require("assert", problems).map(|node| SlaRule::Assertion(Dynamic(node.value.clone())))
+        }
         None => None,
     };
     if kind.is_some() {
         fields.finish(problems);
     }
-    Some(Sla { id: id?, rule: rule?, behavior: behavior?, labels: labels.into_iter().map(|(label, _)| label).collect() })
+    Some(Sla {
+        id: id?,
+        rule: rule?,
+        behavior: behavior?,
+        labels: labels.into_iter().map(|(label, _)| label).collect(),
+    })
 }
 
 fn read_check(node: Node<'_>, problems: &mut Problems) -> Option<Check> {
@@ -279,7 +305,8 @@ fn read_check(node: Node<'_>, problems: &mut Problems) -> Option<Check> {
         ("FAIL_EXECUTION", CheckBehavior::FailExecution),
         ("CREATE_EXECUTION", CheckBehavior::CreateExecution),
     ];
-    const STYLES: &[(&str, &str)] = &[("ERROR", "ERROR"), ("SUCCESS", "SUCCESS"), ("WARNING", "WARNING"), ("INFO", "INFO")];
+    const STYLES: &[(&str, &str)] =
+        &[("ERROR", "ERROR"), ("SUCCESS", "SUCCESS"), ("WARNING", "WARNING"), ("INFO", "INFO")];
     let mut fields = Fields::open(node, problems)?;
     let condition = fields.require_dynamic("condition", problems);
     let message = fields.require_text("message", problems);

@@ -55,10 +55,12 @@ pub(super) fn kind(node: &Node<'_>, problems: &mut Problems) -> Option<InputType
     let found = TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text));
     if found.is_none() {
         let problem = if NOT_HERE.iter().any(|name| name.eq_ignore_ascii_case(&text)) {
-            node.error("flow.not_supported", format!("the type `{text}` is newer than Kestra 1.0")).hint("use `JSON`, or several inputs")
+            node.error("flow.not_supported", format!("the type `{text}` is newer than Kestra 1.0"))
+                .hint("use `JSON`, or several inputs")
         } else {
             let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).filter(|name| *name != "ENUM").collect();
-            let hint = suggest(&text, names.iter().copied()).unwrap_or_else(|| format!("known are {}", quoted_list(&names)));
+            let hint =
+                suggest(&text, names.iter().copied()).unwrap_or_else(|| format!("known are {}", quoted_list(&names)));
             node.error("flow.unknown_type", format!("unknown type `{}` of an input or output", shown(&text))).hint(hint)
         };
         problems.push(problem);
@@ -69,7 +71,8 @@ pub(super) fn kind(node: &Node<'_>, problems: &mut Problems) -> Option<InputType
 /// Reads the inputs of a flow or of a pause.
 pub(super) fn read_all(nodes: Vec<Node<'_>>, reading: &mut Reading<'_>) -> Vec<Input> {
     let problems = &mut reading.problems;
-    let read: Vec<(Node<'_>, Option<Input>)> = nodes.into_iter().map(|node| (node.clone(), read(node, problems))).collect();
+    let read: Vec<(Node<'_>, Option<Input>)> =
+        nodes.into_iter().map(|node| (node.clone(), read(node, problems))).collect();
     let read: Vec<(Node<'_>, Input)> = read.into_iter().filter_map(|(node, input)| Some((node, input?))).collect();
     check::unique("input", read.iter().map(|(node, input)| (input.id.as_str(), node)), problems);
     check_nesting(&read, problems);
@@ -138,7 +141,8 @@ fn rules(kind: InputType, fields: &mut Fields<'_>, problems: &mut Problems) -> R
             ordered(kind, ("min", &rules.min), ("max", &rules.max), fields, problems);
         }
         Date | Datetime | Time => {
-            (rules.after, rules.before) = (bound(kind, "after", fields, problems), bound(kind, "before", fields, problems));
+            (rules.after, rules.before) =
+                (bound(kind, "after", fields, problems), bound(kind, "before", fields, problems));
             ordered(kind, ("after", &rules.after), ("before", &rules.before), fields, problems);
         }
         Select | Multiselect => select(kind, &mut rules, fields, problems),
@@ -204,7 +208,9 @@ fn select(kind: InputType, rules: &mut Rules, fields: &mut Fields<'_>, problems:
     }
     match list {
         Some(node) if node.value.as_list().is_none() => problems.push(node.wrong_type("a list")),
-        Some(node) if node.items().is_empty() => problems.push(node.error("flow.required", "`values` must not be empty")),
+        Some(node) if node.items().is_empty() => {
+            problems.push(node.error("flow.required", "`values` must not be empty"))
+        }
         Some(node) => {
             // The choices are texts, whatever they are written as; MULTISELECT types them by its `itemType` when they are chosen.
             let texts = node.items().into_iter().filter_map(|node| crate::node::text(&node, problems));
@@ -217,7 +223,12 @@ fn select(kind: InputType, rules: &mut Rules, fields: &mut Fields<'_>, problems:
     }
 }
 
-fn item_type(fields: &mut Fields<'_>, refused: &[InputType], required: bool, problems: &mut Problems) -> Option<InputType> {
+fn item_type(
+    fields: &mut Fields<'_>,
+    refused: &[InputType],
+    required: bool,
+    problems: &mut Problems,
+) -> Option<InputType> {
     let node = if required { fields.require("itemType", problems) } else { fields.get("itemType") }?;
     let found = kind(&node, problems)?;
     if refused.contains(&found) {
@@ -236,7 +247,8 @@ fn check_default(node: &Node<'_>, input: &Input, problems: &mut Problems) {
     }
     if let Err(reasons) = typing::read(input, default.value, None) {
         for reason in reasons {
-            problems.push(default.error("flow.default", format!("the default of `{}` does not fit: {reason}", input.id)));
+            problems
+                .push(default.error("flow.default", format!("the default of `{}` does not fit: {reason}", input.id)));
         }
     }
 }
@@ -248,7 +260,8 @@ fn check_nesting(read: &[(Node<'_>, Input)], problems: &mut Problems) {
         while let Some((head, _)) = outer.rsplit_once('.') {
             outer = head;
             if read.iter().any(|(_, other)| other.id == outer) {
-                let message = format!("`{}` would have to be inside the input `{outer}`, which has a value of its own", input.id);
+                let message =
+                    format!("`{}` would have to be inside the input `{outer}`, which has a value of its own", input.id);
                 problems.push(node.error("flow.input_nesting", message).hint("rename one of them"));
             }
         }
@@ -256,7 +269,8 @@ fn check_nesting(read: &[(Node<'_>, Input)], problems: &mut Problems) {
 }
 
 fn check_dependencies(read: &[(Node<'_>, Input)], problems: &mut Problems) {
-    let positions: HashMap<&str, usize> = read.iter().enumerate().map(|(index, (_, input))| (input.id.as_str(), index)).collect();
+    let positions: HashMap<&str, usize> =
+        read.iter().enumerate().map(|(index, (_, input))| (input.id.as_str(), index)).collect();
     let mut edges = Vec::new();
     for (node, input) in read {
         let mut found = Vec::new();
@@ -265,7 +279,8 @@ fn check_dependencies(read: &[(Node<'_>, Input)], problems: &mut Problems) {
                 Some(index) => found.push(*index),
                 None => {
                     let at = node.get("dependsOn").unwrap_or_else(|| node.clone());
-                    let problem = at.error("flow.unknown_input", format!("there is no input `{}` to depend on", shown(name)));
+                    let problem =
+                        at.error("flow.unknown_input", format!("there is no input `{}` to depend on", shown(name)));
                     problems.push(problem.hints(suggest(name, positions.keys().copied())));
                 }
             }
@@ -273,9 +288,11 @@ fn check_dependencies(read: &[(Node<'_>, Input)], problems: &mut Problems) {
         edges.push(found);
     }
     if let Some(cycle) = control::cycle(&edges) {
-        let names: Vec<&str> = cycle.iter().filter_map(|index| read.get(*index)).map(|(_, input)| input.id.as_str()).collect();
+        let names: Vec<&str> =
+            cycle.iter().filter_map(|index| read.get(*index)).map(|(_, input)| input.id.as_str()).collect();
         let Some((node, _)) = cycle.first().and_then(|index| read.get(*index)) else { return };
-        let problem = node.error("flow.cycle", format!("inputs depend on each other in a circle: {}", quoted_list(&names)));
+        let problem =
+            node.error("flow.cycle", format!("inputs depend on each other in a circle: {}", quoted_list(&names)));
         problems.push(problem.hint("remove one of their `dependsOn`"));
     }
 }

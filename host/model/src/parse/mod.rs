@@ -42,7 +42,8 @@ pub fn parse(source: &str, types: &dyn Types) -> Result<Parsed, Vec<Problem>> {
     let Some(document) = yaml::read(source, &mut problems) else { return Err(problems.finish()) };
     let raw = Node::root(&document.value, document.outline.as_deref());
     if raw.value.as_map().is_none() {
-        let problem = if raw.value.is_null() { raw.error("flow.empty", "the source is empty") } else { raw.wrong_type("a map") };
+        let problem =
+            if raw.value.is_null() { raw.error("flow.empty", "the source is empty") } else { raw.wrong_type("a map") };
         problems.push(problem.hint("a flow has at least `id`, `namespace` and `tasks`"));
         return Err(problems.finish());
     }
@@ -73,7 +74,9 @@ pub fn updates(old: &Flow, new: &Flow) -> Result<(), Vec<Problem>> {
     let mut compare = |path: &str, old: &str, new: &str| {
         if old != new {
             let message = format!("the {path} of a flow cannot change from `{old}` to `{new}`");
-            problems.push(Problem::error("flow.update", message).path(path).hint("save it as a new flow and delete the old one"));
+            problems.push(
+                Problem::error("flow.update", message).path(path).hint("save it as a new flow and delete the old one"),
+            );
         }
     };
     compare("id", old.key.id.as_str(), new.key.id.as_str());

@@ -16,7 +16,8 @@ enum Kind {
     Random,
 }
 
-const KINDS: &[(&str, Kind)] = &[("constant", Kind::Constant), ("exponential", Kind::Exponential), ("random", Kind::Random)];
+const KINDS: &[(&str, Kind)] =
+    &[("constant", Kind::Constant), ("exponential", Kind::Exponential), ("random", Kind::Random)];
 
 const BEHAVIORS: &[(&str, RetryBehavior)] = &[
     ("RETRY_FAILED_TASK", RetryBehavior::RetryFailedTask),

@@ -23,8 +23,23 @@ const RENDER: &str = "x-sluice-render";
 
 /// What every task and trigger has besides its own properties: allowed in defaults.
 const COMMON: &[&str] = &[
-    "id", "type", "version", "description", "retry", "timeout", "disabled", "logLevel", "allowFailure", "allowWarning", "logToFile",
-    "runIf", "conditions", "inputs", "labels", "stopAfter", "allowConcurrent",
+    "id",
+    "type",
+    "version",
+    "description",
+    "retry",
+    "timeout",
+    "disabled",
+    "logLevel",
+    "allowFailure",
+    "allowWarning",
+    "logToFile",
+    "runIf",
+    "conditions",
+    "inputs",
+    "labels",
+    "stopAfter",
+    "allowConcurrent",
 ];
 
 /// Checks what a task or trigger of a plugin has beyond the common properties.
@@ -65,7 +80,9 @@ impl<'s> Checker<'s> {
     fn resolve(&self, mut schema: &'s Json) -> &'s Json {
         for _ in 0..MAX_NESTING {
             let Some(reference) = schema.get("$ref").and_then(Json::as_str) else { return schema };
-            let Some(target) = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)) else { return schema };
+            let Some(target) = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)) else {
+                return schema;
+            };
             schema = target;
         }
         &Json::Null
@@ -84,7 +101,9 @@ impl<'s> Checker<'s> {
         }
         let own = schema.get("properties").and_then(Json::as_object);
         names.extend(own.into_iter().flat_map(|own| own.keys()).map(String::as_str));
-        if let Some(target) = schema.get("$ref").map(|_| self.resolve(schema)).filter(|target| !std::ptr::eq(*target, schema)) {
+        if let Some(target) =
+            schema.get("$ref").map(|_| self.resolve(schema)).filter(|target| !std::ptr::eq(*target, schema))
+        {
             names.extend(self.properties(target, nesting + 1)?);
         }
         let mut parts = false;
@@ -99,7 +118,9 @@ impl<'s> Checker<'s> {
         let closed = match schema.get("additionalProperties") {
             Some(Json::Bool(open)) => !open,
             Some(_) => false,
-            None => own.is_some_and(|own| !own.is_empty()) || parts || schema.get("$ref").is_some() || !names.is_empty(),
+            None => {
+                own.is_some_and(|own| !own.is_empty()) || parts || schema.get("$ref").is_some() || !names.is_empty()
+            }
         };
         closed.then_some(names)
     }
@@ -181,10 +202,12 @@ impl<'s> Checker<'s> {
             other => Value::from_json(other).as_ref() == Some(node.value),
         };
         if !allowed.iter().any(same) {
-            let names: Vec<String> = allowed.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
+            let names: Vec<String> =
+                allowed.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
             let found = text.map_or_else(|| format!("a {}", node.value.kind()), |text| format!("`{}`", shown(&text)));
             let list: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let hint = node.text().and_then(|text| crate::problem::did_you_mean(&text, names.iter().map(String::as_str)));
+            let hint =
+                node.text().and_then(|text| crate::problem::did_you_mean(&text, names.iter().map(String::as_str)));
             self.found.push(node.error("flow.choice", format!("{found} is none of {}", list.join(", "))).hints(hint));
         }
     }
@@ -200,7 +223,9 @@ impl<'s> Checker<'s> {
             }
         }
         let length = match node.value {
-            Value::Text(_) => node.value.as_str().map(|text| (text.chars().count(), "minLength", "maxLength", "characters")),
+            Value::Text(_) => {
+                node.value.as_str().map(|text| (text.chars().count(), "minLength", "maxLength", "characters"))
+            }
             Value::List(items) => Some((items.len(), "minItems", "maxItems", "items")),
             _ => None,
         };
@@ -214,8 +239,17 @@ impl<'s> Checker<'s> {
     }
 
     /// One of the alternatives must fit; where none does, what is wrong with the closest one is told.
-    fn alternatives(&mut self, node: &Node<'_>, schema: &'s Json, keyword: &str, outer: &HashSet<&'s str>, nesting: usize) {
-        let Some(alternatives) = schema.get(keyword).and_then(Json::as_array).filter(|list| !list.is_empty()) else { return };
+    fn alternatives(
+        &mut self,
+        node: &Node<'_>,
+        schema: &'s Json,
+        keyword: &str,
+        outer: &HashSet<&'s str>,
+        nesting: usize,
+    ) {
+        let Some(alternatives) = schema.get(keyword).and_then(Json::as_array).filter(|list| !list.is_empty()) else {
+            return;
+        };
         let outer = self.widen_own(schema, outer);
         let alternatives = match self.by_tag(node, alternatives) {
             Ok(alternatives) => alternatives,
@@ -264,7 +298,8 @@ impl<'s> Checker<'s> {
             return Ok(alternatives.iter().collect());
         };
         let fits = |tag: &Option<(&str, &str)>| tag.is_none_or(|(_, value)| value == text);
-        let fitting: Vec<&Json> = tagged.iter().filter(|(_, tag)| fits(tag)).map(|(alternative, _)| *alternative).collect();
+        let fitting: Vec<&Json> =
+            tagged.iter().filter(|(_, tag)| fits(tag)).map(|(alternative, _)| *alternative).collect();
         if fitting.is_empty() && !found.has_expression() {
             let values: Vec<&str> = tagged.iter().filter_map(|(_, tag)| *tag).map(|(_, value)| value).collect();
             let message = format!("`{}` is none of {}", shown(&text), crate::problem::quoted_list(&values));

@@ -39,13 +39,20 @@ pub(super) fn id(node: &Node<'_>, what: &str, problems: &mut Problems) -> Option
 }
 
 /// A list of tasks under a key.
-pub(super) fn read_children(fields: &mut Fields<'_>, key: &'static str, required: bool, reading: &mut Reading<'_>) -> Vec<TaskId> {
+pub(super) fn read_children(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    required: bool,
+    reading: &mut Reading<'_>,
+) -> Vec<TaskId> {
     let given = fields.get(key);
     let nodes = fields.list(key, &mut reading.problems);
     if required && nodes.is_empty() {
         match given {
             Some(node) if node.value.as_list().is_some() => {
-                reading.problems.push(node.error("flow.required", format!("`{key}` must not be empty")).hint("give it at least one task"));
+                reading.problems.push(
+                    node.error("flow.required", format!("`{key}` must not be empty")).hint("give it at least one task"),
+                );
             }
             Some(_) => {}
             None => reading.problems.push(fields.missing(key).hint("give it at least one task")),
@@ -173,12 +180,12 @@ impl Reading<'_> {
     /// A type nobody has, in words.
     pub(super) fn unknown_type(
         &self,
-            node: &Node<'_>, 
-            what: &str,
-            type_name: &str,
-            version: Option<&str>,
-            unknown: &Unknown,
-        ) -> Problem {
+        node: &Node<'_>,
+        what: &str,
+        type_name: &str,
+        version: Option<&str>,
+        unknown: &Unknown,
+    ) -> Problem {
         match unknown {
             Unknown::Type { nearest } => {
                 let problem = node.error("flow.unknown_type", format!("unknown {what} type `{}`", shown(type_name)));
@@ -189,7 +196,9 @@ impl Reading<'_> {
                 let near = nearest_types(type_name, known);
                 match (near.is_empty(), plugin_of(type_name)) {
                     (false, _) => problem.hint(format!("did you mean {}?", quoted_list(&near))),
-                    (true, Some(plugin)) => problem.hint(format!("it would come from a plugin `{plugin}`; see `sluice plugin list`")),
+                    (true, Some(plugin)) => {
+                        problem.hint(format!("it would come from a plugin `{plugin}`; see `sluice plugin list`"))
+                    }
                     (true, None) => problem,
                 }
             }
@@ -198,7 +207,11 @@ impl Reading<'_> {
                 let wanted = version.or(of_flow).unwrap_or("LATEST");
                 let message = format!("no version of plugin `{plugin}` matches `{wanted}`");
                 let available: Vec<&str> = available.iter().map(String::as_str).collect();
-                let hint = if available.is_empty() { "none is installed".to_owned() } else { format!("installed are {}", available.join(", ")) };
+                let hint = if available.is_empty() {
+                    "none is installed".to_owned()
+                } else {
+                    format!("installed are {}", available.join(", "))
+                };
                 node.error("flow.version", message).hint(hint)
             }
             Unknown::Requirement { reason } => node.error("flow.version", reason.clone()),
@@ -215,13 +228,16 @@ fn plugin_of(type_name: &str) -> Option<&str> {
 /// A version requirement: exact, a semver range, LATEST or OLDEST.
 pub(super) fn requirement(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
     let Some(text) = node.value.as_str() else {
-        problems.push(node.wrong_type("a version in quotes").hint("`1.0` without quotes is a number, which drops zeros"));
+        problems
+            .push(node.wrong_type("a version in quotes").hint("`1.0` without quotes is a number, which drops zeros"));
         return None;
     };
-    let fine = matches!(text.to_ascii_uppercase().as_str(), "LATEST" | "OLDEST") || semver::VersionReq::parse(text).is_ok();
+    let fine =
+        matches!(text.to_ascii_uppercase().as_str(), "LATEST" | "OLDEST") || semver::VersionReq::parse(text).is_ok();
     if !fine {
         let message = format!("`{}` is no version requirement", shown(text));
-        problems.push(node.error("flow.version", message).hint("write for example `1.2.0`, `^1.2`, `LATEST` or `OLDEST`"));
+        problems
+            .push(node.error("flow.version", message).hint("write for example `1.2.0`, `^1.2`, `LATEST` or `OLDEST`"));
         return None;
     }
     Some(text.to_owned())

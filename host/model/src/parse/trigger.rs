@@ -155,7 +155,8 @@ fn schedule(fields: &mut Fields<'_>, problems: &mut Problems) {
         && let Err(reason) = check_cron(&text, with_seconds)
     {
         let hint = "write minute, hour, day, month and weekday, or `@hourly`, `@daily`, …; seconds in front need `withSeconds: true`";
-        problems.push(node.error("flow.cron", format!("invalid cron expression `{}`: {reason}", shown(&text))).hint(hint));
+        problems
+            .push(node.error("flow.cron", format!("invalid cron expression `{}`: {reason}", shown(&text))).hint(hint));
     }
     fields.text("timezone", problems);
     fields.duration("lateMaximumDelay", problems);
@@ -223,8 +224,18 @@ fn flow_trigger(fields: &mut Fields<'_>, problems: &mut Problems) {
 
 fn filter(node: Node<'_>, problems: &mut Problems) {
     const TYPES: &[&str] = &[
-        "EQUAL_TO", "NOT_EQUAL_TO", "IN", "NOT_IN", "IS_TRUE", "IS_FALSE", "IS_NULL", "IS_NOT_NULL", "STARTS_WITH", "ENDS_WITH",
-        "REGEX", "CONTAINS",
+        "EQUAL_TO",
+        "NOT_EQUAL_TO",
+        "IN",
+        "NOT_IN",
+        "IS_TRUE",
+        "IS_FALSE",
+        "IS_NULL",
+        "IS_NOT_NULL",
+        "STARTS_WITH",
+        "ENDS_WITH",
+        "REGEX",
+        "CONTAINS",
     ];
     let Some(mut fields) = Fields::open(node, problems) else { return };
     if let Some(node) = fields.require("field", problems) {
@@ -321,11 +332,28 @@ mod tests {
 
     #[test]
     fn plain_cron_expressions_pass_and_plain_nonsense_does_not() {
-        for fine in ["* * * * *", "*/5 0-6,12 1 JAN-MAR MON#2", "0 0 L * ?", "@daily", "0 11 * * 1-5", "1,2 * * * *", "0 0 15W * *"] {
+        for fine in [
+            "* * * * *",
+            "*/5 0-6,12 1 JAN-MAR MON#2",
+            "0 0 L * ?",
+            "@daily",
+            "0 11 * * 1-5",
+            "1,2 * * * *",
+            "0 0 15W * *",
+        ] {
             assert_eq!(check_cron(fine, false), Ok(()), "{fine}");
         }
         assert_eq!(check_cron("*/10 * * * * *", true), Ok(()));
-        for wrong in ["", "* * * *", "* * * * * *", "$ome Inv@lid Cr0n x y", "60 * * * *", "* 24 * * *", "* * 0 * *", "@sometimes"] {
+        for wrong in [
+            "",
+            "* * * *",
+            "* * * * * *",
+            "$ome Inv@lid Cr0n x y",
+            "60 * * * *",
+            "* 24 * * *",
+            "* * 0 * *",
+            "@sometimes",
+        ] {
             assert!(check_cron(wrong, false).is_err(), "{wrong}");
         }
     }

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use model::{Problem, Severity};
 use crate::support::Table;
+use model::{Problem, Severity};
 
 const MARK: &str = "#! ";
 
@@ -39,7 +39,8 @@ fn every_case_finds_its_problems_and_no_others() {
     let mut failed = Vec::new();
     for path in paths {
         let text = std::fs::read_to_string(&path).unwrap();
-        let (expected, source): (Vec<&str>, Vec<&str>) = text.split_inclusive('\n').partition(|line| line.starts_with(MARK));
+        let (expected, source): (Vec<&str>, Vec<&str>) =
+            text.split_inclusive('\n').partition(|line| line.starts_with(MARK));
         let (source, expected) = (source.concat(), expected.concat());
         let found: String = found(&source).into_iter().map(|line| line + "\n").collect();
         if std::env::var_os("SLUICE_BLESS").is_some() {

@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::support::Table;
 use expr::{Memo, Settings, Value};
 use model::inputs::{Outcome, Resolve, Step};
 use model::{Problem, Severity};
 use serde_json::Value as Json;
-use crate::support::Table;
 
 fn directory(variable: &str) -> Option<PathBuf> {
     let found = std::env::var_os(variable).map(PathBuf::from);
@@ -50,7 +50,11 @@ fn files(directory: &Path) -> Vec<(String, String)> {
 }
 
 fn errors(problems: &[Problem]) -> Vec<String> {
-    problems.iter().filter(|problem| problem.severity == Severity::Error).map(|problem| format!("[{}] {problem}", problem.code)).collect()
+    problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .map(|problem| format!("[{}] {problem}", problem.code))
+        .collect()
 }
 
 #[test]
@@ -66,7 +70,9 @@ fn every_flow_of_the_corpus_parses() {
                 }
             }
             // Refused when it is saved, which is sooner than the case asks.
-            Err(problems) if name == "synth-multiselect-both.yaml" => assert_eq!(problems.first().unwrap().code, "flow.conflict"),
+            Err(problems) if name == "synth-multiselect-both.yaml" => {
+                assert_eq!(problems.first().unwrap().code, "flow.conflict")
+            }
             Err(problems) => refused.push(format!("{name}: {}", errors(&problems).join("\n    "))),
         }
     }
@@ -92,14 +98,17 @@ fn every_flow_of_the_documents_needs_no_more_than_plugins() {
 #[test]
 fn every_invalid_flow_of_the_corpus_is_refused() {
     let Some(directory) = directory("SLUICE_CONFORMANCE") else { return };
-    let cases: Vec<Json> = serde_json::from_str(&std::fs::read_to_string(directory.join("invalid.json")).unwrap()).unwrap();
+    let cases: Vec<Json> =
+        serde_json::from_str(&std::fs::read_to_string(directory.join("invalid.json")).unwrap()).unwrap();
     let mut accepted = Vec::new();
     for case in &cases {
         let name = case["flow_file"].as_str().unwrap();
         let source = std::fs::read_to_string(directory.join("flows-invalid").join(name)).unwrap();
         println!("--- {name}: {}", case["error_contains"]);
         match model::parse(&source, &table()) {
-            Err(problems) if !errors(&problems).is_empty() => errors(&problems).iter().for_each(|error| println!("{error}")),
+            Err(problems) if !errors(&problems).is_empty() => {
+                errors(&problems).iter().for_each(|error| println!("{error}"))
+            }
             _ => accepted.push(name.to_owned()),
         }
     }
@@ -124,7 +133,9 @@ fn resolve(inputs: &[model::input::Input], given: expr::Map) -> Outcome {
 fn given(case: &Json) -> expr::Map {
     let inputs = case["inputs"].as_object().into_iter().flatten();
     let value = |id: &str, value: &Json| match value.as_str() {
-        Some("$file") => Value::from(format!("kestra:///test/inputs/{id}/{}", case["files"][id]["name"].as_str().unwrap())),
+        Some("$file") => {
+            Value::from(format!("kestra:///test/inputs/{id}/{}", case["files"][id]["name"].as_str().unwrap()))
+        }
         _ => Value::from_json(value).unwrap(),
     };
     inputs.map(|(id, json)| (id.as_str().into(), value(id, json))).collect()
@@ -162,7 +173,8 @@ fn differences(case: &Json, outcome: &Outcome) -> Vec<String> {
 #[test]
 fn inputs_of_the_corpus_resolve() {
     let Some(directory) = directory("SLUICE_CONFORMANCE") else { return };
-    let cases: Vec<Json> = serde_json::from_str(&std::fs::read_to_string(directory.join("cases.json")).unwrap()).unwrap();
+    let cases: Vec<Json> =
+        serde_json::from_str(&std::fs::read_to_string(directory.join("cases.json")).unwrap()).unwrap();
     let mut wrong = Vec::new();
     // What a case configures is the server's: whether there is a key to encrypt secrets with.
     let resolved = |case: &&Json| case["action"] == "resolve_inputs" && case["config"].is_null();

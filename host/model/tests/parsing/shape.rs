@@ -11,7 +11,9 @@ use crate::support::Table;
 
 fn parse(body: &str) -> Flow {
     let parsed = model::parse(&format!("id: f\nnamespace: n\n{body}"), &Table::core());
-    parsed.unwrap_or_else(|problems| panic!("{}", problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))).flow
+    parsed
+        .unwrap_or_else(|problems| panic!("{}", problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")))
+        .flow
 }
 
 const TASK: &str = "tasks: [{id: a, type: io.kestra.plugin.core.debug.Return, format: x}]\n";
@@ -29,11 +31,21 @@ fn property(flow: &Flow, task: &str, name: &str) -> Option<String> {
 
 #[test]
 fn numbers_and_the_order_of_maps_are_kept() {
-    let flow = parse(&format!("variables: {{z: 9223372036854775807, a: -9223372036854775808, m: 18446744073709551616, f: 0.1, t: 012, y: yes}}\n{TASK}"));
-    let shown: Vec<String> = flow.variables.iter().map(|(key, value)| format!("{key} {} {}", value.kind(), value.to_json())).collect();
+    let flow = parse(&format!(
+        "variables: {{z: 9223372036854775807, a: -9223372036854775808, m: 18446744073709551616, f: 0.1, t: 012, y: yes}}\n{TASK}"
+    ));
+    let shown: Vec<String> =
+        flow.variables.iter().map(|(key, value)| format!("{key} {} {}", value.kind(), value.to_json())).collect();
     assert_eq!(
         shown,
-        ["z number 9223372036854775807", "a number -9223372036854775808", "m number \"18446744073709551616\"", "f number 0.1", "t text \"012\"", "y text \"yes\""]
+        [
+            "z number 9223372036854775807",
+            "a number -9223372036854775808",
+            "m number \"18446744073709551616\"",
+            "f number 0.1",
+            "t text \"012\"",
+            "y text \"yes\""
+        ]
     );
 }
 
@@ -54,7 +66,9 @@ fn tasks_are_found_by_id_and_their_blocks_name_them() {
 
 #[test]
 fn retries_say_what_they_do() {
-    let flow = parse(&format!("retry: {{type: exponential, interval: PT1S, maxInterval: PT1M, behavior: CREATE_NEW_EXECUTION}}\n{TASK}"));
+    let flow = parse(&format!(
+        "retry: {{type: exponential, interval: PT1S, maxInterval: PT1M, behavior: CREATE_NEW_EXECUTION}}\n{TASK}"
+    ));
     let retry = flow.retry.unwrap();
     assert_eq!((retry.behavior, retry.max_attempts), (RetryBehavior::CreateNewExecution, None));
     let Delays::Exponential { factor, .. } = retry.delays else { panic!() };
@@ -110,7 +124,9 @@ fn yaml_of_inputs_is_read_under_the_same_limits() {
 #[test]
 fn wait_for_keeps_the_interval_it_had() {
     for (class, interval) in [("WaitFor", "PT1S"), ("LoopUntil", "PT1M")] {
-        let flow = parse(&format!("tasks: [{{id: l, type: io.kestra.plugin.core.flow.{class}, condition: x, tasks: [{{id: a, type: io.kestra.plugin.core.debug.Return}}]}}]\n"));
+        let flow = parse(&format!(
+            "tasks: [{{id: l, type: io.kestra.plugin.core.flow.{class}, condition: x, tasks: [{{id: a, type: io.kestra.plugin.core.debug.Return}}]}}]\n"
+        ));
         let TaskKind::Flow(task) = kind(&flow, "l") else { panic!() };
         let FlowTask::LoopUntil { frequency, .. } = task.as_ref() else { panic!() };
         assert_eq!(frequency.interval.0.as_str(), Some(interval));

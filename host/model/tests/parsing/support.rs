@@ -53,17 +53,33 @@ impl Table {
         table.task("io.kestra.plugin.core.debug.Return", schema(json!({"format": text()}), &[]));
         table.task("io.kestra.plugin.core.debug.Echo", schema(json!({"format": text(), "level": level}), &["format"]));
         table.task("io.kestra.plugin.core.output.OutputValues", schema(json!({"values": {"type": "object"}}), &[]));
-        table.task("io.kestra.plugin.core.execution.Fail", schema(json!({"condition": text(), "errorMessage": text()}), &[]));
+        table.task(
+            "io.kestra.plugin.core.execution.Fail",
+            schema(json!({"condition": text(), "errorMessage": text()}), &[]),
+        );
         table.task("io.kestra.plugin.core.http.Request", with_options(schema(http(), &["uri"])));
         table.task("io.kestra.plugin.core.state.Set", schema(json!({"name": text(), "data": {"type": "object"}, "namespace": {"type": "boolean"}, "taskrunValue": {"type": "boolean"}}), &[]));
         for class in ["Get", "Delete"] {
             let name: &'static str = Box::leak(format!("io.kestra.plugin.core.state.{class}").into_boxed_str());
             table.task(name, schema(json!({"name": text(), "errorOnMissing": {"type": "boolean"}, "namespace": {"type": "boolean"}, "taskrunValue": {"type": "boolean"}}), &[]));
         }
-        table.task("io.kestra.plugin.core.storage.LocalFiles", schema(json!({"inputs": {}, "outputs": {"type": "array", "items": text()}}), &[]));
+        table.task(
+            "io.kestra.plugin.core.storage.LocalFiles",
+            schema(json!({"inputs": {}, "outputs": {"type": "array", "items": text()}}), &[]),
+        );
         table.task("io.kestra.plugin.core.kv.PurgeKV", schema(json!({"expiredOnly": {"type": "boolean"}}), &[]));
-        table.insert("com.example.Poll", Role::Trigger, schema(json!({"interval": text(), "uri": text()}), &["uri"]), &[]);
-        table.insert("com.example.Script", Role::Task, schema(json!({"script": text(), "tries": {"type": ["integer", "null"], "maximum": 9}}), &["script"]), &["script"]);
+        table.insert(
+            "com.example.Poll",
+            Role::Trigger,
+            schema(json!({"interval": text(), "uri": text()}), &["uri"]),
+            &[],
+        );
+        table.insert(
+            "com.example.Script",
+            Role::Task,
+            schema(json!({"script": text(), "tries": {"type": ["integer", "null"], "maximum": 9}}), &["script"]),
+            &["script"],
+        );
         table
     }
 
@@ -78,7 +94,10 @@ impl Table {
     fn insert(&mut self, name: &'static str, role: Role, properties: Json, unrendered: &[&str]) {
         let unrendered = unrendered.iter().map(|name| (*name).to_owned()).collect();
         let plugin = if name.starts_with("io.kestra.") { "core" } else { "example" };
-        self.types.insert(name, Arc::new(TypeInfo { name: name.into(), plugin: plugin.into(), role, properties, unrendered }));
+        self.types.insert(
+            name,
+            Arc::new(TypeInfo { name: name.into(), plugin: plugin.into(), role, properties, unrendered }),
+        );
     }
 }
 

@@ -22,19 +22,37 @@ const JOBS_MAX: usize = 100_000;
 
 /// What is done after the commit.
 pub(super) enum After {
-    Run { job: JobId, task: TaskId, timeout: Option<SignedDuration>, work: Work, epoch: u64 },
+    Run {
+        job: JobId,
+        task: TaskId,
+        timeout: Option<SignedDuration>,
+        work: Work,
+        epoch: u64,
+    },
     Cancel(JobId),
     Timer(TimerKey, Timestamp),
-    StartChild { run: TaskRunId, child: ExecutionId, ask: Box<Child> },
+    StartChild {
+        run: TaskRunId,
+        child: ExecutionId,
+        ask: Box<Child>,
+    },
     /// Somebody has mail.
     Deliver(ExecutionId),
     /// A slot was freed.
     WakeQueue(FlowKey),
     /// There is more to decide.
     Continue,
-    Log { run: Option<TaskRunId>, failure: Failure },
+    Log {
+        run: Option<TaskRunId>,
+        failure: Failure,
+    },
     /// Make another try at an execution.
-    Retry { original: ExecutionId, attempt: u32, due: Timestamp, since: Timestamp },
+    Retry {
+        original: ExecutionId,
+        attempt: u32,
+        due: Timestamp,
+        since: Timestamp,
+    },
 }
 
 /// The key of an execution's timer.
@@ -143,7 +161,9 @@ fn send(id: &ExecutionId, turn: &mut Turn, key: String, message: Message, now: T
         Message::Toggle { namespace, flow, trigger, .. } => {
             let failure = Failure {
                 code: "TRIGGERS_UNSUPPORTED".to_owned(),
-                message: format!("trigger `{trigger}` of `{namespace}.{flow}` is not switched: this version runs no triggers"),
+                message: format!(
+                    "trigger `{trigger}` of `{namespace}.{flow}` is not switched: this version runs no triggers"
+                ),
                 retryable: Some(false),
             };
             turn.after.push(After::Log { run: None, failure });
@@ -238,8 +258,7 @@ impl Node {
             states: vec![model::state::State::Queued],
             ..store::query::ExecutionFilter::default()
         };
-        let queued =
-            self.store.all::<rows::Execution>(View::Newest, Query::Executions(filter), JOBS_MAX).await;
+        let queued = self.store.all::<rows::Execution>(View::Newest, Query::Executions(filter), JOBS_MAX).await;
         match queued {
             // Newest first is the order of the answer. One is enough: it frees its own slot in turn.
             Ok(queued) => {

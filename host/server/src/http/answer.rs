@@ -1,4 +1,4 @@
-//! The one map from errors to HTTP: status, and the body `{message, code, problems}`.
+//! The one map from errors to HTTP: status, and the body `{message, code, problems}`. No refusal leaves in another shape.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -20,6 +20,7 @@ impl IntoResponse for Error {
         let status = match &self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -36,6 +37,40 @@ impl IntoResponse for Error {
         }
         response
     }
+}
+
+/// Most bytes read of a refusal that is to be put into our shape. They are a sentence.
+const SENTENCE_BYTES_MAX: usize = 4_096;
+
+/// Puts refusals that handlers never saw (a query that cannot be read, a method that is not there) into the shape of all others.
+pub async fn in_shape(response: Response) -> Response {
+    let status = response.status();
+    let json = |value: &HeaderValue| value.as_bytes().starts_with(b"application/json");
+    if !(status.is_client_error() || status.is_server_error())
+        || response.headers().get(header::CONTENT_TYPE).is_some_and(json)
+    {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let sentence = axum::body::to_bytes(body, SENTENCE_BYTES_MAX).await.unwrap_or_default();
+    let code = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "method.unknown",
+        StatusCode::PAYLOAD_TOO_LARGE => "body.too_large",
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "request.invalid",
+        _ => "refused",
+    };
+    let message = match String::from_utf8_lossy(&sentence) {
+        text if text.is_empty() => status.canonical_reason().unwrap_or("refused").to_lowercase(),
+        text => text.into_owned(),
+    };
+    let mut shaped = refusal(status, code, &message, &[]);
+    // `Allow` and the like; the body's own description is of the new body.
+    for (name, value) in &parts.headers {
+        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+            shaped.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    shaped
 }
 
 /// An answer that says no.

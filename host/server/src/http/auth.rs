@@ -1,6 +1,6 @@
 //! Who may talk to the API: on loopback everybody on this machine, else whoever knows the name and the password.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -57,8 +57,9 @@ fn fingerprint(pair: &[u8]) -> [u8; 32] {
     Sha256::digest(pair).into()
 }
 
-/// Lets a request pass, or asks for credentials. A request from a browser page of another origin is refused on an open server:
-/// otherwise any web page could drive it.
+/// Lets a request pass, or asks for credentials. Requests from browser pages of another origin are refused: otherwise any web page
+/// could drive the server. An open server also refuses every host name but this machine's, because a page can point its own name at
+/// loopback (DNS rebinding) and is then of the same origin as the server.
 pub async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
     if !access.admits(request.headers()) {
         let mut response =
@@ -68,8 +69,17 @@ pub async fn guard(State(access): State<Access>, request: Request, next: Next) -
             .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sluice\", charset=\"UTF-8\""));
         return response;
     }
+    if matches!(access, Access::Open) && foreign_host(&request) {
+        let message = "this server asks for no login, and so answers to the names of its own machine only; hint: use http://127.0.0.1 or http://localhost";
+        return refusal(StatusCode::FORBIDDEN, "foreign_host", message, &[]);
+    }
     if foreign_origin(request.headers()) {
-        return refusal(StatusCode::FORBIDDEN, "foreign_origin", "requests from pages of another origin are refused", &[]);
+        return refusal(
+            StatusCode::FORBIDDEN,
+            "foreign_origin",
+            "requests from pages of another origin are refused",
+            &[],
+        );
     }
     next.run(request).await
 }
@@ -81,9 +91,67 @@ fn foreign_origin(headers: &HeaderMap) -> bool {
     origin.split_once("://").map_or(origin, |(_, rest)| rest) != host
 }
 
+/// Whether a request names a host that is not this machine. A browser always names one; a request without is no browser's.
+fn foreign_host(request: &Request) -> bool {
+    let named = match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => match request.headers().get(header::HOST).map(HeaderValue::to_str) {
+            Some(Ok(host)) => Some(host),
+            Some(Err(_)) => return true,
+            None => None,
+        },
+    };
+    named.is_some_and(|host| !is_this_machine(host))
+}
+
+/// Whether `HOST` or `HOST:PORT` is `localhost` or a loopback address.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or(rest, |(address, _)| address),
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_known() {
+        for host in ["localhost", "LocalHost:8080", "127.0.0.1", "127.0.0.1:80", "127.8.8.8:1", "[::1]", "[::1]:8080"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "[::2]:80",
+            "0.0.0.0",
+        ] {
+            assert!(!is_this_machine(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_read_from_header_and_address() {
+        let with = |uri: &str, host: Option<&[u8]>| {
+            let mut request = Request::new(axum::body::Body::empty());
+            *request.uri_mut() = uri.parse().expect("a URI");
+            if let Some(host) = host {
+                request.headers_mut().insert(header::HOST, HeaderValue::from_bytes(host).expect("a header"));
+            }
+            foreign_host(&request)
+        };
+        assert!(!with("/x", Some(b"127.0.0.1:8080")));
+        assert!(!with("/x", None));
+        assert!(with("/x", Some(b"evil.example")));
+        assert!(with("/x", Some(b"\xff")));
+        assert!(with("http://evil.example/x", Some(b"127.0.0.1")));
+    }
 
     fn address(text: &str) -> SocketAddr {
         text.parse().expect("a socket address")

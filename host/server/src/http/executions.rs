@@ -88,8 +88,7 @@ pub async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) ->
     let (seen, total) =
         app.node.executions(query.namespace.as_deref(), query.flow_id.as_deref(), skipped, size).await?;
     let now = app.node.now();
-    let results: Vec<ExecutionBody<'_>> =
-        seen.iter().map(|execution| ExecutionBody::new(execution, [], now)).collect();
+    let results: Vec<ExecutionBody<'_>> = seen.iter().map(|execution| ExecutionBody::new(execution, [], now)).collect();
     Ok(Json(Paged { results, total }).into_response())
 }
 
@@ -114,7 +113,9 @@ fn labels(pairs: &[(String, String)]) -> Result<Vec<Label>, Error> {
     let mut labels = Vec::new();
     for (_, text) in pairs.iter().filter(|(name, _)| name == "labels") {
         match text.split_once(':') {
-            Some((key, value)) if !key.is_empty() => labels.push(Label { key: key.to_owned(), value: value.to_owned() }),
+            Some((key, value)) if !key.is_empty() => {
+                labels.push(Label { key: key.to_owned(), value: value.to_owned() })
+            }
             _ => issues.push(Issue {
                 path: "labels".to_owned(),
                 line: None,
@@ -140,9 +141,8 @@ async fn inputs(request: Request, app: &App) -> Result<Vec<(String, Given)>, Err
     if content_type.starts_with("multipart/form-data") {
         return multipart(request, app).await;
     }
-    let body = axum::body::to_bytes(request.into_body(), app.body_max_bytes)
-        .await
-        .map_err(|error| Error::bad_request("body.unreadable", error.to_string()))?;
+    let body =
+        axum::body::to_bytes(request.into_body(), app.body_max_bytes).await.map_err(|error| unreadable(&error, app))?;
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Vec::new());
     }
@@ -168,19 +168,20 @@ async fn multipart(request: Request, app: &App) -> Result<Vec<(String, Given)>, 
     let mut form = axum::extract::Multipart::from_request(request, &())
         .await
         .map_err(|error| Error::bad_request("body.multipart", error.body_text()))?;
+    let broken = |error: axum::extract::multipart::MultipartError| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(app),
+        _ => Error::bad_request("body.multipart", error.body_text()),
+    };
     let mut inputs: Vec<(String, Given)> = Vec::new();
     loop {
-        let field = form.next_field().await.map_err(|error| Error::bad_request("body.multipart", error.body_text()))?;
+        let field = form.next_field().await.map_err(broken)?;
         let Some(field) = field else { return Ok(inputs) };
         if inputs.len() == INPUTS_MAX {
             return Err(too_many());
         }
         let name = field.name().unwrap_or_default().to_owned();
         let file = field.file_name().map(str::to_owned);
-        let bytes = field.bytes().await.map_err(|error| Error::bad_request("body.multipart", error.body_text()))?;
-        if bytes.len() > app.body_max_bytes {
-            return Err(Error::bad_request("body.too_large", format!("input `{name}` is too large")));
-        }
+        let bytes = field.bytes().await.map_err(broken)?;
         match file {
             // Old clients send every file as a field `files` whose file name is the input's id.
             Some(file) if name == "files" => inputs.push((file.clone(), Given::File { name: file, bytes })),
@@ -192,6 +193,21 @@ async fn multipart(request: Request, app: &App) -> Result<Vec<(String, Given)>, 
             }
         }
     }
+}
+
+fn unreadable(error: &axum::Error, app: &App) -> Error {
+    let cause = std::error::Error::source(error);
+    match cause.is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
+        true => too_large(app),
+        false => Error::bad_request("body.unreadable", error.to_string()),
+    }
+}
+
+fn too_large(app: &App) -> Error {
+    Error::TooLarge(format!(
+        "the body is larger than {} bytes; hint: put large data where tasks can fetch it",
+        app.body_max_bytes
+    ))
 }
 
 fn too_many() -> Error {

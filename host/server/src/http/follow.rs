@@ -25,7 +25,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Log lines of one round; the rest follows in the next.
 const LINES_PER_ROUND: usize = 500;
 
-type Events = Sse<axum::response::sse::KeepAliveStream<std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>>>;
+type Events =
+    Sse<axum::response::sse::KeepAliveStream<std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>>>;
 
 /// Where a client that comes back left off.
 fn last_event_id(headers: &HeaderMap) -> Option<u64> {

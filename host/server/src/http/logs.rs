@@ -77,7 +77,10 @@ impl Filter {
 
     pub fn admits(&self, line: &LogLine) -> bool {
         line.level >= self.least
-            && self.task_run.as_deref().is_none_or(|wanted| line.task_run.as_ref().is_some_and(|id| id.as_str() == wanted))
+            && self
+                .task_run
+                .as_deref()
+                .is_none_or(|wanted| line.task_run.as_ref().is_some_and(|id| id.as_str() == wanted))
             && self.task.as_deref().is_none_or(|wanted| line.task.as_ref().is_some_and(|id| id.as_str() == wanted))
     }
 }

@@ -67,6 +67,7 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/ping", get(health::ping))
         .merge(guarded)
         .fallback(no_such_path)
+        .layer(middleware::map_response(answer::in_shape))
         .with_state(app)
 }
 
@@ -93,6 +94,7 @@ async fn known_tenant(Path(parameters): Path<Vec<(String, String)>>, request: Re
 }
 
 async fn no_such_path(request: Request) -> Response {
-    let message = format!("no `{} {}` here; hint: paths begin with /api/v1/main", request.method(), request.uri().path());
+    let message =
+        format!("no `{} {}` here; hint: paths begin with /api/v1/main", request.method(), request.uri().path());
     answer::refusal(StatusCode::NOT_FOUND, "path.unknown", &message, &[])
 }

@@ -132,7 +132,10 @@ impl<'a> ExecutionBody<'a> {
                 variables: map_json(&trigger.variables),
             }),
             deleted: false,
-            metadata: Metadata { attempt_number: execution.attempt, original_created_date: execution.history.started() },
+            metadata: Metadata {
+                attempt_number: execution.attempt,
+                original_created_date: execution.history.started(),
+            },
             schedule_date: execution.scheduled,
             kind: execution.kind,
             failure: execution.failure.as_ref().map(FailureBody::new),

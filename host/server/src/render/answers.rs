@@ -32,7 +32,10 @@ impl Node {
     fn answer_secret(&self, call: &Call) -> Answer {
         let name = call.arg_text("key").unwrap_or_default();
         let Some(value) = self.secret(&name) else {
-            return Answer::Absent(format!("there is no secret `{name}`; hint: set SECRET_{} to its base64", name.to_uppercase()));
+            return Answer::Absent(format!(
+                "there is no secret `{name}`; hint: set SECRET_{} to its base64",
+                name.to_uppercase()
+            ));
         };
         // A `subkey` is taken out by the language itself, which keeps it a secret.
         Answer::Value(Value::Text(expr::Text::secret(name.as_str(), value)))
@@ -87,12 +90,17 @@ impl Node {
         match (&*call.function, found) {
             ("fileExists", found) => Answer::Value(Value::Bool(found.is_some())),
             (_, None) => missing(),
-            ("fileSize", Some(file)) => Answer::Value(Value::Int(file.content.size_bytes.try_into().unwrap_or(i64::MAX))),
-            ("isFileEmpty", Some(file)) => Answer::Value(Value::Bool(file.content.size_bytes == 0)),
-            ("fileURI", Some(_)) => Answer::Value(Value::from(format!("nsfile://{namespace}/{}", asked.trim_start_matches('/')))),
-            (_, Some(file)) if file.content.size_bytes > READ_MAX_BYTES => {
-                Answer::Failed(format!("`{asked}` has {} bytes, read() takes {READ_MAX_BYTES}", file.content.size_bytes))
+            ("fileSize", Some(file)) => {
+                Answer::Value(Value::Int(file.content.size_bytes.try_into().unwrap_or(i64::MAX)))
             }
+            ("isFileEmpty", Some(file)) => Answer::Value(Value::Bool(file.content.size_bytes == 0)),
+            ("fileURI", Some(_)) => {
+                Answer::Value(Value::from(format!("nsfile://{namespace}/{}", asked.trim_start_matches('/'))))
+            }
+            (_, Some(file)) if file.content.size_bytes > READ_MAX_BYTES => Answer::Failed(format!(
+                "`{asked}` has {} bytes, read() takes {READ_MAX_BYTES}",
+                file.content.size_bytes
+            )),
             (_, Some(file)) => self.text_of(&asked, &file).await,
         }
     }

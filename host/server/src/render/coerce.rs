@@ -39,8 +39,10 @@ fn fit(root: &Schema, schema: &Schema, value: Value, depth: usize) -> Value {
     }
     match &value {
         Value::Map(entries) if wants("object") => {
-            let fitted: Map =
-                entries.iter().map(|(key, item)| (key.clone(), property_of(root, schema, key, item.clone(), depth))).collect();
+            let fitted: Map = entries
+                .iter()
+                .map(|(key, item)| (key.clone(), property_of(root, schema, key, item.clone(), depth)))
+                .collect();
             Value::from(fitted)
         }
         Value::List(items) if wants("array") => match schema.get("items") {
@@ -105,7 +107,9 @@ fn types(schema: &Schema) -> Vec<String> {
     match schema.get("type") {
         Some(Schema::String(one)) => vec![one.clone()],
         Some(Schema::Array(many)) => many.iter().filter_map(|kind| kind.as_str().map(str::to_owned)).collect(),
-        _ if schema.get("enum").is_some() || schema.get("const").is_some_and(Schema::is_string) => vec!["string".to_owned()],
+        _ if schema.get("enum").is_some() || schema.get("const").is_some_and(Schema::is_string) => {
+            vec!["string".to_owned()]
+        }
         _ => Vec::new(),
     }
 }
@@ -137,7 +141,8 @@ mod tests {
     use serde_json::json;
 
     fn check(schema: Schema, given: Schema, expected: Schema) {
-        let schema = json!({ "type": "object", "properties": { "p": schema }, "$defs": { "Level": { "enum": ["A", "B"] } } });
+        let schema =
+            json!({ "type": "object", "properties": { "p": schema }, "$defs": { "Level": { "enum": ["A", "B"] } } });
         let fitted = property(&schema, "p", Value::from_json(&given).expect("finite"));
         assert_eq!(fitted.to_json(), expected, "{schema} {given}");
     }
@@ -152,7 +157,11 @@ mod tests {
         check(json!({ "type": "boolean" }), json!("true"), json!(true));
         check(json!({ "type": "boolean" }), json!("yes"), json!("yes"));
         check(json!({ "type": "array", "items": { "type": "string" } }), json!("[1, 2]"), json!(["1", "2"]));
-        check(json!({ "type": "object", "additionalProperties": { "type": "string" } }), json!({ "a": 1 }), json!({ "a": "1" }));
+        check(
+            json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+            json!({ "a": 1 }),
+            json!({ "a": "1" }),
+        );
         check(json!({ "anyOf": [{ "type": "string" }, { "type": "array" }] }), json!(["a"]), json!(["a"]));
         check(json!({ "anyOf": [{ "type": "integer" }, { "type": "null" }] }), json!("7"), json!(7));
         check(json!({ "$ref": "#/$defs/Level" }), json!("A"), json!("A"));

@@ -87,7 +87,8 @@ fn pattern(host: &str) -> HostPattern {
 
 /// A rule from what an operator writes: `HOST:PORT`, `HOST:*` or `HOST`. Special ranges are meant when they are named.
 pub fn allow_net(text: &str) -> Result<NetworkRule, String> {
-    let wrong = || format!("`{text}` is not HOST:PORT\n  hint: 127.0.0.1:8000, api.internal:443, or 10.0.0.5:* for every port");
+    let wrong =
+        || format!("`{text}` is not HOST:PORT\n  hint: 127.0.0.1:8000, api.internal:443, or 10.0.0.5:* for every port");
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => (host, port),
         _ => (text, "*"),
@@ -113,7 +114,8 @@ mod tests {
             ("body", Value::from("see https://not.a.url.property/ please")),
             ("options", Value::map([("proxy", Value::from("http://10.0.0.1:3128"))])),
         ]);
-        let hosts: Vec<String> = named(&properties).into_iter().map(|(host, ports)| format!("{host:?} {ports:?}")).collect();
+        let hosts: Vec<String> =
+            named(&properties).into_iter().map(|(host, ports)| format!("{host:?} {ports:?}")).collect();
         assert_eq!(hosts, ["Address(10.0.0.1) Only([3128])", "Name(\"api.example.com\") Only([443])"]);
     }
 

@@ -117,7 +117,8 @@ impl Services for RunServices {
     fn kv_get<'a>(&'a self, namespace: Option<String>, key: String) -> Soon<'a, Result<Option<String>, HostError>> {
         Box::pin(async move {
             for place in self.namespace(namespace)? {
-                let found = self.node.kv_value(&place, &key).await.map_err(|error| HostError::host(error.to_string()))?;
+                let found =
+                    self.node.kv_value(&place, &key).await.map_err(|error| HostError::host(error.to_string()))?;
                 if let Some(value) = found {
                     return Ok(Some(value.to_json().to_string()));
                 }
@@ -213,15 +214,17 @@ impl Services for RunServices {
             let failed = |error: expr::Error| HostError::host(error.to_string());
             if let Some(clear) = self.secrets.reveal(head.url.as_str()).map_err(failed)? {
                 found = true;
-                head.url = url::Url::parse(&clear)
-                    .map_err(|error| HostError::bad_argument(format!("the URL with its secret is not valid: {error}")))?;
+                head.url = url::Url::parse(&clear).map_err(|error| {
+                    HostError::bad_argument(format!("the URL with its secret is not valid: {error}"))
+                })?;
             }
             for value in head.headers.values_mut() {
                 let Ok(text) = value.to_str() else { continue };
                 if let Some(clear) = self.secrets.reveal(text).map_err(failed)? {
                     found = true;
-                    *value = http::HeaderValue::from_str(&clear)
-                        .map_err(|_| HostError::bad_argument("a secret in a header has characters no header may have"))?;
+                    *value = http::HeaderValue::from_str(&clear).map_err(|_| {
+                        HostError::bad_argument("a secret in a header has characters no header may have")
+                    })?;
                     value.set_sensitive(true);
                 }
             }
@@ -246,7 +249,9 @@ impl RunServices {
             None => false,
         };
         if url.scheme() != "https" && !local {
-            return Err(HostError::not_granted(format!("a secret is not sent to `{name}` without TLS; hint: use https")));
+            return Err(HostError::not_granted(format!(
+                "a secret is not sent to `{name}` without TLS; hint: use https"
+            )));
         }
         if !self.literal_hosts.contains(&name) {
             return Err(HostError::not_granted(format!(

@@ -58,7 +58,19 @@ impl Writer {
     /// Goes on after what was found. The first group makes a new segment, so that all older ones are whole.
     pub fn new(disk: SharedDisk, store: StoreId, options: Options, segments: Vec<SegmentInfo>, last: Lsn) -> Self {
         let buffer = Vec::new();
-        Self { disk, store, options, segments, file: None, offset: 0, last, marked: true, buffer, ended: false, syncs: 0 }
+        Self {
+            disk,
+            store,
+            options,
+            segments,
+            file: None,
+            offset: 0,
+            last,
+            marked: true,
+            buffer,
+            ended: false,
+            syncs: 0,
+        }
     }
 
     /// The segments, oldest first.

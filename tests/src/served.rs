@@ -1,0 +1,210 @@
+//! A node of its own behind the HTTP API on a port of its own, and a client of it. Everything started is awaited at the end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::{Catalog, Check, Host, Origin, Source};
+use reqwest::Method;
+use runtime::{Compiler, Runtime};
+use serde_json::Value;
+use server::Node;
+use server::http::auth::Access;
+use store::{Durability, MemoryStore};
+use tokio::sync::oneshot;
+
+use crate::{data_dir, registry};
+
+/// Longest a request may take.
+const TIME_MAX: Duration = Duration::from_secs(120);
+/// Longest the end of a server may take.
+const END_MAX: Duration = Duration::from_secs(30);
+
+/// What is served.
+pub struct Options {
+    /// The shipped registry.
+    pub registry: PathBuf,
+    /// Components beside it.
+    pub plugins: Vec<PathBuf>,
+    /// Name and password.
+    pub credentials: Option<(&'static str, &'static str)>,
+    /// Compiled code; by default shared by all tests.
+    pub compiled: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { registry: registry(), plugins: Vec::new(), credentials: None, compiled: data_dir().join("compiled") }
+    }
+}
+
+/// A served node.
+pub struct Api {
+    pub address: SocketAddr,
+    pub node: Arc<Node>,
+    client: reqwest::Client,
+}
+
+/// What the server said.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+/// One server-sent event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    pub name: String,
+    pub id: String,
+    pub data: String,
+}
+
+/// Runs a test against a server that has nothing but the registry.
+pub async fn serving(test: impl AsyncFnOnce(&Api)) {
+    serving_with(Options::default(), test).await;
+}
+
+/// Runs a test against a server.
+pub async fn serving_with(options: Options, test: impl AsyncFnOnce(&Api)) {
+    // Saying so twice is no error.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let scratch = tempfile::tempdir().expect("tests have a temporary folder");
+    let mut sources = vec![Source::Folder { origin: Origin::Shipped, root: options.registry }];
+    sources.extend(options.plugins.into_iter().map(Source::File));
+    let version = env!("CARGO_PKG_VERSION").parse().expect("the package has a version");
+    let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);
+    let runtime = Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime");
+    let store = Arc::new(MemoryStore::new(Durability::AtOnce));
+    let config = server::Config::new(store, runtime, catalog, scratch.path().join("scratch"));
+    let node = Node::open(config).await.expect("an empty store opens");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
+    let address = listener.local_addr().expect("a bound listener has an address");
+    let access = Access::for_address(address, options.credentials).expect("loopback needs no credentials");
+    let (end, ended) = oneshot::channel::<()>();
+    let serving = tokio::spawn(server::http::serve(listener, node.clone(), access, async move {
+        let _ = ended.await;
+    }));
+    let client = reqwest::Client::builder().no_proxy().timeout(TIME_MAX).build().expect("a client");
+    let api = Api { address, node, client };
+    test(&api).await;
+    let Api { node, client, .. } = api;
+    drop(client);
+    let _ = end.send(());
+    let served = tokio::time::timeout(END_MAX, serving).await.expect("the server ends when asked to");
+    served.expect("the server does not panic").expect("the server ends well");
+    node.shutdown().await;
+}
+
+impl Api {
+    /// The URL of a path; one that does not begin with `/` is below `/api/v1/main/`.
+    pub fn url(&self, path: &str) -> String {
+        match path.starts_with('/') {
+            true => format!("http://{}{path}", self.address),
+            false => format!("http://{}/api/v1/main/{path}", self.address),
+        }
+    }
+
+    /// A request, for what the shorter ways do not cover.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        send(self.request(Method::GET, path)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        send(self.request(Method::DELETE, path)).await
+    }
+
+    pub async fn post(&self, path: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Answer {
+        send(self.request(Method::POST, path).header("content-type", content_type).body(body.into())).await
+    }
+
+    pub async fn put(&self, path: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Answer {
+        send(self.request(Method::PUT, path).header("content-type", content_type).body(body.into())).await
+    }
+
+    /// Saves a flow.
+    pub async fn save(&self, source: &str) -> Value {
+        self.post("flows", "application/x-yaml", source).await.ok()
+    }
+
+    /// Runs a flow without inputs to its end.
+    pub async fn run(&self, flow: &str) -> Value {
+        self.post(&format!("executions/{flow}?wait=true"), "application/json", "{}").await.ok()
+    }
+
+    /// Events of a stream until the server ends it.
+    pub async fn events(&self, path: &str, last_id: Option<&str>) -> Vec<Event> {
+        let mut request = self.request(Method::GET, path);
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", id);
+        }
+        let answer = send(request).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.header("content-type"), "text/event-stream");
+        events(&answer.text)
+    }
+}
+
+/// Sends a request and reads the whole answer.
+pub async fn send(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.expect("the server answers");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.expect("the answer is whole") }
+}
+
+fn events(text: &str) -> Vec<Event> {
+    let mut events = Vec::new();
+    for block in text.split("\n\n").filter(|block| !block.trim().is_empty()) {
+        let mut event = Event::default();
+        for line in block.lines() {
+            match line.split_once(':').map(|(name, value)| (name, value.strip_prefix(' ').unwrap_or(value))) {
+                Some(("event", value)) => event.name = value.to_owned(),
+                Some(("id", value)) => event.id = value.to_owned(),
+                Some(("data", value)) => event.data.push_str(value),
+                _ => {}
+            }
+        }
+        // Comments keep the connection alive.
+        if event != Event::default() {
+            events.push(event);
+        }
+    }
+    events
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("not JSON: {error}: {}", self.text))
+    }
+
+    /// The body of what worked.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.json()
+    }
+
+    /// The problems of what was refused, in the one shape of refusals.
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> Vec<Value> {
+        assert_eq!(self.status, status, "{}", self.text);
+        let body = self.json();
+        let mut names: Vec<&str> = body.as_object().expect("an object").keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["code", "message", "problems"]);
+        assert_eq!(body["code"], code, "{body}");
+        assert!(body["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
+        body["problems"].as_array().expect("a list of problems").clone()
+    }
+}
