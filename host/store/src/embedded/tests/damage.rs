@@ -47,7 +47,7 @@ async fn damaged_files_are_never_a_silent_loss() {
         let expected: Vec<String> = (0..60).map(|number| format!("s{number:02}")).collect();
         let mut dice = Dice::new(1);
         for (name, len) in whole.files() {
-            for _ in 0..64 {
+            for _ in 0..90 {
                 rounds += 1;
                 let disk = whole.copy();
                 let at = dice.below(len as u64) as usize;
