@@ -8,7 +8,7 @@ use crate::toolchain::{Std, Toolchain};
 
 /// The guest's stack, in bytes: one page of wasm memory instead of sixteen makes a fresh instance cheap, and it lies below
 /// the data, so that an overflow traps instead of writing over it.
-const STACK_FLAG: &str = "-Clink-arg=-zstack-size=65536";
+const STACK_FLAG: &str = "-Clink-arg=-zstack-size=131072";
 /// What must hold for a published component whatever a manifest says: small (link-time optimisation takes off a third),
 /// without debug data, names kept.
 const PROFILE: &[&str] = &[
@@ -136,7 +136,7 @@ mod tests {
         let flags = flags.expect("the flags are set");
         assert!(
             flags.starts_with(
-                "-Clink-arg=-zstack-size=65536\u{1f}--sysroot\u{1f}/a b/sysroot\u{1f}"
+                "-Clink-arg=-zstack-size=131072\u{1f}--sysroot\u{1f}/a b/sysroot\u{1f}"
             ),
             "{flags:?}"
         );

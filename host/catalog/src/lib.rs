@@ -1,1 +1,39 @@
 //! Plugin registries: manifests, version resolution, locks, digests.
+//!
+//! One plugin version is one component with its manifest inside. Registries are folders of them; a [`Catalog`] is what one or
+//! several of them hold, as an immutable snapshot. This crate never runs guest code, knows no wasmtime, makes no connection and
+//! keeps no global state: installing hands out a new snapshot.
+
+mod catalog;
+mod component;
+mod digest;
+mod error;
+mod install;
+mod manifest;
+mod name;
+mod nearest;
+mod ownership;
+mod published;
+mod registry;
+mod requirement;
+mod resolve;
+mod schema;
+#[cfg(test)]
+mod testing;
+
+pub use catalog::{Catalog, Described, Host};
+pub use component::{MANIFEST_SECTION, embed, manifest_section};
+pub use digest::{digest_of, parse_digest};
+pub use error::Error;
+pub use install::{Installed, Reference};
+pub use manifest::{
+    Abi, Capabilities, Effects, Example, HttpAccess, HttpHosts, Manifest, TaskType,
+};
+pub use model::lock::{Digest, Lock, Locked};
+pub use name::PluginName;
+pub use nearest::nearest;
+pub use published::{Provenance, Published};
+pub use registry::{Check, Origin, Package, Problem, Source};
+pub use requirement::Requirement;
+pub use resolve::{Ask, Level, Resolution, Wish};
+pub use schema::{Markers, PropertyPath, Segment};

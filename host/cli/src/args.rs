@@ -139,7 +139,7 @@ pub enum Plugin {
         /// The component, as `cargo build --target wasm32-wasip2` leaves it.
         file: PathBuf,
         /// Where to write; by default the file itself is replaced.
-        #[arg(long, short)]
-        output: Option<PathBuf>,
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }

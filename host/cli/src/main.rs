@@ -1,3 +1,61 @@
-//! The one binary, `sluice`.
+//! The one binary, `sluice`: parses arguments, composes configuration, prints. Only here the environment is read and the process ends.
 
-fn main() {}
+mod args;
+mod flow;
+mod plugin;
+mod run;
+mod screen;
+mod serve;
+mod setup;
+mod tree;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // How Sluice calls itself: before anything else is set up, because this process lives under tight limits.
+    if let Command::CompilePlugin { arguments } = cli.command {
+        return runtime::compile::child_main(arguments);
+    }
+    if let Err(error) = setup::logging(&cli.global.log) {
+        complain(&format!("error: {error:#}"));
+        return ExitCode::from(2);
+    }
+    let workers = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(workers) => workers,
+        Err(error) => {
+            complain(&format!("error: cannot start threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = workers.block_on(async {
+        match &cli.command {
+            Command::Run(arguments) => run::run(&cli.global, arguments).await,
+            Command::Server(arguments) => serve::serve(&cli.global, arguments).await,
+            Command::Flow(args::Flow::Validate { files, json }) => flow::validate(&cli.global, files, *json).await,
+            Command::Plugin(args::Plugin::List { json }) => plugin::list(&cli.global, *json),
+            Command::Plugin(args::Plugin::Pack { file, out }) => {
+                plugin::pack(&cli.global, file, out.as_deref()).await
+            }
+            Command::CompilePlugin { .. } => Ok(ExitCode::SUCCESS),
+        }
+    });
+    outcome.unwrap_or_else(|error| {
+        complain(&format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints a line on standard output. A reader that went away is no error of ours.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints a line on standard error.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

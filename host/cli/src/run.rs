@@ -25,6 +25,9 @@ const NOT_STARTED: u8 = 2;
 pub async fn run(global: &Global, arguments: &Run) -> Result<ExitCode> {
     let source = read(&arguments.file)?;
     let inputs = arguments.inputs.iter().map(|text| input(text)).collect::<Result<Vec<_>>>()?;
+    if let [name, ..] = repeated(&inputs).as_slice() {
+        bail!("input `{name}` is given twice");
+    }
     let labels = arguments.labels.iter().map(|text| label(text)).collect::<Result<Vec<_>>>()?;
     let node = setup::node(global, &arguments.plugins, &arguments.allow_net).await?;
     let outcome = start_and_show(&node, arguments, &source, inputs, labels).await;
@@ -173,7 +176,7 @@ fn label(text: &str) -> Result<Label> {
 }
 
 /// Input names given twice: the last would silently win.
-pub fn repeated(inputs: &[(String, Given)]) -> Vec<&str> {
+fn repeated(inputs: &[(String, Given)]) -> Vec<&str> {
     let mut known = HashSet::new();
     inputs.iter().filter(|(name, _)| !known.insert(name.as_str())).map(|(name, _)| name.as_str()).collect()
 }

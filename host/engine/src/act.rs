@@ -49,7 +49,10 @@ impl Draft {
         let overwrite = properties.get("overwrite").is_none_or(Value::truthy);
         let mut variables = self.variables();
         if let Some(name) = given.keys().find(|name| !overwrite && variables.contains_key(*name)) {
-            return Err(failure("variable-exists", format!("variable `{name}` exists already (hint: `overwrite: true` replaces it)")));
+            return Err(failure(
+                "variable-exists",
+                format!("variable `{name}` exists already (hint: `overwrite: true` replaces it)"),
+            ));
         }
         variables.extend(given.iter().map(|(name, value)| (name.clone(), value.clone())));
         self.change(Change::Variables { variables });
@@ -64,7 +67,10 @@ impl Draft {
         let mut variables = self.variables();
         for name in names.iter().filter_map(Value::as_str) {
             if variables.shift_remove(name).is_none() && !ignore {
-                return Err(failure("variable-missing", format!("there is no variable `{name}` (hint: `ignoreMissing: true` passes over it)")));
+                return Err(failure(
+                    "variable-missing",
+                    format!("there is no variable `{name}` (hint: `ignoreMissing: true` passes over it)"),
+                ));
             }
         }
         self.change(Change::Variables { variables });
@@ -79,12 +85,16 @@ impl Draft {
             Some("KILLED") => Status::Killed,
             Some("CANCELED" | "CANCELLED") => Status::Cancelled,
             Some(other) => {
-                let problem = failure("invalid-property", format!("`state` cannot be `{other}` (hint: SUCCESS, WARNING, FAILED, KILLED or CANCELLED)"));
+                let problem = failure(
+                    "invalid-property",
+                    format!("`state` cannot be `{other}` (hint: SUCCESS, WARNING, FAILED, KILLED or CANCELLED)"),
+                );
                 return self.attempt_over(run, Err(problem), Value::Null);
             }
         };
         self.act_end(run, state);
-        let cleanup = if matches!(state, Status::Killed | Status::Cancelled) { Cleanup::None } else { Cleanup::Finally };
+        let cleanup =
+            if matches!(state, Status::Killed | Status::Cancelled) { Cleanup::None } else { Cleanup::Finally };
         self.stop(Stop { state, cleanup });
     }
 
@@ -102,6 +112,7 @@ impl Draft {
                 if cascade {
                     self.kill_children();
                 }
+                self.spares_children = !cascade;
                 self.enter_execution(Status::Killing);
                 self.stop(Stop { state: Status::Killed, cleanup: Cleanup::None });
             }
@@ -116,14 +127,18 @@ impl Draft {
     }
 
     fn act_resume(&mut self, run: &TaskRunId, properties: &Map) -> Result<(), Failure> {
-        let execution = text_of(properties, "executionId").filter(|id| !id.is_empty()).ok_or_else(|| failure("invalid-property", "`executionId` is empty"))?;
+        let execution = text_of(properties, "executionId")
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| failure("invalid-property", "`executionId` is empty"))?;
         let inputs = properties.get("inputs").and_then(Value::as_map).cloned().unwrap_or_default();
         self.message(&format!("resume/{run}"), Message::Resume { execution: ExecutionId::trusted(execution), inputs });
         Ok(())
     }
 
     fn act_toggle(&mut self, run: &TaskRunId, properties: &Map) -> Result<(), Failure> {
-        let trigger = text_of(properties, "trigger").filter(|id| !id.is_empty()).ok_or_else(|| failure("invalid-property", "`trigger` is empty"))?;
+        let trigger = text_of(properties, "trigger")
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| failure("invalid-property", "`trigger` is empty"))?;
         let own = self.state.flow.key.clone();
         let or = |name: &str, own: &str| text_of(properties, name).unwrap_or_else(|| Arc::from(own)).to_string();
         let message = Message::Toggle {
@@ -139,10 +154,16 @@ impl Draft {
 
 fn act_assert(properties: &Map) -> Result<(), Failure> {
     let conditions = properties.get("conditions").and_then(Value::as_list).unwrap_or_default();
-    let failed: Vec<String> = conditions.iter().enumerate().filter(|(_, value)| !value.truthy()).map(|(index, _)| (index + 1).to_string()).collect();
+    let failed: Vec<String> = conditions
+        .iter()
+        .enumerate()
+        .filter(|(_, value)| !value.truthy())
+        .map(|(index, _)| (index + 1).to_string())
+        .collect();
     if failed.is_empty() {
         return Ok(());
     }
-    let message = text_of(properties, "errorMessage").map_or_else(|| format!("conditions that do not hold: {}", failed.join(", ")), |text| text.to_string());
+    let message = text_of(properties, "errorMessage")
+        .map_or_else(|| format!("conditions that do not hold: {}", failed.join(", ")), |text| text.to_string());
     Err(failure("assert", message))
 }

@@ -16,28 +16,66 @@ use crate::event::JobId;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Evaluate the templates and answer with `Event::Rendered`. Names keep their order.
-    Render { id: RenderId, scope: RenderScope, templates: Vec<(&'static str, Value, Rendering)> },
+    Render {
+        id: RenderId,
+        scope: RenderScope,
+        templates: Vec<(&'static str, Value, Rendering)>,
+    },
     /// Hand the attempt to a worker, which renders the task's own properties. Its lease must have this epoch or a higher one.
-    Run { job: JobId, task: TaskId, epoch: u64, timeout: Option<SignedDuration>, work: Work },
+    Run {
+        job: JobId,
+        task: TaskId,
+        epoch: u64,
+        timeout: Option<SignedDuration>,
+        work: Work,
+    },
     /// End a running attempt: answered with `TaskEnded` or `TaskLost`.
-    CancelRun { job: JobId },
-    SetTimer { id: TimerId, due: Timestamp },
-    ClearTimer { id: TimerId },
+    CancelRun {
+        job: JobId,
+    },
+    SetTimer {
+        id: TimerId,
+        due: Timestamp,
+    },
+    ClearTimer {
+        id: TimerId,
+    },
     /// Make an execution; answer with `ChildStarted`, and with `ChildEnded` if it is waited for or cannot be made.
-    StartChild { run: TaskRunId, child: ExecutionId, ask: Child },
+    StartChild {
+        run: TaskRunId,
+        child: ExecutionId,
+        ask: Child,
+    },
     /// Something for another execution or object, drained once by its key.
-    Message { key: String, message: Message },
+    Message {
+        key: String,
+        message: Message,
+    },
     /// Take a slot of the flow: answered with `SlotGranted` or `SlotRefused`; a refused one is granted when a slot is freed.
-    TakeSlot { flow: FlowKey, limit: u32, behavior: Overflow },
-    FreeSlot { flow: FlowKey, slot: u32 },
+    TakeSlot {
+        flow: FlowKey,
+        limit: u32,
+        behavior: Overflow,
+    },
+    /// Give a slot back, if it is this execution's.
+    FreeSlot {
+        flow: FlowKey,
+        slot: u32,
+    },
     /// There is more to do than one decision may: answer with `Event::Continue`.
     Continue,
     /// Notice: the execution reached its end state; whoever waits may be told. A restart may follow.
-    Ended { state: State, outputs: Map },
+    Ended {
+        state: State,
+        outputs: Map,
+    },
     /// Notice: everything after the end is done as well.
     Closed,
     /// Notice: a line for the log of the task run or the execution.
-    Log { run: Option<TaskRunId>, failure: Failure },
+    Log {
+        run: Option<TaskRunId>,
+        failure: Failure,
+    },
 }
 
 /// In whose eyes templates are evaluated.
@@ -74,11 +112,30 @@ pub enum Work {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    Kill { execution: ExecutionId, cascade: bool },
-    Resume { execution: ExecutionId, inputs: Map },
+    Kill {
+        execution: ExecutionId,
+        cascade: bool,
+    },
+    Resume {
+        execution: ExecutionId,
+        inputs: Map,
+    },
     /// A child that failed runs again, in place of a new one.
-    Restart { execution: ExecutionId },
-    Toggle { namespace: String, flow: String, trigger: TriggerId, enabled: bool },
-    /// Another try at this execution, at a time: the same flow revision and inputs, `retried_since` set to `since`.
-    Retry { execution: ExecutionId, attempt: u32, since: Timestamp, due: Timestamp },
+    Restart {
+        execution: ExecutionId,
+    },
+    Toggle {
+        namespace: String,
+        flow: String,
+        trigger: TriggerId,
+        enabled: bool,
+    },
+    /// Make `execution` in place of the sender, not before `due`: the same flow revision, inputs, labels, trigger and parent, `attempt` and
+    /// `retried_since` as given. The sender has ended RETRIED; who waits for it waits for the new one.
+    Retry {
+        execution: ExecutionId,
+        attempt: u32,
+        since: Timestamp,
+        due: Timestamp,
+    },
 }

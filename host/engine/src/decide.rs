@@ -24,6 +24,15 @@ pub fn decide(state: &State, event: Event, now: Timestamp) -> Result<Decision, R
     Ok(Decision { changes: draft.changes, commands: draft.commands })
 }
 
+/// Decides, and shows the state the decision saw at its end: for tests that compare it with the fold of its changes.
+#[cfg(feature = "sim")]
+pub fn decide_shown(state: &State, event: Event, now: Timestamp) -> Result<(Decision, State), Rejected> {
+    let mut draft = Draft::new(state, now);
+    draft.handle(event)?;
+    draft.settle();
+    Ok((Decision { changes: draft.changes, commands: draft.commands }, draft.state))
+}
+
 impl Draft {
     fn handle(&mut self, event: Event) -> Result<(), Rejected> {
         if !matches!(event, Event::Start { .. }) {
@@ -56,7 +65,11 @@ impl Draft {
             Event::Restart { from } => self.restart(from.as_ref()),
             Event::ChangeState { run, state } => self.change_state(run.as_ref(), state),
             Event::SetLabels { labels } => self.set_labels(&labels),
-            Event::ForceRun => self.leave_queue(Status::Running),
+            Event::SetBreakpoints { tasks } => {
+                self.change(Change::Breakpoints { tasks });
+                Ok(())
+            }
+            Event::ForceRun => self.force_run(),
             Event::Unqueue { state } => self.leave_queue(state),
         }
     }

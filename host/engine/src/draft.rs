@@ -3,7 +3,7 @@
 //! Every change goes through [`Draft::change`], which records it and folds it at once: what a decision sees is exactly what a later fold of
 //! its changes gives.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use expr::{Map, Value};
@@ -32,7 +32,10 @@ pub(crate) struct Draft {
     pub changes: Vec<Change>,
     pub commands: Vec<Command>,
     pub starts: u32,
+    /// A kill that leaves the executions alone that this one has started.
+    pub spares_children: bool,
     todo: VecDeque<Step>,
+    messages: HashSet<String>,
 }
 
 /// Something to look at within a decision. A queue in place of recursion: ten thousand iterations that end at once need no stack.
@@ -48,7 +51,16 @@ pub(crate) enum Step {
 
 impl Draft {
     pub fn new(state: &State, now: Timestamp) -> Self {
-        Self { state: state.clone(), now, changes: Vec::new(), commands: Vec::new(), starts: 0, todo: VecDeque::new() }
+        Self {
+            state: state.clone(),
+            now,
+            changes: Vec::new(),
+            commands: Vec::new(),
+            starts: 0,
+            spares_children: false,
+            todo: VecDeque::new(),
+            messages: HashSet::new(),
+        }
     }
 
     /// Records a change and folds it.
@@ -112,21 +124,46 @@ impl Draft {
     }
 
     /// The id a child has. It follows from where it is.
-    pub fn child_run_id(&self, parent: Option<&TaskRunId>, task: &TaskId, iteration: Option<(u32, &str)>) -> Option<TaskRunId> {
+    pub fn child_run_id(
+        &self,
+        parent: Option<&TaskRunId>,
+        task: &TaskId,
+        iteration: Option<(u32, &str)>,
+    ) -> Option<TaskRunId> {
         let execution = self.state.execution()?;
-        let loop_count = parent.and_then(|run| self.state.node(run)).and_then(|node| node.frame.as_ref()).map_or(0, |frame| frame.iteration);
+        let loop_count = parent
+            .and_then(|run| self.state.node(run))
+            .and_then(|node| node.frame.as_ref())
+            .map_or(0, |frame| frame.iteration);
         Some(run_id(RunKey { execution: &execution.id, parent, task, iteration, loop_count }))
     }
 
-    /// Creates a task run. One that exists already is left alone.
-    pub fn create(&mut self, parent: Option<&TaskRunId>, task: &TaskId, place: Place, iteration: Option<(u32, String)>) {
+    /// Creates a task run. One that exists already, from before a restart, stays as it is: what follows it goes on.
+    pub fn create(
+        &mut self,
+        parent: Option<&TaskRunId>,
+        task: &TaskId,
+        place: Place,
+        iteration: Option<(u32, String)>,
+    ) {
         let key = iteration.as_ref().map(|(index, value)| (*index, value.as_str()));
         let Some(run) = self.child_run_id(parent, task, key) else { return };
-        if self.state.node(&run).is_some() {
+        if let Some(state) = self.run_status(&run) {
+            if state.is_terminal() {
+                self.then(Step::Ended(run));
+            }
             return;
         }
         let (iteration, value) = iteration.unzip();
-        self.change(Change::RunCreated { run: run.clone(), task: task.clone(), parent: parent.cloned(), value, iteration, place, at: self.now });
+        self.change(Change::RunCreated {
+            run: run.clone(),
+            task: task.clone(),
+            parent: parent.cloned(),
+            value,
+            iteration,
+            place,
+            at: self.now,
+        });
         self.starts += 1;
         self.then(Step::Begin(run));
     }
@@ -165,11 +202,13 @@ impl Draft {
         self.command(Command::Log { run: run.cloned(), failure });
     }
 
-    /// Sends a message; `key` tells it apart from every other of this execution.
+    /// Sends a message, once; `key` tells it apart from every other of this execution.
     pub fn message(&mut self, key: &str, message: Message) {
         let execution = self.state.execution().map_or("", |execution| execution.id.as_str());
         let key = format!("{execution}/{}/{key}", self.state.generation());
-        self.command(Command::Message { key, message });
+        if self.messages.insert(key.clone()) {
+            self.command(Command::Message { key, message });
+        }
     }
 }
 
@@ -199,7 +238,11 @@ pub(crate) fn is_literal(value: &Value) -> bool {
 }
 
 /// A template by name, if the property is there.
-pub(crate) fn optional(name: &'static str, property: Option<&Dynamic>, how: Rendering) -> Option<(&'static str, Value, Rendering)> {
+pub(crate) fn optional(
+    name: &'static str,
+    property: Option<&Dynamic>,
+    how: Rendering,
+) -> Option<(&'static str, Value, Rendering)> {
     property.map(|property| (name, property.0.clone(), how))
 }
 

@@ -9,7 +9,13 @@ const LONGEST: SignedDuration = SignedDuration::from_secs(100 * 366 * 24 * 3_600
 /// Reads a rendered duration. Negative ones are refused.
 pub(crate) fn parse(value: &Value) -> Option<SignedDuration> {
     let duration = match value {
-        Value::Text(text) => text.as_plain()?.trim().parse::<i64>().ok().map(SignedDuration::from_secs).or_else(|| model::duration::of_value(value).ok()),
+        Value::Text(text) => text
+            .as_plain()?
+            .trim()
+            .parse::<i64>()
+            .ok()
+            .map(SignedDuration::from_secs)
+            .or_else(|| model::duration::of_value(value).ok()),
         other => model::duration::of_value(other).ok(),
     }?;
     (!duration.is_negative() && duration <= LONGEST).then_some(duration)

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use expr::{Map, Value};
 use model::change::{Change, Cleanup, Phase, Place, RenderId, RenderPurpose, Stop, TimerPurpose};
 use model::execution::Failure;
+use model::flow::Output;
 use model::ids::TaskId;
 use model::input::InputType;
 use model::state::State as Status;
 use model::task::{Retry, RetryBehavior};
+use model::typing::of_type;
 
 use crate::command::{Command, Message};
-use crate::draft::{Draft, Step};
+use crate::draft::{Draft, failure};
 use crate::flowable::enabled;
 use crate::ids::{fraction, retry_id};
 use crate::retry::{next_due, retry_of};
@@ -34,8 +36,8 @@ impl Draft {
         let cut_short = matches!(verdict, Some(Status::Killed | Status::Cancelled));
         match phase {
             Phase::Main if cut_short => self.end(verdict.unwrap_or(Status::Killed)),
-            Phase::Main if verdict == Some(Status::Failed) && has(&flow.errors) => self.then(Step::Enter(None, Phase::Errors)),
-            Phase::Main | Phase::Errors if has(&flow.finally) => self.then(Step::Enter(None, Phase::Finally)),
+            Phase::Main if verdict == Some(Status::Failed) && has(&flow.errors) => self.go_to(None, Phase::Errors),
+            Phase::Main | Phase::Errors if has(&flow.finally) => self.go_to(None, Phase::Finally),
             Phase::Main | Phase::Errors | Phase::Finally => self.flow_outputs(),
             Phase::Listeners => self.next_listener(),
             Phase::After => self.closed(),
@@ -50,6 +52,8 @@ impl Draft {
             return self.end(stop.state);
         }
         self.change(Change::Verdict { parent: None, state: stop.state });
+        // Between two phases: what has just ended is not gone on from.
+        self.change(Change::Phase { parent: None, phase: Phase::Outputs });
         match stop.cleanup {
             Cleanup::ErrorsAndFinally => self.flow_goes_on(Phase::Main),
             Cleanup::Finally | Cleanup::None => self.flow_goes_on(Phase::Errors),
@@ -69,22 +73,31 @@ impl Draft {
         match (purpose, result) {
             (RenderPurpose::FlowOutputs, result) => self.flow_outputs_known(result),
             (RenderPurpose::Sla(index), result) => self.sla_known(index, result),
-            (RenderPurpose::Listener(index), Ok(values)) if values.get("conditions").is_some_and(Value::truthy) => self.run_listener(index),
+            (RenderPurpose::Listener(index), Ok(values)) if values.get("conditions").is_some_and(Value::truthy) => {
+                self.run_listener(index)
+            }
             (RenderPurpose::Listener(_), Ok(_)) => self.next_listener(),
             (RenderPurpose::Listener(_), Err(problem)) => {
                 self.log(None, problem);
                 self.next_listener();
             }
-            (RenderPurpose::RunIf | RenderPurpose::Begin | RenderPurpose::LoopCondition | RenderPurpose::ChildOutputs, _) => {}
+            (
+                RenderPurpose::RunIf
+                | RenderPurpose::Begin
+                | RenderPurpose::LoopCondition
+                | RenderPurpose::ChildOutputs,
+                _,
+            ) => {}
         }
     }
 
     fn flow_outputs_known(&mut self, result: Result<Map, Failure>) {
         let verdict = self.frame(None).verdict.unwrap_or(Status::Success);
-        match result {
-            Ok(values) => {
-                let outputs = values.get("outputs").and_then(Value::as_map).cloned().unwrap_or_default();
-                let outputs = self.typed_outputs(outputs);
+        let empty = Map::new();
+        let typed = result
+            .and_then(|values| self.typed_outputs(values.get("outputs").and_then(Value::as_map).unwrap_or(&empty)));
+        match typed {
+            Ok(outputs) => {
                 self.change(Change::FlowOutputs { outputs });
                 self.end(verdict);
             }
@@ -98,14 +111,27 @@ impl Draft {
         }
     }
 
-    fn typed_outputs(&self, outputs: Map) -> Map {
-        let is_text = |id: &str| self.state.flow.outputs.iter().any(|output| output.id == id && output.kind == InputType::String);
-        let typed = |(id, value): (Arc<str>, Value)| match value {
-            value @ (Value::Null | Value::Text(_)) => (id, value),
-            value if is_text(&id) => (id, Value::text(value.to_json().to_string())),
-            value => (id, value),
+    // Each output as the type it declares; text of what is no text is its JSON.
+    fn typed_outputs(&self, values: &Map) -> Result<Map, Failure> {
+        let typed = |output: &Output| {
+            let value = values.get(output.id.as_str()).cloned().unwrap_or_default();
+            let value = match (output.kind, value) {
+                (
+                    InputType::String,
+                    value @ (Value::Bool(_)
+                    | Value::Int(_)
+                    | Value::Float(_)
+                    | Value::Number(_)
+                    | Value::List(_)
+                    | Value::Map(_)),
+                ) => Value::text(value.to_json().to_string()),
+                (_, Value::Null) => Value::Null,
+                (kind, value) => of_type(kind, &value)
+                    .map_err(|reason| failure("invalid-output", format!("output `{}` {reason}", output.id)))?,
+            };
+            Ok((Arc::from(output.id.as_str()), value))
         };
-        outputs.into_iter().map(typed).collect()
+        self.state.flow.outputs.iter().map(typed).collect()
     }
 
     /// The execution enters its end state; then listeners and afterExecution.
@@ -114,6 +140,9 @@ impl Draft {
             Some(()) => Status::Retried,
             None => state,
         };
+        if self.state.held {
+            self.change(Change::Held { on: false });
+        }
         self.enter_execution(state);
         self.drop_flow_waits();
         self.free_slot();
@@ -134,7 +163,7 @@ impl Draft {
         let first = execution.retried_since.unwrap_or_else(|| execution.history.started());
         let due = next_due(&retry, execution.attempt, first, self.now, fraction(&seed, execution.attempt))?;
         let attempt = execution.attempt.saturating_add(1);
-        let again = Message::Retry { execution: retry_id(&execution.id, attempt), attempt, since: first, due };
+        let again = Message::Retry { execution: retry_id(&execution.id), attempt, since: first, due };
         self.message("retry", again);
         Some(())
     }
@@ -163,7 +192,7 @@ impl Draft {
         match flow.listeners.get(index as usize) {
             Some(listener) if listener.conditions.is_empty() => self.run_listener(index),
             Some(_) => self.ask(RenderId { run: None, purpose: RenderPurpose::Listener(index) }),
-            None => self.then(Step::Enter(None, Phase::After)),
+            None => self.go_to(None, Phase::After),
         }
     }
 

@@ -22,37 +22,88 @@ pub struct JobId {
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The execution as asked for: inputs typed, labels of the flow merged in. The engine fills in history, variables and generation.
-    Start { execution: Box<Execution> },
+    Start {
+        execution: Box<Execution>,
+    },
     /// The answer to `Command::Render`: values by the names asked for.
-    Rendered { id: RenderId, result: Result<Map, Failure> },
+    Rendered {
+        id: RenderId,
+        result: Result<Map, Failure>,
+    },
     /// The answer to `Command::Continue`.
     Continue,
-    TaskStarted { job: JobId, epoch: u64 },
-    EffectsBegan { job: JobId, epoch: u64 },
-    TaskEnded { job: JobId, epoch: u64, outcome: Outcome },
+    TaskStarted {
+        job: JobId,
+        epoch: u64,
+    },
+    EffectsBegan {
+        job: JobId,
+        epoch: u64,
+    },
+    TaskEnded {
+        job: JobId,
+        epoch: u64,
+        outcome: Outcome,
+    },
     /// The lease ran out or the node is gone.
-    TaskLost { job: JobId, epoch: u64, effects: Effects },
+    TaskLost {
+        job: JobId,
+        epoch: u64,
+        effects: Effects,
+    },
     /// One task of a WorkingDirectory, reported by the worker that runs the unit `job`.
-    UnitTask { job: JobId, epoch: u64, task: TaskId, report: UnitReport },
-    TimerDue { id: TimerId },
-    ChildStarted { child: ExecutionId },
-    ChildEnded { child: ExecutionId, result: Result<ChildResult, Failure> },
-    SlotGranted { slot: u32 },
+    UnitTask {
+        job: JobId,
+        epoch: u64,
+        task: TaskId,
+        report: UnitReport,
+    },
+    TimerDue {
+        id: TimerId,
+    },
+    ChildStarted {
+        child: ExecutionId,
+    },
+    ChildEnded {
+        child: ExecutionId,
+        result: Result<ChildResult, Failure>,
+    },
+    SlotGranted {
+        slot: u32,
+    },
     /// None is free now.
     SlotRefused,
-    Kill { cascade: bool },
+    Kill {
+        cascade: bool,
+    },
     Pause,
-    /// Of one paused task run, or of all. `inputs` are typed by the task's `onResume`.
-    Resume { run: Option<TaskRunId>, inputs: Map },
+    /// Of one paused task run, or of all, and of what a pause of the execution or a breakpoint holds back. `inputs` are typed by the task's `onResume`.
+    Resume {
+        run: Option<TaskRunId>,
+        inputs: Map,
+    },
     /// Failed and paused task runs run again, or, with `from`, that task run and what comes after it (replay).
-    Restart { from: Option<TaskRunId> },
+    Restart {
+        from: Option<TaskRunId>,
+    },
     /// Of a task run, or of an execution that has ended.
-    ChangeState { run: Option<TaskRunId>, state: State },
-    SetLabels { labels: Vec<Label> },
-    /// A queued execution starts without a slot.
+    ChangeState {
+        run: Option<TaskRunId>,
+        state: State,
+    },
+    SetLabels {
+        labels: Vec<Label>,
+    },
+    /// The tasks to stop before; those passed already are passed.
+    SetBreakpoints {
+        tasks: Vec<TaskId>,
+    },
+    /// What waits for its time, a slot or somebody runs now.
     ForceRun,
     /// A queued execution leaves the queue into this state.
-    Unqueue { state: State },
+    Unqueue {
+        state: State,
+    },
 }
 
 /// How an attempt ended. Outputs are kept whatever the end.

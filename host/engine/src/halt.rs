@@ -9,8 +9,10 @@ use crate::draft::Draft;
 use crate::flowable::{subflow::current_child, tasks_in};
 use crate::life::PHASES;
 
-const RUN_RENDERS: [RenderPurpose; 4] = [RenderPurpose::RunIf, RenderPurpose::Begin, RenderPurpose::LoopCondition, RenderPurpose::ChildOutputs];
-const RUN_TIMERS: [TimerPurpose; 4] = [TimerPurpose::Wake, TimerPurpose::Timeout, TimerPurpose::Retry, TimerPurpose::Loop];
+const RUN_RENDERS: [RenderPurpose; 4] =
+    [RenderPurpose::RunIf, RenderPurpose::Begin, RenderPurpose::LoopCondition, RenderPurpose::ChildOutputs];
+const RUN_TIMERS: [TimerPurpose; 4] =
+    [TimerPurpose::Wake, TimerPurpose::Timeout, TimerPurpose::Retry, TimerPurpose::Loop];
 
 impl Draft {
     /// Ends everything under a task run, or, with `None`, everything.
@@ -40,11 +42,13 @@ impl Draft {
             self.enter_run(run, Status::Killing);
             return self.cancel_job(run, CancelReason::Stopped(state));
         }
-        if let Some(child) = current_child(&self.state, run) {
-            if self.state.children.get(&child).is_some_and(|wait| wait.waits) {
+        if let Some(child) = current_child(&self.state, run)
+            .filter(|child| self.state.children.get(child).is_some_and(|wait| wait.waits))
+        {
+            if !self.spares_children {
                 self.message(&format!("kill/{child}"), Message::Kill { execution: child.clone(), cascade: true });
-                self.change(Change::ChildEnded { child });
             }
+            self.change(Change::ChildEnded { child });
         }
         self.end_open_attempt(run, state);
         if self.children_of(Some(run)).iter().any(|child| self.run_status(child).is_some_and(Status::is_active)) {
@@ -63,7 +67,8 @@ impl Draft {
 
     fn end_open_attempt(&mut self, run: &TaskRunId, state: Status) {
         let attempts = self.state.run(run).map(|run| &run.attempts);
-        let open = attempts.and_then(|attempts| attempts.last()).is_some_and(|attempt| attempt.history.current().is_active());
+        let open =
+            attempts.and_then(|attempts| attempts.last()).is_some_and(|attempt| attempt.history.current().is_active());
         if open {
             let attempt = attempts.map_or(0, |attempts| attempts.len() as u32);
             self.change(Change::AttemptEnded { run: run.clone(), attempt, state, failure: None, at: self.now });
@@ -77,7 +82,9 @@ impl Draft {
 
     pub(crate) fn drop_renders(&mut self, run: Option<&TaskRunId>) {
         let own: Vec<RenderId> = match run {
-            Some(run) => RUN_RENDERS.iter().map(|purpose| RenderId { run: Some(run.clone()), purpose: *purpose }).collect(),
+            Some(run) => {
+                RUN_RENDERS.iter().map(|purpose| RenderId { run: Some(run.clone()), purpose: *purpose }).collect()
+            }
             None => self.state.renders.iter().filter(|id| id.run.is_none()).cloned().collect(),
         };
         for id in own {

@@ -37,13 +37,26 @@ impl Draft {
     pub(crate) fn job_started(&mut self, id: &JobId, epoch: u64) -> Result<(), Rejected> {
         let job = known(&self.state, id)?;
         if job.started && job.epoch == epoch {
-            return Err(Rejected::new(RejectCode::Duplicate, format!("attempt {} of task run `{}` has started already", id.attempt, id.run)));
+            return Err(Rejected::new(
+                RejectCode::Duplicate,
+                format!("attempt {} of task run `{}` has started already", id.attempt, id.run),
+            ));
         }
         if epoch <= job.epoch {
             return Err(stale(id));
         }
+        if job.started {
+            let message = format!(
+                "attempt {} of task run `{}` is under a lease (hint: report it lost first)",
+                id.attempt, id.run
+            );
+            return Err(Rejected::new(RejectCode::Conflict, message));
+        }
         if job.cancel.is_some() {
-            return Err(Rejected::new(RejectCode::Conflict, format!("attempt {} of task run `{}` is being ended", id.attempt, id.run)));
+            return Err(Rejected::new(
+                RejectCode::Conflict,
+                format!("attempt {} of task run `{}` is being ended", id.attempt, id.run),
+            ));
         }
         self.started(id, epoch, job.timeout);
         Ok(())
@@ -53,7 +66,11 @@ impl Draft {
         self.change(Change::AttemptStarted { run: id.run.clone(), attempt: id.attempt, epoch, at: self.now });
         self.enter_run(&id.run, Status::Running);
         if let Some(timeout) = timeout {
-            self.set_timer(Some(&id.run), TimerPurpose::Timeout, self.now.saturating_add(timeout).unwrap_or(jiff::Timestamp::MAX));
+            self.set_timer(
+                Some(&id.run),
+                TimerPurpose::Timeout,
+                self.now.saturating_add(timeout).unwrap_or(jiff::Timestamp::MAX),
+            );
         }
         self.is_unit(&id.run).then(|| self.reset_unit(&id.run));
     }
@@ -61,7 +78,10 @@ impl Draft {
     pub(crate) fn effects_began(&mut self, id: &JobId, epoch: u64) -> Result<(), Rejected> {
         let job = leased(&self.state, id, epoch)?;
         if job.effects {
-            return Err(Rejected::new(RejectCode::Duplicate, format!("effects of task run `{}` are known to have begun", id.run)));
+            return Err(Rejected::new(
+                RejectCode::Duplicate,
+                format!("effects of task run `{}` are known to have begun", id.run),
+            ));
         }
         self.change(Change::EffectsBegan { run: id.run.clone() });
         Ok(())
@@ -77,7 +97,12 @@ impl Draft {
         }
         let result = match (job.cancel, outcome.end) {
             (Some(CancelReason::Timeout), _) => Err(timed_out(job.timeout)),
-            (Some(CancelReason::Stopped(state)), _) => return Ok(self.job_stopped(id, state, outcome.outputs)),
+            (Some(CancelReason::Stopped(state)), _) => {
+                return {
+                    self.job_stopped(id, state, outcome.outputs);
+                    Ok(())
+                };
+            }
             (None, End::Success) => Ok(Status::Success),
             (None, End::Warning) => Ok(Status::Warning),
             (None, End::Killed) => Ok(Status::Killed),
@@ -100,8 +125,13 @@ impl Draft {
             Some(CancelReason::Timeout) => self.attempt_over(&id.run, Err(timed_out(job.timeout)), Value::Null),
             Some(CancelReason::Stopped(state)) => self.job_stopped(id, state, Value::Null),
             None if effects == Effects::Unknown => {
-                let message = "the worker of this task was lost while its effects had begun, and the task must not run twice";
-                self.attempt_over(&id.run, Err(Failure { retryable: Some(false), ..failure("outcome-unknown", message) }), Value::Null);
+                let message =
+                    "the worker of this task was lost while its effects had begun, and the task must not run twice";
+                self.attempt_over(
+                    &id.run,
+                    Err(Failure { retryable: Some(false), ..failure("outcome-unknown", message) }),
+                    Value::Null,
+                );
             }
             None if job.losses + 1 >= LOSSES_PER_ATTEMPT => {
                 let message = format!("{LOSSES_PER_ATTEMPT} workers were lost while running this task");
@@ -123,7 +153,13 @@ impl Draft {
         if self.is_unit(&id.run) {
             self.stop_unit(&id.run, state);
         }
-        self.change(Change::AttemptEnded { run: id.run.clone(), attempt: id.attempt, state, failure: None, at: self.now });
+        self.change(Change::AttemptEnded {
+            run: id.run.clone(),
+            attempt: id.attempt,
+            state,
+            failure: None,
+            at: self.now,
+        });
         self.finish_as(&id.run, state);
     }
 
@@ -137,7 +173,13 @@ impl Draft {
         match why {
             // Nobody has taken it: there is nobody to wait for. A worker that takes it now is told that it is stale.
             CancelReason::Stopped(state) if !job.started => {
-                self.change(Change::AttemptEnded { run: run.clone(), attempt: job.attempt, state, failure: None, at: self.now });
+                self.change(Change::AttemptEnded {
+                    run: run.clone(),
+                    attempt: job.attempt,
+                    state,
+                    failure: None,
+                    at: self.now,
+                });
                 self.finish_as(run, state);
             }
             why => self.change(Change::JobCancelled { run: run.clone(), why }),
@@ -171,7 +213,9 @@ pub(crate) fn known(state: &State, id: &JobId) -> Result<Job, Rejected> {
     match state.jobs.get(&id.run) {
         Some(job) if job.attempt == id.attempt && job.generation == id.generation => Ok(job.clone()),
         Some(_) => Err(stale(id)),
-        None if state.node(&id.run).is_none() => Err(Rejected::new(RejectCode::Unknown, format!("there is no task run `{}`", id.run))),
+        None if state.node(&id.run).is_none() => {
+            Err(Rejected::new(RejectCode::Unknown, format!("there is no task run `{}`", id.run)))
+        }
         None => Err(stale(id)),
     }
 }
@@ -181,7 +225,10 @@ pub(crate) fn leased(state: &State, id: &JobId, epoch: u64) -> Result<Job, Rejec
 }
 
 fn stale(id: &JobId) -> Rejected {
-    Rejected::new(RejectCode::Stale, format!("attempt {} of task run `{}` is not, or no longer, under this lease", id.attempt, id.run))
+    Rejected::new(
+        RejectCode::Stale,
+        format!("attempt {} of task run `{}` is not, or no longer, under this lease", id.attempt, id.run),
+    )
 }
 
 fn timed_out(timeout: Option<SignedDuration>) -> Failure {

@@ -11,10 +11,15 @@ const RESERVED: &str = "system.";
 
 /// Labels from a map, a list of `{key, value}`, or the JSON text of either. Values become text.
 pub(crate) fn labels_of(value: &Value) -> Result<Vec<Label>, Failure> {
-    let invalid = |what: &str| failure("invalid-labels", format!("{what} (hint: write a map, or a list of `key` and `value`)"));
+    let invalid =
+        |what: &str| failure("invalid-labels", format!("{what} (hint: write a map, or a list of `key` and `value`)"));
     let labels = match value {
         Value::Map(map) => from_map(map),
-        Value::List(list) => list.iter().map(from_entry).collect::<Option<Vec<_>>>().ok_or_else(|| invalid("a label in the list lacks `key` or `value`"))?,
+        Value::List(list) => list
+            .iter()
+            .map(from_entry)
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| invalid("a label in the list lacks `key` or `value`"))?,
         Value::Text(text) => {
             let text = text.reveal().map_err(|_| invalid("labels cannot be read"))?;
             let parsed = Value::parse_json(&text).map_err(|_| invalid("labels are text that is no JSON"))?;
@@ -26,7 +31,10 @@ pub(crate) fn labels_of(value: &Value) -> Result<Vec<Label>, Failure> {
         other => return Err(invalid(&format!("labels must be a map, found {}", other.kind()))),
     };
     match labels.iter().find(|label| label.key.starts_with(RESERVED)) {
-        Some(label) => Err(failure("invalid-labels", format!("label `{}` is reserved (hint: choose a key that does not begin with `{RESERVED}`)", label.key))),
+        Some(label) => Err(failure(
+            "invalid-labels",
+            format!("label `{}` is reserved (hint: choose a key that does not begin with `{RESERVED}`)", label.key),
+        )),
         None => Ok(labels),
     }
 }

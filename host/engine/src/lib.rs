@@ -17,19 +17,26 @@ mod job;
 mod labels;
 mod life;
 mod outstanding;
+mod replay;
 mod restart;
 mod retry;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sla;
 mod slots;
 mod state;
 mod task;
 mod templates;
+pub mod view;
 
 pub use command::{Command, Message, RenderScope, Rendering, Work};
+#[cfg(feature = "sim")]
+pub use decide::decide_shown;
 pub use decide::{Decision, decide};
 pub use event::{ChildResult, Effects, End, Event, JobId, Outcome, RejectCode, Rejected, UnitReport};
 pub use flowable::each::VALUES_PER_EACH;
 pub use job::LOSSES_PER_ATTEMPT;
 pub use life::CORRELATION;
+pub use replay::replay;
 pub use retry::ATTEMPTS_PER_RUN;
 pub use state::{Node, Snapshot, State};

@@ -4,7 +4,7 @@ use expr::Map;
 use model::change::{Change, Cleanup, Phase, Stop, TimerId, TimerPurpose};
 use model::execution::{Execution, SEMANTICS};
 use model::flow::Label;
-use model::ids::TaskRunId;
+use model::ids::{TaskId, TaskRunId};
 use model::state::{History, State as Status};
 
 use crate::draft::{Draft, Step};
@@ -16,7 +16,10 @@ pub const CORRELATION: &str = "system.correlationId";
 impl Draft {
     pub(crate) fn start(&mut self, mut execution: Execution) -> Result<(), Rejected> {
         if self.state.execution().is_some() {
-            return Err(Rejected::new(RejectCode::Duplicate, format!("execution `{}` has started already", execution.id)));
+            return Err(Rejected::new(
+                RejectCode::Duplicate,
+                format!("execution `{}` has started already", execution.id),
+            ));
         }
         execution.history = History::new(Status::Created, self.now);
         execution.semantics = SEMANTICS;
@@ -40,6 +43,9 @@ impl Draft {
     /// Ends the execution before its time.
     pub(crate) fn stop(&mut self, stop: Stop) {
         self.change(Change::Stopping { stop });
+        if self.state.held {
+            self.change(Change::Held { on: false });
+        }
         self.halt_children(None, stop.state);
         if self.frame(None).open == 0 {
             let phase = self.frame(None).phase;
@@ -55,6 +61,7 @@ impl Draft {
         if cascade {
             self.kill_children();
         }
+        self.spares_children = !cascade;
         if self.state.stop.is_some_and(|stop| stop.state == Status::Killed) {
             return Err(Rejected::new(RejectCode::Duplicate, "the execution is being killed already"));
         }
@@ -68,7 +75,9 @@ impl Draft {
     pub(crate) fn timer_due(&mut self, id: &TimerId) -> Result<(), Rejected> {
         match self.state.timers.get(id) {
             None => return Err(Rejected::new(RejectCode::Stale, "this timer is not, or no longer, set")),
-            Some(due) if *due > self.now => return Err(Rejected::new(RejectCode::Stale, "this timer was set anew for a later time")),
+            Some(due) if *due > self.now => {
+                return Err(Rejected::new(RejectCode::Stale, "this timer was set anew for a later time"));
+            }
             Some(_) => {}
         }
         self.change(Change::TimerCleared { id: id.clone() });
@@ -134,9 +143,30 @@ impl Draft {
         Ok(())
     }
 
+    /// Stops the execution before a task somebody put a breakpoint on. What runs goes on to its end.
+    pub(crate) fn meets_breakpoint(&mut self, run: &TaskRunId) -> bool {
+        let Some(execution) = self.state.execution() else { return false };
+        let meets = self.state.run(run).is_some_and(|run| execution.breakpoints.contains(&run.task));
+        // Where the execution is not running, as beside a pause, the pause of it as a whole would be nobody's to end.
+        let meets = meets && execution.state() == Status::Running;
+        if meets {
+            self.change(Change::Held { on: true });
+            self.change(Change::RunHeld { run: run.clone(), on: true });
+            self.enter_execution(Status::Breakpoint);
+        }
+        meets
+    }
+
     fn begin_held(&mut self) {
         self.change(Change::Held { on: false });
         let held: Vec<TaskRunId> = self.state.held_runs.iter().cloned().collect();
+        let passed: Vec<TaskId> =
+            held.iter().filter_map(|run| self.state.run(run)).map(|run| run.task.clone()).collect();
+        let breakpoints = self.state.execution().map(|execution| execution.breakpoints.clone()).unwrap_or_default();
+        let left: Vec<TaskId> = breakpoints.iter().filter(|task| !passed.contains(task)).cloned().collect();
+        if left.len() != breakpoints.len() {
+            self.change(Change::Breakpoints { tasks: left });
+        }
         for run in held {
             self.change(Change::RunHeld { run: run.clone(), on: false });
             self.then(Step::Begin(run));
@@ -154,4 +184,5 @@ impl Draft {
 }
 
 /// The phases whose children a kill must reach.
-pub(crate) const PHASES: [Phase; 6] = [Phase::OnPause, Phase::Main, Phase::Errors, Phase::Finally, Phase::Listeners, Phase::After];
+pub(crate) const PHASES: [Phase; 6] =
+    [Phase::OnPause, Phase::Main, Phase::Errors, Phase::Finally, Phase::Listeners, Phase::After];

@@ -15,11 +15,15 @@ use crate::templates::templates;
 impl State {
     /// Every command whose answer has not come. Carrying one out twice is harmless: its answer is taken once.
     pub fn outstanding(&self) -> Vec<Command> {
-        let render = |id: &RenderId| Command::Render { id: id.clone(), scope: render_scope(self, id), templates: templates(self, id) };
+        let render = |id: &RenderId| Command::Render {
+            id: id.clone(),
+            scope: render_scope(self, id),
+            templates: templates(self, id),
+        };
         let mut commands: Vec<Command> = self.renders.iter().map(render).collect();
-        commands.extend(self.jobs.keys().filter_map(|run| run_command(self, run)));
-        commands.extend(self.jobs.iter().filter(|(_, job)| job.cancel.is_some()).map(|(run, job)| Command::CancelRun {
-            job: JobId { run: run.clone(), attempt: job.attempt, generation: job.generation },
+        commands.extend(self.jobs.iter().filter(|(_, job)| !job.started).filter_map(|(run, _)| run_command(self, run)));
+        commands.extend(self.jobs.iter().filter(|(_, job)| job.cancel.is_some()).map(|(run, job)| {
+            Command::CancelRun { job: JobId { run: run.clone(), attempt: job.attempt, generation: job.generation } }
         }));
         commands.extend(self.timers.iter().map(|(id, due)| Command::SetTimer { id: id.clone(), due: *due }));
         commands.extend(self.children.keys().filter_map(|child| start_command(self, child)));
@@ -31,5 +35,12 @@ impl State {
             commands.push(Command::Continue);
         }
         commands
+    }
+
+    /// Attempts that workers hold, with the epochs of their leases. Whoever takes the execution over reports those lost whose lease is.
+    pub fn running(&self) -> Vec<(JobId, u64)> {
+        let held = self.jobs.iter().filter(|(_, job)| job.started);
+        held.map(|(run, job)| (JobId { run: run.clone(), attempt: job.attempt, generation: job.generation }, job.epoch))
+            .collect()
     }
 }

@@ -1,9 +1,13 @@
-//! Running again what failed or paused, or from a task on; and changing a state by hand. A new generation begins: what was sent before is stale.
+//! Running again what failed, or from a task run on; and changing a state by hand. A new generation begins: what was sent before is stale.
+//!
+//! Only executions that have ended and in which nothing runs any more are put back, so every task run found here has ended.
 
-use model::change::{Change, Phase};
+use model::change::{Change, Phase, Place};
 use model::ids::TaskRunId;
 use model::state::State as Status;
+use model::task::{FlowTask, TaskKind};
 
+use crate::command::Command;
 use crate::draft::{Draft, Step};
 use crate::event::{RejectCode, Rejected};
 use crate::state::worse;
@@ -11,55 +15,116 @@ use crate::state::worse;
 impl Draft {
     /// Puts task runs back. They begin with `Event::Continue`, so that everybody sees the execution RESTARTED before it runs.
     pub(crate) fn restart(&mut self, from: Option<&TaskRunId>) -> Result<(), Rejected> {
-        let state = self.state.status().ok_or_else(|| Rejected::new(RejectCode::Unknown, "the execution has not started"))?;
-        if !state.is_terminal() && state != Status::Paused {
-            return Err(self.over("restart"));
+        if from.is_none() && self.state.status() == Some(Status::Paused) {
+            return self.resume(None, &expr::Map::new());
         }
-        if state.is_terminal() && !self.state.is_closed() {
-            return Err(Rejected::new(RejectCode::Conflict, "the execution's afterExecution tasks are still running (hint: wait for them, or kill them)"));
-        }
+        self.at_rest("restart")?;
         let chosen = match from {
-            Some(run) if self.state.node(run).is_none() => return Err(Rejected::new(RejectCode::Invalid, format!("no task run `{run}` to restart from"))),
-            Some(run) => vec![run.clone()],
+            Some(run) => vec![self.whole(&self.main_run(run)?)],
             None => self.failed_leaves(),
         };
         if chosen.is_empty() {
-            return Err(Rejected::new(RejectCode::Invalid, "no task run to restart: none has failed"));
+            return Err(Rejected::new(
+                RejectCode::Invalid,
+                "no task run to restart: none has failed (hint: replay it from a task run)",
+            ));
         }
-        self.new_generation();
         if let Some(run) = from {
-            self.drop_after(run);
+            let below = self.children_of(Some(run));
+            self.remove(below);
         }
-        self.drop_cleanup(None);
-        for run in &chosen {
-            self.put_back(run);
+        self.reopen();
+        chosen.iter().for_each(|run| self.drop_after(run));
+        // One that came after another is gone, and begins when its turn comes.
+        for run in chosen.iter().filter(|run| self.state.node(run).is_some()).cloned().collect::<Vec<_>>() {
+            self.put_back(&run);
         }
-        self.recount(None);
-        self.enter_execution(Status::Restarted);
-        self.command(crate::command::Command::Continue);
+        self.begin_again();
         Ok(())
     }
 
-    fn new_generation(&mut self) {
-        let Some(execution) = self.state.execution().cloned() else { return };
-        self.change(Change::Generation { generation: execution.generation.saturating_add(1) });
-        self.change(Change::Attempt { attempt: execution.attempt.saturating_add(1) });
-        self.change(Change::Phase { parent: None, phase: Phase::Main });
+    /// Changes a state by hand: of an execution that has ended, or of a task run in one, after which it goes on from there.
+    pub(crate) fn change_state(&mut self, run: Option<&TaskRunId>, state: Status) -> Result<(), Rejected> {
+        if !state.is_terminal() || state == Status::Retried {
+            return Err(Rejected::new(RejectCode::Invalid, format!("a state cannot be changed to {state} by hand")));
+        }
+        self.at_rest("change the state of")?;
+        let Some(run) = run else {
+            self.enter_execution(state);
+            let outputs = self.state.execution().map(|execution| execution.outputs.clone()).unwrap_or_default();
+            self.command(Command::Ended { state, outputs });
+            return Ok(());
+        };
+        let run = self.main_run(run)?;
+        if self.whole(&run) != run {
+            return Err(Rejected::new(
+                RejectCode::Invalid,
+                "tasks of a working directory end together (hint: change the state of the WorkingDirectory)",
+            ));
+        }
+        self.reopen();
+        self.reopen_parents(&run);
+        self.change(Change::RunFailed { run: run.clone(), failure: None });
+        self.enter_run(&run, state);
+        self.begin_again();
+        Ok(())
     }
 
-    // Failed, killed or paused task runs of the main phases that hold no failed one themselves.
+    fn at_rest(&self, what: &str) -> Result<(), Rejected> {
+        match self.state.status() {
+            Some(Status::Retried) => Err(Rejected::new(
+                RejectCode::Conflict,
+                format!("cannot {what} an execution that another has taken the place of (hint: use the other)"),
+            )),
+            Some(state) if state.is_terminal() && self.state.is_closed() => Ok(()),
+            Some(state) if state.is_terminal() => Err(Rejected::new(
+                RejectCode::Conflict,
+                format!(
+                    "cannot {what} an execution whose afterExecution tasks run (hint: wait for them, or kill them)"
+                ),
+            )),
+            _ => Err(self.over(what)),
+        }
+    }
+
+    // A task run that belongs to `tasks` of the flow, and everything around it as well.
+    fn main_run(&self, run: &TaskRunId) -> Result<TaskRunId, Rejected> {
+        let mut next = Some(run);
+        while let Some(id) = next {
+            let node = self
+                .state
+                .node(id)
+                .ok_or_else(|| Rejected::new(RejectCode::Invalid, format!("there is no task run `{run}`")))?;
+            if node.place.phase != Phase::Main {
+                return Err(Rejected::new(
+                    RejectCode::Invalid,
+                    format!("task run `{run}` is not one of the flow's `tasks` (hint: choose one of those)"),
+                ));
+            }
+            next = node.run.parent.as_ref();
+        }
+        Ok(run.clone())
+    }
+
+    // The working directory a task run belongs to, or the task run itself: what runs as one begins again as one.
+    fn whole(&self, run: &TaskRunId) -> TaskRunId {
+        let parent = self.state.run(run).and_then(|run| run.parent.clone());
+        parent.filter(|parent| self.is_unit(parent)).unwrap_or_else(|| run.clone())
+    }
+
+    /// Failed, killed or cancelled task runs that hold no such one themselves, in the order they were created.
     pub(crate) fn failed_leaves(&self) -> Vec<TaskRunId> {
         let mut found = Vec::new();
         let mut todo = self.main_children(None);
         while let Some(run) = todo.pop() {
-            let Some(state) = self.run_status(&run) else { continue };
-            let below: Vec<TaskRunId> = self.main_children(Some(&run)).into_iter().filter(|child| self.is_broken(child)).collect();
-            match (self.is_broken(&run), below.is_empty()) {
-                (true, true) => found.push(run),
-                (true, false) => todo.extend(below),
-                // Something in it failed and was allowed to.
-                (false, _) if state == Status::Paused => found.push(run),
-                (false, _) => {}
+            if !self.is_broken(&run) {
+                continue;
+            }
+            let below: Vec<TaskRunId> =
+                self.main_children(Some(&run)).into_iter().filter(|child| self.is_broken(child)).collect();
+            match below.is_empty() || self.is_unit(&run) {
+                true => found.push(run),
+                false => todo.extend(below),
             }
         }
         found.sort_by_key(|run| self.state.node(run).map(|node| node.seq));
@@ -67,7 +132,7 @@ impl Draft {
     }
 
     fn is_broken(&self, run: &TaskRunId) -> bool {
-        self.run_status(run).is_some_and(|state| state.is_failed() || state == Status::Paused)
+        self.run_status(run).is_some_and(Status::is_failed)
     }
 
     fn main_children(&self, parent: Option<&TaskRunId>) -> Vec<TaskRunId> {
@@ -75,10 +140,7 @@ impl Draft {
         self.children_of(parent).into_iter().filter(main).collect()
     }
 
-    /// Removes what ran in errors, finally and after, of a flow or of a task that is put back.
-    fn drop_cleanup(&mut self, parent: Option<&TaskRunId>) {
-        let cleanup = |run: &TaskRunId| self.state.node(run).is_some_and(|node| node.place.phase > Phase::Main);
-        let tops: Vec<TaskRunId> = self.children_of(parent).into_iter().filter(cleanup).collect();
+    fn remove(&mut self, tops: Vec<TaskRunId>) {
         let mut gone = Vec::new();
         for run in tops {
             gone.extend(self.descendants(&run));
@@ -89,127 +151,166 @@ impl Draft {
         }
     }
 
-    /// Replay: what ran after a task run is gone, so it runs again.
+    // What ran in errors, finally and after belongs to the life that is over.
+    fn drop_cleanup(&mut self, parent: Option<&TaskRunId>) {
+        let cleanup = |run: &TaskRunId| self.state.node(run).is_some_and(|node| node.place.phase > Phase::Main);
+        let gone = self.children_of(parent).into_iter().filter(cleanup).collect();
+        self.remove(gone);
+    }
+
+    /// What came after a task run is gone, so it runs again.
     fn drop_after(&mut self, run: &TaskRunId) {
-        let gone = self.descendants(run);
-        if !gone.is_empty() {
-            self.change(Change::RunsRemoved { runs: gone });
-        }
         let mut next = Some(run.clone());
         while let Some(current) = next {
             let Some(node) = self.state.node(&current) else { return };
             let (parent, place) = (node.run.parent.clone(), node.place);
-            let later: Vec<TaskRunId> = self
+            let later = self
                 .children_of(parent.as_ref())
                 .into_iter()
-                .filter(|other| self.state.node(other).is_some_and(|other| other.place.phase == place.phase && other.place.lane == place.lane && other.place.position > place.position))
+                .filter(|other| self.comes_after(parent.as_ref(), other, place))
                 .collect();
-            let mut gone: Vec<TaskRunId> = Vec::new();
-            for run in later {
-                gone.extend(self.descendants(&run));
-                gone.push(run);
-            }
-            if !gone.is_empty() {
-                self.change(Change::RunsRemoved { runs: gone });
-            }
+            self.remove(later);
             next = parent;
         }
     }
 
-    /// A leaf is to run again; what holds it runs as if it had not ended.
+    fn comes_after(&self, parent: Option<&TaskRunId>, other: &TaskRunId, place: Place) -> bool {
+        let Some(node) = self.state.node(other).filter(|node| node.place.phase == place.phase) else { return false };
+        if let Some(depends_on) = self.dependencies(parent) {
+            return reaches(&depends_on, node.place.position as usize, place.position as usize);
+        }
+        let later_in_lane = node.place.lane == place.lane && node.place.position > place.position;
+        later_in_lane || self.is_one_by_one(parent) && node.place.lane > place.lane
+    }
+
+    fn dependencies(&self, parent: Option<&TaskRunId>) -> Option<Vec<Vec<usize>>> {
+        let task = self.task(parent?)?;
+        match &task.kind {
+            TaskKind::Flow(flow) => match flow.as_ref() {
+                FlowTask::Dag { depends_on, .. } => Some(depends_on.clone()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    // The execution lives again: a new generation, in its main phase.
+    fn reopen(&mut self) {
+        let Some(execution) = self.state.execution().cloned() else { return };
+        self.drop_cleanup(None);
+        self.change(Change::Generation { generation: execution.generation.saturating_add(1) });
+        self.change(Change::Attempt { attempt: execution.attempt.saturating_add(1) });
+    }
+
+    /// A task run is to run again; what holds it runs as if it had not ended.
     fn put_back(&mut self, run: &TaskRunId) {
         self.change(Change::RunFailed { run: run.clone(), failure: None });
-        let holds = !self.main_children(Some(run)).is_empty();
+        self.reopen_parents(run);
         self.drop_cleanup(Some(run));
-        // A task that failed although nothing in it did, such as a Pause whose time was over, goes on with what it holds.
-        self.enter_run(run, if holds { Status::Running } else { Status::Restarted });
+        let below = self.main_children(Some(run));
+        // A pause is not waited for twice: what it holds goes on.
+        if self.is_pause(run) && !below.is_empty() {
+            return self.enter_run(run, Status::Running);
+        }
+        let all = self.children_of(Some(run));
+        self.remove(all);
+        if self.state.node(run).is_some_and(|node| node.frame.is_some()) {
+            self.change(Change::Reopened { parent: Some(run.clone()), lanes: 0 });
+            self.change(Change::Verdict { parent: Some(run.clone()), state: Status::Success });
+        }
+        self.enter_run(run, Status::Restarted);
+    }
+
+    fn reopen_parents(&mut self, run: &TaskRunId) {
         let mut next = self.state.run(run).and_then(|run| run.parent.clone());
         while let Some(parent) = next {
             if self.run_status(&parent).is_some_and(Status::is_terminal) {
                 self.change(Change::RunFailed { run: parent.clone(), failure: None });
                 self.drop_cleanup(Some(&parent));
-                self.change(Change::RunEntered { run: parent.clone(), state: Status::Running, at: self.now });
+                self.enter_run(&parent, Status::Running);
             }
             next = self.state.run(&parent).and_then(|run| run.parent.clone());
         }
     }
 
-    /// Verdicts and phases of everything that runs again, from the children that stay.
+    fn begin_again(&mut self) {
+        self.recount(None);
+        self.enter_execution(Status::Restarted);
+        self.command(Command::Continue);
+    }
+
+    // Verdicts and phases of everything that runs again, from the children that stay.
     fn recount(&mut self, parent: Option<&TaskRunId>) {
         let children = self.main_children(parent);
-        let verdict = children.iter().filter_map(|child| self.run_status(child)).filter(|state| state.is_terminal()).fold(None, worse);
-        let lanes = children.iter().filter_map(|child| self.state.node(child)).map(|node| node.place.lane.saturating_add(1)).max().unwrap_or(0);
+        let verdict = children
+            .iter()
+            .filter_map(|child| self.run_status(child))
+            .filter(|state| state.is_terminal())
+            .fold(None, worse);
+        let lanes = children
+            .iter()
+            .filter_map(|child| self.state.node(child))
+            .map(|node| node.place.lane.saturating_add(1))
+            .max()
+            .unwrap_or(0);
         self.change(Change::Reopened { parent: parent.cloned(), lanes });
         self.change(Change::Verdict { parent: parent.cloned(), state: verdict.unwrap_or(Status::Success) });
         for child in children {
-            if self.has_block(&child) && self.run_status(&child) == Some(Status::Running) {
+            if self.run_status(&child) == Some(Status::Running) {
                 self.recount(Some(&child));
             }
         }
     }
 
-    /// What was put back begins.
+    /// What was put back begins, and what had ended goes on after its last child.
     pub(crate) fn rerun(&mut self) {
         self.rerun_in(None);
     }
 
     fn rerun_in(&mut self, parent: Option<&TaskRunId>) {
         let children = self.main_children(parent);
-        let mut waiting = false;
-        for child in children {
-            match self.run_status(&child) {
-                Some(Status::Restarted) => {
-                    waiting = true;
-                    self.then(Step::Begin(child));
+        let mut goes_on = false;
+        for child in &children {
+            match self.run_status(child) {
+                Some(Status::Restarted) => self.then(Step::Begin(child.clone())),
+                Some(Status::Running) => self.rerun_in(Some(child)),
+                Some(state) if !state.is_failed() && self.is_followed(parent, child, &children) => {
+                    self.then(Step::Ended(child.clone()))
                 }
-                Some(Status::Running) if self.has_block(&child) => {
-                    waiting = true;
-                    self.rerun_in(Some(&child));
-                }
-                Some(state) if state.is_active() => waiting = true,
-                _ => {}
+                _ => continue,
             }
+            goes_on = true;
         }
-        if !waiting {
-            self.go_on_after_last(parent);
+        if goes_on {
+            return;
         }
-    }
-
-    // Nothing in it runs again by itself: it goes on after the last child that ended.
-    fn go_on_after_last(&mut self, parent: Option<&TaskRunId>) {
-        let last = self.main_children(parent).into_iter().max_by_key(|child| self.state.node(child).map(|node| node.seq));
-        match last {
+        match children.into_iter().max_by_key(|child| self.state.node(child).map(|node| node.seq)) {
             Some(last) => self.then(Step::Ended(last)),
-            None => self.then(Step::Enter(parent.cloned(), Phase::Main)),
+            None => self.go_to(parent.cloned(), Phase::Main),
         }
     }
 
-    /// Changes a state by hand: of an execution that has ended, or of a task run in one, after which it goes on from there.
-    pub(crate) fn change_state(&mut self, run: Option<&TaskRunId>, state: Status) -> Result<(), Rejected> {
-        self.existing()?;
-        if !state.is_terminal() || matches!(state, Status::Retried) {
-            return Err(Rejected::new(RejectCode::Invalid, format!("a state cannot be changed to {state} by hand")));
-        }
-        let ended = self.state.status().is_some_and(Status::is_terminal) && self.state.is_closed();
-        if !ended {
-            return Err(Rejected::new(RejectCode::Conflict, "the state of an execution that has not ended cannot be changed (hint: kill it first)"));
-        }
-        let Some(run) = run else {
-            self.enter_execution(state);
-            let outputs = self.state.execution().map(|execution| execution.outputs.clone()).unwrap_or_default();
-            self.command(crate::command::Command::Ended { state, outputs });
-            return Ok(());
-        };
-        if self.state.node(run).is_none() {
-            return Err(Rejected::new(RejectCode::Unknown, format!("there is no task run `{run}`")));
-        }
-        self.new_generation();
-        self.drop_cleanup(None);
-        self.put_back(run);
-        self.change(Change::RunEntered { run: run.clone(), state, at: self.now });
-        self.recount(None);
-        self.enter_execution(Status::Restarted);
-        self.command(crate::command::Command::Continue);
-        Ok(())
+    // Whether a child is the last of its lane so far, with more to come in it.
+    fn is_followed(&self, parent: Option<&TaskRunId>, child: &TaskRunId, children: &[TaskRunId]) -> bool {
+        let Some(place) = self.state.node(child).map(|node| node.place) else { return false };
+        let after = |other: &Place| other.lane == place.lane && other.position > place.position;
+        let is_last = !children.iter().filter_map(|other| self.state.node(other)).any(|other| after(&other.place));
+        is_last && self.has_next_in_lane(parent, place)
     }
+}
+
+/// Whether task `from` of a Dag depends on task `to`, directly or not. Dags are free of cycles and as small as their source.
+fn reaches(depends_on: &[Vec<usize>], from: usize, to: usize) -> bool {
+    let mut todo: Vec<usize> = depends_on.get(from).cloned().unwrap_or_default();
+    let mut seen = vec![false; depends_on.len()];
+    while let Some(next) = todo.pop() {
+        if next == to {
+            return true;
+        }
+        if let Some(seen) = seen.get_mut(next).filter(|seen| !**seen) {
+            *seen = true;
+            todo.extend(depends_on.get(next).into_iter().flatten().copied());
+        }
+    }
+    false
 }

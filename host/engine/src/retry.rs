@@ -38,30 +38,37 @@ impl Draft {
         if let Some(problem) = &problem {
             self.log(Some(run), problem.clone());
         }
-        let retry = retry_of(&self.state, run);
-        match (state, retry) {
-            (Status::Failed, Some(retry)) if retry.behavior == RetryBehavior::RetryFailedTask && problem.is_none_or(|problem| problem.retryable != Some(false)) => {
-                match self.next_try(run, &retry, attempt) {
-                    Some(due) if !self.stopping() => {
-                        self.enter_run(run, Status::Retrying);
-                        self.set_timer(Some(run), TimerPurpose::Retry, due);
-                    }
-                    _ => self.finish(run, Status::Failed),
+        let gives_up = self.stopping() || problem.is_some_and(|problem| problem.retryable == Some(false));
+        let warns = || retry_of(&self.state, run).is_some_and(|retry| retry.warning_on_retry);
+        match state {
+            Status::Failed => match self.another_try(run, attempt).filter(|_| !gives_up) {
+                Some(due) => {
+                    self.enter_run(run, Status::Retrying);
+                    self.set_timer(Some(run), TimerPurpose::Retry, due);
                 }
-            }
-            (Status::Success, Some(retry)) if retry.warning_on_retry && attempt > 1 => self.finish(run, Status::Warning),
-            (state, _) => self.finish(run, state),
+                None => self.finish(run, Status::Failed),
+            },
+            Status::Success if attempt > 1 && warns() => self.finish(run, Status::Warning),
+            state => self.finish(run, state),
         }
     }
 
-    fn next_try(&self, run: &TaskRunId, retry: &Retry, attempt: u32) -> Option<Timestamp> {
+    /// When the attempt after this one is due, if the retry that holds for the task run has one.
+    pub(crate) fn another_try(&self, run: &TaskRunId, attempt: u32) -> Option<Timestamp> {
+        let retry = retry_of(&self.state, run).filter(|retry| retry.behavior == RetryBehavior::RetryFailedTask)?;
         let first = self.state.run(run)?.attempts.first()?.history.started();
-        next_due(retry, attempt, first, self.now, fraction(run, attempt))
+        next_due(&retry, attempt, first, self.now, fraction(run, attempt))
     }
 }
 
 /// When the next attempt is due after `attempt` of them, if there is another.
-pub(crate) fn next_due(retry: &Retry, attempt: u32, first: Timestamp, now: Timestamp, jitter: f64) -> Option<Timestamp> {
+pub(crate) fn next_due(
+    retry: &Retry,
+    attempt: u32,
+    first: Timestamp,
+    now: Timestamp,
+    jitter: f64,
+) -> Option<Timestamp> {
     if attempt >= retry.max_attempts.unwrap_or(ATTEMPTS_PER_RUN).min(ATTEMPTS_PER_RUN) {
         return None;
     }
@@ -75,7 +82,11 @@ fn delay(delays: &Delays, attempt: u32, jitter: f64) -> SignedDuration {
         Delays::Constant { interval } => *interval,
         Delays::Exponential { interval, max_interval, factor } => {
             let grown = interval.as_secs_f64() * factor.max(1.0).powi(attempt.saturating_sub(1).min(1_000) as i32);
-            if grown >= max_interval.as_secs_f64() { *max_interval } else { SignedDuration::try_from_secs_f64(grown).unwrap_or(*max_interval) }
+            if grown >= max_interval.as_secs_f64() {
+                *max_interval
+            } else {
+                SignedDuration::try_from_secs_f64(grown).unwrap_or(*max_interval)
+            }
         }
         Delays::Random { min, max } => {
             let spread = (*max - *min).as_secs_f64().max(0.0);
@@ -106,7 +117,13 @@ mod tests {
     }
 
     fn retry(delays: Delays) -> Retry {
-        Retry { delays, max_attempts: Some(4), max_duration: Some(SignedDuration::from_secs(20)), warning_on_retry: false, behavior: RetryBehavior::default() }
+        Retry {
+            delays,
+            max_attempts: Some(4),
+            max_duration: Some(SignedDuration::from_secs(20)),
+            warning_on_retry: false,
+            behavior: RetryBehavior::default(),
+        }
     }
 
     #[test]
@@ -116,7 +133,8 @@ mod tests {
         assert_eq!(due(&constant, 1, 0), Some(1_000));
         assert_eq!(due(&constant, 4, 0), None);
         assert_eq!(due(&constant, 1, 19_000), None);
-        let exponential = retry(Delays::Exponential { interval: second, max_interval: SignedDuration::from_secs(3), factor: 2.0 });
+        let exponential =
+            retry(Delays::Exponential { interval: second, max_interval: SignedDuration::from_secs(3), factor: 2.0 });
         assert_eq!([1, 2, 3].map(|attempt| due(&exponential, attempt, 0)), [Some(1_000), Some(2_000), Some(3_000)]);
         let random = retry(Delays::Random { min: second, max: SignedDuration::from_secs(3) });
         assert_eq!(due(&random, 1, 0), Some(2_000));

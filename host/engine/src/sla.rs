@@ -81,7 +81,9 @@ impl Draft {
 
 fn broken(sla: &Sla) -> Failure {
     match &sla.rule {
-        SlaRule::MaxDuration(limit) => failure("sla", format!("the execution ran longer than SLA `{}` allows ({limit:#})", sla.id)),
+        SlaRule::MaxDuration(limit) => {
+            failure("sla", format!("the execution ran longer than SLA `{}` allows ({limit:#})", sla.id))
+        }
         SlaRule::Assertion(_) => failure("sla", format!("the assertion of SLA `{}` does not hold", sla.id)),
     }
 }

@@ -1,11 +1,11 @@
 //! How many executions of a flow run at once. A slot is held by the execution that has it, through pauses, and given back at its end.
 
-use model::change::{Change, Phase};
+use model::change::{Change, Cleanup, Phase, Stop, TimerPurpose};
 use model::flow::Overflow;
 use model::state::State as Status;
 
 use crate::command::Command;
-use crate::draft::{Draft, Step, failure};
+use crate::draft::{Draft, failure};
 use crate::event::{RejectCode, Rejected};
 use crate::state::{Slot, State};
 
@@ -27,7 +27,7 @@ impl Draft {
         match restarted {
             true => self.rerun(),
             false => {
-                self.then(Step::Enter(None, Phase::Main));
+                self.go_to(None, Phase::Main);
                 self.look_at_slas();
             }
         }
@@ -40,7 +40,9 @@ impl Draft {
                 self.run_flow();
                 Ok(())
             }
-            Slot::Held(held) if held == slot => Err(Rejected::new(RejectCode::Duplicate, format!("slot {slot} is held already"))),
+            Slot::Held(held) if held == slot => {
+                Err(Rejected::new(RejectCode::Duplicate, format!("slot {slot} is held already")))
+            }
             // It ended, was waived or has another one: the slot goes back.
             Slot::Held(_) | Slot::None => {
                 self.command(Command::FreeSlot { flow: self.state.flow.key.clone(), slot });
@@ -66,7 +68,7 @@ impl Draft {
         self.change(Change::SlotWaived);
         let problem = failure("no-slot", "as many executions of the flow are running as its concurrency limit allows");
         self.change(Change::Failed { failure: problem });
-        self.end(end);
+        self.stop(Stop { state: end, cleanup: Cleanup::None });
         Ok(())
     }
 
@@ -82,11 +84,32 @@ impl Draft {
             }
             Status::Cancelled | Status::Failed => {
                 self.change(Change::SlotWaived);
-                self.end(state);
+                self.stop(Stop { state, cleanup: Cleanup::None });
             }
-            _ => return Err(Rejected::new(RejectCode::Invalid, format!("an execution cannot leave the queue into {state} (hint: RUNNING, CANCELLED or FAILED)"))),
+            _ => {
+                return Err(Rejected::new(
+                    RejectCode::Invalid,
+                    format!("an execution cannot leave the queue into {state} (hint: RUNNING, CANCELLED or FAILED)"),
+                ));
+            }
         }
         Ok(())
+    }
+
+    /// What waits for its time, a slot or somebody runs now.
+    pub(crate) fn force_run(&mut self) -> Result<(), Rejected> {
+        match self.state.status() {
+            Some(Status::Queued) => self.leave_queue(Status::Running),
+            Some(Status::Paused | Status::Breakpoint) => self.resume(None, &expr::Map::new()),
+            Some(Status::Created) => {
+                self.clear_timer(None, TimerPurpose::Schedule);
+                self.free_slot();
+                self.run_flow();
+                Ok(())
+            }
+            Some(Status::Running) => Ok(()),
+            _ => Err(self.over("force")),
+        }
     }
 
     pub(crate) fn free_slot(&mut self) {

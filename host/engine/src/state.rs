@@ -24,7 +24,7 @@ pub struct State {
     pub(crate) order: OrdMap<u64, TaskRunId>,
     pub(crate) next_seq: u64,
     /// The newest task run of a task for these iteration values, outermost first.
-    pub(crate) index: OrdMap<(TaskId, Vec<String>), TaskRunId>,
+    pub(crate) index: OrdMap<IndexKey, TaskRunId>,
     pub(crate) renders: OrdSet<RenderId>,
     pub(crate) timers: OrdMap<TimerId, Timestamp>,
     pub(crate) jobs: OrdMap<TaskRunId, Job>,
@@ -38,6 +38,9 @@ pub struct State {
     pub(crate) held: bool,
     pub(crate) held_runs: OrdSet<TaskRunId>,
 }
+
+/// A task and the values of the iterations around it. Shared, so that copying a piece of the index copies no text.
+pub(crate) type IndexKey = Arc<(TaskId, Vec<String>)>;
 
 /// A task run and what the engine must know to go on with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -162,19 +165,23 @@ impl State {
             Change::StopOver => self.stop = None,
             Change::Listener { index } => Arc::make_mut(&mut self.root).next = *index,
             Change::Held { on } => self.held = *on,
+            Change::Breakpoints { tasks } => self.edit(|execution| execution.breakpoints = tasks.clone()),
             Change::RunHeld { run, on: true } => drop(self.held_runs.insert(run.clone())),
             Change::RunHeld { run, on: false } => drop(self.held_runs.remove(run)),
             Change::Closed => Arc::make_mut(&mut self.root).phase = Phase::Done,
-            Change::RunCreated { run, task, parent, value, iteration, place, at } => self.create(TaskRun {
-                id: run.clone(),
-                task: task.clone(),
-                parent: parent.clone(),
-                value: value.clone(),
-                iteration: *iteration,
-                history: model::state::History::new(Status::Created, *at),
-                attempts: Vec::new(),
-                outputs: expr::Value::Null,
-            }, *place),
+            Change::RunCreated { run, task, parent, value, iteration, place, at } => self.create(
+                TaskRun {
+                    id: run.clone(),
+                    task: task.clone(),
+                    parent: parent.clone(),
+                    value: value.clone(),
+                    iteration: *iteration,
+                    history: model::state::History::new(Status::Created, *at),
+                    attempts: Vec::new(),
+                    outputs: expr::Value::Null,
+                },
+                *place,
+            ),
             Change::RunEntered { run, state, at } => self.enter(run, *state, *at),
             Change::Outputs { run, outputs } => self.edit_node(run, |node| node.run.outputs = outputs.clone()),
             Change::RunFailed { run, failure } => self.edit_node(run, |node| node.failure = failure.clone()),
@@ -185,7 +192,9 @@ impl State {
                     frame.next = 0;
                 }
             }),
-            Change::Evaluated { run, evaluated } => self.edit_node(run, |node| node.evaluated = Some(evaluated.clone())),
+            Change::Evaluated { run, evaluated } => {
+                self.edit_node(run, |node| node.evaluated = Some(evaluated.clone()))
+            }
             Change::Iteration { run, iteration } => self.edit_frame(Some(run), |frame| {
                 frame.iteration = *iteration;
                 frame.verdict = None;
@@ -196,7 +205,9 @@ impl State {
             }),
             Change::Backlog { parent, waiting: true } => drop(self.backlog.insert(parent.clone())),
             Change::Backlog { parent, waiting: false } => drop(self.backlog.remove(parent)),
-            Change::Verdict { parent, state } => self.edit_frame(parent.as_ref(), |frame| frame.verdict = (*state != Status::Success).then_some(*state)),
+            Change::Verdict { parent, state } => {
+                self.edit_frame(parent.as_ref(), |frame| frame.verdict = (*state != Status::Success).then_some(*state))
+            }
             Change::JobSent { run, attempt, generation, timeout } => {
                 let job = Job {
                     attempt: *attempt,
@@ -228,10 +239,12 @@ impl State {
                 job.losses += 1;
             }),
             Change::JobCancelled { run, why } => self.edit_job(run, |job| job.cancel = Some(*why)),
-            Change::AttemptEnded { run, state, failure, at, .. } => {
+            Change::AttemptEnded { run, attempt, state, failure, at } => {
                 self.jobs.remove(run);
                 self.edit_node(run, |node| {
-                    if let Some(attempt) = node.run.attempts.last_mut() {
+                    // One that was handed out and never begun has no entry.
+                    let index = (*attempt as usize).checked_sub(1);
+                    if let Some(attempt) = index.and_then(|index| node.run.attempts.get_mut(index)) {
                         attempt.history.enter(*state, *at);
                         attempt.failure = failure.clone();
                     }
@@ -242,7 +255,9 @@ impl State {
             Change::TimerSet { id, due } => drop(self.timers.insert(id.clone(), *due)),
             Change::TimerCleared { id } => drop(self.timers.remove(id)),
             Change::ChildAsked { run, child } => {
-                let waits = self.node(run).is_some_and(|node| matches!(&node.evaluated, Some(Evaluated::Subflow(ask)) if ask.wait));
+                let waits = self
+                    .node(run)
+                    .is_some_and(|node| matches!(&node.evaluated, Some(Evaluated::Subflow(ask)) if ask.wait));
                 self.children.insert(child.clone(), ChildWait { run: run.clone(), started: false, waits });
             }
             Change::ChildStarted { child, .. } => {
@@ -287,7 +302,8 @@ impl State {
             if node.run.state() == Status::Paused {
                 state.paused.insert(node.run.id.clone());
             }
-            let key = (node.run.task.clone(), state.values_path(node.run.parent.as_ref(), node.run.value.as_ref()));
+            let key =
+                Arc::new((node.run.task.clone(), state.values_path(node.run.parent.as_ref(), node.run.value.as_ref())));
             state.index.insert(key, node.run.id.clone());
             state.nodes.insert(node.run.id.clone(), node);
         }
@@ -311,7 +327,7 @@ impl State {
 
     fn create(&mut self, run: TaskRun, place: Place) {
         let values = self.values_path(run.parent.as_ref(), run.value.as_ref());
-        self.index.insert((run.task.clone(), values), run.id.clone());
+        self.index.insert(Arc::new((run.task.clone(), values)), run.id.clone());
         self.order.insert(self.next_seq, run.id.clone());
         if place.phase != Phase::OnPause {
             self.edit_frame(run.parent.as_ref(), |frame| {
@@ -355,7 +371,8 @@ impl State {
         self.order.remove(&node.seq);
         self.paused.remove(run);
         self.jobs.remove(run);
-        let key = (node.run.task.clone(), self.values_path(node.run.parent.as_ref(), node.run.value.as_ref()));
+        let key =
+            Arc::new((node.run.task.clone(), self.values_path(node.run.parent.as_ref(), node.run.value.as_ref())));
         if self.index.get(&key) == Some(run) {
             self.index.remove(&key);
         }
@@ -425,6 +442,11 @@ impl State {
         self.order.values().filter_map(|id| self.run(id))
     }
 
+    /// The place of a task run among all, in the order they were created. Never changes, and is not used again.
+    pub fn order_of(&self, id: &TaskRunId) -> Option<u64> {
+        self.node(id).map(|node| node.seq)
+    }
+
     /// How many task runs there are.
     pub fn run_count(&self) -> usize {
         self.nodes.len()
@@ -432,7 +454,7 @@ impl State {
 
     /// The newest task run of a task in the iteration with these values, outermost first.
     pub fn run_of(&self, task: &TaskId, values: &[String]) -> Option<&TaskRun> {
-        self.index.get(&(task.clone(), values.to_vec())).and_then(|id| self.run(id))
+        self.index.get(&Arc::new((task.clone(), values.to_vec()))).and_then(|id| self.run(id))
     }
 
     /// Whether nothing is left to do, afterExecution included.

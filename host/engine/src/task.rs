@@ -24,8 +24,14 @@ impl Draft {
         if self.state.held {
             return self.change(Change::RunHeld { run: run.clone(), on: true });
         }
+        if self.meets_breakpoint(run) {
+            return;
+        }
         let Some(task) = self.task(run) else {
-            let problem = failure("task-missing", "this revision of the flow has no such task (hint: restart it on the revision it was started with)");
+            let problem = failure(
+                "task-missing",
+                "this revision of the flow has no such task (hint: restart it on the revision it was started with)",
+            );
             return self.fail(run, problem);
         };
         match &task.run_if {
@@ -42,10 +48,14 @@ impl Draft {
         }
         let Some(task) = self.task(run) else { return };
         match (id.purpose, result) {
-            (RenderPurpose::RunIf, Ok(values)) if !values.get("runIf").is_some_and(Value::truthy) => self.finish(run, Status::Skipped),
+            (RenderPurpose::RunIf, Ok(values)) if !values.get("runIf").is_some_and(Value::truthy) => {
+                self.finish(run, Status::Skipped)
+            }
             (RenderPurpose::RunIf, Ok(_)) => self.ask_for(run, RenderPurpose::Begin),
             (RenderPurpose::Begin, Ok(values)) => self.go(run, &task, &values),
-            (RenderPurpose::LoopCondition, Ok(values)) => self.loop_decides(run, &task, values.get("condition").is_some_and(Value::truthy)),
+            (RenderPurpose::LoopCondition, Ok(values)) => {
+                self.loop_decides(run, &task, values.get("condition").is_some_and(Value::truthy))
+            }
             (RenderPurpose::ChildOutputs, result) => self.child_outputs(run, result),
             (RenderPurpose::Begin, Err(problem)) if has_attempts(&task) => {
                 self.start_attempt(run);
@@ -70,10 +80,14 @@ impl Draft {
                 FlowTask::Pause(pause) => self.pause(run, pause, values, timeout),
                 FlowTask::WorkingDirectory { .. } => self.send_job(run, timeout),
                 FlowTask::ForEachItem(_) | FlowTask::Template { .. } | FlowTask::Templated { .. } => {
-                    let message = format!("task type `{}` is not carried out by this version of sluice", task.type_name);
+                    let message =
+                        format!("task type `{}` is not carried out by this version of sluice", task.type_name);
                     self.fail(run, failure("unsupported", message));
                 }
-                FlowTask::Sequential(_) | FlowTask::AllowFailure(_) | FlowTask::Parallel { .. } | FlowTask::Dag { .. } => self.open_frame(run),
+                FlowTask::Sequential(_)
+                | FlowTask::AllowFailure(_)
+                | FlowTask::Parallel { .. }
+                | FlowTask::Dag { .. } => self.open_frame(run),
                 FlowTask::If { .. } => self.branch_if(run, values),
                 FlowTask::Switch { cases, defaults, .. } => self.branch_switch(run, cases, defaults, values),
                 FlowTask::ForEach { .. } => self.each(run, values),
@@ -85,7 +99,7 @@ impl Draft {
     /// A task run of the flow's control begins, and its children with it.
     pub(crate) fn open_frame(&mut self, run: &TaskRunId) {
         self.enter_run(run, Status::Running);
-        self.then(Step::Enter(Some(run.clone()), Phase::Main));
+        self.go_to(Some(run.clone()), Phase::Main);
     }
 
     pub(crate) fn evaluated(&mut self, run: &TaskRunId, evaluated: Evaluated) {
@@ -127,7 +141,8 @@ impl Draft {
 }
 
 fn allows_failure(task: &Task) -> bool {
-    task.allow_failure || matches!(&task.kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::AllowFailure(_)))
+    task.allow_failure
+        || matches!(&task.kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::AllowFailure(_)))
 }
 
 fn allow_warning(task: &Task, state: Status) -> Status {

@@ -17,7 +17,9 @@ type Template = (&'static str, Value, Rendering);
 pub(crate) fn templates(state: &State, id: &RenderId) -> Vec<Template> {
     let task = id.run.as_ref().and_then(|run| state.task_of(run));
     match (id.purpose, task) {
-        (RenderPurpose::RunIf, Some(task)) => optional("runIf", task.run_if.as_ref(), Rendering::Typed).into_iter().collect(),
+        (RenderPurpose::RunIf, Some(task)) => {
+            optional("runIf", task.run_if.as_ref(), Rendering::Typed).into_iter().collect()
+        }
         (RenderPurpose::Begin, Some(task)) => begin(&task),
         (RenderPurpose::LoopCondition, Some(task)) => match &task.kind {
             TaskKind::Flow(flow) => match flow.as_ref() {
@@ -28,7 +30,9 @@ pub(crate) fn templates(state: &State, id: &RenderId) -> Vec<Template> {
         },
         (RenderPurpose::ChildOutputs, Some(task)) => match &task.kind {
             TaskKind::Flow(flow) => match flow.as_ref() {
-                FlowTask::Subflow(subflow) => vec![("outputs", Value::Map(Arc::new(subflow.outputs.clone())), Rendering::Typed)],
+                FlowTask::Subflow(subflow) => {
+                    vec![("outputs", Value::Map(Arc::new(subflow.outputs.clone())), Rendering::Typed)]
+                }
                 _ => Vec::new(),
             },
             _ => Vec::new(),
@@ -42,7 +46,9 @@ pub(crate) fn templates(state: &State, id: &RenderId) -> Vec<Template> {
             _ => Vec::new(),
         },
         (RenderPurpose::Listener(index), _) => match state.flow.listeners.get(index as usize) {
-            Some(listener) => vec![("conditions", Value::list(listener.conditions.iter().cloned()), Rendering::Conditions)],
+            Some(listener) => {
+                vec![("conditions", Value::list(listener.conditions.iter().cloned()), Rendering::Conditions)]
+            }
             None => Vec::new(),
         },
         (_, None) => Vec::new(),

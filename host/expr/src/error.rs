@@ -13,7 +13,10 @@ pub enum Error {
     /// The template cannot be read.
     #[error("{0}")]
     Syntax(Box<Problem>),
-    /// A variable, attribute, function, filter, test or macro that is not there.
+    /// A function, filter, test or tag that does not exist. Found when parsing.
+    #[error("{0}")]
+    Unknown(Box<Problem>),
+    /// A variable or attribute that is not there. `??`, `???` and `is defined` catch it.
     #[error("{0}")]
     Undefined(Box<Problem>),
     /// A value or argument that does not fit, or a function that failed.
@@ -51,6 +54,7 @@ impl Error {
         match self {
             Error::Missing(_) => "expression.missing",
             Error::Syntax(_) => "expression.syntax",
+            Error::Unknown(_) => "expression.unknown",
             Error::Undefined(_) => "expression.undefined",
             Error::Invalid(_) => "expression.invalid",
             Error::Limit { limit, .. } => limit,
@@ -58,12 +62,49 @@ impl Error {
         }
     }
 
-    pub fn problem(&self) -> Option<&Problem> {
+    /// What is wrong, without a place yet: the evaluator adds where.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Error::Invalid(Box::new(Problem::unplaced(message.into(), None)))
+    }
+
+    pub(crate) fn invalid_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Error::Invalid(Box::new(Problem::unplaced(message.into(), Some(hint.into()))))
+    }
+
+    pub(crate) fn undefined(message: impl Into<String>, hint: Option<String>) -> Self {
+        Error::Undefined(Box::new(Problem::unplaced(message.into(), hint)))
+    }
+
+    pub(crate) fn limit(limit: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Error::Limit { limit, problem: Box::new(Problem::unplaced(message.into(), Some(hint.into()))) }
+    }
+
+    pub(crate) fn problem_mut(&mut self) -> Option<&mut Problem> {
         match self {
-            Error::Syntax(problem) | Error::Undefined(problem) | Error::Invalid(problem) => Some(problem),
-            Error::Limit { problem, .. } => Some(problem),
+            Error::Syntax(problem)
+            | Error::Unknown(problem)
+            | Error::Undefined(problem)
+            | Error::Invalid(problem)
+            | Error::Limit { problem, .. } => Some(problem),
             Error::Missing(_) | Error::Sealed { .. } => None,
         }
+    }
+
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Error::Syntax(problem)
+            | Error::Unknown(problem)
+            | Error::Undefined(problem)
+            | Error::Invalid(problem)
+            | Error::Limit { problem, .. } => Some(problem),
+            Error::Missing(_) | Error::Sealed { .. } => None,
+        }
+    }
+}
+
+impl Problem {
+    fn unplaced(message: String, hint: Option<String>) -> Self {
+        Problem { message, hint, excerpt: String::new(), position: Position::default() }
     }
 }
 

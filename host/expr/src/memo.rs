@@ -1,5 +1,15 @@
 //! Calls that the evaluator cannot answer itself, and their answers. Serialised with a decision, the memo makes it
 //! replayable. Never performs a call.
+//!
+//! What a shell has to answer (arguments that were not given are absent):
+//! - `now()`: a date; `random(bytes)`: so many bytes as lower-case hex text, drawn anew for each `nth`;
+//! - `secret(key, namespace)`: `Text::secret(name, value)`; `kv(key, namespace, errorOnMissing)`: the value;
+//! - `read(path, namespace, version)`: text; `fileSize`, `fileExists`, `isFileEmpty`, `fileURI(path, namespace)`;
+//! - `errorLogs()`, `http(uri, method, query, body, contentType, headers, options, accept)`, `appLink(..)`,
+//!   `subflow(namespace, id, inputs, revision, labels, timeout)`.
+//!
+//! All else that looks random or like a clock (`uuid`, `id`, `ksuid`, `nanoId`, `randomInt`, `randomPort`, `encrypt`)
+//! is made of `random` and `now`.
 use std::sync::Arc;
 
 use indexmap::IndexMap;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::value::{Map, Value};
 
 /// The variables an expression sees.
-pub trait Scope {
+pub trait Scope: Sync {
     /// The variable `name`, or `None` when it is not defined.
     fn lookup(&self, name: &str) -> Option<Value>;
 

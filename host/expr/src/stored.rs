@@ -176,10 +176,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            if map.is_empty() {
-                if let Some(value) = tagged_value(&key, &mut access)? {
-                    return Ok(value);
-                }
+            let tagged = if map.is_empty() { tagged_value(&key, &mut access)? } else { None };
+            if let Some(value) = tagged {
+                return Ok(value);
             }
             let value = access.next_value()?;
             map.insert(key.into(), value);

@@ -211,7 +211,7 @@ impl Text {
 }
 
 /// Joins text piece by piece, keeping secret spans.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct TextBuilder {
     done: Vec<Span>,
     plain: String,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::error::Error;
+use crate::eval::secrets::redo;
 use crate::number::Number;
 use crate::text::{Origin, Secret, Span, Text};
 use crate::time::Time;
@@ -197,13 +198,16 @@ impl Value {
 
 fn unseal_text(text: &Text, find: &dyn Fn(&str) -> Option<Arc<str>>) -> Result<Text, Error> {
     let spans = text.spans().map(|span| match span.as_ref() {
-        Span::Secret(secret) if secret.value().is_none() => match secret.origin() {
-            Origin::Named(name) => {
-                let value = find(name).ok_or_else(|| Error::Sealed { names: vec![name.clone()] })?;
-                Ok(Span::Secret(Secret::new(secret.origin().clone(), value)))
-            }
-            Origin::Derived(_) => Err(Error::Sealed { names: text.secret_names() }),
-        },
+        Span::Secret(secret) if secret.value().is_none() => {
+            let value: Arc<str> = match secret.origin() {
+                Origin::Named(name) => find(name).ok_or_else(|| Error::Sealed { names: vec![name.clone()] })?,
+                Origin::Derived(recipe) => {
+                    let inputs = recipe.inputs.iter().map(|(name, value)| Ok((name.clone(), value.unseal(find)?)));
+                    redo(recipe, &inputs.collect::<Result<Vec<_>, Error>>()?)?.into()
+                }
+            };
+            Ok(Span::Secret(Secret::new(secret.origin().clone(), value)))
+        }
         span => Ok(span.clone()),
     });
     Ok(Text::from_spans(spans.collect::<Result<Vec<_>, Error>>()?))

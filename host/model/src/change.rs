@@ -25,7 +25,9 @@ pub struct Record {
 
 /// A record of a later format than this program knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("change of format {found}, this version of sluice knows up to {FORMAT} (hint: use the version that wrote it, or a later one)")]
+#[error(
+    "change of format {found}, this version of sluice knows up to {FORMAT} (hint: use the version that wrote it, or a later one)"
+)]
 pub struct NewerFormat {
     pub found: u32,
 }
@@ -50,93 +52,205 @@ impl Record {
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// The execution exists.
-    Created { execution: Box<Execution> },
+    Created {
+        execution: Box<Execution>,
+    },
     /// The execution entered a state.
-    Entered { state: State, at: Timestamp },
+    Entered {
+        state: State,
+        at: Timestamp,
+    },
     /// Restart, change of state: what was sent before belongs to another life.
-    Generation { generation: u32 },
+    Generation {
+        generation: u32,
+    },
     /// Why it failed, where no task run tells.
-    Failed { failure: Failure },
+    Failed {
+        failure: Failure,
+    },
     /// All labels, replaced.
-    Labels { labels: Vec<Label> },
+    Labels {
+        labels: Vec<Label>,
+    },
     /// All variables, replaced.
-    Variables { variables: Map },
+    Variables {
+        variables: Map,
+    },
     /// The outputs of the flow.
-    FlowOutputs { outputs: Map },
+    FlowOutputs {
+        outputs: Map,
+    },
     /// The number of tries at the execution as a whole.
-    Attempt { attempt: u32 },
+    Attempt {
+        attempt: u32,
+    },
     /// The execution is being ended before its time.
-    Stopping { stop: Stop },
+    Stopping {
+        stop: Stop,
+    },
     /// What was being ended has ended.
     StopOver,
     /// The flow's listener that is looked at.
-    Listener { index: u32 },
+    Listener {
+        index: u32,
+    },
     /// Somebody paused the execution: what has not begun is held back.
-    Held { on: bool },
+    Held {
+        on: bool,
+    },
+    /// The tasks to stop before, replaced.
+    Breakpoints {
+        tasks: Vec<TaskId>,
+    },
     /// This task run is held back, or no longer.
-    RunHeld { run: TaskRunId, on: bool },
+    RunHeld {
+        run: TaskRunId,
+        on: bool,
+    },
     /// Everything is done, afterExecution too.
     Closed,
 
     /// A task run exists. `parent` is `None` at the top of the flow.
-    RunCreated { run: TaskRunId, task: TaskId, parent: Option<TaskRunId>, value: Option<String>, iteration: Option<u32>, place: Place, at: Timestamp },
+    RunCreated {
+        run: TaskRunId,
+        task: TaskId,
+        parent: Option<TaskRunId>,
+        value: Option<String>,
+        iteration: Option<u32>,
+        place: Place,
+        at: Timestamp,
+    },
     /// A task run entered a state.
-    RunEntered { run: TaskRunId, state: State, at: Timestamp },
+    RunEntered {
+        run: TaskRunId,
+        state: State,
+        at: Timestamp,
+    },
     /// What a task run gave so far.
-    Outputs { run: TaskRunId, outputs: Value },
+    Outputs {
+        run: TaskRunId,
+        outputs: Value,
+    },
     /// A task run fails for a reason no attempt tells.
-    RunFailed { run: TaskRunId, failure: Option<Failure> },
+    RunFailed {
+        run: TaskRunId,
+        failure: Option<Failure>,
+    },
     /// Task runs that are gone: of an earlier iteration of a loop, of an errors branch before a restart.
-    RunsRemoved { runs: Vec<TaskRunId> },
+    RunsRemoved {
+        runs: Vec<TaskRunId>,
+    },
     /// Children of this phase run from here on. `parent` is `None` for the flow itself.
-    Phase { parent: Option<TaskRunId>, phase: Phase },
+    Phase {
+        parent: Option<TaskRunId>,
+        phase: Phase,
+    },
     /// What the properties of a task of the engine came to.
-    Evaluated { run: TaskRunId, evaluated: Evaluated },
+    Evaluated {
+        run: TaskRunId,
+        evaluated: Evaluated,
+    },
     /// A loop begins its next iteration.
-    Iteration { run: TaskRunId, iteration: u32 },
+    Iteration {
+        run: TaskRunId,
+        iteration: u32,
+    },
     /// A frame that had ended is open again, with this many lanes begun.
-    Reopened { parent: Option<TaskRunId>, lanes: u32 },
+    Reopened {
+        parent: Option<TaskRunId>,
+        lanes: u32,
+    },
     /// A frame has more to begin than one decision may.
-    Backlog { parent: Option<TaskRunId>, waiting: bool },
+    Backlog {
+        parent: Option<TaskRunId>,
+        waiting: bool,
+    },
     /// A frame fails whatever its children do from here on (fail-fast, limits of a loop).
-    Verdict { parent: Option<TaskRunId>, state: State },
+    Verdict {
+        parent: Option<TaskRunId>,
+        state: State,
+    },
 
     /// A job was handed out. `timeout` counts from its start.
-    JobSent { run: TaskRunId, attempt: u32, generation: u32, timeout: Option<SignedDuration> },
+    JobSent {
+        run: TaskRunId,
+        attempt: u32,
+        generation: u32,
+        timeout: Option<SignedDuration>,
+    },
     /// A worker took it.
-    AttemptStarted { run: TaskRunId, attempt: u32, epoch: u64, at: Timestamp },
+    AttemptStarted {
+        run: TaskRunId,
+        attempt: u32,
+        epoch: u64,
+        at: Timestamp,
+    },
     /// Its first effect on the world outside is about to happen.
-    EffectsBegan { run: TaskRunId },
+    EffectsBegan {
+        run: TaskRunId,
+    },
     /// Its worker is gone, and it waits for another.
-    JobLost { run: TaskRunId },
+    JobLost {
+        run: TaskRunId,
+    },
     /// It was told to end.
-    JobCancelled { run: TaskRunId, why: CancelReason },
+    JobCancelled {
+        run: TaskRunId,
+        why: CancelReason,
+    },
     /// An attempt ended; the job is gone.
-    AttemptEnded { run: TaskRunId, attempt: u32, state: State, failure: Option<Failure>, at: Timestamp },
+    AttemptEnded {
+        run: TaskRunId,
+        attempt: u32,
+        state: State,
+        failure: Option<Failure>,
+        at: Timestamp,
+    },
 
-    RenderAsked { id: RenderId },
-    RenderAnswered { id: RenderId },
-    TimerSet { id: TimerId, due: Timestamp },
-    TimerCleared { id: TimerId },
+    RenderAsked {
+        id: RenderId,
+    },
+    RenderAnswered {
+        id: RenderId,
+    },
+    TimerSet {
+        id: TimerId,
+        due: Timestamp,
+    },
+    TimerCleared {
+        id: TimerId,
+    },
 
     /// An execution of another flow was asked for by a task run.
-    ChildAsked { run: TaskRunId, child: ExecutionId },
+    ChildAsked {
+        run: TaskRunId,
+        child: ExecutionId,
+    },
     /// It exists.
-    ChildStarted { run: TaskRunId, child: ExecutionId },
+    ChildStarted {
+        run: TaskRunId,
+        child: ExecutionId,
+    },
     /// It ended, or never came to be.
-    ChildEnded { child: ExecutionId },
+    ChildEnded {
+        child: ExecutionId,
+    },
 
     /// A concurrency slot is asked for.
     SlotAsked,
     /// None was free: the execution waits for one.
     SlotRefused,
     /// It holds this slot.
-    SlotTaken { slot: u32 },
+    SlotTaken {
+        slot: u32,
+    },
     /// It runs without one, by request.
     SlotWaived,
     SlotFreed,
     /// A rule of the flow was broken; it is not looked at again.
-    SlaBreached { index: u32 },
+    SlaBreached {
+        index: u32,
+    },
 }
 
 /// Where among its parent's children a task run belongs.
@@ -172,14 +286,28 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Evaluated {
-    If { holds: bool },
-    Switch { branch: Branch },
+    If {
+        holds: bool,
+    },
+    Switch {
+        branch: Branch,
+    },
     /// ForEach: a list.
-    Values { values: Value },
-    Loop { interval: SignedDuration, max_iterations: Option<u32>, max_duration: Option<SignedDuration> },
-    Pause { behavior: PauseBehavior },
+    Values {
+        values: Value,
+    },
+    Loop {
+        interval: SignedDuration,
+        max_iterations: Option<u32>,
+        max_duration: Option<SignedDuration>,
+    },
+    Pause {
+        behavior: PauseBehavior,
+    },
     Subflow(Box<Child>),
-    Timeout { timeout: SignedDuration },
+    Timeout {
+        timeout: SignedDuration,
+    },
 }
 
 /// The branch a Switch takes.

@@ -1,7 +1,7 @@
 //! Durations as Kestra (Java's `Duration`) writes them: `P1DT2H3M4.5S`, or a number of seconds. No months, weeks or years.
 
 use expr::{Time, Value};
-use jiff::{SignedDuration, SpanRelativeTo};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// Digits after the point of the seconds that a nanosecond can hold.
@@ -24,6 +24,15 @@ pub fn of_value(value: &Value) -> Result<SignedDuration, String> {
         },
         other => Err(format!("a {} is no duration", other.kind())),
     }
+}
+
+/// Hours, minutes and seconds, as Java writes them. `None` for more hours than anybody has.
+pub fn to_span(duration: SignedDuration) -> Option<Span> {
+    let seconds = duration.as_secs();
+    let nanos = i64::from(duration.subsec_nanos());
+    let span = Span::new().try_hours(seconds / 3_600).ok()?.try_minutes(seconds / 60 % 60).ok()?.try_seconds(seconds % 60).ok()?;
+    let span = span.try_milliseconds(nanos / 1_000_000).ok()?.try_microseconds(nanos / 1_000 % 1_000).ok()?;
+    span.try_nanoseconds(nanos % 1_000).ok()
 }
 
 /// Reads an ISO-8601 duration of days and less.

@@ -119,3 +119,10 @@ pub struct Failure {
     /// `None`: nobody knows.
     pub retryable: Option<bool>,
 }
+
+impl Failure {
+    /// A failure of which nobody knows whether another try would help.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), retryable: None }
+    }
+}

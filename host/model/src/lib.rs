@@ -10,6 +10,7 @@ pub mod execution;
 pub mod flow;
 pub mod ids;
 pub mod input;
+pub mod inputs;
 pub mod lock;
 pub mod lookup;
 mod node;

@@ -18,7 +18,8 @@ pub struct TypeInfo {
     pub role: Role,
     /// JSON Schema (2020-12) of its properties. `true` or `{}` takes anything.
     pub properties: serde_json::Value,
-    /// Properties the host does not render: their texts are not looked at as expressions.
+    /// Properties the host does not render, besides those whose schema says `"x-sluice-render": "never"`: their texts are not looked
+    /// at as expressions.
     pub unrendered: Vec<String>,
 }
 

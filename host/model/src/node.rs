@@ -11,7 +11,10 @@ use jiff::SignedDuration;
 use crate::duration;
 use crate::flow::Dynamic;
 use crate::outline::{Inner, Outline};
-use crate::problem::{Position, Problem, Problems, quoted_list, shown, suggest};
+use crate::problem::{Position, Problem, Problems, did_you_mean, quoted_list, shown, suggest};
+
+/// What to write for a duration.
+pub(crate) const DURATION_HINT: &str = "write for example `PT30S`, `PT5M`, `PT2H` or `P1D`";
 
 /// A value, its path and its place.
 #[derive(Clone, Debug)]
@@ -70,6 +73,14 @@ impl<'a> Node<'a> {
         let mut text = String::new();
         self.path.write(&mut text);
         text
+    }
+
+    /// Its key, where it is an entry of a map.
+    pub fn key(&self) -> Option<&str> {
+        match self.path.0.as_deref() {
+            Some(Step { name: Name::Key(key), .. }) => Some(key),
+            _ => None,
+        }
     }
 
     /// An entry of a map.
@@ -134,6 +145,7 @@ impl<'a> Node<'a> {
             Value::Text(_) => format!("the text `{}`", shown(self.value.as_str().unwrap_or_default())),
             Value::Bool(value) => format!("`{value}`"),
             Value::Int(value) => format!("`{value}`"),
+            Value::List(items) if items.is_empty() => "an empty list".to_owned(),
             other => format!("a {}", other.kind()),
         };
         self.error("flow.wrong_type", format!("expected {expected}, found {found}"))
@@ -145,7 +157,8 @@ impl<'a> Node<'a> {
             Value::Text(text) => text.as_plain().map(str::to_owned),
             Value::Bool(value) => Some(value.to_string()),
             Value::Int(value) => Some(value.to_string()),
-            Value::Float(value) => Some(value.to_string()),
+            // `{:?}` keeps the `.0` that a version or a label was written with.
+            Value::Float(value) => Some(format!("{value:?}")),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         }
@@ -307,7 +320,8 @@ impl<'a> Fields<'a> {
     pub fn finish(self, problems: &mut Problems) {
         for (key, node) in self.node.entries() {
             if !self.known.contains(&key.as_ref()) {
-                problems.push(unknown_key(&key, &node, self.known.iter().copied()));
+                let known: &[&str] = if problems.is_full() { &[] } else { &self.known };
+                problems.push(unknown_key(&key, &node, known.iter().copied()));
             }
         }
     }
@@ -359,7 +373,7 @@ pub(crate) fn fixed_duration(node: &Node<'_>, problems: &mut Problems) -> Option
         }
         Ok(duration) => Some(duration),
         Err(reason) => {
-            problems.push(node.error("flow.duration", reason).hint("write for example `PT30S`, `PT5M`, `PT2H` or `P1D`"));
+            problems.push(node.error("flow.duration", reason).hint(DURATION_HINT));
             None
         }
     }
@@ -371,7 +385,7 @@ pub(crate) fn choice<T: Copy>(node: &Node<'_>, choices: &[(&'static str, T)], pr
     if found.is_none() {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let message = format!("`{}` is none of {}", shown(&text), quoted_list(&names));
-        problems.push(node.error("flow.choice", message).hints(suggest(&text, names)));
+        problems.push(node.error("flow.choice", message).hints(did_you_mean(&text, names)));
     }
     found.map(|(_, value)| *value)
 }

@@ -76,12 +76,18 @@ pub(crate) fn scan(source: &str, problems: &mut Problems) -> Result<Option<Arc<O
         let message = format!("the source has {} bytes, more than the {MAX_BYTES} allowed", source.len());
         return Err(Problem::error("yaml.too_large", message).hint("split the flow, or move large texts into namespace files"));
     }
+    refuse_control(source)?;
     let mut scan = Scan::default();
     let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(source);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| {
             let marker = error.marker();
-            Problem::error("yaml.syntax", error.info().to_owned()).at(position(marker.line(), marker.col()))
+            let at = position(marker.line(), marker.col());
+            // saphyr reads brackets ahead and has a limit of its own for them.
+            match error.info() {
+                "recursion limit exceeded" => too_deep(at),
+                info => Problem::error("yaml.syntax", info.to_owned()).at(at),
+            }
         })?;
         scan.event(event, span, problems)?;
     }
@@ -260,9 +266,21 @@ fn key_must_be_text(at: Position) -> Problem {
     Problem::error("yaml.key", "a key must be plain text, not a list, a map or an alias").at(at)
 }
 
+/// YAML allows few control characters, and what prints a source must not meet any.
+fn refuse_control(source: &str) -> Result<(), Problem> {
+    let refused = |c: char| (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    let Some((offset, found)) = source.char_indices().find(|(_, c)| refused(*c)) else { return Ok(()) };
+    let before = source.get(..offset).unwrap_or_default();
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
+    let message = format!("the character U+{:04X} is not allowed", u32::from(found));
+    Err(Problem::error("yaml.character", message).at(position(line, column)).hint("write it as an escape in double quotes: `\"\\u0001\"`"))
+}
+
 fn refuse_tag(tag: Option<&saphyr_parser::Tag>, at: Position, problems: &mut Problems) {
     if let Some(tag) = tag {
-        let message = format!("tags such as `{}` are not supported", shown(&tag.to_string()));
+        let name = if tag.is_yaml_core_schema() { format!("!!{}", tag.suffix) } else { tag.to_string() };
+        let message = format!("tags such as `{}` are not supported", shown(&name));
         problems.push(Problem::error("yaml.tag", message).at(at).hint("remove the tag; put a text in quotes"));
     }
 }

@@ -8,6 +8,8 @@ pub const MAX_PROBLEMS: usize = 200;
 const MAX_NEAREST: usize = 3;
 /// How alike (0 to 1) a name must be to be offered.
 const ALIKE: f64 = 0.7;
+/// Longest name, in bytes, that is compared with others: comparing costs the product of the lengths, and nobody misspells more.
+const MAX_COMPARED: usize = 200;
 /// Longest piece of the source repeated in a message, in characters.
 const MAX_QUOTED: usize = 80;
 
@@ -135,6 +137,15 @@ impl Problems {
         }
     }
 
+    /// Whether more errors would only be counted. Looking for what somebody may have meant is not worth it then.
+    pub fn is_full(&self) -> bool {
+        self.found.len() >= MAX_PROBLEMS && self.found.iter().all(Problem::is_error)
+    }
+
+    pub fn has_error(&self) -> bool {
+        self.found.iter().any(Problem::is_error)
+    }
+
     /// All of them in the order of the source.
     pub fn finish(mut self) -> Vec<Problem> {
         self.found.sort_by_key(|problem| (problem.line, problem.column));
@@ -150,18 +161,27 @@ impl Problems {
 pub(crate) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     /// Longest list worth showing whole.
     const SHORT: usize = 8;
-    let known: Vec<&str> = known.into_iter().collect();
-    let near = nearest(name, known.iter().copied());
-    match near.as_slice() {
-        [] if known.is_empty() => None,
-        [] if known.len() <= SHORT => Some(format!("known are {}", quoted_list(&known))),
-        [] => None,
-        near => Some(format!("did you mean {}?", or_list(near))),
-    }
+    let mut known: Vec<&str> = known.into_iter().collect();
+    // Sets come in any order; messages must not.
+    known.sort_unstable();
+    known.dedup();
+    did_you_mean(name, known.iter().copied()).or_else(|| {
+        let short = !known.is_empty() && known.len() <= SHORT;
+        short.then(|| format!("known here: {}", quoted_list(&known)))
+    })
+}
+
+/// `did you mean …?` for a name that is not known.
+pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let near = nearest(name, known);
+    (!near.is_empty()).then(|| format!("did you mean {}?", or_list(&near)))
 }
 
 /// The known names most like `name`, best first.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    if name.len() > MAX_COMPARED {
+        return Vec::new();
+    }
     let wanted = name.to_lowercase();
     let mut scored: Vec<(f64, &str)> = known
         .into_iter()
@@ -195,6 +215,9 @@ pub fn nearest_types<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -
     const CLASS: f64 = 0.6;
     /// How alike (0 to 1) a type must be to be offered.
     const ALIKE: f64 = 0.75;
+    if name.len() > MAX_COMPARED {
+        return Vec::new();
+    }
     let wanted = name.to_lowercase();
     let (package, class) = wanted.rsplit_once('.').unwrap_or(("", &wanted));
     let alike = |known: &str| {

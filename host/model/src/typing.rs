@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use expr::Value;
 use jiff::civil::{Date, DateTime, Time as Clock};
-use jiff::{SignedDuration, Span, Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use regex::{Regex, RegexBuilder};
 
 use crate::duration;
@@ -21,7 +21,9 @@ const FILE_SCHEMES: &[&str] = &["kestra:///", "nsfile:///", "file:///"];
 
 /// A pattern that must match a whole text. The error is what is wrong with it.
 pub(crate) fn full_match(pattern: &str) -> Result<Regex, String> {
-    let whole = RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(MAX_PATTERN_BYTES).build();
+    let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build();
+    // By itself first: `a)|(b` would fit into the brackets.
+    let whole = build(pattern).and_then(|_| build(&format!("^(?:{pattern})$")));
     whole.map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())
 }
 
@@ -35,7 +37,8 @@ pub(crate) fn holds_expression(value: &Value) -> bool {
     }
 }
 
-/// Types a value and looks at the input's rules. `choices` are those that an `expression` made.
+/// Types a value and looks at the input's rules. `choices` are those that an `expression` made; without them, where there is an
+/// expression, any choice will do.
 pub fn read(input: &Input, value: &Value, choices: Option<&[Value]>) -> Result<Value, Vec<String>> {
     let typed = match input.kind {
         InputType::Multiselect => items(value).and_then(|items| each(input.rules.item_type.unwrap_or(InputType::String), &items)),
@@ -43,7 +46,11 @@ pub fn read(input: &Input, value: &Value, choices: Option<&[Value]>) -> Result<V
         kind => of_type(kind, value),
     };
     let typed = typed.map_err(|reason| vec![reason])?;
-    let reasons = rules(input, value, &typed, choices.unwrap_or(&input.rules.values));
+    let choices = match (choices, &input.rules.expression) {
+        (None, Some(_)) => None,
+        (choices, _) => Some(choices.unwrap_or(&input.rules.values)),
+    };
+    let reasons = rules(input, value, &typed, choices);
     if reasons.is_empty() { Ok(typed) } else { Err(reasons) }
 }
 
@@ -52,7 +59,7 @@ fn each(kind: InputType, values: &[Value]) -> Result<Value, String> {
     typed.collect::<Result<Vec<_>, _>>().map(Value::list)
 }
 
-fn items(value: &Value) -> Result<Vec<Value>, String> {
+pub(crate) fn items(value: &Value) -> Result<Vec<Value>, String> {
     if let Some(items) = value.as_list() {
         return Ok(items.to_vec());
     }
@@ -99,7 +106,8 @@ pub fn of_type(kind: InputType, value: &Value) -> Result<Value, String> {
         Time => clock(value).map(|time| Value::time(expr::Time::Clock(time))).ok_or_else(|| not("a time such as `12:30:00`", value)),
         Duration => {
             let duration = duration::of_value(value).map_err(|_| not("a duration such as `PT5M`", value))?;
-            Span::try_from(duration).map(|span| Value::time(expr::Time::Duration(span))).map_err(|error| error.to_string())
+            let span = duration::to_span(duration).ok_or_else(|| not("a duration of fewer hours", value))?;
+            Ok(Value::time(expr::Time::Duration(span)))
         }
         File => match text {
             Some(text) if FILE_SCHEMES.iter().any(|scheme| text.starts_with(scheme)) => Ok(Value::from(text)),
@@ -129,7 +137,7 @@ fn scalar_text(value: &Value) -> String {
     match value {
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
-        Value::Float(value) => value.to_string(),
+        Value::Float(value) => format!("{value:?}"),
         Value::Number(value) => value.to_string(),
         Value::Time(time) => time.to_string(),
         Value::Text(_) | Value::List(_) | Value::Map(_) | Value::Null => String::new(),
@@ -175,6 +183,10 @@ fn clock(value: &Value) -> Option<Clock> {
 
 fn has_scheme(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let needs_host = ["http", "https", "ftp", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    if needs_host && rest.strip_prefix("//").is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+        return false;
+    }
     let mut letters = scheme.chars();
     letters.next().is_some_and(|first| first.is_ascii_alphabetic())
         && letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
@@ -210,7 +222,7 @@ fn span(value: &Value) -> Option<SignedDuration> {
     duration::of_value(value).ok()
 }
 
-fn rules(input: &Input, raw: &Value, typed: &Value, choices: &[Value]) -> Vec<String> {
+fn rules(input: &Input, raw: &Value, typed: &Value, choices: Option<&[Value]>) -> Vec<String> {
     let rules = &input.rules;
     let mut reasons = Vec::new();
     let given = if input.kind == InputType::Secret { "******".to_owned() } else { shown(&shown_value(raw)) };
@@ -229,7 +241,8 @@ fn rules(input: &Input, raw: &Value, typed: &Value, choices: &[Value]) -> Vec<St
     bound(&rules.max, &[Ordering::Greater], "less than");
     bound(&rules.after, &[Ordering::Less], "after");
     bound(&rules.before, &[Ordering::Greater], "before");
-    if matches!(input.kind, InputType::Select | InputType::Multiselect) && !rules.allow_custom_value {
+    let is_choice = matches!(input.kind, InputType::Select | InputType::Multiselect) && !rules.allow_custom_value;
+    if let (true, Some(choices)) = (is_choice, choices) {
         let chosen = if input.kind == InputType::Select { vec![typed.clone()] } else { typed.as_list().unwrap_or_default().to_vec() };
         for value in chosen {
             let text = shown_value(&value);
@@ -254,7 +267,7 @@ fn ends_with(name: &str, extension: &str) -> bool {
     name.to_lowercase().rsplit('.').next() == Some(extension.as_str())
 }
 
-fn shown_value(value: &Value) -> String {
+pub(crate) fn shown_value(value: &Value) -> String {
     match value {
         Value::Text(text) => text.masked().into_owned(),
         Value::List(_) | Value::Map(_) => value.to_json().to_string(),

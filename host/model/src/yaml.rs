@@ -20,22 +20,32 @@ pub(crate) struct Document {
     pub outline: Option<Arc<Outline>>,
 }
 
-/// Reads a source. What does not prevent reading on goes to `problems`.
-pub(crate) fn read(source: &str, problems: &mut Problems) -> Result<Document, Problem> {
+/// Reads a source. What is wrong goes to `problems`; with nothing to read on with, the answer is `None`.
+pub(crate) fn read(source: &str, problems: &mut Problems) -> Option<Document> {
     // A byte order mark is no part of the text; the stored source keeps it.
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
-    let outline = outline::scan(source, problems)?;
-    let value = parse_value(source)?;
-    Ok(Document { value, outline })
+    let read = outline::scan(source, problems).and_then(|outline| Ok(Document { value: parse_value(source)?, outline }));
+    match read {
+        Ok(document) => Some(document),
+        Err(problem) => {
+            // serde_yaml stumbles again over what was told already: tags, NaN.
+            if !problems.has_error() {
+                problems.push(problem);
+            }
+            None
+        }
+    }
 }
 
 /// Reads a text that is data, not a flow (a YAML input, an output of a task). The same limits hold.
 pub fn read_value(text: &str) -> Result<Value, Problem> {
     let mut problems = Problems::default();
-    let document = read(text, &mut problems)?;
-    match problems.finish().into_iter().find(Problem::is_error) {
-        Some(problem) => Err(problem),
-        None => Ok(document.value),
+    let document = read(text, &mut problems);
+    let problem = problems.finish().into_iter().find(Problem::is_error);
+    match (problem, document) {
+        (Some(problem), _) => Err(problem),
+        (None, Some(document)) => Ok(document.value),
+        (None, None) => Ok(Value::Null),
     }
 }
 

@@ -31,6 +31,14 @@ const DECISIONS_PER_TURN: usize = 200_000;
 /// The format of stored events and snapshots.
 pub(crate) const FORMAT: u16 = 1;
 
+/// The newest stored state of another execution.
+pub(crate) async fn stored_state(node: &Node, id: &ExecutionId) -> Result<State, Error> {
+    match load::load(node, id).await? {
+        Some(hot) => Ok(hot.state),
+        None => Err(Error::NotFound(format!("no execution `{id}`"))),
+    }
+}
+
 /// Owns one execution: its state, and where its stored changes end.
 pub struct Owner {
     node: Arc<Node>,

@@ -13,7 +13,8 @@ use model::ids::{ExecutionId, TaskId, TaskRunId};
 use model::state::{History, State};
 use model::task::LogLevel;
 use store::rows::{self, Key, NamespaceKey, Target};
-use store::{Count, ExecutionFilter, NamespaceMatch, Page, Query, Topic, View, Watch};
+use store::query::{ExecutionFilter, NamespaceMatch};
+use store::{Count, Page, Query, Topic, View, Watch};
 
 use crate::error::Error;
 use crate::flows::SavedFlow;
@@ -137,6 +138,7 @@ impl Node {
             scheduled: None,
             failure: None,
             breakpoints: Vec::new(),
+            retried_since: None,
         }
     }
 
@@ -176,7 +178,7 @@ impl Node {
         let mut found = Vec::new();
         let mut after = None;
         while found.len() < skipped.saturating_add(size) {
-            let page = Page { size: store::MAX_PAGE.min(skipped + size - found.len()), after };
+            let page = Page { size: store::query::MAX_PAGE.min(skipped + size - found.len()), after };
             let rows = self.store.list::<rows::Execution>(View::Durable, query.clone(), page).await?;
             found.extend(rows.items.iter().map(|row| row.record.clone()));
             match rows.next {
@@ -216,11 +218,11 @@ impl Node {
     /// Lines of an execution's log behind a position, oldest first.
     pub async fn logs(&self, id: &str, after: u64, limit: usize) -> Result<Vec<LogLine>, Error> {
         let target = Target::Execution(ExecutionId::trusted(id));
-        let query = Query::Logs(store::LogFilter::of(target, after));
+        let query = Query::Logs(store::query::LogFilter::of(target, after));
         let mut lines = Vec::new();
         let mut next = None;
         while lines.len() < limit {
-            let page = Page { size: store::MAX_PAGE.min(limit - lines.len()), after: next };
+            let page = Page { size: store::query::MAX_PAGE.min(limit - lines.len()), after: next };
             let rows = self.store.list::<rows::LogLine>(View::Durable, query.clone(), page).await?;
             lines.extend(rows.items.iter().map(|row| LogLine {
                 position: row.position,
@@ -293,12 +295,18 @@ impl Node {
     }
 
     /// Another try at an execution, under an id of its own that is derived from the original's.
-    pub(crate) async fn retry_execution(self: Arc<Self>, original: &ExecutionId, attempt: u32, due: Timestamp) {
+    pub(crate) async fn retry_execution(
+        self: Arc<Self>,
+        original: &ExecutionId,
+        attempt: u32,
+        due: Timestamp,
+        since: Timestamp,
+    ) {
         let made = async {
             let seen = self.store.find::<rows::Execution>(View::Newest, Key::Execution(original.clone())).await?;
             let seen = seen.ok_or_else(|| Error::NotFound(format!("no execution `{original}`")))?;
             let saved = self.flow_revision(&seen.record.flow, seen.record.revision).await?;
-            let id = engine::retry_id(original, attempt);
+            let id = engine::ids::retry_id(original, attempt);
             let first = seen.record.original.clone().unwrap_or_else(|| original.clone());
             let execution = Execution {
                 kind: seen.record.kind,
@@ -306,6 +314,8 @@ impl Node {
                 original: Some(first),
                 attempt,
                 scheduled: Some(due),
+                retried_since: Some(since),
+                parent: seen.record.parent.clone(),
                 ..self.fresh(&saved, id.clone(), seen.record.inputs.clone(), seen.record.labels.clone())
             };
             self.tell(&id, Event::Start { execution: Box::new(execution) }).await.map(|_| ())

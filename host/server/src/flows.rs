@@ -11,7 +11,8 @@ use model::ids::{FlowId, FlowKey, Namespace, TENANT};
 use model::lock::Lock;
 use model::problem::Problem;
 use store::rows::{self, Key, NamespaceKey};
-use store::{Batch, NamespaceMatch, Page, Query, View};
+use store::query::NamespaceMatch;
+use store::{Batch, Page, Query, View};
 
 use crate::error::Error;
 use crate::node::Node;
@@ -191,7 +192,7 @@ impl Node {
         }
         let row = self.store.find::<rows::Flow>(View::Newest, Key::Flow(key.clone(), revision)).await?;
         let row = row.ok_or_else(|| Error::NotFound(format!("no revision {revision} of flow `{key}`")))?;
-        let mut flow = crate::plugins::reread(&row.source, &row.lock).map_err(|problems| {
+        let mut flow = crate::plugins::reread(&row.source).map_err(|problems| {
             let first = problems.first().map(ToString::to_string).unwrap_or_default();
             Error::Internal(format!("revision {revision} of flow `{key}` cannot be read any more: {first}"))
         })?;

@@ -4,6 +4,7 @@
 
 mod apply;
 mod clock;
+mod conditions;
 mod config;
 mod error;
 mod executions;
@@ -12,6 +13,7 @@ pub mod http;
 mod inputs;
 mod mailbox;
 mod node;
+mod plugins;
 mod render;
 mod timers;
 mod worker;
@@ -23,3 +25,5 @@ pub use executions::{Given, LogLine, Seen, Start};
 pub use flows::{Save, SavedFlow, Validation};
 pub use http::wire;
 pub use node::Node;
+pub use plugins::check;
+pub use worker::allow_net;

@@ -67,11 +67,6 @@ impl Mailboxes {
     pub fn close(&self) {
         self.lock().clear();
     }
-
-    /// How many executions are in memory.
-    pub fn len(&self) -> usize {
-        self.lock().len()
-    }
 }
 
 impl Node {

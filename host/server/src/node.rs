@@ -59,7 +59,7 @@ pub(crate) struct Parts {
 
 impl Node {
     /// Starts a node on a store: finds what an earlier life left unfinished, and goes on with it.
-    pub async fn start(config: Config) -> Result<Arc<Self>, Error> {
+    pub async fn open(config: Config) -> Result<Arc<Self>, Error> {
         let node = Arc::new(Self {
             store: config.store,
             runtime: config.runtime,
@@ -72,8 +72,8 @@ impl Node {
                 secrets: config.secrets,
                 environment: config.environment,
             },
-            id: NodeId::trusted("node"),
-            boot: Boot::trusted(uuid::Uuid::new_v4().simple().to_string()),
+            id: NodeId("node".into()),
+            boot: Boot(uuid::Uuid::new_v4().simple().to_string().into()),
             mailboxes: Mailboxes::default(),
             timers: Timers::default(),
             workers: Workers::new(config.workers),
@@ -139,10 +139,10 @@ impl Node {
     /// Everything an earlier life left: executions that have not ended, their timers and their mail.
     async fn recover(self: &Arc<Self>) -> Result<(), Error> {
         self.load_timers().await?;
-        let filter = store::ExecutionFilter {
+        let filter = store::query::ExecutionFilter {
             kinds: Vec::new(),
             states: unfinished_states(),
-            ..store::ExecutionFilter::default()
+            ..store::query::ExecutionFilter::default()
         };
         let mut after = None;
         loop {

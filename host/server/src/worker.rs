@@ -1,14 +1,19 @@
 //! Workers: run one attempt of one task, from its properties to its outcome. Knows nothing of what comes after.
 
 mod grants;
+mod secrets;
 mod services;
 mod sink;
+
+pub use grants::allow_net;
+pub(crate) use services::ancestors;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use catalog::Capabilities;
 use engine::{Event, JobId, Outcome, State, UnitReport};
 use expr::Value;
 use jiff::SignedDuration;
@@ -22,6 +27,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::flows::SavedFlow;
 use crate::mailbox::Envelope;
 use crate::node::Node;
+use secrets::RunSecrets;
 use sink::RunSink;
 
 /// Times a result is offered again while the store does not take it.
@@ -256,22 +262,21 @@ impl Node {
         locked: &Locked,
         properties: Value,
     ) -> Result<Value, Stopped> {
-        let source = self.plugin_source(locked).map_err(Stopped::Failed)?;
+        let (source, capabilities) = self.plugin_source(locked).map_err(Stopped::Failed)?;
         let directory = match &ready.working_dir {
             Some(_) => None,
             None => Some(self.working_dir(ready.run.id.as_str()).map_err(Stopped::Failed)?),
         };
         let working_dir = ready.working_dir.clone().or_else(|| directory.as_ref().map(|dir| dir.path().to_owned()));
-        let input = properties
-            .to_json_revealed()
-            .map_err(|error| Stopped::Failed(Failure::new("RENDER", error.to_string())))?
-            .to_string();
-        let grants = grants::of_run(self, locked, &properties, ready.saved);
+        let secrets = Arc::new(RunSecrets::default());
+        let concealed = secrets.conceal(&properties);
+        let input = concealed.to_json().to_string();
+        let grants = grants::of_run(self, &capabilities, &concealed);
         let mut limits = self.config.limits.clone();
         if let Some(timeout) = ready.timeout.and_then(|timeout| std::time::Duration::try_from(timeout).ok()) {
-            limits.wall = limits.wall.min(timeout);
+            limits.wall = Some(limits.wall.map_or(timeout, |wall| wall.min(timeout)));
         }
-        let sink = Arc::new(RunSink::new(self.clone(), ready));
+        let sink = Arc::new(RunSink::new(self.clone(), ready, secrets.clone()));
         let request = Request {
             plugin: source,
             task_type: locked.task_type.clone(),
@@ -280,33 +285,31 @@ impl Node {
             grants: Arc::new(grants),
             limits,
             working_dir,
-            services: Arc::new(services::RunServices::new(self.clone(), ready)),
+            services: Arc::new(services::RunServices::new(self.clone(), ready, secrets.clone())),
             sink: sink.clone(),
             cancel: ready.cancel.clone(),
         };
         let outcome = sink.flushing(self.runtime.run(request)).await;
         match outcome.result {
-            Ok(outputs) => Value::parse_json(&outputs).map_err(|error| {
+            Ok(outputs) => Value::parse_json(&outputs).map(|outputs| secrets.recognise(&outputs)).map_err(|error| {
                 let message = format!("plugin `{}` gave outputs that are not JSON: {error}", locked.plugin);
                 Stopped::Failed(Failure::new("BAD_OUTPUTS", message))
             }),
             Err(_) if ready.cancel.is_cancelled() => Err(Stopped::Killed),
+            // The engine has the failure logged as the run's last line.
             Err(failure) => {
-                sink.failure(&failure).await;
-                Err(Stopped::Failed(Failure {
-                    code: failure.code.clone(),
-                    message: failure.message.clone(),
-                    retryable: failure.retryable,
-                }))
+                let hint = failure.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+                let message = format!("{}{hint}", failure.message);
+                Err(Stopped::Failed(Failure { code: failure.code, message, retryable: failure.retryable }))
             }
         }
     }
 
-    fn plugin_source(&self, locked: &Locked) -> Result<PluginSource, Failure> {
-        self.catalog()
-            .source(locked)
-            .map(|source| crate::flows::plugin_source(locked, source))
-            .map_err(|error| Failure::new("PLUGIN_MISSING", error.to_string()))
+    fn plugin_source(&self, locked: &Locked) -> Result<(PluginSource, Capabilities), Failure> {
+        let catalog = self.catalog();
+        let missing = |error: catalog::Error| Failure::new("PLUGIN_MISSING", error.to_string());
+        let capabilities = catalog.locked(locked).map_err(missing)?.manifest().capabilities.clone();
+        Ok((crate::plugins::source_of(&catalog, locked).map_err(missing)?, capabilities))
     }
 
     /// A directory of its own for one run, gone when it ends.

@@ -66,7 +66,9 @@ mod tests {
 
     #[test]
     fn condition_decides() {
-        for falsy in [json!(""), json!("0"), json!("-0"), json!("false"), json!(" False "), json!(false), json!(0), json!(-0.0)] {
+        for falsy in
+            [json!(""), json!("0"), json!("-0"), json!("false"), json!(" False "), json!(false), json!(0), json!(-0.0)]
+        {
             check(json!({"condition": falsy}), None);
         }
         for truthy in [json!("true"), json!("no"), json!(true), json!(2), json!("[]")] {

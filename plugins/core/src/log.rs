@@ -1,6 +1,6 @@
 //! `log.Log`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sluice_sdk::prelude::*;
 
 /// How much a line matters, as flows write it.
@@ -34,6 +34,8 @@ pub struct Log {
     /// The level of every line.
     #[default(LogLevel::Info)]
     level: LogLevel,
+    /// Names and values kept beside every line, by which it can be found again.
+    fields: Option<Map<String, Value>>,
 }
 
 /// Log one or more messages.
@@ -56,13 +58,27 @@ pub struct Log {
 ///   - "{{ inputs.file }} is empty"
 ///   - Nothing will be loaded.
 /// ```
+///
+/// # Log a line that can be found by its customer
+/// ```yaml
+/// id: ordered
+/// type: io.kestra.plugin.core.log.Log
+/// message: "Order received"
+/// fields:
+///   customer: "{{ inputs.customer }}"
+///   amount: "{{ inputs.amount }}"
+/// ```
 #[task("io.kestra.plugin.core.log.Log", aliases = ["io.kestra.core.tasks.log.Log"])]
 pub fn log(properties: Log, cx: &Context) -> Result<(), Failure> {
     let level = properties.level.into();
+    let fields: Vec<(String, String)> =
+        properties.fields.into_iter().flatten().map(|(name, value)| (name, text(&value))).collect();
     match properties.message {
-        Value::Null => return Err(Failure::bad_property("property `message`: there is nothing to log")),
-        Value::Array(messages) => messages.iter().for_each(|message| cx.log(level, text(message))),
-        message => cx.log(level, text(&message)),
+        Value::Null => {
+            return Err(Failure::bad_property("property `message`: there is nothing to log"));
+        }
+        Value::Array(messages) => messages.iter().for_each(|message| cx.log_with(level, text(message), &fields)),
+        message => cx.log_with(level, text(&message), &fields),
     }
     Ok(())
 }
@@ -100,7 +116,10 @@ mod tests {
 
     #[test]
     fn list_becomes_a_line_each_at_the_level() {
-        check(json!({"message": ["a", 1, null], "level": "ERROR"}), &[(Level::Error, "a"), (Level::Error, "1"), (Level::Error, "")]);
+        check(
+            json!({"message": ["a", 1, null], "level": "ERROR"}),
+            &[(Level::Error, "a"), (Level::Error, "1"), (Level::Error, "")],
+        );
     }
 
     #[test]
@@ -109,11 +128,25 @@ mod tests {
     }
 
     #[test]
+    fn fields_stand_beside_every_line() {
+        let host = MockHost::new();
+        let fields = json!({"order": 7, "customer": "Ada"});
+        host.run_task::<log>(json!({"message": ["a", "b"], "fields": fields})).unwrap();
+        let expected = [("order".to_owned(), "7".to_owned()), ("customer".to_owned(), "Ada".to_owned())];
+        assert_eq!(host.logs().iter().map(|line| line.fields.as_slice()).collect::<Vec<_>>(), [&expected, &expected]);
+    }
+
+    #[test]
     fn missing_message_and_unknown_level_are_refused() {
         let host = MockHost::new();
         assert!(host.run_task::<log>(json!({})).unwrap_err().message().contains("missing field `message`"));
         assert!(host.run_task::<log>(json!({"message": null})).unwrap_err().message().contains("nothing to log"));
-        assert!(host.run_task::<log>(json!({"message": "a", "level": "LOUD"})).unwrap_err().message().starts_with("property `level`: unknown variant `LOUD`"));
+        assert!(
+            host.run_task::<log>(json!({"message": "a", "level": "LOUD"}))
+                .unwrap_err()
+                .message()
+                .starts_with("property `level`: unknown variant `LOUD`")
+        );
         assert_eq!(host.logs(), []);
     }
 }

@@ -4,7 +4,8 @@ use proc_macro::{Delimiter, Spacing, TokenStream, TokenTree};
 
 /// The item as it was, and an error the compiler shows.
 pub fn compile_error(message: &str, item: TokenStream) -> TokenStream {
-    let mut tokens: TokenStream = format!("::core::compile_error!({message:?});").parse().expect("a macro call with a literal");
+    let mut tokens: TokenStream =
+        format!("::core::compile_error!({message:?});").parse().expect("a macro call with a literal");
     tokens.extend(item);
     tokens
 }
@@ -55,7 +56,9 @@ pub fn split_attributes(item: TokenStream) -> (Vec<Attribute>, Vec<TokenTree>) {
         }
         trees.next();
         match trees.next() {
-            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket => attributes.push(Attribute(group.stream())),
+            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket => {
+                attributes.push(Attribute(group.stream()))
+            }
             other => rest.extend(other),
         }
     }

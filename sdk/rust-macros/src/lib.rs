@@ -2,6 +2,7 @@
 //! library, and nothing that serde and schemars already do.
 
 mod item;
+mod manifest;
 mod properties;
 mod task;
 
@@ -19,11 +20,20 @@ pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// On fields: `#[secret]`, `#[render(never)]`, `#[render(later)]`, `#[default(expression)]`.
 #[proc_macro_attribute]
 pub fn properties(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    properties::expand(item.clone(), properties::Role::Properties).unwrap_or_else(|message| item::compile_error(&message, item))
+    properties::expand(item.clone(), properties::Role::Properties)
+        .unwrap_or_else(|message| item::compile_error(&message, item))
 }
 
 /// Makes a struct (or an enum) the outputs of a task: camel-case names, JSON Schema from the doc comments.
 #[proc_macro_attribute]
 pub fn outputs(_arguments: TokenStream, item: TokenStream) -> TokenStream {
-    properties::expand(item.clone(), properties::Role::Outputs).unwrap_or_else(|message| item::compile_error(&message, item))
+    properties::expand(item.clone(), properties::Role::Outputs)
+        .unwrap_or_else(|message| item::compile_error(&message, item))
+}
+
+/// The text of a JSON file beside `Cargo.toml`, without its white space.
+#[doc(hidden)]
+#[proc_macro]
+pub fn include_compact(file: TokenStream) -> TokenStream {
+    manifest::include(file).unwrap_or_else(|message| item::compile_error(&message, TokenStream::new()))
 }

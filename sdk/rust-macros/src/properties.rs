@@ -15,15 +15,24 @@ pub fn expand(item: TokenStream, role: Role) -> Result<TokenStream, String> {
     let (attributes, rest) = split_attributes(item);
     let is_enum = rest.iter().any(|tree| matches!(tree, TokenTree::Ident(ident) if ident.to_string() == "enum"));
     let name = rest.windows(2).find_map(|pair| match pair {
-        [TokenTree::Ident(keyword), TokenTree::Ident(name)] if matches!(keyword.to_string().as_str(), "struct" | "enum") => Some(name.to_string()),
+        [TokenTree::Ident(keyword), TokenTree::Ident(name)]
+            if matches!(keyword.to_string().as_str(), "struct" | "enum") =>
+        {
+            Some(name.to_string())
+        }
         _ => None,
     });
     let name = name.ok_or("this goes on a struct with named fields, or on an enum")?;
 
     let (derives, names) = match (role, is_enum) {
-        (Role::Properties, false) => ("::sluice_sdk::serde::Deserialize", "rename_all = \"camelCase\", deny_unknown_fields"),
+        (Role::Properties, false) => {
+            ("::sluice_sdk::serde::Deserialize", "rename_all = \"camelCase\", deny_unknown_fields")
+        }
         // Serialize, so that one can be a default shown in the schema.
-        (Role::Properties, true) => ("::sluice_sdk::serde::Deserialize, ::sluice_sdk::serde::Serialize", "rename_all = \"SCREAMING_SNAKE_CASE\""),
+        (Role::Properties, true) => (
+            "::sluice_sdk::serde::Deserialize, ::sluice_sdk::serde::Serialize",
+            "rename_all = \"SCREAMING_SNAKE_CASE\"",
+        ),
         (Role::Outputs, false) => ("::sluice_sdk::serde::Serialize", "rename_all = \"camelCase\""),
         (Role::Outputs, true) => ("::sluice_sdk::serde::Serialize", "rename_all = \"SCREAMING_SNAKE_CASE\""),
     };
@@ -64,7 +73,9 @@ fn expand_field(field: TokenStream, owner: &str) -> Result<(TokenStream, TokenSt
         match attribute.name().as_str() {
             "secret" => written.extend(tokens("#[schemars(extend(\"x-sluice-secret\" = true))]")),
             "render" => match attribute.arguments().to_string().as_str() {
-                when @ ("never" | "later") => written.extend(tokens(&format!("#[schemars(extend(\"x-sluice-render\" = \"{when}\"))]"))),
+                when @ ("never" | "later") => {
+                    written.extend(tokens(&format!("#[schemars(extend(\"x-sluice-render\" = \"{when}\"))]")))
+                }
                 other => return Err(format!("`#[render({other})]`: write `never` or `later`")),
             },
             "default" => {
@@ -83,5 +94,11 @@ fn default_function(attribute: &Attribute, field: &[TokenTree], owner: &str) -> 
     let (left, kind) = split_colon(field).ok_or("`#[default(…)]` goes on a named field")?;
     let field_name = left.into_iter().last().map(|tree| tree.to_string().replace("r#", "")).unwrap_or_default();
     let name = format!("__default_{}_{field_name}", owner.to_lowercase());
-    Ok((name.clone(), tokens(&format!("#[doc(hidden)] fn {name}() -> {kind} {{ ::core::convert::Into::into({}) }}", attribute.arguments()))))
+    Ok((
+        name.clone(),
+        tokens(&format!(
+            "#[doc(hidden)] fn {name}() -> {kind} {{ ::core::convert::Into::into({}) }}",
+            attribute.arguments()
+        )),
+    ))
 }

@@ -7,13 +7,15 @@ use crate::item::{split_attributes, split_colon, split_commas, tokens};
 pub fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
     let (kind, keys) = read_arguments(arguments)?;
     let (attributes, rest) = split_attributes(item.clone());
-    let docs: Vec<String> = attributes.iter().filter_map(|attribute| attribute.doc().map(|text| text.to_string())).collect();
+    let docs: Vec<String> =
+        attributes.iter().filter_map(|attribute| attribute.doc().map(|text| text.to_string())).collect();
     if docs.is_empty() {
         return Err("a task needs a doc comment: its first paragraph is the title people see".to_owned());
     }
     let function = read_function(&rest)?;
     let (visibility, name) = (&function.visibility, &function.name);
-    let call = if function.wants_context { format!("{name}(properties, context)") } else { format!("{name}(properties)") };
+    let call =
+        if function.wants_context { format!("{name}(properties, context)") } else { format!("{name}(properties)") };
 
     let mut expanded = item;
     expanded.extend(tokens(&format!(
@@ -40,7 +42,9 @@ fn read_arguments(arguments: TokenStream) -> Result<(String, String), String> {
     let mut parts = split_commas(arguments).into_iter();
     let kind = match parts.next().map(|part| part.into_iter().collect::<Vec<_>>()).as_deref() {
         Some([TokenTree::Literal(literal)]) if literal.to_string().starts_with('"') => literal.to_string(),
-        _ => return Err("write the task type first: `#[task(\"com.example.hello.Hello\")]`".to_owned()),
+        _ => {
+            return Err("write the task type first: `#[task(\"com.example.hello.Hello\")]`".to_owned());
+        }
     };
     let mut keys = String::new();
     for part in parts {
@@ -52,7 +56,9 @@ fn read_arguments(arguments: TokenStream) -> Result<(String, String), String> {
                 let is_list = matches!(value.clone().into_iter().next(), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket);
                 keys.push_str(&format!(".{key}({}{value})", if is_list { "&" } else { "" }));
             }
-            _ => return Err("write keys as `aliases = [\"…\"]` or `effects = Effects::None`".to_owned()),
+            _ => {
+                return Err("write keys as `aliases = [\"…\"]` or `effects = Effects::None`".to_owned());
+            }
         }
     }
     Ok((kind, keys))
@@ -67,15 +73,23 @@ struct Function {
 }
 
 fn read_function(trees: &[TokenTree]) -> Result<Function, String> {
-    let mistake = || "`#[task]` goes on `fn name(properties: Type, cx: &Context) -> Result<Outputs, Failure>`".to_owned();
-    let at = trees.iter().position(|tree| matches!(tree, TokenTree::Ident(ident) if ident.to_string() == "fn")).ok_or_else(mistake)?;
+    let mistake =
+        || "`#[task]` goes on `fn name(properties: Type, cx: &Context) -> Result<Outputs, Failure>`".to_owned();
+    let at = trees
+        .iter()
+        .position(|tree| matches!(tree, TokenTree::Ident(ident) if ident.to_string() == "fn"))
+        .ok_or_else(mistake)?;
     let (before, after) = trees.split_at(at);
-    let [_, TokenTree::Ident(name), TokenTree::Group(parameters), rest @ ..] = after else { return Err(mistake()) };
+    let [_, TokenTree::Ident(name), TokenTree::Group(parameters), rest @ ..] = after else {
+        return Err(mistake());
+    };
     let parameters = split_commas(parameters.stream());
     let first: Vec<TokenTree> = parameters.first().cloned().ok_or_else(mistake)?.into_iter().collect();
     let (_, properties) = split_colon(&first).ok_or_else(mistake)?;
     let result: TokenStream = match rest {
-        [TokenTree::Punct(dash), TokenTree::Punct(arrow), result @ .., TokenTree::Group(_)] if dash.as_char() == '-' && arrow.as_char() == '>' => {
+        [TokenTree::Punct(dash), TokenTree::Punct(arrow), result @ .., TokenTree::Group(_)]
+            if dash.as_char() == '-' && arrow.as_char() == '>' =>
+        {
             result.iter().cloned().collect()
         }
         _ => return Err(mistake()),

@@ -2929,7 +2929,41 @@ pub mod sluice {
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
-            pub type Failure = super::super::super::sluice::task::run::Failure;
+            /// Of the same shape as the failure of `sluice:task/run`. It is a record of its own because using that one would make every
+            /// component that asks for a model import `sluice:task/run`, function and all.
+            #[derive(Clone)]
+            pub struct Failure {
+                /// Stable, upper-case and open.
+                pub code: _rt::String,
+                /// One sentence for a person.
+                pub message: _rt::String,
+                /// Whether another attempt may succeed.
+                pub retryable: ::core::option::Option<bool>,
+                /// A JSON object with whatever else helps.
+                pub details: ::core::option::Option<_rt::String>,
+            }
+            impl ::core::fmt::Debug for Failure {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Failure")
+                        .field("code", &self.code)
+                        .field("message", &self.message)
+                        .field("retryable", &self.retryable)
+                        .field("details", &self.details)
+                        .finish()
+                }
+            }
+            impl ::core::fmt::Display for Failure {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for Failure {}
             /// An answer on its way.
             #[derive(Debug)]
             #[repr(transparent)]
@@ -3111,7 +3145,7 @@ pub mod sluice {
                                             .add(6 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>(),
                                     );
-                                    super::super::super::sluice::task::run::Failure {
+                                    Failure {
                                         code: _rt::string_lift(bytes8),
                                         message: _rt::string_lift(bytes11),
                                         retryable: match l12 {
@@ -3273,7 +3307,7 @@ pub mod sluice {
                                         .add(6 * ::core::mem::size_of::<*const u8>())
                                         .cast::<u8>(),
                                 );
-                                super::super::super::sluice::task::run::Failure {
+                                Failure {
                                     code: _rt::string_lift(bytes9),
                                     message: _rt::string_lift(bytes12),
                                     retryable: match l13 {
@@ -3320,205 +3354,6 @@ pub mod sluice {
                         _ => _rt::invalid_enum_discriminant(),
                     };
                     result19
-                }
-            }
-        }
-    }
-    pub mod task {
-        /// Runs one attempt of one task run. The host calls it once, in a fresh instance.
-        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
-        pub mod run {
-            #[used]
-            #[doc(hidden)]
-            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
-            use super::super::super::_rt;
-            /// Why a task run failed.
-            #[derive(Clone)]
-            pub struct Failure {
-                /// Stable, upper-case and open: `HTTP_STATUS`, `BAD_PROPERTY`. The plugin documents its codes in its manifest.
-                pub code: _rt::String,
-                /// One sentence for a person: names the thing, and what to do.
-                pub message: _rt::String,
-                /// Whether another attempt may succeed. `none`: the plugin does not know, and the task's own retry decides alone.
-                pub retryable: ::core::option::Option<bool>,
-                /// A JSON object with whatever else helps, kept with the attempt.
-                pub details: ::core::option::Option<_rt::String>,
-            }
-            impl ::core::fmt::Debug for Failure {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    f.debug_struct("Failure")
-                        .field("code", &self.code)
-                        .field("message", &self.message)
-                        .field("retryable", &self.retryable)
-                        .field("details", &self.details)
-                        .finish()
-                }
-            }
-            impl ::core::fmt::Display for Failure {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    write!(f, "{:?}", self)
-                }
-            }
-            impl ::core::error::Error for Failure {}
-            #[allow(unused_unsafe, clippy::all)]
-            /// `task` is the task type as the flow writes it (an alias counts as its owner's type); `input` is a JSON object of the task's
-            /// rendered properties. The answer is a JSON object of the task's outputs.
-            #[allow(async_fn_in_trait)]
-            pub fn run(
-                task: &str,
-                input: &str,
-            ) -> ::core::result::Result<_rt::String, Failure> {
-                unsafe {
-                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                    struct RetArea(
-                        [::core::mem::MaybeUninit<
-                            u8,
-                        >; 9 * ::core::mem::size_of::<*const u8>()],
-                    );
-                    let mut ret_area = RetArea(
-                        [::core::mem::MaybeUninit::uninit(); 9
-                            * ::core::mem::size_of::<*const u8>()],
-                    );
-                    let vec0 = task;
-                    let ptr0 = vec0.as_ptr().cast::<u8>();
-                    let len0 = vec0.len();
-                    let vec1 = input;
-                    let ptr1 = vec1.as_ptr().cast::<u8>();
-                    let len1 = vec1.len();
-                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
-                    #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "sluice:task/run@1.0.0")]
-                    unsafe extern "C" {
-                        #[link_name = "run"]
-                        fn wit_import3(
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                        );
-                    }
-                    #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn wit_import3(
-                        _: *mut u8,
-                        _: usize,
-                        _: *mut u8,
-                        _: usize,
-                        _: *mut u8,
-                    ) {
-                        unreachable!()
-                    }
-                    wit_import3(ptr0.cast_mut(), len0, ptr1.cast_mut(), len1, ptr2);
-                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
-                    let result20 = match l4 {
-                        0 => {
-                            let e = {
-                                let l5 = *ptr2
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l6 = *ptr2
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len7 = l6;
-                                let bytes7 = _rt::Vec::from_raw_parts(
-                                    l5.cast(),
-                                    len7,
-                                    len7,
-                                );
-                                _rt::string_lift(bytes7)
-                            };
-                            Ok(e)
-                        }
-                        1 => {
-                            let e = {
-                                let l8 = *ptr2
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l9 = *ptr2
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len10 = l9;
-                                let bytes10 = _rt::Vec::from_raw_parts(
-                                    l8.cast(),
-                                    len10,
-                                    len10,
-                                );
-                                let l11 = *ptr2
-                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l12 = *ptr2
-                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len13 = l12;
-                                let bytes13 = _rt::Vec::from_raw_parts(
-                                    l11.cast(),
-                                    len13,
-                                    len13,
-                                );
-                                let l14 = i32::from(
-                                    *ptr2
-                                        .add(5 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<u8>(),
-                                );
-                                let l16 = i32::from(
-                                    *ptr2
-                                        .add(6 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<u8>(),
-                                );
-                                Failure {
-                                    code: _rt::string_lift(bytes10),
-                                    message: _rt::string_lift(bytes13),
-                                    retryable: match l14 {
-                                        0 => None,
-                                        1 => {
-                                            let e = {
-                                                let l15 = i32::from(
-                                                    *ptr2
-                                                        .add(1 + 5 * ::core::mem::size_of::<*const u8>())
-                                                        .cast::<u8>(),
-                                                );
-                                                _rt::bool_lift(l15 as u8)
-                                            };
-                                            Some(e)
-                                        }
-                                        _ => _rt::invalid_enum_discriminant(),
-                                    },
-                                    details: match l16 {
-                                        0 => None,
-                                        1 => {
-                                            let e = {
-                                                let l17 = *ptr2
-                                                    .add(7 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>();
-                                                let l18 = *ptr2
-                                                    .add(8 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                let len19 = l18;
-                                                let bytes19 = _rt::Vec::from_raw_parts(
-                                                    l17.cast(),
-                                                    len19,
-                                                    len19,
-                                                );
-                                                _rt::string_lift(bytes19)
-                                            };
-                                            Some(e)
-                                        }
-                                        _ => _rt::invalid_enum_discriminant(),
-                                    },
-                                }
-                            };
-                            Err(e)
-                        }
-                        _ => _rt::invalid_enum_discriminant(),
-                    };
-                    result20
                 }
             }
         }
@@ -4094,83 +3929,10 @@ macro_rules! __export_trusted_task_impl {
         : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:trusted-task:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2445] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2351] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x8a\x12\x01A\x02\x01\
-A\"\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18sluic\
-e:host/errors@1.0.0\x05\0\x02\x03\0\0\x05error\x01B\x06\x02\x03\x02\x01\x01\x04\0\
-\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\x04\0\x06re\
-veal\x01\x04\x03\0\x18sluice:host/reveal@1.0.0\x05\x02\x01B\x18\x02\x03\x02\x01\x01\
-\x04\0\x05error\x03\0\0\x04\0\x05child\x03\x01\x01h\x02\x01p}\x01o\x02}\x04\x01k\
-\x05\x01j\x01\x06\x01\x01\x01@\x01\x04self\x03\0\x07\x04\0\x12[method]child.read\
-\x01\x08\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x09\x04\0\x13[method\
-]child.write\x01\x0a\x01@\x01\x04self\x03\x01\0\x04\0\x19[method]child.close-inp\
-ut\x01\x0b\x01kz\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x03\0\x0d\x04\0\x12[metho\
-d]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\x0f\x01\
-\x01\x01@\x01\x04specs\0\x10\x04\0\x05start\x01\x11\x03\0\x19sluice:host/process\
-@1.0.0\x05\x03\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\
-\x01\x01@\x01\x05querys\0\x02\x04\0\x04find\x01\x03\x01ks\x01j\x01\x04\x01\x01\x01\
-@\x03\x04kinds\x09namespaces\x02ids\0\x05\x04\0\x04read\x01\x06\x01@\x01\x04plan\
-s\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x04\x01B\x07\
-\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\
-\x07failure\x03\0\x02\x01j\x01s\x01\x03\x01@\x02\x04tasks\x05inputs\0\x04\x04\0\x03\
-run\x01\x05\x03\0\x15sluice:task/run@1.0.0\x05\x05\x02\x03\0\x04\x07failure\x01B\
-\x0e\x02\x03\x02\x01\x06\x04\0\x07failure\x03\0\0\x04\0\x06answer\x03\x01\x01h\x02\
-\x01ks\x01@\x01\x04self\x03\0\x04\x04\0\x13[method]answer.next\x01\x05\x01j\x01s\
-\x01\x01\x01@\x01\x04self\x03\0\x06\x04\0\x15[method]answer.finish\x01\x07\x01i\x02\
-\x01j\x01\x08\x01\x01\x01@\x03\x08providers\x0dconfigurations\x07requests\0\x09\x04\
-\0\x04chat\x01\x0a\x03\0\x17sluice:llm/broker@1.0.0\x05\x07\x01B\x15\x02\x03\x02\
-\x01\x01\x04\0\x05error\x03\0\0\x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\
-\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\
-\x01j\x01s\x01\x01\x01@\x01\x04self\x03\0\x07\x04\0\x15[method]writer.finish\x01\
-\x08\x01j\x01w\x01\x01\x01@\x01\x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\
-\x01\x01\x01@\x03\x03uris\x06offsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\
-\x02\x01j\x01\x0d\x01\x01\x01@\x01\x04names\0\x0e\x04\0\x06create\x01\x0f\x03\0\x17\
-sluice:host/files@1.0.0\x05\x08\x01B\x10\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\
-\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09namespace\x02\x03keys\0\x03\x04\0\x03g\
-et\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\x02\x03keys\x05values\x07options\
-s\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\x01@\x02\x09namespace\x02\x03k\
-eys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\x01\x01\x01@\x03\x09namespa\
-ce\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\x0b\x03\0\x14sluice:host/\
-kv@1.0.0\x05\x09\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\
-\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\x01\x01\x01\
-@\x04\x04names\x09algorithms\x0aparameterss\x04data\x04\0\x05\x04\0\x04sign\x01\x06\
-\x01@\x02\x04names\x07pointers\0\x02\x04\0\x05field\x01\x07\x03\0\x19sluice:host\
-/secrets@1.0.0\x05\x0a\x01B\x05\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01\
-s\x01\x01\x01@\x01\x07optionss\0\x02\x04\0\x07options\x01\x03\x03\0\x18sluice:ho\
-st/egress@1.0.0\x05\x0b\x01B\x05\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\
-\x01s\x01\x01\x01@\x02\x08templates\x09variabless\0\x02\x04\0\x06render\x01\x03\x03\
-\0\x1asluice:host/template@1.0.0\x05\x0c\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\
-\0\x03get\x01\x01\x01@\0\0y\x04\0\x07attempt\x01\x02\x01@\0\0s\x04\0\x0fidempote\
-ncy-key\x01\x03\x01kw\x01@\0\0\x04\x04\0\x0cremaining-ms\x01\x05\x01@\0\0\x7f\x04\
-\0\x09cancelled\x01\x06\x03\0\x19sluice:host/context@1.0.0\x05\x0d\x01B\x06\x01m\
-\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01o\x02s\
-s\x01p\x02\x01@\x03\x05level\x01\x07messages\x06fields\x03\x01\0\x04\0\x03log\x01\
-\x04\x03\0\x15sluice:host/log@1.0.0\x05\x0e\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04\
-kinds\x04names\x05valueu\x04tags\x01\x01\0\x04\0\x06metric\x01\x02\x01k}\x01@\x02\
-\x07percent\x03\x04notes\x01\0\x04\0\x08progress\x01\x04\x03\0\x18sluice:host/re\
-port@1.0.0\x05\x0f\x01B\x07\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retr\
-yable\0\x07details\x01\x04\0\x07failure\x03\0\x02\x01j\x01s\x01\x03\x01@\x02\x04\
-tasks\x05inputs\0\x04\x04\0\x03run\x01\x05\x04\0\x15sluice:task/run@1.0.0\x05\x10\
-\x01B\x02\x01@\0\0s\x04\0\x08describe\x01\0\x04\0\x1asluice:task/describe@1.0.0\x05\
-\x11\x04\0\x20sluice:plugin/trusted-task@1.0.0\x04\0\x0b\x12\x01\0\x0ctrusted-ta\
-sk\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.259.0\x10\
-wit-bindgen-rust\x060.62.0";
-        };
-    };
-}
-#[doc(inline)]
-pub use __export_trusted_task_impl as export_component;
-#[rustfmt::skip]
-#[cfg(target_arch = "wasm32")]
-#[unsafe(
-    link_section = "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:trusted-task-with-all-of-its-exports-removed:encoded world"
-)]
-#[doc(hidden)]
-#[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2339] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x80\x11\x01A\x02\x01\
-A\x1e\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18slu\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xac\x11\x01A\x02\x01\
+A\x1f\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18slu\
 ice:host/errors@1.0.0\x05\0\x02\x03\0\0\x05error\x01B\x06\x02\x03\x02\x01\x01\x04\
 \0\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\x04\0\x06\
 reveal\x01\x04\x03\0\x18sluice:host/reveal@1.0.0\x05\x02\x01B\x18\x02\x03\x02\x01\
@@ -4184,48 +3946,115 @@ od]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\x0f\
 @1.0.0\x05\x03\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\
 \x01\x01@\x01\x05querys\0\x02\x04\0\x04find\x01\x03\x01ks\x01j\x01\x04\x01\x01\x01\
 @\x03\x04kinds\x09namespaces\x02ids\0\x05\x04\0\x04read\x01\x06\x01@\x01\x04plan\
-s\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x04\x01B\x07\
+s\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x04\x01B\x0f\
 \x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\
-\x07failure\x03\0\x02\x01j\x01s\x01\x03\x01@\x02\x04tasks\x05inputs\0\x04\x04\0\x03\
-run\x01\x05\x03\0\x15sluice:task/run@1.0.0\x05\x05\x02\x03\0\x04\x07failure\x01B\
-\x0e\x02\x03\x02\x01\x06\x04\0\x07failure\x03\0\0\x04\0\x06answer\x03\x01\x01h\x02\
-\x01ks\x01@\x01\x04self\x03\0\x04\x04\0\x13[method]answer.next\x01\x05\x01j\x01s\
-\x01\x01\x01@\x01\x04self\x03\0\x06\x04\0\x15[method]answer.finish\x01\x07\x01i\x02\
-\x01j\x01\x08\x01\x01\x01@\x03\x08providers\x0dconfigurations\x07requests\0\x09\x04\
-\0\x04chat\x01\x0a\x03\0\x17sluice:llm/broker@1.0.0\x05\x07\x01B\x15\x02\x03\x02\
-\x01\x01\x04\0\x05error\x03\0\0\x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\
-\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\
-\x01j\x01s\x01\x01\x01@\x01\x04self\x03\0\x07\x04\0\x15[method]writer.finish\x01\
-\x08\x01j\x01w\x01\x01\x01@\x01\x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\
-\x01\x01\x01@\x03\x03uris\x06offsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\
-\x02\x01j\x01\x0d\x01\x01\x01@\x01\x04names\0\x0e\x04\0\x06create\x01\x0f\x03\0\x17\
-sluice:host/files@1.0.0\x05\x08\x01B\x10\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\
-\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09namespace\x02\x03keys\0\x03\x04\0\x03g\
-et\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\x02\x03keys\x05values\x07options\
-s\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\x01@\x02\x09namespace\x02\x03k\
-eys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\x01\x01\x01@\x03\x09namespa\
-ce\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\x0b\x03\0\x14sluice:host/\
-kv@1.0.0\x05\x09\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\
-\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\x01\x01\x01\
-@\x04\x04names\x09algorithms\x0aparameterss\x04data\x04\0\x05\x04\0\x04sign\x01\x06\
-\x01@\x02\x04names\x07pointers\0\x02\x04\0\x05field\x01\x07\x03\0\x19sluice:host\
-/secrets@1.0.0\x05\x0a\x01B\x05\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01\
-s\x01\x01\x01@\x01\x07optionss\0\x02\x04\0\x07options\x01\x03\x03\0\x18sluice:ho\
-st/egress@1.0.0\x05\x0b\x01B\x05\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\
-\x01s\x01\x01\x01@\x02\x08templates\x09variabless\0\x02\x04\0\x06render\x01\x03\x03\
-\0\x1asluice:host/template@1.0.0\x05\x0c\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\
-\0\x03get\x01\x01\x01@\0\0y\x04\0\x07attempt\x01\x02\x01@\0\0s\x04\0\x0fidempote\
-ncy-key\x01\x03\x01kw\x01@\0\0\x04\x04\0\x0cremaining-ms\x01\x05\x01@\0\0\x7f\x04\
-\0\x09cancelled\x01\x06\x03\0\x19sluice:host/context@1.0.0\x05\x0d\x01B\x06\x01m\
-\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01o\x02s\
-s\x01p\x02\x01@\x03\x05level\x01\x07messages\x06fields\x03\x01\0\x04\0\x03log\x01\
-\x04\x03\0\x15sluice:host/log@1.0.0\x05\x0e\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04\
-kinds\x04names\x05valueu\x04tags\x01\x01\0\x04\0\x06metric\x01\x02\x01k}\x01@\x02\
-\x07percent\x03\x04notes\x01\0\x04\0\x08progress\x01\x04\x03\0\x18sluice:host/re\
-port@1.0.0\x05\x0f\x04\0@sluice:plugin/trusted-task-with-all-of-its-exports-remo\
-ved@1.0.0\x04\0\x0b2\x01\0,trusted-task-with-all-of-its-exports-removed\x03\0\0\0\
-G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.259.0\x10wit-bindge\
-n-rust\x060.62.0";
+\x07failure\x03\0\x02\x04\0\x06answer\x03\x01\x01h\x04\x01@\x01\x04self\x05\0\x01\
+\x04\0\x13[method]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\0\x07\
+\x04\0\x15[method]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\x03\x08\
+providers\x0dconfigurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\x17slu\
+ice:llm/broker@1.0.0\x05\x05\x01B\x15\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\
+\x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05b\
+ytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\x04\
+self\x03\0\x07\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\x01\
+\x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06of\
+fsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01@\x01\
+\x04names\0\x0e\x04\0\x06create\x01\x0f\x03\0\x17sluice:host/files@1.0.0\x05\x06\
+\x01B\x10\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01\
+@\x02\x09namespace\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\
+\x09namespace\x02\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\
+\x7f\x01\x01\x01@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01\
+ps\x01j\x01\x09\x01\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\
+\0\x04keys\x01\x0b\x03\0\x14sluice:host/kv@1.0.0\x05\x07\x01B\x0b\x02\x03\x02\x01\
+\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06h\
+andle\x01\x03\x01p}\x01j\x01\x04\x01\x01\x01@\x04\x04names\x09algorithms\x0apara\
+meterss\x04data\x04\0\x05\x04\0\x04sign\x01\x06\x01@\x02\x04names\x07pointers\0\x02\
+\x04\0\x05field\x01\x07\x03\0\x19sluice:host/secrets@1.0.0\x05\x08\x01B\x05\x02\x03\
+\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x01\x07optionss\0\x02\
+\x04\0\x07options\x01\x03\x03\0\x18sluice:host/egress@1.0.0\x05\x09\x01B\x05\x02\
+\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x02\x08templates\x09\
+variabless\0\x02\x04\0\x06render\x01\x03\x03\0\x1asluice:host/template@1.0.0\x05\
+\x0a\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07\
+attempt\x01\x02\x01@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x04\
+\0\x0cremaining-ms\x01\x05\x01@\0\0\x7f\x04\0\x09cancelled\x01\x06\x03\0\x19slui\
+ce:host/context@1.0.0\x05\x0b\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04war\
+n\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07m\
+essages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\
+\x0c\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
+\x01\0\x04\0\x06metric\x01\x02\x01k}\x01@\x02\x07percent\x03\x04notes\x01\0\x04\0\
+\x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0d\x01B\x07\x01k\x7f\
+\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\x07fail\
+ure\x03\0\x02\x01j\x01s\x01\x03\x01@\x02\x04tasks\x05inputs\0\x04\x04\0\x03run\x01\
+\x05\x04\0\x15sluice:task/run@1.0.0\x05\x0e\x01B\x02\x01@\0\0s\x04\0\x08describe\
+\x01\0\x04\0\x1asluice:task/describe@1.0.0\x05\x0f\x04\0\x20sluice:plugin/truste\
+d-task@1.0.0\x04\0\x0b\x12\x01\0\x0ctrusted-task\x03\0\0\0G\x09producers\x01\x0c\
+processed-by\x02\x0dwit-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
+        };
+    };
+}
+#[doc(inline)]
+pub use __export_trusted_task_impl as export_component;
+#[rustfmt::skip]
+#[cfg(target_arch = "wasm32")]
+#[unsafe(
+    link_section = "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:trusted-task-with-all-of-its-exports-removed:encoded world"
+)]
+#[doc(hidden)]
+#[allow(clippy::octal_escapes)]
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2245] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xa2\x10\x01A\x02\x01\
+A\x1b\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18slu\
+ice:host/errors@1.0.0\x05\0\x02\x03\0\0\x05error\x01B\x06\x02\x03\x02\x01\x01\x04\
+\0\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\x04\0\x06\
+reveal\x01\x04\x03\0\x18sluice:host/reveal@1.0.0\x05\x02\x01B\x18\x02\x03\x02\x01\
+\x01\x04\0\x05error\x03\0\0\x04\0\x05child\x03\x01\x01h\x02\x01p}\x01o\x02}\x04\x01\
+k\x05\x01j\x01\x06\x01\x01\x01@\x01\x04self\x03\0\x07\x04\0\x12[method]child.rea\
+d\x01\x08\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x09\x04\0\x13[metho\
+d]child.write\x01\x0a\x01@\x01\x04self\x03\x01\0\x04\0\x19[method]child.close-in\
+put\x01\x0b\x01kz\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x03\0\x0d\x04\0\x12[meth\
+od]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\x0f\x01\
+\x01\x01@\x01\x04specs\0\x10\x04\0\x05start\x01\x11\x03\0\x19sluice:host/process\
+@1.0.0\x05\x03\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\
+\x01\x01@\x01\x05querys\0\x02\x04\0\x04find\x01\x03\x01ks\x01j\x01\x04\x01\x01\x01\
+@\x03\x04kinds\x09namespaces\x02ids\0\x05\x04\0\x04read\x01\x06\x01@\x01\x04plan\
+s\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x04\x01B\x0f\
+\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\
+\x07failure\x03\0\x02\x04\0\x06answer\x03\x01\x01h\x04\x01@\x01\x04self\x05\0\x01\
+\x04\0\x13[method]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\0\x07\
+\x04\0\x15[method]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\x03\x08\
+providers\x0dconfigurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\x17slu\
+ice:llm/broker@1.0.0\x05\x05\x01B\x15\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\
+\x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05b\
+ytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\x04\
+self\x03\0\x07\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\x01\
+\x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06of\
+fsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01@\x01\
+\x04names\0\x0e\x04\0\x06create\x01\x0f\x03\0\x17sluice:host/files@1.0.0\x05\x06\
+\x01B\x10\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01\
+@\x02\x09namespace\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\
+\x09namespace\x02\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\
+\x7f\x01\x01\x01@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01\
+ps\x01j\x01\x09\x01\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\
+\0\x04keys\x01\x0b\x03\0\x14sluice:host/kv@1.0.0\x05\x07\x01B\x0b\x02\x03\x02\x01\
+\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06h\
+andle\x01\x03\x01p}\x01j\x01\x04\x01\x01\x01@\x04\x04names\x09algorithms\x0apara\
+meterss\x04data\x04\0\x05\x04\0\x04sign\x01\x06\x01@\x02\x04names\x07pointers\0\x02\
+\x04\0\x05field\x01\x07\x03\0\x19sluice:host/secrets@1.0.0\x05\x08\x01B\x05\x02\x03\
+\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x01\x07optionss\0\x02\
+\x04\0\x07options\x01\x03\x03\0\x18sluice:host/egress@1.0.0\x05\x09\x01B\x05\x02\
+\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x02\x08templates\x09\
+variabless\0\x02\x04\0\x06render\x01\x03\x03\0\x1asluice:host/template@1.0.0\x05\
+\x0a\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07\
+attempt\x01\x02\x01@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x04\
+\0\x0cremaining-ms\x01\x05\x01@\0\0\x7f\x04\0\x09cancelled\x01\x06\x03\0\x19slui\
+ce:host/context@1.0.0\x05\x0b\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04war\
+n\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07m\
+essages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\
+\x0c\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
+\x01\0\x04\0\x06metric\x01\x02\x01k}\x01@\x02\x07percent\x03\x04notes\x01\0\x04\0\
+\x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0d\x04\0@sluice:plug\
+in/trusted-task-with-all-of-its-exports-removed@1.0.0\x04\0\x0b2\x01\0,trusted-t\
+ask-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
+\x0dwit-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

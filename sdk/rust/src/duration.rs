@@ -11,10 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct IsoDuration(pub Duration);
 
 impl IsoDuration {
-    /// Reads `P[nW][nD][T[nH][nM][n[.n]S]]`.
+    /// Reads `P[nW][nD][T[nH][nM][n[.n]S]]`. A fraction is read to the nanosecond.
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text.trim().strip_prefix(['P', 'p'])?;
-        let (mut seconds, mut in_time, mut found) = (0_f64, false, false);
+        let (mut sum, mut in_time, mut found) = (Duration::ZERO, false, false);
         while !rest.is_empty() {
             if let Some(after) = rest.strip_prefix(['T', 't']) {
                 if in_time {
@@ -25,30 +25,37 @@ impl IsoDuration {
             }
             let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
             let (number, unit) = rest.split_at(end);
-            let number: f64 = number.parse().ok()?;
             let letter = unit.chars().next()?;
-            let factor = match (letter.to_ascii_uppercase(), in_time) {
-                ('W', false) => 604_800.0,
-                ('D', false) => 86_400.0,
-                ('H', true) => 3_600.0,
-                ('M', true) => 60.0,
-                ('S', true) => 1.0,
+            let unit_s = match (letter.to_ascii_uppercase(), in_time) {
+                ('W', false) => 604_800,
+                ('D', false) => 86_400,
+                ('H', true) => 3_600,
+                ('M', true) => 60,
+                ('S', true) => 1,
                 _ => return None,
             };
-            seconds += number * factor;
+            let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+            if fraction.is_empty() {
+                return None;
+            };
+            let seconds = Duration::from_secs(whole.parse::<u64>().ok()?.checked_mul(unit_s)?);
+            // Digits behind the ninth are worth less than a nanosecond.
+            let nanoseconds: u64 = format!("{:0<9}", fraction.get(..9).unwrap_or(fraction)).parse().ok()?;
+            sum = sum.checked_add(seconds)?.checked_add(Duration::from_nanos(nanoseconds.checked_mul(unit_s)?))?;
             found = true;
             rest = unit.get(letter.len_utf8()..)?;
         }
-        if !found {
-            return None;
-        }
-        Duration::try_from_secs_f64(seconds).ok().map(Self)
+        found.then_some(Self(sum))
     }
 }
 
 impl fmt::Display for IsoDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PT{}S", self.0.as_secs_f64())
+        write!(f, "PT{}", self.0.as_secs())?;
+        match self.0.subsec_nanos() {
+            0 => f.write_str("S"),
+            nanoseconds => write!(f, ".{nanoseconds:09}S"),
+        }
     }
 }
 
@@ -61,7 +68,8 @@ impl Serialize for IsoDuration {
 impl<'de> Deserialize<'de> for IsoDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format_args!("`{text}` is no duration, write one like `PT30S` or `P1D`")))
+        Self::parse(&text)
+            .ok_or_else(|| de::Error::custom(format_args!("`{text}` is no duration, write one like `PT30S` or `P1D`")))
     }
 }
 
@@ -85,7 +93,11 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected_ms: Option<u64>) {
-        assert_eq!(IsoDuration::parse(text).map(|duration| duration.0), expected_ms.map(Duration::from_millis), "{text}");
+        assert_eq!(
+            IsoDuration::parse(text).map(|duration| duration.0),
+            expected_ms.map(Duration::from_millis),
+            "{text}"
+        );
     }
 
     #[test]
@@ -95,11 +107,30 @@ mod tests {
         check("P1DT2H", Some(93_600_000));
         check("P1W", Some(604_800_000));
         check("pt10s", Some(10_000));
+        check("PT0.5M", Some(30_000));
+        check("PT0.0010000000001S", Some(1));
+        assert_eq!(IsoDuration(Duration::from_millis(1_500)).to_string(), "PT1.500000000S");
     }
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "P", "PT", "10", "PT5", "P1M", "P1Y", "PT1X", "PTTS", "PT-1S", "PT1S ago"] {
+        for text in [
+            "",
+            "P",
+            "PT",
+            "10",
+            "PT5",
+            "P1M",
+            "P1Y",
+            "PT1X",
+            "PT1.S",
+            "PT.5S",
+            "PT1.2.3S",
+            "P99999999999999999999D",
+            "PTTS",
+            "PT-1S",
+            "PT1S ago",
+        ] {
             check(text, None);
         }
     }

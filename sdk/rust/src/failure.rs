@@ -9,8 +9,12 @@ use serde_json::{Map, Value};
 pub const BAD_PROPERTY: &str = "BAD_PROPERTY";
 
 /// Why a task run failed.
+// In a box: it travels through every `?`, and its size would be copied by each.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
+pub struct Failure(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Parts {
     code: String,
     message: String,
     retryable: Option<bool>,
@@ -21,7 +25,7 @@ impl Failure {
     /// A failure of which nobody knows whether another attempt helps. `code` is stable and upper-case; `message` is one sentence
     /// that names the thing and says what to do.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), retryable: None, details: Map::new() }
+        Self(Box::new(Parts { code: code.into(), message: message.into(), retryable: None, details: Map::new() }))
     }
 
     /// The author of the flow has to change a property; another attempt cannot help.
@@ -32,7 +36,7 @@ impl Failure {
     /// Says whether another attempt may succeed.
     #[must_use]
     pub fn retryable(mut self, retryable: bool) -> Self {
-        self.retryable = Some(retryable);
+        self.0.retryable = Some(retryable);
         self
     }
 
@@ -40,41 +44,41 @@ impl Failure {
     #[must_use]
     pub fn detail(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
         if let Ok(value) = serde_json::to_value(value) {
-            self.details.insert(name.into(), value);
+            self.0.details.insert(name.into(), value);
         }
         self
     }
 
     /// The stable code.
     pub fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     /// The sentence for a person.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// Whether another attempt may succeed, where the plugin knows.
     pub fn is_retryable(&self) -> Option<bool> {
-        self.retryable
+        self.0.retryable
     }
 
     /// The details.
     pub fn details(&self) -> &Map<String, Value> {
-        &self.details
+        &self.0.details
     }
 
     /// The details as they cross the border.
     #[doc(hidden)]
     pub fn details_json(&self) -> Option<String> {
-        if self.details.is_empty() { None } else { Some(Value::Object(self.details.clone()).to_string()) }
+        if self.0.details.is_empty() { None } else { Some(Value::Object(self.0.details.clone()).to_string()) }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
+        write!(f, "{}: {}", self.0.code, self.0.message)
     }
 }
 

@@ -45,7 +45,8 @@ impl Read for Reader {
         }
         let wanted = u32::try_from(buffer.len()).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
         let bytes = host::file_read(&self.uri, self.offset, wanted).map_err(Failure::from)?;
-        let taken = buffer.get_mut(..bytes.len()).ok_or_else(|| io::Error::other("the host gave more than was asked for"))?;
+        let taken =
+            buffer.get_mut(..bytes.len()).ok_or_else(|| io::Error::other("the host gave more than was asked for"))?;
         taken.copy_from_slice(&bytes);
         self.offset += bytes.len() as u64;
         Ok(bytes.len())

@@ -25,8 +25,11 @@ pub struct SetOptions {
 
 /// The value of `key`. Without a namespace: the flow's own, then its parents.
 pub fn get(namespace: Option<&str>, key: &str) -> Result<Option<Value>, Failure> {
-    let Some(text) = host::kv_get(namespace, key)? else { return Ok(None) };
-    let value = serde_json::from_str(&text).map_err(|error| Failure::new("HOST", format!("the value of `{key}` is no JSON: {error}")))?;
+    let Some(text) = host::kv_get(namespace, key)? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_str(&text)
+        .map_err(|error| Failure::new("HOST", format!("the value of `{key}` is no JSON: {error}")))?;
     Ok(Some(value))
 }
 

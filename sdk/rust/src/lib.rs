@@ -18,13 +18,32 @@
 //! # }
 //! ```
 //!
+//! | a task needs | take |
+//! |---|---|
+//! | logs, metrics, progress, facts of the run | [`Context`] |
+//! | HTTP, streamed both ways | [`http::Request`] |
+//! | files of the internal storage | [`files::open`], [`files::create`] |
+//! | the key-value store | [`kv`] |
+//! | secrets it never sees, and signatures | [`secrets`] |
+//! | a failure with a code, and whether to try again | [`Failure`] |
+//! | a host for `cargo test` | [`testing::MockHost`] |
+//!
+//! Fields of properties may be marked `#[secret]`, `#[render(never)]` or `#[render(later)]`, and have a `#[default(value)]`. Properties
+//! arrive rendered, and text that an expression made of a number, a boolean or a list is read as what the field is.
+//!
 //! The manifest and its JSON Schemas come from the types and their doc comments. Built for `wasm32-wasip2` this is a component;
 //! built for the machine at hand, the host is a [`testing::MockHost`]. This crate never generates bindings while a plugin builds:
 //! `bindings.rs` is made from `wit/` beforehand.
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
-#[expect(unsafe_code, reason = "generated: the canonical ABI is made of pointers")]
+#[expect(
+    unsafe_code,
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    reason = "generated: the canonical ABI is made of pointers"
+)]
+#[rustfmt::skip]
 pub mod bindings;
 
 mod context;
@@ -32,6 +51,7 @@ pub mod duration;
 mod failure;
 pub mod files;
 mod host;
+pub mod http;
 pub mod kv;
 pub mod manifest;
 mod plugin;
@@ -44,9 +64,10 @@ pub use context::{Context, Level};
 pub use failure::Failure;
 pub use manifest::{Capabilities, Effects, Hosts, Manifest, TaskDefinition};
 pub use plugin::{Plugin, Task, TaskResult, run_task, unknown_task};
-#[doc(hidden)]
-pub use plugin::compact;
+
 pub use rendered::from_rendered;
+#[doc(hidden)]
+pub use sluice_sdk_macros::include_compact;
 pub use sluice_sdk_macros::{outputs, properties, task};
 #[doc(hidden)]
 pub use {schemars, serde, serde_json};

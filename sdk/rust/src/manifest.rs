@@ -60,10 +60,16 @@ pub struct Capabilities {
     kv: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     process: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     secrets: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     files: bool,
+    #[serde(rename = "memoryBytes", skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
+    #[serde(rename = "timeMs", skip_serializing_if = "Option::is_none")]
+    time_ms: Option<u64>,
 }
 
 impl Capabilities {
@@ -90,6 +96,27 @@ impl Capabilities {
     #[must_use]
     pub fn process(mut self, programs: &[&'static str]) -> Self {
         self.process = sorted(programs);
+        self
+    }
+
+    /// Kinds of engine documents: `flow`, `file`.
+    #[must_use]
+    pub fn objects(mut self, kinds: &[&'static str]) -> Self {
+        self.objects = sorted(kinds);
+        self
+    }
+
+    /// More memory than the usual limit.
+    #[must_use]
+    pub fn memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = Some(bytes);
+        self
+    }
+
+    /// More time for one attempt than the usual limit.
+    #[must_use]
+    pub fn time_ms(mut self, ms: u64) -> Self {
+        self.time_ms = Some(ms);
         self
     }
 
@@ -332,16 +359,31 @@ mod tests {
     #[test]
     fn doc_comment_becomes_title_description_and_examples() {
         let docs = Docs::read(&[
-            " Says hello", " to somebody.", "", " And more", " about it.", "", " # Greet a guest", " ```yaml", " type: x", "   name: Ada", " ```", " The end.",
+            " Says hello",
+            " to somebody.",
+            "",
+            " And more",
+            " about it.",
+            "",
+            " # Greet a guest",
+            " ```yaml",
+            " type: x",
+            "   name: Ada",
+            " ```",
+            " The end.",
         ]);
         assert_eq!(docs.title, "Says hello to somebody");
         assert_eq!(docs.description, "And more\nabout it.\n\nThe end.");
-        assert_eq!(docs.examples, [Example { title: "Greet a guest".to_owned(), yaml: "type: x\n  name: Ada\n".to_owned() }]);
+        assert_eq!(
+            docs.examples,
+            [Example { title: "Greet a guest".to_owned(), yaml: "type: x\n  name: Ada\n".to_owned() }]
+        );
     }
 
     #[test]
     fn capabilities_are_sets() {
-        let capabilities = Capabilities::none().kv(&["set", "get", "set"]).http(Hosts::Only(&["b", "a"]), &["POST", "GET"]);
+        let capabilities =
+            Capabilities::none().kv(&["set", "get", "set"]).http(Hosts::Only(&["b", "a"]), &["POST", "GET"]);
         let json = serde_json::to_string(&capabilities).expect("plain JSON");
         assert_eq!(json, r#"{"http":[{"hosts":["a","b"],"methods":["GET","POST"]}],"kv":["get","set"]}"#);
     }

@@ -59,23 +59,14 @@ pub fn run_task<T: Task>(input: &str) -> Result<String, Failure> {
 // These two are apart so that a component holds them once, not once for each task type.
 
 fn read_properties(input: &str) -> Result<Value, Failure> {
-    serde_json::from_str(input).map_err(|error| Failure::new(BAD_PROPERTY, format!("the properties are no JSON: {error}")))
+    serde_json::from_str(input)
+        .map_err(|error| Failure::new(BAD_PROPERTY, format!("the properties are no JSON: {error}")))
 }
 
 fn write_outputs(outputs: serde_json::Result<String>) -> Result<String, Failure> {
     let outputs = outputs.map_err(|error| Failure::new("BAD_OUTPUT", format!("the outputs are no JSON: {error}")))?;
     // A task without outputs answers `()`.
     Ok(if outputs == "null" { "{}".to_owned() } else { outputs })
-}
-
-/// A committed manifest without its white space.
-#[doc(hidden)]
-pub fn compact(manifest: &str) -> String {
-    match serde_json::from_str::<Value>(manifest) {
-        Ok(manifest) => manifest.to_string(),
-        // Whoever packs the component says that it is no JSON.
-        Err(_) => manifest.to_owned(),
-    }
 }
 
 /// The failure of a task type this plugin does not have: the catalog sent the run to the wrong component.
@@ -93,7 +84,7 @@ pub fn unknown_task(task: &str) -> Failure {
 macro_rules! plugin {
     (manifest: $file:literal, tasks: [$($task:path),+ $(,)?] $(, $key:ident: $value:expr)* $(,)?) => {
         $crate::__plugin!([$($task),+] [$($key: $value),*] {
-            $crate::compact(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $file)))
+            $crate::include_compact!($file).to_owned()
         });
 
         #[cfg(test)]
@@ -171,7 +162,7 @@ macro_rules! __component {
                 }
             }
 
-            $crate::bindings::export_component!($plugin with_types_in $crate::bindings);
+    $crate::bindings::export_component!($plugin with_types_in $crate::bindings);
         };
     };
 }

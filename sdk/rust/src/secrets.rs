@@ -19,5 +19,6 @@ pub fn sign(name: &str, algorithm: &str, parameters: &Value, data: &[u8]) -> Res
 /// A field of a structured secret that is not itself secret, by JSON pointer.
 pub fn field(name: &str, pointer: &str) -> Result<Value, Failure> {
     let text = host::secret_field(name, pointer)?;
-    serde_json::from_str(&text).map_err(|error| Failure::new("HOST", format!("field `{pointer}` of secret `{name}` is no JSON: {error}")))
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::new("HOST", format!("field `{pointer}` of secret `{name}` is no JSON: {error}")))
 }

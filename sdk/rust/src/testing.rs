@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::http::{Headers, Timeouts};
 use crate::{Context, Failure, Level, Plugin, Task, from_rendered};
 
 thread_local! {
@@ -45,6 +46,56 @@ pub struct Progress {
     pub note: String,
 }
 
+/// A request a task sent.
+#[derive(Debug, Clone)]
+pub struct SentRequest {
+    /// Method and URL: `GET https://host/path`.
+    pub line: String,
+    /// Its header fields.
+    pub headers: Headers,
+    /// Its whole body.
+    pub body: Vec<u8>,
+    /// Its timeouts.
+    pub timeouts: Timeouts,
+}
+
+/// A response for a request a task will send.
+#[derive(Debug, Clone, Default)]
+pub struct Scripted {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
+    pub(crate) breaks: Option<Failure>,
+}
+
+impl Scripted {
+    /// An empty response with this status.
+    pub fn status(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Breaks off behind the body.
+    #[must_use]
+    pub fn then_fails(mut self, failure: Failure) -> Self {
+        self.breaks = Some(failure);
+        self
+    }
+}
+
 /// What the mock host was told and what it keeps.
 #[derive(Debug, Clone, Default)]
 pub struct State {
@@ -58,6 +109,9 @@ pub struct State {
     pub(crate) kv: BTreeMap<(String, String), String>,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) secret_fields: BTreeMap<(String, String), String>,
+    pub(crate) answers: Vec<(String, Result<Scripted, Failure>)>,
+    pub(crate) requests: Vec<SentRequest>,
+    pub(crate) egress_options: Vec<String>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) progress: Vec<Progress>,
@@ -83,7 +137,13 @@ impl Default for MockHost {
 impl MockHost {
     /// A host in its first attempt, with nothing prepared.
     pub fn new() -> Self {
-        Self { state: RefCell::new(State { attempt: 1, idempotency_key: "mock-idempotency-key".to_owned(), ..State::default() }) }
+        Self {
+            state: RefCell::new(State {
+                attempt: 1,
+                idempotency_key: "mock-idempotency-key".to_owned(),
+                ..State::default()
+            }),
+        }
     }
 
     fn set(mut self, change: impl FnOnce(&mut State)) -> Self {
@@ -141,6 +201,18 @@ impl MockHost {
         self.set(|state| drop(state.rendered.insert(template.to_owned(), text.to_owned())))
     }
 
+    /// Answers one request for `line`, as `GET https://host/path`. Answers for the same line are given in order.
+    #[must_use]
+    pub fn answer(self, line: &str, response: Scripted) -> Self {
+        self.set(|state| state.answers.push((line.to_owned(), Ok(response))))
+    }
+
+    /// Lets one request for `line` fail.
+    #[must_use]
+    pub fn fail(self, line: &str, failure: Failure) -> Self {
+        self.set(|state| state.answers.push((line.to_owned(), Err(failure))))
+    }
+
     /// Runs code under this host.
     pub fn with<T>(&self, run: impl FnOnce(&Context) -> T) -> T {
         /// Hands the state back even when the task panics.
@@ -186,9 +258,24 @@ impl MockHost {
         self.state.borrow().progress.clone()
     }
 
+    /// The requests that were sent, in order.
+    pub fn requests(&self) -> Vec<SentRequest> {
+        self.state.borrow().requests.clone()
+    }
+
+    /// The egress options that were asked for, as JSON.
+    pub fn egress_options(&self) -> Vec<String> {
+        self.state.borrow().egress_options.clone()
+    }
+
     /// The bytes of a file, put there by the test or by the task.
     pub fn file_bytes(&self, uri: &str) -> Option<Vec<u8>> {
         self.state.borrow().files.get(uri).cloned()
+    }
+
+    /// The URIs of all files, put there by the test or by the task.
+    pub fn file_uris(&self) -> Vec<String> {
+        self.state.borrow().files.keys().cloned().collect()
     }
 
     /// The value of a key in the flow's own namespace.
@@ -206,5 +293,8 @@ pub fn assert_manifest<P: Plugin>(path: &str) {
         std::fs::write(path, &fresh).expect("the manifest can be written");
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == fresh, "`manifest.json` is not what the types yield: run `SLUICE_BLESS=1 cargo test`, read the difference and commit it");
+    assert!(
+        committed == fresh,
+        "`manifest.json` is not what the types yield: run `SLUICE_BLESS=1 cargo test`, read the difference and commit it"
+    );
 }

@@ -24,7 +24,8 @@ fn generate() -> String {
         let group = UnresolvedPackageGroup::parse_dir(&folder).expect("wit/ parses");
         plugin_package = Some(resolve.push_group(group).expect("packages come in order of use"));
     }
-    let world = resolve.select_world(&[plugin_package.expect("there are packages")], Some(WORLD)).expect("the world exists");
+    let world =
+        resolve.select_world(&[plugin_package.expect("there are packages")], Some(WORLD)).expect("the world exists");
 
     let options = wit_bindgen_rust::Opts {
         format: true,
@@ -49,5 +50,8 @@ fn committed_bindings_are_what_wit_yields() {
         std::fs::write(&path, &fresh).expect("bindings can be written");
     }
     let committed = std::fs::read_to_string(&path).expect("bindings are committed");
-    assert!(committed == fresh, "`wit/` changed: run `SLUICE_BLESS=1 cargo test -p sluice-sdk --test bindings` and commit");
+    assert!(
+        committed == fresh,
+        "`wit/` changed: run `SLUICE_BLESS=1 cargo test -p sluice-sdk --test bindings` and commit"
+    );
 }

@@ -15,19 +15,29 @@ impl Draft {
         self.open_frame(run);
     }
 
-    pub(crate) fn branch_switch(&mut self, run: &TaskRunId, cases: &[(String, Vec<TaskId>)], defaults: &[TaskId], values: &Map) {
+    pub(crate) fn branch_switch(
+        &mut self,
+        run: &TaskRunId,
+        cases: &[(String, Vec<TaskId>)],
+        defaults: &[TaskId],
+        values: &Map,
+    ) {
         let value = text_of(values, "value").unwrap_or_default();
         let case = cases.iter().position(|(case, _)| *case == *value);
         let branch = match case {
             Some(case) => Branch::Case(case as u32),
             None if !defaults.is_empty() => Branch::Defaults,
             None => {
-                let message = format!("no case for the value `{value}`, and no defaults (hint: add a case or `defaults`)");
+                let message =
+                    format!("no case for the value `{value}`, and no defaults (hint: add a case or `defaults`)");
                 return self.fail(run, failure("no-case", message));
             }
         };
         self.evaluated(run, Evaluated::Switch { branch });
-        self.outputs(run, Value::map([("value", Value::text(value)), ("defaults", Value::Bool(branch == Branch::Defaults))]));
+        self.outputs(
+            run,
+            Value::map([("value", Value::text(value)), ("defaults", Value::Bool(branch == Branch::Defaults))]),
+        );
         self.open_frame(run);
     }
 }

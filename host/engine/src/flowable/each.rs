@@ -33,15 +33,28 @@ fn list_of(values: Option<&Value>) -> Result<Vec<Value>, String> {
     let list = match &parsed {
         Value::List(list) => list.as_ref().clone(),
         // A map is gone through entry by entry.
-        Value::Map(map) => map.iter().map(|(key, value)| Value::map([("key", Value::text(key.clone())), ("value", value.clone())])).collect(),
-        other => return Err(format!("`values` must be a list, found {} (hint: write a list, or JSON text of one)", other.kind())),
+        Value::Map(map) => map
+            .iter()
+            .map(|(key, value)| Value::map([("key", Value::text(key.clone())), ("value", value.clone())]))
+            .collect(),
+        other => {
+            return Err(format!(
+                "`values` must be a list, found {} (hint: write a list, or JSON text of one)",
+                other.kind()
+            ));
+        }
     };
     let nulls = list.iter().filter(|value| value.is_null()).count();
     if nulls > 0 {
-        return Err(format!("found {nulls} null values in `values` (hint: every value names an iteration, leave them out)"));
+        return Err(format!(
+            "found {nulls} null values in `values` (hint: every value names an iteration, leave them out)"
+        ));
     }
     if list.len() > VALUES_PER_EACH {
-        return Err(format!("`values` has {} values, more than {VALUES_PER_EACH} (hint: use batches, with ForEachItem)", list.len()));
+        return Err(format!(
+            "`values` has {} values, more than {VALUES_PER_EACH} (hint: use batches, with ForEachItem)",
+            list.len()
+        ));
     }
     Ok(list)
 }

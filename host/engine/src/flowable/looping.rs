@@ -9,7 +9,7 @@ use model::ids::TaskRunId;
 use model::state::State as Status;
 use model::task::{FlowTask, Task, TaskKind};
 
-use crate::draft::{Draft, Step, failure};
+use crate::draft::{Draft, failure};
 use crate::duration;
 use crate::task::bad_duration;
 
@@ -26,14 +26,20 @@ impl Draft {
             limit => limit.flatten(),
         };
         let max_iterations = values.get("maxIterations").and_then(count);
-        self.evaluated(run, Evaluated::Loop { interval: interval.max(SHORTEST_INTERVAL), max_iterations, max_duration });
+        self.evaluated(
+            run,
+            Evaluated::Loop { interval: interval.max(SHORTEST_INTERVAL), max_iterations, max_duration },
+        );
         self.loop_count(run, 0);
         self.open_frame(run);
     }
 
     /// An iteration is over and has not failed. True: the loop has more to do.
     pub(crate) fn loop_goes_on(&mut self, run: &TaskRunId) -> bool {
-        let decided = self.state.node(run).is_some_and(|node| node.frame.as_ref().is_some_and(|frame| frame.phase != Phase::Main));
+        let decided = self
+            .state
+            .node(run)
+            .is_some_and(|node| node.frame.as_ref().is_some_and(|frame| frame.phase != Phase::Main));
         if !decided {
             self.ask_for(run, RenderPurpose::LoopCondition);
         }
@@ -41,19 +47,27 @@ impl Draft {
     }
 
     pub(crate) fn loop_decides(&mut self, run: &TaskRunId, task: &Task, holds: bool) {
-        let Some(Evaluated::Loop { interval, max_iterations, max_duration }) = self.state.node(run).and_then(|node| node.evaluated.clone()) else { return };
+        let Some(Evaluated::Loop { interval, max_iterations, max_duration }) =
+            self.state.node(run).and_then(|node| node.evaluated.clone())
+        else {
+            return;
+        };
         if holds {
             return self.leave_loop(run);
         }
         let due = self.now.saturating_add(interval).unwrap_or(jiff::Timestamp::MAX);
         let iterations = self.frame(Some(run)).iteration.saturating_add(1);
         let started = self.state.run(run).map_or(self.now, |run| run.history.started());
-        let reached = max_iterations.is_some_and(|limit| iterations >= limit) || max_duration.is_some_and(|limit| due.duration_since(started) >= limit);
+        let reached = max_iterations.is_some_and(|limit| iterations >= limit)
+            || max_duration.is_some_and(|limit| due.duration_since(started) >= limit);
         if !reached {
             return self.set_timer(Some(run), TimerPurpose::Loop, due);
         }
         if fails_at_limit(task) {
-            let problem = failure("loop-limit", format!("the condition did not hold within {iterations} iterations or the longest duration"));
+            let problem = failure(
+                "loop-limit",
+                format!("the condition did not hold within {iterations} iterations or the longest duration"),
+            );
             self.change(Change::RunFailed { run: run.clone(), failure: Some(problem.clone()) });
             self.change(Change::Verdict { parent: Some(run.clone()), state: Status::Failed });
             self.log(Some(run), problem);
@@ -73,7 +87,7 @@ impl Draft {
         let iteration = self.frame(Some(run)).iteration.saturating_add(1);
         self.change(Change::Iteration { run: run.clone(), iteration });
         self.loop_count(run, iteration);
-        self.then(Step::Enter(Some(run.clone()), Phase::Main));
+        self.go_to(Some(run.clone()), Phase::Main);
     }
 
     fn loop_count(&mut self, run: &TaskRunId, iteration: u32) {

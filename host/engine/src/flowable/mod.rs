@@ -33,9 +33,17 @@ enum Shape {
 }
 
 impl Draft {
+    /// From here on another phase counts: whatever else ends of the one before says nothing any more.
+    pub(crate) fn go_to(&mut self, parent: Option<TaskRunId>, phase: Phase) {
+        self.change(Change::Phase { parent: parent.clone(), phase });
+        self.then(Step::Enter(parent, phase));
+    }
+
     /// Begins a phase, or goes on to what follows it when there is nothing in it.
     pub(crate) fn enter_phase(&mut self, parent: Option<&TaskRunId>, phase: Phase) {
-        self.change(Change::Phase { parent: parent.cloned(), phase });
+        if self.frame(parent).phase != phase {
+            return;
+        }
         match (phase, self.shape(parent)) {
             (Phase::Main, Shape::Lanes { .. }) => self.fill(parent),
             (Phase::Main, Shape::Dag { .. }) => self.fill_dag(parent),
@@ -53,6 +61,9 @@ impl Draft {
         let Some(node) = self.state.node(run) else { return };
         let (parent, place, state) = (node.run.parent.clone(), node.place, node.run.state());
         let parent = parent.as_ref();
+        if parent.is_some_and(|parent| self.run_status(parent).is_some_and(Status::is_terminal)) {
+            return;
+        }
         self.look_at_slas();
         if place.phase == Phase::OnPause {
             return self.on_pause_over(parent);
@@ -75,7 +86,9 @@ impl Draft {
                     self.halt_children(parent, Status::Cancelled);
                 }
                 let next = Place { position: place.position + 1, ..place };
-                let goes_on = iterations && !state.is_failed() && self.start_from(parent, next, self.iteration(parent, place.lane));
+                let goes_on = iterations
+                    && !state.is_failed()
+                    && self.start_from(parent, next, self.iteration(parent, place.lane));
                 if !goes_on {
                     self.fill(parent);
                 }
@@ -143,13 +156,34 @@ impl Draft {
     }
 
     /// Begins the first enabled task from a position on. False: there is none.
-    pub(crate) fn start_from(&mut self, parent: Option<&TaskRunId>, place: Place, iteration: Option<(u32, String)>) -> bool {
+    pub(crate) fn start_from(
+        &mut self,
+        parent: Option<&TaskRunId>,
+        place: Place,
+        iteration: Option<(u32, String)>,
+    ) -> bool {
         let flow = self.flow();
         let tasks = tasks_in(&self.state, &flow, parent, place);
         let next = tasks.iter().enumerate().skip(place.position as usize).find(|(_, id)| enabled(&flow, id));
         let Some((position, task)) = next else { return false };
         self.create(parent, task, Place { position: position as u32, ..place }, iteration);
         true
+    }
+
+    /// Whether a sequence of children has another enabled one after this place.
+    pub(crate) fn has_next_in_lane(&self, parent: Option<&TaskRunId>, place: Place) -> bool {
+        let sequential = matches!(self.shape(parent), Shape::Sequence | Shape::Lanes { iterations: true, .. });
+        let flow = self.flow();
+        sequential
+            && tasks_in(&self.state, &flow, parent, place)
+                .iter()
+                .skip(place.position as usize + 1)
+                .any(|id| enabled(&flow, id))
+    }
+
+    /// Whether iterations run one after the other.
+    pub(crate) fn is_one_by_one(&self, parent: Option<&TaskRunId>) -> bool {
+        matches!(self.shape(parent), Shape::Lanes { iterations: true, limit: 1, .. })
     }
 
     /// Everything in a phase has ended.
@@ -167,10 +201,10 @@ impl Draft {
         match phase {
             Phase::Main if is_loop && verdict != Some(Status::Failed) && self.loop_goes_on(run) => {}
             Phase::Main if verdict == Some(Status::Failed) && block.is_some_and(|block| has(&block.errors)) => {
-                self.then(Step::Enter(parent.cloned(), Phase::Errors));
+                self.go_to(parent.cloned(), Phase::Errors);
             }
             Phase::Main | Phase::Errors if block.is_some_and(|block| has(&block.finally)) => {
-                self.then(Step::Enter(parent.cloned(), Phase::Finally));
+                self.go_to(parent.cloned(), Phase::Finally);
             }
             _ => self.close(run),
         }
@@ -196,12 +230,18 @@ impl Draft {
         let Some(task) = self.state.flow.task(&node.run.task) else { return Shape::Sequence };
         let TaskKind::Flow(flow) = &task.kind else { return Shape::Sequence };
         match (flow.as_ref(), &node.evaluated) {
-            (FlowTask::Parallel { block, concurrent, fail_fast }, _) => {
-                Shape::Lanes { lanes: block.tasks.len() as u32, limit: *concurrent, iterations: false, fail_fast: *fail_fast }
-            }
-            (FlowTask::ForEach { concurrent, .. }, Some(Evaluated::Values { values })) => {
-                Shape::Lanes { lanes: values.as_list().map_or(0, <[_]>::len) as u32, limit: *concurrent, iterations: true, fail_fast: false }
-            }
+            (FlowTask::Parallel { block, concurrent, fail_fast }, _) => Shape::Lanes {
+                lanes: block.tasks.len() as u32,
+                limit: *concurrent,
+                iterations: false,
+                fail_fast: *fail_fast,
+            },
+            (FlowTask::ForEach { concurrent, .. }, Some(Evaluated::Values { values })) => Shape::Lanes {
+                lanes: values.as_list().map_or(0, <[_]>::len) as u32,
+                limit: *concurrent,
+                iterations: true,
+                fail_fast: false,
+            },
             (FlowTask::Dag { concurrent, .. }, _) => Shape::Dag { limit: *concurrent },
             (FlowTask::WorkingDirectory { .. }, _) => Shape::Unit,
             _ => Shape::Sequence,
@@ -227,12 +267,21 @@ pub(crate) fn block(kind: &TaskKind) -> Option<&Block> {
         | FlowTask::LoopUntil { block, .. }
         | FlowTask::WorkingDirectory { block, .. } => Some(block),
         FlowTask::Pause(pause) => Some(&pause.block),
-        FlowTask::ForEachItem(_) | FlowTask::Sleep { .. } | FlowTask::Subflow(_) | FlowTask::Template { .. } | FlowTask::Templated { .. } => None,
+        FlowTask::ForEachItem(_)
+        | FlowTask::Sleep { .. }
+        | FlowTask::Subflow(_)
+        | FlowTask::Template { .. }
+        | FlowTask::Templated { .. } => None,
     }
 }
 
 /// The tasks of a phase, in order, disabled ones among them.
-pub(crate) fn tasks_in<'a>(state: &State, flow: &'a Arc<Flow>, parent: Option<&TaskRunId>, place: Place) -> &'a [TaskId] {
+pub(crate) fn tasks_in<'a>(
+    state: &State,
+    flow: &'a Arc<Flow>,
+    parent: Option<&TaskRunId>,
+    place: Place,
+) -> &'a [TaskId] {
     let Some(run) = parent else {
         return match place.phase {
             Phase::Main => &flow.tasks,
@@ -259,7 +308,9 @@ fn main_tasks<'a>(kind: &'a TaskKind, evaluated: Option<&Evaluated>, block: &'a 
     match (flow.as_ref(), evaluated) {
         (FlowTask::If { otherwise, .. }, Some(Evaluated::If { holds: false })) => otherwise,
         (FlowTask::Switch { defaults, .. }, Some(Evaluated::Switch { branch: Branch::Defaults })) => defaults,
-        (FlowTask::Switch { cases, .. }, Some(Evaluated::Switch { branch: Branch::Case(case) })) => cases.get(*case as usize).map_or(&[], |(_, tasks)| tasks),
+        (FlowTask::Switch { cases, .. }, Some(Evaluated::Switch { branch: Branch::Case(case) })) => {
+            cases.get(*case as usize).map_or(&[], |(_, tasks)| tasks)
+        }
         (FlowTask::Switch { .. }, _) => &[],
         _ => &block.tasks,
     }

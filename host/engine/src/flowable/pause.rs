@@ -7,7 +7,7 @@ use model::ids::TaskRunId;
 use model::state::State as Status;
 use model::task::{FlowTask, Pause, PauseBehavior, TaskKind};
 
-use crate::draft::{Draft, Step, failure};
+use crate::draft::{Draft, failure};
 use crate::duration;
 use crate::task::{bad_duration, text_of};
 
@@ -42,10 +42,10 @@ impl Draft {
             self.enter_execution(Status::Paused);
         }
         self.change(Change::Phase { parent: Some(run.clone()), phase: Phase::OnPause });
-        if let Some(task) = &pause.on_pause {
-            if super::enabled(&self.flow(), task) {
-                self.create(Some(run), task, Place { phase: Phase::OnPause, lane: 0, position: 0 }, None);
-            }
+        if let Some(task) = &pause.on_pause
+            && super::enabled(&self.flow(), task)
+        {
+            self.create(Some(run), task, Place { phase: Phase::OnPause, lane: 0, position: 0 }, None);
         }
         if let Some(length) = length {
             self.wait_for(run, TimerPurpose::Wake, length);
@@ -111,7 +111,7 @@ impl Draft {
             return self.phase_over(Some(run), Phase::Main);
         }
         self.enter_run(run, Status::Running);
-        self.then(Step::Enter(Some(run.clone()), Phase::Main));
+        self.go_to(Some(run.clone()), Phase::Main);
     }
 
     fn leave_pause(&mut self, run: &TaskRunId) {
@@ -131,6 +131,12 @@ impl Draft {
             Some(Status::Killing) if self.frame(parent).open == 0 => self.phase_over(parent, Phase::Main),
             _ => {}
         }
+    }
+
+    pub(crate) fn is_pause(&self, run: &TaskRunId) -> bool {
+        self.task(run).is_some_and(
+            |task| matches!(&task.kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::Pause(_))),
+        )
     }
 
     fn has_active_on_pause(&self, run: &TaskRunId) -> bool {

@@ -14,7 +14,7 @@ use model::task::{FlowTask, Subflow, TaskKind};
 use crate::command::{Command, Message};
 use crate::draft::{Draft, failure};
 use crate::event::{ChildResult, RejectCode, Rejected};
-use crate::ids::child_id;
+use crate::ids::{child_id, retry_id};
 use crate::labels::labels_of;
 use crate::life::CORRELATION;
 use crate::sla::merge_labels;
@@ -31,9 +31,13 @@ impl Draft {
         };
         self.evaluated(run, Evaluated::Subflow(Box::new(child.clone())));
         if let Some(timeout) = timeout.filter(|_| child.wait) {
-            self.set_timer(Some(run), TimerPurpose::Timeout, self.now.saturating_add(timeout).unwrap_or(Timestamp::MAX));
+            self.set_timer(
+                Some(run),
+                TimerPurpose::Timeout,
+                self.now.saturating_add(timeout).unwrap_or(Timestamp::MAX),
+            );
         }
-        match again {
+        match again.filter(|_| child.wait) {
             Some(id) => {
                 self.change(Change::ChildAsked { run: run.clone(), child: id.clone() });
                 self.change(Change::ChildStarted { run: run.clone(), child: id.clone() });
@@ -60,9 +64,15 @@ impl Draft {
     fn child_of(&self, run: &TaskRunId, values: &Map) -> Result<Child, Failure> {
         let task = self.task(run).ok_or_else(|| failure("task-missing", "the task is gone"))?;
         let subflow = subflow_of(&task.kind).ok_or_else(|| failure("task-missing", "the task is no Subflow"))?;
-        let need = |name: &str| text_of(values, name).filter(|text| !text.is_empty()).ok_or_else(|| failure("invalid-property", format!("`{name}` is empty")));
+        let need = |name: &str| {
+            text_of(values, name)
+                .filter(|text| !text.is_empty())
+                .ok_or_else(|| failure("invalid-property", format!("`{name}` is empty")))
+        };
         let scheduled = match text_of(values, "scheduleDate") {
-            Some(date) => Some(date.parse::<Timestamp>().map_err(|_| failure("invalid-property", format!("`scheduleDate` is no date with an offset: `{date}`")))?),
+            Some(date) => Some(date.parse::<Timestamp>().map_err(|_| {
+                failure("invalid-property", format!("`scheduleDate` is no date with an offset: `{date}`"))
+            })?),
             None => None,
         };
         let truth = |name: &str| values.get(name).is_some_and(Value::truthy);
@@ -81,7 +91,8 @@ impl Draft {
 
     fn child_labels(&self, inherit: bool, own: Option<&Value>) -> Result<Vec<Label>, Failure> {
         let labels = self.state.execution().map(|execution| execution.labels.as_slice()).unwrap_or_default();
-        let passed = labels.iter().filter(|label| label.key == CORRELATION || inherit && !label.key.starts_with("system."));
+        let passed =
+            labels.iter().filter(|label| label.key == CORRELATION || inherit && !label.key.starts_with("system."));
         let passed: Vec<Label> = passed.cloned().collect();
         let own = own.filter(|own| !own.is_null()).map(labels_of).transpose()?.unwrap_or_default();
         Ok(merge_labels(&passed, &own))
@@ -109,6 +120,10 @@ impl Draft {
             return Err(Rejected::new(RejectCode::Duplicate, format!("execution `{child}` is known to have started")));
         }
         self.change(Change::ChildStarted { run: wait.run.clone(), child: child.clone() });
+        // The task run may have been ended in the meantime; the execution is remembered for kills.
+        if self.run_status(&wait.run).is_none_or(Status::is_terminal) {
+            return Ok(());
+        }
         self.outputs(&wait.run, Value::map([("executionId", Value::text(child.as_str()))]));
         if !wait.waits {
             self.attempt_over(&wait.run, Ok(Status::Success), Value::Null);
@@ -116,14 +131,23 @@ impl Draft {
         Ok(())
     }
 
-    pub(crate) fn child_over(&mut self, child: &ExecutionId, result: Result<ChildResult, Failure>) -> Result<(), Rejected> {
+    pub(crate) fn child_over(
+        &mut self,
+        child: &ExecutionId,
+        result: Result<ChildResult, Failure>,
+    ) -> Result<(), Rejected> {
         let Some(wait) = self.state.children.get(child).cloned() else { return Err(unknown_child(child)) };
-        if !wait.waits && wait.started {
-            self.change(Change::ChildEnded { child: child.clone() });
+        self.change(Change::ChildEnded { child: child.clone() });
+        if !wait.waits && wait.started || self.run_status(&wait.run).is_none_or(Status::is_terminal) {
             return Ok(());
         }
-        self.change(Change::ChildEnded { child: child.clone() });
         match result {
+            Ok(result) if result.state == Status::Retried => {
+                let next = retry_id(child);
+                self.change(Change::ChildAsked { run: wait.run.clone(), child: next.clone() });
+                self.change(Change::ChildStarted { run: wait.run.clone(), child: next.clone() });
+                self.outputs(&wait.run, Value::map([("executionId", Value::text(next.as_str()))]));
+            }
             Err(problem) => self.attempt_over(&wait.run, Err(problem), Value::Null),
             Ok(result) => self.child_result(&wait.run, child, &result),
         }
@@ -131,12 +155,17 @@ impl Draft {
     }
 
     fn child_result(&mut self, run: &TaskRunId, child: &ExecutionId, result: &ChildResult) {
-        self.outputs(run, Value::map([
-            ("executionId", Value::text(child.as_str())),
-            ("state", Value::text(result.state.as_str())),
-            ("outputs", Value::from(result.outputs.clone())),
-        ]));
-        let has_outputs = self.task(run).is_some_and(|task| subflow_of(&task.kind).is_some_and(|subflow| !subflow.outputs.is_empty()));
+        self.outputs(
+            run,
+            Value::map([
+                ("executionId", Value::text(child.as_str())),
+                ("state", Value::text(result.state.as_str())),
+                ("outputs", Value::from(result.outputs.clone())),
+            ]),
+        );
+        let has_outputs = self
+            .task(run)
+            .is_some_and(|task| subflow_of(&task.kind).is_some_and(|subflow| !subflow.outputs.is_empty()));
         if has_outputs {
             return self.ask_for(run, RenderPurpose::ChildOutputs);
         }
@@ -162,7 +191,9 @@ impl Draft {
         let transmits = matches!(&node.evaluated, Some(Evaluated::Subflow(child)) if child.transmit_failed);
         let state = node.run.outputs.get("state").and_then(Value::as_str).unwrap_or_default();
         let result = match state {
-            "FAILED" | "KILLED" | "CANCELLED" if transmits => Err(failure("child-failed", format!("the execution of the subflow ended {state}"))),
+            "FAILED" | "KILLED" | "CANCELLED" if transmits => {
+                Err(failure("child-failed", format!("the execution of the subflow ended {state}")))
+            }
             "WARNING" if transmits => Ok(Status::Warning),
             _ => Ok(Status::Success),
         };
@@ -171,7 +202,10 @@ impl Draft {
 
     /// Nobody waits for the child any more; it is ended as well.
     pub(crate) fn drop_child(&mut self, run: &TaskRunId) {
-        let Some(child) = current_child(&self.state, run).filter(|child| self.state.children.contains_key(child)) else { return };
+        let Some(child) = current_child(&self.state, run).filter(|child| self.state.children.contains_key(child))
+        else {
+            return;
+        };
         self.message(&format!("kill/{child}"), Message::Kill { execution: child.clone(), cascade: true });
         self.change(Change::ChildEnded { child });
     }
@@ -207,7 +241,9 @@ pub(crate) fn current_child(state: &State, run: &TaskRunId) -> Option<ExecutionI
 pub(crate) fn start_command(state: &State, child: &ExecutionId) -> Option<Command> {
     let wait = state.children.get(child)?;
     match &state.node(&wait.run)?.evaluated {
-        Some(Evaluated::Subflow(ask)) if !wait.started => Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: (**ask).clone() }),
+        Some(Evaluated::Subflow(ask)) if !wait.started => {
+            Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: (**ask).clone() })
+        }
         _ => None,
     }
 }

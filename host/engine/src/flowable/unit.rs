@@ -1,12 +1,12 @@
 //! WorkingDirectory: its tasks run one after the other on one worker, in one directory. The worker reports each; a loss begins anew.
 
 use expr::Value;
-use model::change::{Change, Phase, Place};
+use model::change::{Change, Phase, Place, TimerPurpose};
 use model::execution::Failure;
 use model::ids::{TaskId, TaskRunId};
 use model::state::State as Status;
 
-use super::{block, tasks_in};
+use super::tasks_in;
 use crate::draft::{Draft, failure};
 use crate::event::{End, JobId, RejectCode, Rejected, UnitReport};
 use crate::job::leased;
@@ -25,18 +25,33 @@ impl Draft {
         self.change(Change::Phase { parent: Some(run.clone()), phase: Phase::Main });
     }
 
-    pub(crate) fn unit_task(&mut self, id: &JobId, epoch: u64, task: &TaskId, report: UnitReport) -> Result<(), Rejected> {
+    pub(crate) fn unit_task(
+        &mut self,
+        id: &JobId,
+        epoch: u64,
+        task: &TaskId,
+        report: UnitReport,
+    ) -> Result<(), Rejected> {
         leased(&self.state, id, epoch)?;
         let unit = Some(&id.run);
         let flow = self.flow();
         let tasks = tasks_in(&self.state, &flow, unit, Place { phase: Phase::Main, lane: 0, position: 0 });
         let position = tasks.iter().position(|other| other == task);
-        let (Some(position), true, Some(run)) = (position, self.is_unit(&id.run), self.child_run_id(unit, task, None)) else {
+        let (Some(position), true, Some(run)) = (position, self.is_unit(&id.run), self.child_run_id(unit, task, None))
+        else {
             return Err(Rejected::new(RejectCode::Unknown, format!("task `{task}` is not in this working directory")));
         };
         if self.state.node(&run).is_none() {
             let place = Place { phase: Phase::Main, lane: 0, position: position as u32 };
-            self.change(Change::RunCreated { run: run.clone(), task: task.clone(), parent: unit.cloned(), value: None, iteration: None, place, at: self.now });
+            self.change(Change::RunCreated {
+                run: run.clone(),
+                task: task.clone(),
+                parent: unit.cloned(),
+                value: None,
+                iteration: None,
+                place,
+                at: self.now,
+            });
         }
         if self.run_status(&run).is_none_or(Status::is_terminal) {
             return Err(Rejected::new(RejectCode::Duplicate, format!("task `{task}` has ended already")));
@@ -85,8 +100,15 @@ impl Draft {
         self.stop_unit(run, Status::Killed);
         let attempt = self.next_attempt(run).saturating_sub(1);
         self.change(Change::AttemptEnded { run: run.clone(), attempt, state, failure: problem.clone(), at: self.now });
-        self.clear_timer(Some(run), model::change::TimerPurpose::Timeout);
+        self.clear_timer(Some(run), TimerPurpose::Timeout);
         let children = self.frame(Some(run)).verdict;
+        if state == Status::Failed && !self.stopping() {
+            let retryable = problem.as_ref().is_none_or(|problem| problem.retryable != Some(false));
+            if let Some(due) = self.another_try(run, attempt).filter(|_| retryable) {
+                self.enter_run(run, Status::Retrying);
+                return self.set_timer(Some(run), TimerPurpose::Retry, due);
+            }
+        }
         if let Some(verdict) = crate::state::worse(children, state).filter(|verdict| Some(*verdict) != children) {
             let problem = problem.unwrap_or_else(|| failure("unit-failed", "the working directory did not end well"));
             if verdict == Status::Failed {
@@ -103,9 +125,5 @@ impl Draft {
         for child in self.children_of(Some(run)) {
             self.halt(&child, state);
         }
-    }
-
-    pub(crate) fn has_block(&self, run: &TaskRunId) -> bool {
-        self.task(run).is_some_and(|task| block(&task.kind).is_some())
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use parse::{JsonError, parse};
-pub(crate) use write::write_value;
+pub(crate) use write::{float_text, write_string, write_value};
 
 use crate::error::Error;
 use crate::number::{Kind, Number};
@@ -57,10 +57,7 @@ impl Value {
         self.convert(&|text| text.reveal().map(|text| text.into_owned()))
     }
 
-    fn convert(
-        &self,
-        show: &dyn Fn(&crate::text::Text) -> Result<String, Error>,
-    ) -> Result<serde_json::Value, Error> {
+    fn convert(&self, show: &dyn Fn(&crate::text::Text) -> Result<String, Error>) -> Result<serde_json::Value, Error> {
         use serde_json::Value as Json;
         Ok(match self {
             Value::Null => Json::Null,
@@ -71,7 +68,9 @@ impl Value {
             Value::Text(text) => Json::String(show(text)?),
             Value::List(items) => Json::Array(items.iter().map(|item| item.convert(show)).collect::<Result<_, _>>()?),
             Value::Map(map) => Json::Object(
-                map.iter().map(|(key, item)| Ok((key.to_string(), item.convert(show)?))).collect::<Result<_, Error>>()?,
+                map.iter()
+                    .map(|(key, item)| Ok((key.to_string(), item.convert(show)?)))
+                    .collect::<Result<_, Error>>()?,
             ),
             Value::Time(time) => Json::String(time.to_string()),
         })

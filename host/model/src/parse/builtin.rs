@@ -16,6 +16,8 @@ pub(super) enum Builtin {
     EachParallel,
     ForEachItem,
     LoopUntil,
+    /// LoopUntil under its former name, with the interval it had then.
+    WaitFor,
     Pause,
     Sleep,
     Subflow,
@@ -48,7 +50,7 @@ const TASKS: &[(&str, Builtin)] = &[
     ("io.kestra.plugin.core.flow.EachParallel", Builtin::EachParallel),
     ("io.kestra.plugin.core.flow.ForEachItem", Builtin::ForEachItem),
     ("io.kestra.plugin.core.flow.LoopUntil", Builtin::LoopUntil),
-    ("io.kestra.plugin.core.flow.WaitFor", Builtin::LoopUntil),
+    ("io.kestra.plugin.core.flow.WaitFor", Builtin::WaitFor),
     ("io.kestra.plugin.core.flow.Pause", Builtin::Pause),
     ("io.kestra.plugin.core.flow.Sleep", Builtin::Sleep),
     ("io.kestra.plugin.core.flow.Subflow", Builtin::Subflow),

@@ -26,9 +26,15 @@ pub(super) fn unique<'n>(what: &str, named: impl Iterator<Item = (&'n str, &'n N
 
 /// A flow that starts itself would never end.
 pub(super) fn subflows(key: &FlowKey, reading: &mut Reading<'_>) {
-    let mut found: Vec<Problem> = reading.tasks.values().filter(|task| calls(task, key)).map(|task| recursive(task, key)).collect();
-    found.sort_by_key(|problem| problem.line);
-    reading.problems.extend(found);
+    for task in reading.tasks.values().filter(|task| calls(task, key)) {
+        let message = format!("task `{}` starts the flow `{key}` that it belongs to, without end", task.id);
+        let problem = Problem::error("flow.recursive", message).hint("use `LoopUntil` or `ForEach` to repeat tasks");
+        let place = reading.places.get(&task.id);
+        reading.problems.push(match place {
+            Some(place) => problem.at(place.at).path(place.path.clone()),
+            None => problem,
+        });
+    }
 }
 
 fn calls(task: &Task, key: &FlowKey) -> bool {
@@ -39,10 +45,4 @@ fn calls(task: &Task, key: &FlowKey) -> bool {
         _ => return false,
     };
     subflow.namespace.0.as_str() == Some(key.namespace.as_str()) && subflow.flow_id.0.as_str() == Some(key.id.as_str())
-}
-
-fn recursive(task: &Task, key: &FlowKey) -> Problem {
-    Problem::error("flow.recursive", format!("task `{}` starts the flow `{key}` that it belongs to, without end", task.id))
-        .at(crate::problem::Position { line: task.line, column: 1 })
-        .hint("use `LoopUntil` or `ForEach` to repeat tasks")
 }

@@ -50,11 +50,11 @@ pub(super) fn read(builtin: Builtin, mut fields: Fields<'_>, reading: &mut Readi
             style: EachStyle::Parallel,
         },
         Builtin::ForEachItem => for_each_item(fields, reading),
-        Builtin::LoopUntil => FlowTask::LoopUntil {
+        Builtin::LoopUntil | Builtin::WaitFor => FlowTask::LoopUntil {
             condition: fields.require_dynamic("condition", &mut reading.problems),
             block: block(fields, reading),
             fail_on_max_reached: fields.boolean("failOnMaxReached", false, &mut reading.problems),
-            frequency: frequency(fields, reading),
+            frequency: frequency(if builtin == Builtin::WaitFor { "PT1S" } else { "PT1M" }, fields, reading),
         },
         Builtin::Pause => pause(fields, reading),
         Builtin::Sleep => {
@@ -236,11 +236,10 @@ fn subflow(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> Subflow {
     }
 }
 
-fn frequency(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> Frequency {
-    /// Kestra 1.0's own.
-    const INTERVAL: &str = "PT1M";
+/// `interval`: Kestra's own, which grew from a second to a minute when WaitFor became LoopUntil; flows that say WaitFor expect the former.
+fn frequency(interval: &str, fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> Frequency {
     let problems = &mut reading.problems;
-    let none = Frequency { max_iterations: None, max_duration: None, interval: Dynamic(Value::text(INTERVAL)) };
+    let none = Frequency { max_iterations: None, max_duration: None, interval: Dynamic(Value::text(interval)) };
     let Some(node) = fields.get("checkFrequency") else { return none };
     let Some(mut fields) = Fields::open(node, problems) else { return none };
     if let Some(node) = fields.get("maxIterations")

@@ -193,7 +193,7 @@ fn select(kind: InputType, rules: &mut Rules, fields: &mut Fields<'_>, problems:
         rules.item_type = item_type(fields, &[InputType::Array, InputType::Multiselect], false, problems);
     }
     let conflict = |node: &Node<'_>, one: &str, other: &str| {
-        node.error("flow.conflict", format!("`{one}` and `{other}` cannot both be given")).hint(format!("remove one of them"))
+        node.error("flow.conflict", format!("`{one}` and `{other}` cannot both be given")).hint("remove one of them")
     };
     if let (Some(_), Some(node)) = (&values, &options) {
         problems.push(conflict(node, "values", "options"));

@@ -8,12 +8,12 @@ mod condition;
 mod control;
 mod defaults;
 mod engine_task;
-mod expression;
 mod flow;
 mod input;
 mod retry;
 mod schema;
 mod task;
+mod texts;
 mod trigger;
 
 use std::collections::{HashMap, HashSet};
@@ -39,13 +39,7 @@ pub struct Parsed {
 /// Reads a flow. The error holds every problem found, warnings among them, in the order of the source.
 pub fn parse(source: &str, types: &dyn Types) -> Result<Parsed, Vec<Problem>> {
     let mut problems = Problems::default();
-    let document = match yaml::read(source, &mut problems) {
-        Ok(document) => document,
-        Err(problem) => {
-            problems.push(problem);
-            return Err(problems.finish());
-        }
-    };
+    let Some(document) = yaml::read(source, &mut problems) else { return Err(problems.finish()) };
     let raw = Node::root(&document.value, document.outline.as_deref());
     if raw.value.as_map().is_none() {
         let problem = if raw.value.is_null() { raw.error("flow.empty", "the source is empty") } else { raw.wrong_type("a map") };
@@ -61,11 +55,11 @@ pub fn parse(source: &str, types: &dyn Types) -> Result<Parsed, Vec<Problem>> {
         known_types: HashMap::new(),
         plugins: HashMap::new(),
         tasks: HashMap::new(),
-        lines: HashMap::new(),
+        places: HashMap::new(),
         unrendered: HashSet::new(),
     };
     let flow = flow::read(root.clone(), defaults, Arc::from(source), &mut reading);
-    expression::check(&root, &reading.unrendered, &mut reading.problems);
+    texts::check(&root, &reading.unrendered, &mut reading.problems);
     let found = reading.problems.finish();
     match flow {
         Some(flow) if !found.iter().any(Problem::is_error) => Ok(Parsed { flow, warnings: found }),
@@ -97,9 +91,15 @@ struct Reading<'t> {
     plugins: HashMap<String, String>,
     tasks: HashMap<TaskId, Arc<Task>>,
     /// Where each task id was first seen.
-    lines: HashMap<TaskId, Position>,
+    places: HashMap<TaskId, Place>,
     /// Paths whose texts are no expressions.
     unrendered: HashSet<String>,
+}
+
+/// Where a task stands.
+struct Place {
+    path: String,
+    at: Position,
 }
 
 impl Reading<'_> {

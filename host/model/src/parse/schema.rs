@@ -18,6 +18,9 @@ const MAX_STEPS: usize = 200_000;
 /// Nesting of schemas within one check, `$ref` included.
 const MAX_NESTING: usize = 256;
 
+/// How a schema says that a property is not rendered before the run.
+const RENDER: &str = "x-sluice-render";
+
 /// What every task and trigger has besides its own properties: allowed in defaults.
 const COMMON: &[&str] = &[
     "id", "type", "version", "description", "retry", "timeout", "disabled", "logLevel", "allowFailure", "allowWarning", "logToFile",
@@ -26,10 +29,11 @@ const COMMON: &[&str] = &[
 
 /// Checks what a task or trigger of a plugin has beyond the common properties.
 pub(super) fn check_properties(fields: &Fields<'_>, info: &TypeInfo, reading: &mut Reading<'_>) {
-    let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new() };
-    checker.map(&fields.node, &fields.rest(), &info.properties, &HashSet::new(), 0);
+    let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new(), unrendered: Vec::new() };
+    checker.map(&fields.rest(), &info.properties, &HashSet::new(), 0);
     checker.required(&fields.node, &info.properties, 0);
     reading.problems.extend(checker.found);
+    reading.unrendered.extend(checker.unrendered);
     for name in &info.unrendered {
         if let Some(node) = fields.node.get(name) {
             reading.unrendered.insert(node.path());
@@ -39,10 +43,10 @@ pub(super) fn check_properties(fields: &Fields<'_>, info: &TypeInfo, reading: &m
 
 /// Checks defaults for a type: nothing is required of them.
 pub(super) fn check_defaults(node: &Node<'_>, info: &TypeInfo, problems: &mut Problems) {
-    let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new() };
+    let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new(), unrendered: Vec::new() };
     let known: HashSet<&str> = COMMON.iter().copied().collect();
     let entries: Vec<_> = node.entries().into_iter().filter(|(key, _)| !known.contains(key.as_ref())).collect();
-    checker.map(node, &entries, &info.properties, &HashSet::new(), 0);
+    checker.map(&entries, &info.properties, &HashSet::new(), 0);
     problems.extend(checker.found);
 }
 
@@ -52,6 +56,8 @@ struct Checker<'s> {
     root: &'s Json,
     steps: usize,
     found: Vec<Problem>,
+    /// Paths of what is not rendered.
+    unrendered: Vec<String>,
 }
 
 impl<'s> Checker<'s> {
@@ -99,6 +105,9 @@ impl<'s> Checker<'s> {
     }
 
     fn value(&mut self, node: &Node<'_>, schema: &'s Json, outer: &HashSet<&'s str>, nesting: usize) {
+        if schema.get(RENDER).and_then(Json::as_str) == Some("never") {
+            self.unrendered.push(node.path());
+        }
         if self.spent(nesting) || node.has_expression() || node.value.is_null() || node.value.has_secret() {
             return;
         }
@@ -118,6 +127,11 @@ impl<'s> Checker<'s> {
             return;
         }
         self.choices(node, schema);
+        if schema.get("format").and_then(Json::as_str) == Some("duration")
+            && let Err(reason) = crate::duration::of_value(node.value)
+        {
+            self.found.push(node.error("flow.duration", reason).hint(crate::node::DURATION_HINT));
+        }
         self.bounds(node, schema);
         for part in schema.get("allOf").and_then(Json::as_array).into_iter().flatten() {
             let outer = self.widen(schema, outer);
@@ -128,7 +142,7 @@ impl<'s> Checker<'s> {
         }
         match node.value {
             Value::Map(_) => {
-                self.map(node, &node.entries(), schema, outer, nesting);
+                self.map(&node.entries(), schema, outer, nesting);
                 self.required(node, schema, nesting);
             }
             Value::List(_) => self.items(node, schema, nesting),
@@ -170,7 +184,7 @@ impl<'s> Checker<'s> {
             let names: Vec<String> = allowed.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
             let found = text.map_or_else(|| format!("a {}", node.value.kind()), |text| format!("`{}`", shown(&text)));
             let list: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let hint = node.text().and_then(|text| crate::problem::suggest(&text, names.iter().map(String::as_str)));
+            let hint = node.text().and_then(|text| crate::problem::did_you_mean(&text, names.iter().map(String::as_str)));
             self.found.push(node.error("flow.choice", format!("{found} is none of {}", list.join(", "))).hints(hint));
         }
     }
@@ -203,6 +217,13 @@ impl<'s> Checker<'s> {
     fn alternatives(&mut self, node: &Node<'_>, schema: &'s Json, keyword: &str, outer: &HashSet<&'s str>, nesting: usize) {
         let Some(alternatives) = schema.get(keyword).and_then(Json::as_array).filter(|list| !list.is_empty()) else { return };
         let outer = self.widen_own(schema, outer);
+        let alternatives = match self.by_tag(node, alternatives) {
+            Ok(alternatives) => alternatives,
+            Err(problem) => {
+                self.found.push(problem);
+                return;
+            }
+        };
         let mut closest: Option<Vec<Problem>> = None;
         let mut constants = Vec::new();
         for alternative in alternatives {
@@ -224,10 +245,32 @@ impl<'s> Checker<'s> {
         }
         if let (true, Some(text)) = (constants.len() > 1, node.text()) {
             let message = format!("`{}` is none of {}", shown(&text), crate::problem::quoted_list(&constants));
-            self.found.push(node.error("flow.choice", message).hints(crate::problem::suggest(&text, constants)));
+            self.found.push(node.error("flow.choice", message).hints(crate::problem::did_you_mean(&text, constants)));
             return;
         }
         self.found.extend(closest.into_iter().flatten());
+    }
+
+    /// The alternatives that a map's tag allows (`type: BEARER` of a tagged enum): all, where they have none.
+    fn by_tag(&self, node: &Node<'_>, alternatives: &'s [Json]) -> Result<Vec<&'s Json>, Problem> {
+        if node.value.as_map().is_none() {
+            return Ok(alternatives.iter().collect());
+        }
+        let tagged: Vec<(&Json, Option<(&str, &str)>)> =
+            alternatives.iter().map(|alternative| (alternative, tag(self.resolve(alternative)))).collect();
+        let Some((name, _)) = tagged.iter().find_map(|(_, tag)| *tag) else { return Ok(alternatives.iter().collect()) };
+        let found = node.get(name);
+        let Some((found, text)) = found.as_ref().and_then(|found| Some((found, found.text()?))) else {
+            return Ok(alternatives.iter().collect());
+        };
+        let fits = |tag: &Option<(&str, &str)>| tag.is_none_or(|(_, value)| value == text);
+        let fitting: Vec<&Json> = tagged.iter().filter(|(_, tag)| fits(tag)).map(|(alternative, _)| *alternative).collect();
+        if fitting.is_empty() && !found.has_expression() {
+            let values: Vec<&str> = tagged.iter().filter_map(|(_, tag)| *tag).map(|(_, value)| value).collect();
+            let message = format!("`{}` is none of {}", shown(&text), crate::problem::quoted_list(&values));
+            return Err(found.error("flow.choice", message).hints(crate::problem::did_you_mean(&text, values)));
+        }
+        Ok(fitting)
     }
 
     /// The properties beside alternatives.
@@ -236,7 +279,7 @@ impl<'s> Checker<'s> {
         outer.iter().copied().chain(own.into_iter().flat_map(|own| own.keys()).map(String::as_str)).collect()
     }
 
-    fn map(&mut self, node: &Node<'_>, entries: &Entries<'_>, schema: &'s Json, outer: &HashSet<&'s str>, nesting: usize) {
+    fn map(&mut self, entries: &Entries<'_>, schema: &'s Json, outer: &HashSet<&'s str>, nesting: usize) {
         if self.spent(nesting) {
             return;
         }
@@ -259,7 +302,7 @@ impl<'s> Checker<'s> {
         if nesting == 0 {
             for part in schema.get("allOf").and_then(Json::as_array).into_iter().flatten() {
                 let outer = self.widen(schema, outer);
-                self.map(node, entries, part, &outer, nesting + 1);
+                self.map(entries, part, &outer, nesting + 1);
             }
         }
     }
@@ -288,6 +331,18 @@ impl<'s> Checker<'s> {
     }
 }
 
+/// The property whose one value tells an alternative from the others.
+fn tag(alternative: &Json) -> Option<(&str, &str)> {
+    let properties = alternative.get("properties")?.as_object()?;
+    properties.iter().find_map(|(name, schema)| {
+        let only = schema.get("const").or_else(|| match schema.get("enum")?.as_array()?.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        });
+        Some((name.as_str(), only?.as_str()?))
+    })
+}
+
 /// Whether a value is, or is written as, a value of the type.
 fn fits(value: &Value, name: &str) -> bool {
     let text = value.as_str().map(str::trim);
@@ -301,11 +356,18 @@ fn fits(value: &Value, name: &str) -> bool {
         },
         "number" => value.as_f64().is_some() || text.is_some_and(|text| text.parse::<f64>().is_ok_and(f64::is_finite)),
         "boolean" => value.as_bool().is_some() || matches!(text, Some("true" | "false")),
-        "array" => value.as_list().is_some(),
-        "object" => value.as_map().is_some(),
+        // A plugin reads the JSON text of a list or map as one.
+        "array" => value.as_list().is_some() || json(text, '[').is_some(),
+        "object" => value.as_map().is_some() || json(text, '{').is_some(),
         "null" => value.is_null(),
         _ => true,
     }
+}
+
+/// JSON text that begins with the given bracket.
+fn json(text: Option<&str>, bracket: char) -> Option<Value> {
+    let text = text.filter(|text| text.starts_with(bracket))?;
+    Value::parse_json(text).ok()
 }
 
 fn word(name: &str) -> &str {

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 
 use super::builtin::{self, Builtin};
-use super::{Reading, control, engine_task, flow, retry, schema};
+use super::{Place, Reading, control, engine_task, flow, retry, schema};
 use crate::ids::{TASK_ID_MAX, TaskId};
 use crate::lookup::{Role, Unknown};
 use crate::node::{Fields, Node};
@@ -100,15 +100,15 @@ pub(super) fn read(node: Node<'_>, reading: &mut Reading<'_>) -> Option<TaskId> 
 }
 
 fn claim(id: &TaskId, fields: &Fields<'_>, reading: &mut Reading<'_>) {
-    let at = fields.node.at;
-    match reading.lines.get(id) {
+    match reading.places.get(id) {
         Some(first) => {
-            let hint = format!("the first one is in line {}; ids are unique over all tasks of a flow", first.line);
+            let hint = format!("the first one is in line {}; ids are unique over all tasks of a flow", first.at.line);
             let message = format!("task id `{id}` is used twice");
             reading.problems.push(fields.node.error("flow.duplicate_id", message).hint(hint));
         }
         None => {
-            reading.lines.insert(id.clone(), at);
+            let place = Place { path: fields.node.path(), at: fields.node.at };
+            reading.places.insert(id.clone(), place);
         }
     }
 }
@@ -146,10 +146,15 @@ fn check_own_version(version: Option<&str>, fields: &Fields<'_>, reading: &mut R
 
 fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &mut Reading<'_>) -> Option<TaskKind> {
     let node = fields.node.get("type").unwrap_or_else(|| fields.node.clone());
+    if reading.problems.is_full() {
+        // Nothing more would be told, and every unknown type costs a search for what was meant.
+        reading.problems.push(node.error("flow.more_problems", "not looked at"));
+        return None;
+    }
     let info = match reading.lookup(type_name, version) {
         Ok(info) => info,
         Err(unknown) => {
-            let problem = unknown_type(&node, "task", type_name, version, &unknown);
+            let problem = reading.unknown_type(&node, "task", type_name, version, &unknown);
             reading.problems.push(problem);
             return None;
         }
@@ -164,30 +169,40 @@ fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &
     Some(TaskKind::Plugin(Arc::new(properties)))
 }
 
-/// A type nobody has, in words.
-pub(super) fn unknown_type(node: &Node<'_>, what: &str, type_name: &str, version: Option<&str>, unknown: &Unknown) -> Problem {
-    match unknown {
-        Unknown::Type { nearest } => {
-            let problem = node.error("flow.unknown_type", format!("unknown {what} type `{}`", shown(type_name)));
-            if let Some(advice) = builtin::not_here(type_name) {
-                return Problem { code: "flow.not_supported", ..problem }.hint(advice);
+impl Reading<'_> {
+    /// A type nobody has, in words.
+    pub(super) fn unknown_type(
+        &self,
+            node: &Node<'_>, 
+            what: &str,
+            type_name: &str,
+            version: Option<&str>,
+            unknown: &Unknown,
+        ) -> Problem {
+        match unknown {
+            Unknown::Type { nearest } => {
+                let problem = node.error("flow.unknown_type", format!("unknown {what} type `{}`", shown(type_name)));
+                if let Some(advice) = builtin::not_here(type_name) {
+                    return Problem { code: "flow.not_supported", ..problem }.hint(advice);
+                }
+                let known = nearest.iter().map(String::as_str).chain(builtin::names());
+                let near = nearest_types(type_name, known);
+                match (near.is_empty(), plugin_of(type_name)) {
+                    (false, _) => problem.hint(format!("did you mean {}?", quoted_list(&near))),
+                    (true, Some(plugin)) => problem.hint(format!("it would come from a plugin `{plugin}`; see `sluice plugin list`")),
+                    (true, None) => problem,
+                }
             }
-            let known = nearest.iter().map(String::as_str).chain(builtin::names());
-            let near = nearest_types(type_name, known);
-            match (near.is_empty(), plugin_of(type_name)) {
-                (false, _) => problem.hint(format!("did you mean {}?", quoted_list(&near))),
-                (true, Some(plugin)) => problem.hint(format!("it would come from a plugin `{plugin}`; see `sluice plugin list`")),
-                (true, None) => problem,
+            Unknown::Version { plugin, available } => {
+                let of_flow = self.plugins.get(plugin).map(String::as_str);
+                let wanted = version.or(of_flow).unwrap_or("LATEST");
+                let message = format!("no version of plugin `{plugin}` matches `{wanted}`");
+                let available: Vec<&str> = available.iter().map(String::as_str).collect();
+                let hint = if available.is_empty() { "none is installed".to_owned() } else { format!("installed are {}", available.join(", ")) };
+                node.error("flow.version", message).hint(hint)
             }
+            Unknown::Requirement { reason } => node.error("flow.version", reason.clone()),
         }
-        Unknown::Version { plugin, available } => {
-            let wanted = version.unwrap_or("the version the flow asks for");
-            let message = format!("no version of plugin `{plugin}` matches `{wanted}`");
-            let available: Vec<&str> = available.iter().map(String::as_str).collect();
-            let hint = if available.is_empty() { "none is installed".to_owned() } else { format!("installed are {}", available.join(", ")) };
-            node.error("flow.version", message).hint(hint)
-        }
-        Unknown::Requirement { reason } => node.error("flow.version", reason.clone()),
     }
 }
 

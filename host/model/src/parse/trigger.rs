@@ -132,7 +132,7 @@ fn plugin(type_name: &str, version: Option<&str>, fields: &Fields<'_>, reading: 
             None
         }
         Err(unknown) => {
-            let problem = task::unknown_type(&node, "trigger", type_name, version, &unknown);
+            let problem = reading.unknown_type(&node, "trigger", type_name, version, &unknown);
             reading.problems.push(problem);
             None
         }
@@ -248,9 +248,12 @@ fn filter(node: Node<'_>, problems: &mut Problems) {
     fields.finish(problems);
 }
 
+/// A type of time window: its name, what it must have and what it may have.
+type Window = (&'static str, &'static [&'static str], &'static [&'static str]);
+
 /// The rules of a time window.
 pub(super) fn time_window(node: Node<'_>, problems: &mut Problems) {
-    const TYPES: &[(&str, (&str, &[&str], &[&str]))] = &[
+    const TYPES: &[(&str, Window)] = &[
         ("DURATION_WINDOW", ("DURATION_WINDOW", &[], &["window", "windowAdvance"])),
         ("SLIDING_WINDOW", ("SLIDING_WINDOW", &[], &["window", "windowAdvance"])),
         ("DAILY_TIME_DEADLINE", ("DAILY_TIME_DEADLINE", &["deadline"], &[])),

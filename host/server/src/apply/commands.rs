@@ -6,7 +6,6 @@ use engine::{ChildResult, Command, Effects, Event, JobId, Message, Work};
 use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, TimerId};
 use model::execution::Failure;
-use model::flow::Concurrency;
 use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
 use store::rows::{self, JobKey, Key, Lease, MessageKey, Payload, Target, TimerKey};
 use store::{Batch, Query, View};
@@ -23,7 +22,7 @@ const JOBS_MAX: usize = 100_000;
 
 /// What is done after the commit.
 pub(super) enum After {
-    Run { job: JobId, task: TaskId, timeout: Option<SignedDuration>, work: Work, epoch: u32 },
+    Run { job: JobId, task: TaskId, timeout: Option<SignedDuration>, work: Work, epoch: u64 },
     Cancel(JobId),
     Timer(TimerKey, Timestamp),
     StartChild { run: TaskRunId, child: ExecutionId, ask: Box<Child> },
@@ -35,7 +34,7 @@ pub(super) enum After {
     Continue,
     Log { run: Option<TaskRunId>, failure: Failure },
     /// Make another try at an execution.
-    Retry { original: ExecutionId, attempt: u32, due: Timestamp },
+    Retry { original: ExecutionId, attempt: u32, due: Timestamp, since: Timestamp },
 }
 
 /// The key of an execution's timer.
@@ -82,14 +81,13 @@ pub(super) fn record(
 ) -> Result<(), Error> {
     match command {
         Command::Render { .. } | Command::TakeSlot { .. } => {}
-        Command::Run { job, task, timeout, work } => {
+        Command::Run { job, task, epoch, timeout, work } => {
             // The job is leased to this node in the commit that makes it, so that nobody need claim it.
             let key = JobKey { execution: id.clone(), task_run: job.run.clone(), attempt: job.attempt };
             let lease = Lease { node: node.id.clone(), boot: node.boot.clone(), until: now + LEASE };
             let work_row = Payload::of(FORMAT, &(&job, &task, &work)).map_err(unwritable)?;
-            let epoch = 1;
             let mut row = rows::Job::waiting(key, QUEUE, now, work_row);
-            row.epoch = epoch;
+            row.epoch = u32::try_from(epoch).unwrap_or(u32::MAX);
             row.lease = Some(lease);
             turn.batch.put(row);
             turn.after.push(After::Run { job, task, timeout, work, epoch });
@@ -138,8 +136,8 @@ fn send(id: &ExecutionId, turn: &mut Turn, key: String, message: Message, now: T
             post_row(turn, &execution, key, &Event::Resume { run: None, inputs }, now)
         }
         Message::Restart { execution } => post_row(turn, &execution, key, &Event::Restart { from: None }, now),
-        Message::Retry { execution, attempt, due } => {
-            turn.after.push(After::Retry { original: execution, attempt, due });
+        Message::Retry { execution, attempt, due, since } => {
+            turn.after.push(After::Retry { original: execution, attempt, due, since });
             Ok(())
         }
         Message::Toggle { namespace, flow, trigger, .. } => {
@@ -172,7 +170,7 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
                 job,
                 task,
                 timeout,
-                epoch: u64::from(epoch),
+                epoch,
             };
             match work {
                 Work::Task => node.run_task(assignment),
@@ -208,17 +206,10 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
                 }
             });
         }
-        After::Retry { original, attempt, due } => {
+        After::Retry { original, attempt, due, since } => {
             let node = node.clone();
-            node.clone().tasks.spawn(async move { node.retry_execution(&original, attempt, due).await });
+            node.clone().tasks.spawn(async move { node.retry_execution(&original, attempt, due, since).await });
         }
-    }
-}
-
-impl Hot {
-    /// The flow's limit, if it has one.
-    pub(super) fn concurrency(&self) -> Option<Concurrency> {
-        self.saved.flow.concurrency
     }
 }
 
@@ -241,11 +232,11 @@ impl Node {
 
     /// Lets queued executions of a flow look for a slot, oldest first.
     pub(crate) async fn wake_queue(self: &Arc<Self>, flow: &FlowKey) {
-        let filter = store::ExecutionFilter {
+        let filter = store::query::ExecutionFilter {
             kinds: Vec::new(),
             flow: Some(flow.clone()),
             states: vec![model::state::State::Queued],
-            ..store::ExecutionFilter::default()
+            ..store::query::ExecutionFilter::default()
         };
         let queued =
             self.store.all::<rows::Execution>(View::Newest, Query::Executions(filter), JOBS_MAX).await;

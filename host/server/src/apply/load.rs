@@ -1,7 +1,5 @@
 //! Brings an execution into memory: its last snapshot, and the changes after it.
 
-use std::sync::Arc;
-
 use engine::{Event, Snapshot, State};
 use model::change::Record;
 use model::ids::ExecutionId;
@@ -17,7 +15,7 @@ use crate::node::Node;
 const CHANGES_MAX: usize = 1_000_000;
 
 /// The stored execution; `None` if there is none.
-pub(super) async fn load(node: &Arc<Node>, id: &ExecutionId) -> Result<Option<Hot>, Error> {
+pub(super) async fn load(node: &Node, id: &ExecutionId) -> Result<Option<Hot>, Error> {
     let Some(row) = node.store.find::<rows::Execution>(View::Newest, Key::Execution(id.clone())).await? else {
         return Ok(None);
     };
@@ -44,7 +42,7 @@ pub(super) async fn load(node: &Arc<Node>, id: &ExecutionId) -> Result<Option<Ho
 }
 
 /// An execution that is only now asked for; `None` if the mail does not ask for one.
-pub(super) async fn begin(node: &Arc<Node>, mail: &[Envelope]) -> Result<Option<Hot>, Error> {
+pub(super) async fn begin(node: &Node, mail: &[Envelope]) -> Result<Option<Hot>, Error> {
     let asked = mail.iter().find_map(|envelope| match &envelope.mail {
         Mail::Event(event) => match &**event {
             Event::Start { execution } => Some(execution),

@@ -70,6 +70,16 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .with_state(app)
 }
 
+/// Serves a node until `end` comes; requests that have begun are answered.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    node: Arc<Node>,
+    access: Access,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(node, access)).with_graceful_shutdown(end).await
+}
+
 /// There is one tenant; every other name is unknown.
 async fn known_tenant(Path(parameters): Path<Vec<(String, String)>>, request: Request, next: Next) -> Response {
     let tenant = parameters.iter().find(|(name, _)| name == "tenant").map(|(_, value)| value.as_str());

@@ -172,7 +172,7 @@ impl Services for RunServices {
 
     fn file_create<'a>(&'a self, name: String) -> Soon<'a, Result<Box<dyn FileWriter>, HostError>> {
         Box::pin(async move {
-            let blob = self.node.store.write_blob().await.map_err(host)?;
+            let blob = self.node.store.write_blob(self.node.now()).await.map_err(host)?;
             let path = format!("{}/{name}", self.folder);
             let writer: Box<dyn FileWriter> = Box::new(Writer { node: self.node.clone(), path, blob: Some(blob) });
             Ok(writer)
@@ -314,7 +314,7 @@ impl Node {
         id: &model::ids::ExecutionId,
         limit: usize,
     ) -> Result<Vec<Arc<rows::LogLine>>, crate::error::Error> {
-        let mut filter = store::LogFilter::of(rows::Target::Execution(id.clone()), 0);
+        let mut filter = store::query::LogFilter::of(rows::Target::Execution(id.clone()), 0);
         filter.least = model::task::LogLevel::Error;
         let rows = self.store.list::<rows::LogLine>(View::Newest, Query::Logs(filter), Page::first(limit)).await?;
         Ok(rows.items.into_iter().map(|row| row.row).collect())

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use model::execution::Execution;
 use model::ids::{TaskId, TaskRunId};
 use model::task::LogLevel;
-use runtime::{Failure, Level, Line, Metric, MetricKind, Progress, Sink};
+use runtime::{Level, Line, Metric, MetricKind, Progress, Sink};
 use store::rows::{self, Target};
 
 use super::Ready;
+use super::secrets::RunSecrets;
 use crate::node::Node;
 
 /// How often what was said is written while the run goes on.
@@ -27,6 +28,7 @@ pub struct RunSink {
     run: TaskRunId,
     attempt: u32,
     least: LogLevel,
+    secrets: Arc<RunSecrets>,
     held: Mutex<Held>,
 }
 
@@ -38,7 +40,7 @@ struct Held {
 }
 
 impl RunSink {
-    pub fn new(node: Arc<Node>, ready: &Ready<'_>) -> Self {
+    pub fn new(node: Arc<Node>, ready: &Ready<'_>, secrets: Arc<RunSecrets>) -> Self {
         Self {
             node,
             execution: ready.execution.clone(),
@@ -46,6 +48,7 @@ impl RunSink {
             run: ready.run.id.clone(),
             attempt: ready.attempt,
             least: ready.task.log_level.unwrap_or(LogLevel::Trace),
+            secrets,
             held: Mutex::default(),
         }
     }
@@ -67,20 +70,12 @@ impl RunSink {
         outcome
     }
 
-    /// Writes the reason of a failure as the run's last line, with what the guest last said on standard error.
-    pub async fn failure(&self, failure: &Failure) {
-        let mut message = format!("{}: {}", failure.code, failure.message);
-        if let Some(hint) = &failure.hint {
-            message.push_str(&format!("\nhint: {hint}"));
-        }
-        self.push(LogLevel::Error, message, Vec::new(), self.node.now());
-        self.flush().await;
-    }
-
     fn push(&self, level: LogLevel, message: String, fields: Vec<(String, String)>, at: Timestamp) {
         if level < self.least {
             return;
         }
+        // A placeholder in a log is a secret that was logged: it is masked like one.
+        let message = self.secrets.text_of(&message).masked().into_owned();
         let mut held = self.lock();
         if held.lines.len() >= HELD_MAX {
             held.dropped += 1;

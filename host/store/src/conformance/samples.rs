@@ -150,6 +150,7 @@ pub fn line(of: Target, seconds: i64, level: LogLevel, message: &str) -> LogLine
         task_run: None,
         attempt: 0,
         message: message.into(),
+        fields: Vec::new(),
     }
 }
 

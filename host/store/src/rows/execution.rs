@@ -97,6 +97,9 @@ pub struct LogLine {
     /// From 1; 0 where there is none.
     pub attempt: u32,
     pub message: Arc<str>,
+    /// Pairs beside the message, as the plugin gave them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<(String, String)>,
 }
 
 impl LogLine {

@@ -8,7 +8,9 @@ use crate::Failure;
 #[cfg(target_family = "wasm")]
 mod component;
 #[cfg(target_family = "wasm")]
-pub use component::*;
+mod outgoing;
+#[cfg(target_family = "wasm")]
+pub use {component::*, outgoing::*};
 
 #[cfg(not(target_family = "wasm"))]
 mod native;

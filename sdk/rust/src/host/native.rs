@@ -1,8 +1,9 @@
 //! Host calls outside a component: they go to the mock host that this thread runs a task under. Without one they are refused.
 
 use super::HostError;
-use crate::Level;
-use crate::testing::{self, LogLine, Metric, Progress, State};
+use crate::http::{Answer, Exchange, Sink, code};
+use crate::testing::{self, LogLine, Metric, Progress, SentRequest, State};
+use crate::{Failure, Level};
 
 /// A file being written into the mock host.
 pub struct FileWriter {
@@ -34,7 +35,9 @@ fn not_found(what: &str, name: &str) -> HostError {
 }
 
 fn with<T>(call: impl FnOnce(&mut State) -> Result<T, HostError>) -> Result<T, HostError> {
-    testing::with_state(call).unwrap_or_else(|| Err(error("HOST", "no mock host runs on this thread: call the task through `MockHost`".to_owned())))
+    testing::with_state(call).unwrap_or_else(|| {
+        Err(error("HOST", "no mock host runs on this thread: call the task through `MockHost`".to_owned()))
+    })
 }
 
 fn look<T: Default>(call: impl FnOnce(&mut State) -> T) -> T {
@@ -46,7 +49,9 @@ pub fn log(level: Level, message: &str, fields: &[(String, String)]) {
 }
 
 pub fn metric(kind: &str, name: &str, value: f64, tags: &[(String, String)]) {
-    look(|state| state.metrics.push(Metric { kind: kind.to_owned(), name: name.to_owned(), value, tags: tags.to_vec() }));
+    look(|state| {
+        state.metrics.push(Metric { kind: kind.to_owned(), name: name.to_owned(), value, tags: tags.to_vec() })
+    });
 }
 
 pub fn progress(percent: Option<u8>, note: &str) {
@@ -118,13 +123,25 @@ pub fn kv_delete(namespace: Option<&str>, key: &str) -> Result<bool, HostError> 
 pub fn kv_keys(namespace: Option<&str>, prefix: &str, after: Option<&str>) -> Result<Vec<String>, HostError> {
     with(|state| {
         let namespace = namespace.unwrap_or_default();
-        let keys = state.kv.keys().filter(|(owner, key)| owner == namespace && key.starts_with(prefix)).map(|(_, key)| key.clone());
+        let keys = state
+            .kv
+            .keys()
+            .filter(|(owner, key)| owner == namespace && key.starts_with(prefix))
+            .map(|(_, key)| key.clone());
         Ok(keys.filter(|key| after.is_none_or(|after| key.as_str() > after)).take(1_000).collect())
     })
 }
 
 pub fn secret_handle(name: &str) -> Result<String, HostError> {
-    with(|state| if state.secrets.contains(name) { Ok(format!("mock-secret-{name}")) } else { Err(not_found("secret", name)) })
+    with(
+        |state| {
+            if state.secrets.contains(name) {
+                Ok(format!("mock-secret-{name}"))
+            } else {
+                Err(not_found("secret", name))
+            }
+        },
+    )
 }
 
 pub fn secret_sign(name: &str, algorithm: &str, _parameters: &str, data: &[u8]) -> Result<Vec<u8>, HostError> {
@@ -139,5 +156,75 @@ pub fn secret_sign(name: &str, algorithm: &str, _parameters: &str, data: &[u8]) 
 }
 
 pub fn secret_field(name: &str, pointer: &str) -> Result<String, HostError> {
-    with(|state| state.secret_fields.get(&(name.to_owned(), pointer.to_owned())).cloned().ok_or_else(|| not_found("secret field", pointer)))
+    with(|state| {
+        state
+            .secret_fields
+            .get(&(name.to_owned(), pointer.to_owned()))
+            .cloned()
+            .ok_or_else(|| not_found("secret field", pointer))
+    })
+}
+
+pub fn egress_options(options: &str) -> Result<String, HostError> {
+    with(|state| {
+        state.egress_options.push(options.to_owned());
+        Ok(format!("mock-egress-{}", state.egress_options.len()))
+    })
+}
+
+/// A scripted response body, handed out in small pieces, as a network does.
+pub struct ResponseBody {
+    bytes: std::collections::VecDeque<u8>,
+    breaks: Option<Failure>,
+}
+
+/// Bytes of a scripted body in one piece: small and odd, so that tests meet borders.
+const PIECE_BYTES: usize = 1_021;
+
+impl ResponseBody {
+    pub fn next(&mut self, length: usize) -> Result<Vec<u8>, Failure> {
+        let count = self.bytes.len().min(length).min(PIECE_BYTES);
+        match self.breaks.take() {
+            Some(failure) if count == 0 => Err(failure),
+            breaks => {
+                self.breaks = breaks;
+                Ok(self.bytes.drain(..count).collect())
+            }
+        }
+    }
+}
+
+pub fn exchange(exchange: Exchange<'_>) -> Result<Answer, Failure> {
+    if exchange.deadline.is_some_and(|deadline| deadline <= std::time::Instant::now()) {
+        return Err(
+            Failure::new(code::TIMEOUT, format!("`{}` took longer than its time limit", exchange.url)).retryable(true)
+        );
+    }
+    let mut body = Vec::new();
+    exchange.body.send(&mut |bytes| {
+        body.extend_from_slice(bytes);
+        Ok(Sink::Open)
+    })?;
+    let line = format!("{} {}", exchange.method, exchange.url);
+    let scripted = look(|state| {
+        state.requests.push(SentRequest {
+            line: line.clone(),
+            headers: exchange.headers.clone(),
+            body,
+            timeouts: exchange.timeouts,
+        });
+        let at = state.answers.iter().position(|(expected, _)| *expected == line)?;
+        Some(state.answers.remove(at).1)
+    });
+    let Some(scripted) = scripted else {
+        return Err(
+            Failure::new(code::NOT_GRANTED, format!("the mock host has no answer for `{line}`")).retryable(false)
+        );
+    };
+    let answer = scripted?;
+    Ok(Answer {
+        status: answer.status,
+        headers: answer.headers,
+        body: ResponseBody { bytes: answer.body.into(), breaks: answer.breaks },
+    })
 }

@@ -1,0 +1,268 @@
+//! What the registries hold, as one immutable snapshot that is cheap to clone. A change on disk is seen by `reload`, which makes
+//! another snapshot; whoever holds the old one goes on with it. Nothing in here waits for a lock.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use model::lock::{Digest, Locked};
+use semver::Version;
+
+use crate::error::{Error, List};
+use crate::manifest::{Manifest, TaskType};
+use crate::name::PluginName;
+use crate::ownership::Owners;
+use crate::registry::{Check, Origin, Package, Problem, Source};
+use crate::requirement::Requirement;
+
+/// The host that plugins are to run on.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Sluice's own version.
+    pub version: Version,
+    /// Task types the engine carries out itself: no plugin may claim them, and they are offered as near names.
+    pub built_in: Vec<String>,
+}
+
+/// A snapshot of one or several registries.
+#[derive(Clone, Debug)]
+pub struct Catalog(Arc<Snapshot>);
+
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) sources: Vec<Source>,
+    pub(crate) host: Host,
+    check: Check,
+    pub(crate) owners: Owners,
+    pub(crate) plugins: BTreeMap<PluginName, BTreeMap<Version, Arc<Package>>>,
+    /// Also those that a file named for one run stands in front of: locks still mean them.
+    digests: BTreeMap<Digest, Arc<Package>>,
+    problems: Vec<Problem>,
+}
+
+/// A task type with the version that describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Described<'a> {
+    pub package: &'a Arc<Package>,
+    pub task: &'a TaskType,
+}
+
+impl Catalog {
+    /// Reads the registries. What cannot be used is in [`Catalog::problems`]; the rest can.
+    pub fn open(sources: Vec<Source>, host: Host, check: Check) -> Self {
+        let mut snapshot = Snapshot {
+            owners: Owners::new(&host.built_in),
+            sources,
+            host,
+            check,
+            plugins: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        snapshot.read();
+        Self(Arc::new(snapshot))
+    }
+
+    /// The same registries as they are now.
+    #[must_use]
+    pub fn reload(&self) -> Self {
+        Self::open(self.0.sources.clone(), self.0.host.clone(), self.0.check)
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.0
+    }
+
+    /// What lies in the registries and cannot be used, and why.
+    pub fn problems(&self) -> &[Problem] {
+        &self.0.problems
+    }
+
+    /// All plugins by name, each with its versions, oldest first.
+    pub fn plugins(
+        &self,
+    ) -> impl Iterator<Item = (&PluginName, impl DoubleEndedIterator<Item = &Arc<Package>>)> {
+        self.0
+            .plugins
+            .iter()
+            .map(|(name, versions)| (name, versions.values()))
+    }
+
+    /// The versions of one plugin, oldest first.
+    pub fn versions(&self, plugin: &str) -> impl DoubleEndedIterator<Item = &Arc<Package>> {
+        self.0
+            .plugins
+            .get(plugin)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+    }
+
+    /// One version of one plugin.
+    pub fn package(&self, plugin: &str, version: &Version) -> Option<&Arc<Package>> {
+        self.0.plugins.get(plugin)?.get(version)
+    }
+
+    /// The version with these bytes.
+    pub fn by_digest(&self, digest: &Digest) -> Option<&Arc<Package>> {
+        self.0.digests.get(digest)
+    }
+
+    /// What a lock means. Fails where it is no longer installed.
+    pub fn locked(&self, locked: &Locked) -> Result<&Arc<Package>, Error> {
+        self.by_digest(&locked.digest).ok_or_else(|| {
+            let installed: Vec<&Version> = self
+                .versions(&locked.plugin)
+                .map(|package| &package.manifest().version)
+                .collect();
+            let other_bytes = installed.contains(&&locked.version);
+            Error::NotInstalled {
+                plugin: locked.plugin.clone(),
+                version: locked.version.clone(),
+                detail: if other_bytes {
+                    format!(" with the locked digest {}", locked.digest)
+                } else {
+                    String::new()
+                },
+                hint: match installed.as_slice() {
+                    [] => "install it again".to_owned(),
+                    versions => format!(
+                        "install it again, or lock the flow to another version; installed are {}",
+                        List(versions)
+                    ),
+                },
+            }
+        })
+    }
+
+    /// Every task type and alias with the plugin that owns it, in order.
+    pub fn types(&self) -> impl Iterator<Item = (&str, &PluginName)> {
+        self.0.owners.iter()
+    }
+
+    /// The plugin that owns a task type or alias.
+    pub fn owner(&self, task_type: &str) -> Option<&PluginName> {
+        self.0.owners.of(task_type)
+    }
+
+    /// A task type as its newest version that runs here describes it; a prerelease only where there is nothing else.
+    pub fn describe(&self, task_type: &str) -> Option<Described<'_>> {
+        let newest = |prerelease: bool| {
+            let fitting = self.described(task_type).filter(|described| {
+                described.package.manifest().version.pre.is_empty() != prerelease
+            });
+            fitting
+                .filter(|described| self.runs_here(described.package).is_ok())
+                .last()
+        };
+        newest(false).or_else(|| newest(true))
+    }
+
+    /// A task type as each version that has it describes it, oldest first.
+    pub fn described(&self, task_type: &str) -> impl Iterator<Item = Described<'_>> {
+        let owner = self.owner(task_type).map_or("", PluginName::as_str);
+        self.versions(owner).filter_map(move |package| {
+            let task = package.manifest().task(task_type)?;
+            Some(Described { package, task })
+        })
+    }
+
+    /// Whether this host is new enough for a plugin version.
+    pub fn runs_here(&self, package: &Package) -> Result<(), Error> {
+        self.0.host_fits(package.manifest())
+    }
+}
+
+impl Snapshot {
+    fn read(&mut self) {
+        let mut sources = self.sources.clone();
+        sources.sort_by_key(Source::origin);
+        for source in &sources {
+            let (packages, problems) = source.scan(self.check);
+            self.problems.extend(problems);
+            for package in packages {
+                let path = package.path.clone();
+                let origin = package.origin;
+                if let Err(error) = self.add(Arc::new(package)) {
+                    self.problems.push(Problem {
+                        origin,
+                        path,
+                        error,
+                    });
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, package: Arc<Package>) -> Result<(), Error> {
+        let manifest = package.manifest();
+        let digest = package.published.digest.clone();
+        let installed = self
+            .plugins
+            .get(&manifest.name)
+            .and_then(|versions| versions.get(&manifest.version));
+        if let Some(installed) = installed
+            && installed.published.digest != digest
+            && package.origin != Origin::AdHoc
+        {
+            return Err(other_bytes(installed, &digest));
+        }
+        self.owners.claim(manifest)?;
+        match self
+            .plugins
+            .entry(manifest.name.clone())
+            .or_default()
+            .entry(manifest.version.clone())
+        {
+            Entry::Occupied(mut entry) if package.origin == Origin::AdHoc => {
+                drop(entry.insert(Arc::clone(&package)))
+            }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(entry) => drop(entry.insert(Arc::clone(&package))),
+        }
+        self.digests.entry(digest).or_insert(package);
+        Ok(())
+    }
+
+    /// Whether this host is new enough for a plugin.
+    pub(crate) fn host_fits(&self, manifest: &Manifest) -> Result<(), Error> {
+        match &manifest.minimum_host {
+            Some(needs) if *needs > self.host.version => Err(Error::HostTooOld {
+                plugin: manifest.name.to_string(),
+                version: manifest.version.clone(),
+                needs: needs.to_string(),
+                host: self.host.version.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The version of these that a requirement means on this host. A file named for one run goes before what is installed.
+    pub(crate) fn pick<'a>(
+        &self,
+        requirement: &Requirement,
+        packages: &[&'a Arc<Package>],
+    ) -> Option<&'a Arc<Package>> {
+        let pick_of = |fits: &dyn Fn(&Package) -> bool| {
+            let usable: Vec<&'a Arc<Package>> = packages
+                .iter()
+                .copied()
+                .filter(|package| fits(package) && self.host_fits(package.manifest()).is_ok())
+                .collect();
+            let version =
+                requirement.pick(usable.iter().map(|package| &package.manifest().version))?;
+            usable
+                .into_iter()
+                .find(|package| package.manifest().version == *version)
+        };
+        pick_of(&|package| package.origin == Origin::AdHoc).or_else(|| pick_of(&|_| true))
+    }
+}
+
+pub(crate) fn other_bytes(installed: &Package, offered: &Digest) -> Error {
+    Error::OtherBytes {
+        plugin: installed.manifest().name.to_string(),
+        version: installed.manifest().version.clone(),
+        installed: installed.published.digest.clone(),
+        offered: offered.clone(),
+    }
+}

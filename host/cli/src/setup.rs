@@ -1,0 +1,129 @@
+//! From arguments and environment to a node. The only place where the environment is read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use base64::Engine as _;
+use catalog::{Catalog, Check, Host, Origin, Source};
+use runtime::{Compiler, Config, Runtime};
+use server::Node;
+use store::{Durability, MemoryStore};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Global;
+
+/// What secrets in the environment begin with; the value is base64 (Kestra's convention).
+const SECRET_PREFIX: &str = "SECRET_";
+/// What variables in the environment begin with that flows may see as `envs.*` (Kestra's convention).
+const ENV_PREFIX: &str = "KESTRA_";
+/// The subcommand Sluice compiles plugins with.
+const COMPILE: &str = "compile-plugin";
+
+/// The program's own log, on standard error.
+pub fn logging(filter: &str) -> Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("`{filter}` is not a log filter"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    Ok(())
+}
+
+/// Where Sluice keeps what it makes.
+pub fn data_dir(global: &Global) -> PathBuf {
+    if let Some(chosen) = &global.data_dir {
+        return chosen.clone();
+    }
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from("XDG_DATA_HOME")
+        .or_else(|| from("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| PathBuf::from(".sluice"), |base| base.join("sluice"))
+}
+
+/// The plugins that flows can use.
+pub fn catalog(global: &Global, files: &[PathBuf]) -> Result<Catalog> {
+    let mut sources = Vec::new();
+    let shipped = match global.registries.as_slice() {
+        [] => default_registries(),
+        chosen => {
+            for folder in chosen {
+                if !folder.is_dir() {
+                    return Err(anyhow!("registry `{}` is not a folder", folder.display()));
+                }
+            }
+            chosen.to_vec()
+        }
+    };
+    sources.extend(shipped.into_iter().map(|root| Source::Folder { origin: Origin::Shipped, root }));
+    sources.push(Source::Folder { origin: Origin::Installed, root: data_dir(global).join("plugins") });
+    for file in files {
+        if !file.is_file() {
+            return Err(anyhow!("plugin `{}` is not a file", file.display()));
+        }
+        sources.push(Source::File(file.clone()));
+    }
+    let host = Host {
+        version: env!("CARGO_PKG_VERSION").parse().context("this program's version is not a version")?,
+        built_in: Vec::new(),
+    };
+    let catalog = Catalog::open(sources, host, Check::Sizes);
+    for problem in catalog.problems() {
+        // A file that somebody named must work; a registry's other plugins do without a broken one.
+        if problem.origin == Origin::AdHoc {
+            return Err(anyhow!("plugin `{}`: {}", problem.path.display(), problem.error));
+        }
+        tracing::warn!(path = %problem.path.display(), "{}", problem.error);
+    }
+    Ok(catalog)
+}
+
+/// The registry that comes with Sluice: beside the program, in the working directory, or where it was built from.
+fn default_registries() -> Vec<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|program| program.parent().map(|folder| folder.join("registry")));
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../registry");
+    let candidates = [beside, Some(PathBuf::from("registry")), Some(built)];
+    candidates.into_iter().flatten().find(|folder| folder.is_dir()).into_iter().collect()
+}
+
+/// What runs components.
+pub fn runtime(global: &Global) -> Result<Arc<Runtime>> {
+    // rustls is built with one provider; saying so twice is no error.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let compiler = Compiler::child(COMPILE)?;
+    Ok(Runtime::new(Config::new(data_dir(global).join("compiled"), compiler))?)
+}
+
+/// A node of its own, in this process.
+pub async fn node(global: &Global, plugins: &[PathBuf], allow_net: &[String]) -> Result<Arc<Node>> {
+    let rules = allow_net.iter().map(|text| server::allow_net(text).map_err(|error| anyhow!(error)));
+    let allow_net = rules.collect::<Result<Vec<_>>>()?;
+    let store = Arc::new(MemoryStore::new(Durability::AtOnce));
+    let scratch = data_dir(global).join("scratch");
+    let config = server::Config {
+        allow_net,
+        secrets: secrets()?,
+        environment: environment(),
+        ..server::Config::new(store, runtime(global)?, catalog(global, plugins)?, scratch)
+    };
+    Ok(Node::open(config).await?)
+}
+
+fn secrets() -> Result<BTreeMap<String, String>> {
+    let mut secrets = BTreeMap::new();
+    for (name, value) in std::env::vars().filter(|(name, _)| name.starts_with(SECRET_PREFIX)) {
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(value.trim())
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| anyhow!("the environment variable `{name}` is not base64 of text\n  hint: {name}=$(printf %s VALUE | base64)"))?;
+        let name = name.trim_start_matches(SECRET_PREFIX).to_ascii_uppercase();
+        secrets.insert(name, bytes);
+    }
+    Ok(secrets)
+}
+
+fn environment() -> BTreeMap<String, String> {
+    let known = std::env::vars().filter_map(|(name, value)| {
+        name.strip_prefix(ENV_PREFIX).map(|name| (name.to_ascii_lowercase(), value))
+    });
+    known.collect()
+}

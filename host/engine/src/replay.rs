@@ -1,0 +1,136 @@
+//! Replay: a new execution that has what another had up to a task run, and runs from there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use model::change::{Change, Phase};
+use model::execution::Execution;
+use model::flow::Flow;
+use model::ids::TaskRunId;
+
+use crate::decide::Decision;
+use crate::draft::Draft;
+use crate::event::{RejectCode, Rejected};
+use crate::ids::{RunKey, run_id};
+use crate::state::{Node, State};
+
+/// Decides the beginning of a replay. `source` has ended; `execution` is the new one, with its id, inputs and labels; `flow` is the
+/// revision it runs. The changes belong to `State::new(flow)`; the first command is `Continue`.
+pub fn replay(
+    source: &State,
+    flow: Arc<Flow>,
+    execution: Execution,
+    from: &TaskRunId,
+    now: Timestamp,
+) -> Result<Decision, Rejected> {
+    let Some(original) = source.execution().filter(|_| source.is_closed()) else {
+        return Err(Rejected::new(
+            RejectCode::Conflict,
+            "only an execution that has ended can be replayed (hint: wait for it, or kill it)",
+        ));
+    };
+    let mut draft = Draft::new(&State::new(flow), now);
+    draft.change(Change::Created {
+        execution: Box::new(Execution {
+            history: original.history.clone(),
+            original: Some(original.original.clone().unwrap_or_else(|| original.id.clone())),
+            variables: original.variables.clone(),
+            semantics: model::execution::SEMANTICS,
+            generation: 0,
+            ..execution
+        }),
+    });
+    let ids = draft.copy_runs(source);
+    draft.change(Change::Closed);
+    let Some(from) = ids.get(from).filter(|run| draft.task(run).is_some()) else {
+        return Err(Rejected::new(
+            RejectCode::Invalid,
+            format!("no task run `{from}` to replay from in this revision of the flow"),
+        ));
+    };
+    draft.restart(Some(from))?;
+    draft.watch_slas();
+    draft.settle();
+    Ok(Decision { changes: draft.changes, commands: draft.commands })
+}
+
+impl Draft {
+    // Every task run of the main phases, under the ids it has in the new execution.
+    fn copy_runs(&mut self, source: &State) -> HashMap<TaskRunId, TaskRunId> {
+        let mut ids: HashMap<TaskRunId, TaskRunId> = HashMap::new();
+        for node in source.order.values().filter_map(|id| source.node(id)) {
+            let parent = match &node.run.parent {
+                Some(parent) => match ids.get(parent) {
+                    Some(parent) => Some(parent.clone()),
+                    None => continue,
+                },
+                None => None,
+            };
+            if node.place.phase != Phase::Main || node.run.state().is_active() {
+                continue;
+            }
+            if let Some(id) = self.copy_run(source, node, parent) {
+                ids.insert(node.run.id.clone(), id);
+            }
+        }
+        ids
+    }
+
+    fn copy_run(&mut self, source: &State, node: &Node, parent: Option<TaskRunId>) -> Option<TaskRunId> {
+        let old = &node.run;
+        let execution = self.state.execution()?.id.clone();
+        let loop_count = node
+            .run
+            .parent
+            .as_ref()
+            .and_then(|parent| source.node(parent))
+            .and_then(|node| node.frame.as_ref())
+            .map_or(0, |frame| frame.iteration);
+        let iteration = old.iteration.zip(old.value.as_deref());
+        let run =
+            run_id(RunKey { execution: &execution, parent: parent.as_ref(), task: &old.task, iteration, loop_count });
+        self.change(Change::RunCreated {
+            run: run.clone(),
+            task: old.task.clone(),
+            parent,
+            value: old.value.clone(),
+            iteration: old.iteration,
+            place: node.place,
+            at: old.history.started(),
+        });
+        if let Some(evaluated) = &node.evaluated {
+            self.change(Change::Evaluated { run: run.clone(), evaluated: evaluated.clone() });
+        }
+        if let Some(frame) = node.frame.as_ref().filter(|frame| frame.iteration > 0) {
+            self.change(Change::Iteration { run: run.clone(), iteration: frame.iteration });
+        }
+        if !old.outputs.is_null() {
+            self.change(Change::Outputs { run: run.clone(), outputs: old.outputs.clone() });
+        }
+        for (index, attempt) in old.attempts.iter().enumerate() {
+            let number = index as u32 + 1;
+            self.change(Change::AttemptStarted {
+                run: run.clone(),
+                attempt: number,
+                epoch: 0,
+                at: attempt.history.started(),
+            });
+            let (state, failure) = (attempt.history.current(), attempt.failure.clone());
+            self.change(Change::AttemptEnded {
+                run: run.clone(),
+                attempt: number,
+                state,
+                failure,
+                at: attempt.history.since(),
+            });
+        }
+        for (state, at) in old.history.entries().iter().skip(1) {
+            // Only the end counts for what holds it; going through an end and back would count it twice.
+            if !state.is_terminal() || *state == old.state() && *at == old.history.since() {
+                self.change(Change::RunEntered { run: run.clone(), state: *state, at: *at });
+            }
+        }
+        Some(run)
+    }
+}

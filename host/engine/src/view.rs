@@ -1,0 +1,303 @@
+//! What expressions see of an execution, by lookups on its state. A map of everything is built only when everything is asked for.
+
+use std::sync::Arc;
+
+use expr::{Map, Scope, Value};
+use jiff::Timestamp;
+use model::execution::{Execution, TaskRun};
+use model::ids::{TaskId, TaskRunId};
+use model::state::State as Status;
+
+use crate::state::State;
+
+/// The variables an expression of a task run, or of the execution, sees. `envs`, `globals` and functions come from the shell.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    state: &'a State,
+    run: Option<&'a TaskRunId>,
+}
+
+/// The names a view may know.
+const NAMES: [&str; 12] = [
+    "execution",
+    "flow",
+    "inputs",
+    "labels",
+    "outputs",
+    "parent",
+    "parents",
+    "task",
+    "taskrun",
+    "tasks",
+    "trigger",
+    "vars",
+];
+
+impl<'a> View<'a> {
+    /// In the eyes of the execution.
+    pub fn of_execution(state: &'a State) -> Self {
+        Self { state, run: None }
+    }
+
+    /// In the eyes of a task run.
+    pub fn of_run(state: &'a State, run: &'a TaskRunId) -> Self {
+        Self { state, run: Some(run) }
+    }
+
+    fn execution(&self) -> Option<&'a Execution> {
+        self.state.execution().map(Arc::as_ref)
+    }
+
+    fn task_run(&self) -> Option<&'a TaskRun> {
+        self.run.and_then(|run| self.state.run(run))
+    }
+
+    /// A task run's outputs or state by its task and iteration values; how many steps of the path were used.
+    fn of_task(&self, path: &[&str], show: fn(&TaskRun) -> Option<Value>) -> Option<(Value, usize)> {
+        let (task, keys) = path.split_first()?;
+        let task = TaskId::trusted(*task);
+        for taken in (0..=keys.len()).rev() {
+            let values: Vec<String> = keys.iter().take(taken).map(|key| (*key).to_owned()).collect();
+            if let Some(shown) = self.state.run_of(&task, &values).and_then(show) {
+                return Some((shown, taken + 1));
+            }
+            // The sibling in the same iteration comes before the map of all iterations, for a path that goes on past the task.
+            if taken == 0
+                && !keys.is_empty()
+                && let Some(sibling) = self.sibling(&task).and_then(show)
+            {
+                return Some((sibling, 1));
+            }
+            if let Some(map) = self.iterations(&task, &values, show) {
+                return Some((map, taken + 1));
+            }
+        }
+        None
+    }
+
+    fn sibling(&self, task: &TaskId) -> Option<&'a TaskRun> {
+        let run = self.task_run()?;
+        let mut values = self.state.values_path(run.parent.as_ref(), run.value.as_ref());
+        while !values.is_empty() {
+            if let Some(run) = self.state.run_of(task, &values) {
+                return Some(run);
+            }
+            values.pop();
+        }
+        None
+    }
+
+    /// Value -> ... -> outputs, of all iterations below these values, in the order they were created.
+    fn iterations(&self, task: &TaskId, prefix: &[String], show: fn(&TaskRun) -> Option<Value>) -> Option<Value> {
+        let start = Arc::new((task.clone(), prefix.to_vec()));
+        let below = self.state.index.range(start..).take_while(|(key, _)| key.0 == *task && key.1.starts_with(prefix));
+        let mut found: Vec<(u64, &[String], Value)> = below
+            .filter(|(key, _)| key.1.len() > prefix.len())
+            .filter_map(|(key, id)| {
+                let node = self.state.node(id)?;
+                Some((node.seq, key.1.get(prefix.len()..)?, show(&node.run)?))
+            })
+            .collect();
+        found.sort_by_key(|(seq, _, _)| *seq);
+        (!found.is_empty()).then(|| nest(found.into_iter().map(|(_, values, shown)| (values.to_vec(), shown))))
+    }
+
+    fn all_tasks(&self, show: fn(&TaskRun) -> Option<Value>) -> Value {
+        let mut tasks = Map::new();
+        for run in self.state.runs() {
+            if !tasks.contains_key(run.task.as_str())
+                && let Some((shown, _)) = self.of_task(&[run.task.as_str()], show)
+            {
+                tasks.insert(Arc::from(run.task.as_str()), shown);
+            }
+        }
+        Value::from(tasks)
+    }
+
+    // The tasks that have outputs, without them: a flow has few tasks and may have many task runs.
+    fn task_names(&self) -> Value {
+        let has_outputs = |task: &&TaskId| {
+            let start = Arc::new(((*task).clone(), Vec::new()));
+            let first = self.state.index.range(start..).next().filter(|(key, _)| key.0 == **task);
+            first.and_then(|(_, id)| self.state.run(id)).is_some_and(|run| !run.outputs.is_null())
+        };
+        Value::map(
+            self.state.flow().all.keys().filter(has_outputs).map(|task| (Arc::<str>::from(task.as_str()), Value::Null)),
+        )
+    }
+
+    fn parents(&self) -> Vec<Value> {
+        let mut parents = Vec::new();
+        let mut next = self.task_run().and_then(|run| run.parent.as_ref());
+        while let Some(run) = next.and_then(|id| self.state.run(id)) {
+            if let Some(value) = &run.value {
+                let mut entry = Map::new();
+                entry.insert(Arc::from("taskrun"), Value::map([("value", Value::text(value.as_str()))]));
+                if !run.outputs.is_null() {
+                    entry.insert(Arc::from("outputs"), run.outputs.clone());
+                }
+                parents.push(Value::from(entry));
+            }
+            next = run.parent.as_ref();
+        }
+        parents
+    }
+}
+
+impl Scope for View<'_> {
+    fn lookup(&self, name: &str) -> Option<Value> {
+        match name {
+            "outputs" => Some(self.all_tasks(shown_outputs)),
+            "tasks" => Some(self.all_tasks(shown_state)),
+            "taskrun" => self.task_run().map(task_run),
+            "task" => {
+                let task = self.state.flow().task(&self.task_run()?.task)?;
+                Some(Value::map([
+                    ("id", Value::text(task.id.as_str())),
+                    ("type", Value::text(task.type_name.as_str())),
+                ]))
+            }
+            "parents" => self.run.map(|_| Value::list(self.parents())),
+            "parent" => self.parents().into_iter().next(),
+            "execution" => self.execution().map(execution),
+            "flow" => Some(flow(self.state)),
+            "inputs" => self
+                .execution()
+                .map(|execution| nested(execution.inputs.iter().map(|(key, value)| (key.as_ref(), value.clone())))),
+            "labels" => self.execution().map(|execution| {
+                nested(execution.labels.iter().map(|label| (label.key.as_str(), Value::text(label.value.as_str()))))
+            }),
+            "vars" => self.execution().map(|execution| Value::from(execution.variables.clone())),
+            "trigger" => self.execution()?.trigger.as_ref().map(|trigger| Value::from(trigger.variables.clone())),
+            _ => None,
+        }
+    }
+
+    fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
+        let (first, rest) = path.split_first()?;
+        let indexed = match *first {
+            "outputs" if !rest.is_empty() => self.of_task(rest, shown_outputs),
+            "tasks" if !rest.is_empty() => self.of_task(rest, shown_state),
+            "vars" if !rest.is_empty() => {
+                rest.first().and_then(|name| self.execution()?.variables.get(*name).cloned()).map(|value| (value, 1))
+            }
+            name => return Some((self.lookup(name)?, 1)),
+        };
+        match indexed {
+            Some((value, used)) => Some((value, used + 1)),
+            // Nothing by that name: what is there, so that an error can name it.
+            None if *first == "vars" => self.lookup(first).map(|value| (value, 1)),
+            None => Some((self.task_names(), 1)),
+        }
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        NAMES
+            .iter()
+            .filter(|name| self.run.is_some() || !matches!(**name, "parent" | "parents" | "task" | "taskrun"))
+            .map(|name| Arc::from(*name))
+            .collect()
+    }
+}
+
+fn shown_outputs(run: &TaskRun) -> Option<Value> {
+    (!run.outputs.is_null()).then(|| run.outputs.clone())
+}
+
+fn shown_state(run: &TaskRun) -> Option<Value> {
+    Some(Value::map([("state", Value::text(run.state().as_str()))]))
+}
+
+fn task_run(run: &TaskRun) -> Value {
+    let ended = run.attempts.iter().filter(|attempt| attempt.history.current().is_terminal()).count();
+    let mut map = Map::new();
+    map.insert(Arc::from("id"), Value::text(run.id.as_str()));
+    map.insert(Arc::from("startDate"), instant(run.history.started()));
+    map.insert(Arc::from("attemptsCount"), Value::Int(ended as i64));
+    if let Some(parent) = &run.parent {
+        map.insert(Arc::from("parentId"), Value::text(parent.as_str()));
+    }
+    if let Some(value) = &run.value {
+        map.insert(Arc::from("value"), Value::text(value.as_str()));
+    }
+    if let Some(iteration) = run.iteration {
+        map.insert(Arc::from("iteration"), Value::Int(iteration.into()));
+    }
+    Value::from(map)
+}
+
+fn execution(execution: &Execution) -> Value {
+    let mut map = Map::new();
+    map.insert(Arc::from("id"), Value::text(execution.id.as_str()));
+    map.insert(Arc::from("startDate"), instant(execution.history.started()));
+    map.insert(Arc::from("state"), Value::text(execution.state().as_str()));
+    let original = execution.original.as_ref().unwrap_or(&execution.id);
+    map.insert(Arc::from("originalId"), Value::text(original.as_str()));
+    if execution.state() != Status::Running || !execution.outputs.is_empty() {
+        map.insert(Arc::from("outputs"), Value::from(execution.outputs.clone()));
+    }
+    Value::from(map)
+}
+
+fn flow(state: &State) -> Value {
+    let flow = state.flow();
+    Value::map([
+        ("id", Value::text(flow.key.id.as_str())),
+        ("namespace", Value::text(flow.key.namespace.as_str())),
+        ("revision", Value::Int(flow.revision.into())),
+        ("tenantId", Value::text(flow.key.tenant.clone())),
+    ])
+}
+
+fn instant(at: Timestamp) -> Value {
+    Value::text(at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+/// Keys with dots in them nest.
+fn nested<'a>(entries: impl Iterator<Item = (&'a str, Value)>) -> Value {
+    nest(entries.map(|(key, value)| (key.split('.').map(str::to_owned).collect(), value)))
+}
+
+fn nest(entries: impl Iterator<Item = (Vec<String>, Value)>) -> Value {
+    let mut root = Branch::default();
+    for (path, value) in entries {
+        root.insert(&path, value);
+    }
+    root.into_value()
+}
+
+#[derive(Default)]
+struct Branch {
+    entries: indexmap::IndexMap<String, Entry>,
+}
+
+enum Entry {
+    Leaf(Value),
+    Branch(Branch),
+}
+
+impl Branch {
+    fn insert(&mut self, path: &[String], value: Value) {
+        match path {
+            [] => {}
+            [last] => drop(self.entries.insert(last.clone(), Entry::Leaf(value))),
+            [first, rest @ ..] => {
+                let entry = self.entries.entry(first.clone()).or_insert_with(|| Entry::Branch(Branch::default()));
+                if let Entry::Leaf(_) = entry {
+                    *entry = Entry::Branch(Branch::default());
+                }
+                if let Entry::Branch(branch) = entry {
+                    branch.insert(rest, value);
+                }
+            }
+        }
+    }
+
+    fn into_value(self) -> Value {
+        let entries = self.entries.into_iter().map(|(key, entry)| match entry {
+            Entry::Leaf(value) => (Arc::<str>::from(key), value),
+            Entry::Branch(branch) => (Arc::<str>::from(key), branch.into_value()),
+        });
+        Value::Map(Arc::new(entries.collect()))
+    }
+}

@@ -1,0 +1,85 @@
+//! Large executions stay linear: an event costs what it changes, not what is there.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::{Duration, Instant};
+
+use engine::sim::{Sim, flow};
+use engine::{Event, decide};
+use expr::{Map, Value};
+use model::state::State as Status;
+
+const NESTED: &str = r#"
+id: f
+namespace: n
+tasks:
+  - id: each
+    type: io.kestra.plugin.core.flow.ForEach
+    values: '{{ inputs.values }}'
+    concurrencyLimit: LIMIT
+    tasks:
+      - {id: a, type: t.Return, format: x}
+      - {id: b, type: t.Log, runIf: "{{ outputs.a[taskrun.value].value == 'x' }}"}
+"#;
+
+fn run(values: usize, limit: usize) -> (Duration, usize) {
+    let mut sim = Sim::new();
+    sim.add(flow(&NESTED.replace("LIMIT", &limit.to_string())));
+    let list = Value::list((0..values).map(|value| Value::Int(value as i64)));
+    let id = sim.start("n", "f", Map::from_iter([("values".into(), list)]));
+    let began = Instant::now();
+    sim.run();
+    let took = began.elapsed();
+    assert_eq!(sim.state(&id).status(), Some(Status::Success));
+    assert_eq!(sim.state(&id).run_count(), 1 + 2 * values);
+    (took, sim.changes(&id).len())
+}
+
+// Wall time on a shared machine is a poor witness: only a gross loss of linearity (16 times the work for 4 times the values) fails.
+fn check(limit: usize) {
+    let (small, changes) = run(500, limit);
+    let (large, more) = run(2_000, limit);
+    assert!(more < changes * 41 / 10, "{changes} changes, then {more}");
+    assert!(large < small * 10, "500 values took {small:?}, 2,000 took {large:?}");
+}
+
+#[test]
+fn iterations_at_once_are_linear() {
+    check(0);
+}
+
+#[test]
+fn iterations_in_turn_are_linear() {
+    check(1);
+}
+
+#[test]
+fn one_decision_begins_a_bounded_number_of_task_runs() {
+    let mut sim = Sim::new();
+    sim.add(flow(&NESTED.replace("LIMIT", "0")));
+    let list = Value::list((0..5_000).map(|value| Value::Int(value as i64)));
+    let id = sim.start("n", "f", Map::from_iter([("values".into(), list)]));
+    let before = sim.state(&id).clone();
+    sim.run_while(|_| false);
+    let started = sim.changes(&id).first().unwrap().clone();
+    let model::change::Change::Created { execution } = started else {
+        panic!("the first change creates the execution")
+    };
+    let now = sim.now;
+    let first = decide(&before, Event::Start { execution }, now).unwrap();
+    assert!(first.changes.len() < 4_000, "{} changes", first.changes.len());
+    sim.run();
+    assert_eq!(sim.state(&id).run_count(), 10_001);
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -p sluice-engine --test sizes -- --ignored --nocapture"]
+#[expect(clippy::print_stdout, reason = "a measurement")]
+fn hundred_thousand_task_runs() {
+    for (values, limit) in [(5_000, 0), (50_000, 0), (5_000, 1), (50_000, 1)] {
+        let (took, changes) = run(values, limit);
+        println!(
+            "{values} values, limit {limit}: {took:?}, {changes} changes, {:?} per task run",
+            took / (2 * values as u32)
+        );
+    }
+}

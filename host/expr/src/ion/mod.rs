@@ -1,0 +1,83 @@
+//! Amazon Ion in its text form: writes values, reads what Kestra's files hold. Bounded in depth; exact in numbers.
+mod parse;
+
+use std::fmt::Write;
+
+pub(crate) use parse::{parse_first, parse_rows};
+
+use crate::error::Error;
+use crate::number::Kind;
+use crate::time::Time;
+use crate::value::Value;
+
+/// Writes a value as Ion text.
+pub(crate) fn write(out: &mut String, value: &Value) -> Result<(), Error> {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Value::Int(value) => push(out, value),
+        Value::Float(value) => push(out, format_args!("{value:e}")),
+        Value::Number(number) => match number.kind() {
+            Kind::Float32 => push(out, format_args!("{:e}", number.as_f64())),
+            Kind::BigDecimal => out.push_str(&number.as_str().to_ascii_lowercase().replace('e', "d")),
+            Kind::Long | Kind::BigInteger => out.push_str(number.as_str()),
+        },
+        Value::Text(text) => write_text(out, &text.reveal()?, '"'),
+        Value::List(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index > 0 { "," } else { "" });
+                write(out, item)?;
+            }
+            out.push(']');
+        }
+        Value::Map(map) => {
+            out.push('{');
+            for (index, (key, item)) in map.iter().enumerate() {
+                out.push_str(if index > 0 { "," } else { "" });
+                write_symbol(out, key);
+                out.push(':');
+                write(out, item)?;
+            }
+            out.push('}');
+        }
+        Value::Time(time) => match time.as_ref() {
+            Time::Zoned(_) | Time::Instant(_) | Time::Date(_) => out.push_str(&time.to_json_text()),
+            Time::Local(_) | Time::Clock(_) | Time::Duration(_) => write_text(out, &time.to_json_text(), '"'),
+        },
+    }
+    Ok(())
+}
+
+fn push(out: &mut String, item: impl std::fmt::Display) {
+    write!(out, "{item}").expect("writing to a string does not fail");
+}
+
+fn write_symbol(out: &mut String, name: &str) {
+    let mut chars = name.chars();
+    let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_' || c == '$');
+    let bare = first && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$');
+    match bare && !matches!(name, "null" | "true" | "false" | "nan") {
+        true => out.push_str(name),
+        false => write_text(out, name, '\''),
+    }
+}
+
+fn write_text(out: &mut String, text: &str, quote: char) {
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\\' => out.push_str("\\\\"),
+            c if c == quote => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => push(out, format_args!("\\x{:02x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+}

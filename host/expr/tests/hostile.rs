@@ -1,0 +1,224 @@
+//! Templates made to hurt: each must end soon, with an error of its kind, on a stack of two megabytes.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::{Duration, Instant};
+
+use expr::{Empty, Error, Map, Memo, Settings, Value, render_text};
+
+/// Far above what any of these takes in an optimised build; a debug build on a busy machine is slow.
+const SOON: Duration = Duration::from_secs(20);
+
+fn run(template: &str) -> Result<String, Error> {
+    let started = Instant::now();
+    let result = render_text(template, &Empty, &Memo::new(), &Settings::default());
+    let took = started.elapsed();
+    let shown: String = template.chars().take(80).collect();
+    assert!(took < SOON, "{shown} took {took:?}");
+    result.map(|text| text.to_string())
+}
+
+fn check(template: &str, code: &str) {
+    let shown: String = template.chars().take(80).collect();
+    match run(template) {
+        Ok(text) => panic!("{shown} gave {} bytes", text.len()),
+        Err(error) => assert!(error.code().starts_with(code), "{shown}: {}: {error}", error.code()),
+    }
+}
+
+#[test]
+fn fuel_ends_endless_work() {
+    check("{{ range(0, 1000000000) }}", "expression.limit.range");
+    check("{{ 0..999999999 }}", "expression.limit.range");
+    check(
+        "{% for a in 1..1000 %}{% for b in 1..1000 %}{% for c in 1..1000 %}{% endfor %}{% endfor %}{% endfor %}",
+        "expression.limit.fuel",
+    );
+    check(
+        "{% set l = [1] %}{% for i in 1..60 %}{% set l = l | merge(l) %}{% endfor %}{{ l | length }}",
+        "expression.limit.fuel",
+    );
+    check("{% set l = [1] %}{% for i in 1..60 %}{% set l = l + l %}{% endfor %}", "expression.limit.fuel");
+    check("{% set l = 1..999 %}{% for i in 1..99999 %}{% set x = l contains l %}{% endfor %}", "expression.limit.fuel");
+}
+
+#[test]
+fn doubling_text_ends() {
+    check("{% set s = 'x' %}{% for i in 1..100 %}{% set s = s ~ s %}{% endfor %}{{ s }}", "expression.limit");
+    check("{% set s = 'x' %}{% for i in 1..100 %}{% set s = s + s %}{% endfor %}{{ s }}", "expression.limit");
+    check(
+        "{% set s = 'x' %}{% for i in 1..100 %}{% set s = s | replace({'x': 'xx'}) %}{% endfor %}",
+        "expression.limit",
+    );
+    check(
+        "{% set s = 'x' %}{% for i in 1..100 %}{% set s = s | regexReplace('x', 'xx') %}{% endfor %}",
+        "expression.limit",
+    );
+    check("{% for i in 1..500000 %}0123456789{% endfor %}", "expression.limit");
+    check("{{ 'a\nb' | indent(1000000000) }}", "expression.limit.output");
+    check("{% set s = ' ' %}{% for i in 1..30 %}{% set s = [s, s] | join(s) %}{% endfor %}", "expression.limit");
+    check("{% set s = [1] %}{% for i in 1..60 %}{% set s = [s, s] %}{% endfor %}{{ s }}", "expression.limit");
+}
+
+#[test]
+fn recursion_ends() {
+    check("{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}", "expression.limit.depth");
+    check("{% block b %}{{ block('b') }}{% endblock %}", "expression.limit.depth");
+    check("{% set s = '{{ render(s) }}' %}{{ render(s) }}", "expression.limit.depth");
+    let mut scope = Map::new();
+    scope.insert("a".into(), "{{ b }}x".into());
+    scope.insert("b".into(), "{{ a }}y".into());
+    let settings = Settings { recursive: true, ..Settings::default() };
+    let error = render_text("{{ a }}", &scope, &Memo::new(), &settings).unwrap_err();
+    assert_eq!(error.code(), "expression.limit.renders");
+}
+
+#[test]
+fn deep_nesting_ends() {
+    for (open, middle, close) in [
+        ("(", "1", ")"),
+        ("[", "", "]"),
+        ("{'a':", "1", "}"),
+        ("not ", "1", ""),
+        ("-", "1", ""),
+        ("max(", "1", ")"),
+        ("x[", "1", "]"),
+        ("true ? ", "1", ": 1"),
+    ] {
+        check(&format!("{{{{ {}{middle}{} }}}}", open.repeat(50_000), close.repeat(50_000)), "expression.limit.depth");
+    }
+    check(&"{% if true %}".repeat(50_000), "expression.limit.depth");
+    let wide = format!("{{{{ {} }}}}", vec!["1"; 50_000].join(" + "));
+    assert_eq!(run(&wide).unwrap(), "50000");
+    let filters = format!("{{{{ 'a' {} }}}}", "| upper ".repeat(20_000));
+    assert_eq!(run(&filters).unwrap(), "A");
+    let path = format!("{{{{ a{} }}}}", ".b".repeat(50_000));
+    check(&path, "expression.undefined");
+    check("{% set x = [] %}{% for i in 1..5000 %}{% set x = [x] %}{% endfor %}", "expression.limit.depth");
+    check(&"{% set x = [x ?? 1] %}".repeat(5_000), "expression.limit.depth");
+    check(&format!("{{{{ fromJson('{}') }}}}", "[".repeat(100_000)), "expression.invalid");
+    check(&format!("{{{{ fromIon('{}') }}}}", "[".repeat(100_000)), "expression.invalid");
+    check(&format!("{{{{ yaml('{}') }}}}", "[".repeat(100_000)), "expression.invalid");
+}
+
+/// The deepest that is allowed must not overflow the stack either: each level with every priority of operators. A debug
+/// build, whose frames are large, may refuse it.
+#[test]
+fn deepest_nesting_allowed_does_not_overflow() {
+    let deep = |level: &str, count: usize| format!("{{{{ {}1{} }}}}", level.repeat(count), ")".repeat(count));
+    for level in ["1 or 1 and 1 == 1 + 1 * 1 ~ 1 ?? (", "max(1, ", "(1 + "] {
+        match run(&deep(level, 60)) {
+            Ok(text) => assert!(!text.is_empty()),
+            Err(error) => assert_eq!(error.code(), "expression.limit.depth"),
+        }
+        assert!(run(&deep(level, 12)).is_ok(), "{level}");
+    }
+    let blocks = format!("{}x{}", "{% if true %}".repeat(60), "{% endif %}".repeat(60));
+    assert_eq!(run(&blocks).unwrap(), "x");
+}
+
+#[test]
+fn regular_expressions_end() {
+    check("{{ 'a' | regexMatch('((a{100}){100}){100}') }}", "expression.limit.regex");
+    check(&format!("{{{{ 'a' | regexMatch('{}') }}}}", "(".repeat(10_000)), "expression.invalid");
+    let text = "a".repeat(200_000);
+    assert_eq!(run(&format!("{{{{ '{text}' | regexMatch('(a*)*b') }}}}")).unwrap(), "false");
+    assert_eq!(run(&format!("{{{{ '{text}' | regexMatch('(a|a?)+$x') }}}}")).unwrap(), "false");
+}
+
+#[test]
+fn data_that_explodes_ends() {
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
+                d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n\
+                g: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nh: [*g,*g,*g,*g,*g,*g,*g,*g,*g]";
+    check(&format!("{{{{ yaml('{bomb}') }}}}"), "expression");
+    check(&format!("{{{{ '2024-01-01' | date('{}') }}}}", "y".repeat(1000)), "expression.invalid");
+    check(&format!("{{{{ 1 | numberFormat('{}') }}}}", "0".repeat(100_000)), "expression.invalid");
+    check("{{ nanoId(1000000000) }}", "expression.invalid");
+}
+
+#[test]
+fn jq_programs_end() {
+    let jq = |program: &str, code: &str| check(&format!("{{{{ {{}} | jq('{program}') }}}}"), code);
+    jq("[range(1000000000000)]", "expression.limit.fuel");
+    jq("range(1000000000000) | select(false)", "expression.limit");
+    jq("def f: f; f", "expression.limit");
+    jq("def f: f + 1; f", "expression.limit");
+    jq("def f: 1 + f; f", "expression.limit");
+    jq("def f: [f]; f", "expression.limit");
+    jq("def f: f | f; f", "expression.limit");
+    jq("[recurse(1)] ", "expression.limit");
+    jq("[repeat(1)]", "expression.limit");
+    jq("last(repeat(1))", "expression.limit");
+    jq("until(false; . )", "expression.limit");
+    jq("[limit(1e18; repeat(1))]", "expression.limit");
+    jq("skip(1e18; repeat(1))", "expression.limit");
+    jq("reduce range(100) as $i (\"x\"; . + .)", "expression.limit");
+    jq("\"x\" * 1e15", "expression.limit.output");
+    jq("reduce range(100) as $i ([1]; . + .)", "expression.limit.fuel");
+    jq("reduce range(1000000) as $i (0; [.])", "expression.limit");
+    jq("reduce range(1000000) as $i ({}; {a: .})", "expression.limit");
+    jq("reduce range(1000000) as $i (null; {a: 1} + {b: .})", "expression.limit");
+    jq("reduce range(1000000) as $i ([]; .[0] = .)", "expression.limit");
+    jq(".[1e12] = 1", "expression.invalid");
+    jq("null | .[1e12] = 1", "expression.limit.fuel");
+    jq("\"a\" | test(\"((a{100}){100}){100}\")", "expression.invalid");
+    jq("[1e308, -1] | implode", "expression.invalid");
+    jq("[range(300)] | [.[] as $a | .[] as $b | .[] as $c | 1] | length", "expression.limit.fuel");
+    jq("[range(3000)] | . - .", "expression.limit.fuel");
+    jq(&"(".repeat(100), "expression.limit.jq");
+    jq(&".".repeat(20_000), "expression.limit.jq");
+}
+
+/// The longest programs that are read at all, of things that nest without brackets.
+#[test]
+fn long_jq_programs_do_not_overflow() {
+    for part in [
+        "-",
+        "..|",
+        ".|",
+        "1+",
+        ".a",
+        "try ",
+        ".a as $x|",
+        "[.]|",
+        "1,",
+        "1//",
+        "not|",
+        "if 1 then ",
+        "reduce ",
+        "label $a|",
+        "def f: ",
+        "?",
+        "\\\"\\\\(",
+        ".[0]",
+        ". and ",
+        "1 as [$a]|",
+        "@base64 ",
+        "..",
+        "1 as $x|$x,",
+        "try error(1) catch ",
+        "if 1 then 1 elif ",
+    ] {
+        let count = 9_900 / part.replace('\\', "").len().max(1);
+        let program = part.repeat(count);
+        for end in ["1", "", ".", "end"] {
+            let _ = run(&format!("{{{{ {{}} | jq('{program}{end}') }}}}"));
+        }
+    }
+}
+
+#[test]
+fn a_scope_full_of_data_prints_within_limits() {
+    let mut scope = Map::new();
+    scope.insert("big".into(), Value::list((0..300_000).map(|n| Value::from(format!("value {n}")))));
+    for template in
+        ["{{ big }}", "x{{ big }}", "{{ big }}x", "{{ big | toJson }}", "{{ big ~ '' }}", "{{ big | yaml }}"]
+    {
+        let error = render_text(template, &scope, &Memo::new(), &Settings::default()).err();
+        assert!(error.is_some_and(|error| error.code().starts_with("expression.limit")), "{template}");
+    }
+    let typed = expr::eval_text("{{ big }}", &scope, &Memo::new(), &Settings::default()).unwrap();
+    assert_eq!(typed.as_list().map(<[Value]>::len), Some(300_000));
+    let first = render_text("{{ big[0] }}", &scope, &Memo::new(), &Settings::default()).unwrap();
+    assert_eq!(first.to_string(), "value 0");
+}

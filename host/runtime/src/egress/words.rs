@@ -1,0 +1,106 @@
+//! What went wrong on the way out: a code for the guest, a sentence for the person.
+
+use super::address::{self, Class};
+use crate::calls::Shared;
+use crate::services::HostError;
+use crate::sink::Level;
+use std::error::Error as StdError;
+use std::net::IpAddr;
+use wasmtime_wasi_http::Error;
+
+/// How deep causes are followed.
+const CAUSES: usize = 16;
+
+/// A name that leads only to addresses this run may not reach.
+#[derive(Debug, thiserror::Error)]
+#[error("`{host}` leads to {ip}, which this run may not reach")]
+pub(super) struct Prohibited {
+    pub(super) host: String,
+    pub(super) ip: IpAddr,
+}
+
+/// A name without an address.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unresolved(pub(super) String);
+
+/// The refusal of an address.
+pub(super) fn prohibited(host: &str, ip: IpAddr) -> HostError {
+    let (what, hint) = match address::classify(ip) {
+        Class::Public => ("not granted", "grant the network to it"),
+        Class::Special(_) => ("in a special range", "grant the host with `special: allowed`"),
+        Class::Metadata => {
+            ("a metadata service", "grant its address itself, if a plugin shall have the machine's credentials")
+        }
+        Class::Unusable => ("no destination", "name another host"),
+    };
+    let range = match address::classify(ip) {
+        Class::Special(name) => format!(" ({name})"),
+        _ => String::new(),
+    };
+    HostError::not_granted(format!("`{host}` is at {ip}, {what}{range}: refused; hint: {hint}"))
+}
+
+/// The client's error as the guest's code; the person reads the causes in the log.
+pub(super) fn explain(shared: &Shared, host: &str, cause: &reqwest::Error) -> Error {
+    if let Some(found) = find::<Prohibited>(cause) {
+        shared.denied(&prohibited(host, found.ip).message);
+        return Error::DestinationIpProhibited;
+    }
+    shared.log(Level::Debug, format!("the request to `{host}` failed: {}", chain(cause)), Vec::new());
+    if find::<Unresolved>(cause).is_some() {
+        return Error::DnsError { rcode: None, info_code: None };
+    }
+    if let Some(tls) = find::<rustls::Error>(cause) {
+        return match tls {
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Error::TlsCertificateError,
+            _ => Error::TlsProtocolError,
+        };
+    }
+    if let Some(io) = find::<std::io::Error>(cause) {
+        // A TLS error arrives inside an IO error that hides it from `source`.
+        if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return match tls {
+                rustls::Error::InvalidCertificate(_) => Error::TlsCertificateError,
+                _ => Error::TlsProtocolError,
+            };
+        }
+        match io.kind() {
+            std::io::ErrorKind::ConnectionRefused => return Error::ConnectionRefused,
+            std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::BrokenPipe
+            | std::io::ErrorKind::UnexpectedEof => {
+                return Error::ConnectionTerminated;
+            }
+            std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
+                return Error::DestinationUnavailable;
+            }
+            _ => {}
+        }
+    }
+    match (cause.is_timeout(), cause.is_connect()) {
+        (true, true) => Error::ConnectionTimeout,
+        (true, false) => Error::ConnectionReadTimeout,
+        (false, true) => Error::DestinationUnavailable,
+        (false, false) => Error::HttpProtocolError,
+    }
+}
+
+/// An error and its causes on one line.
+pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
+    causes(error).iter().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    causes(error).into_iter().find_map(|error| error.downcast_ref::<T>())
+}
+
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+    let mut causes = vec![error];
+    let mut at = error;
+    while let Some(next) = at.source().filter(|_| causes.len() < CAUSES) {
+        causes.push(next);
+        at = next;
+    }
+    causes
+}

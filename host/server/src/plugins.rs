@@ -1,0 +1,125 @@
+//! Between flows and the catalog: which plugin each task of a flow means. Resolves when a flow is saved, and never again.
+
+use std::sync::Arc;
+
+use catalog::{Ask, Catalog, Level, Wish};
+use model::flow::Flow;
+use model::lock::{Lock, Locked};
+use model::problem::Problem;
+use model::task::TaskKind;
+use model::{Role, TypeInfo, Types, Unknown};
+use runtime::{PluginSource, Wasm};
+use serde_json::json;
+
+/// Names offered for a type nobody has.
+const NEAREST_MAX: usize = 3;
+
+/// What parsing asks, answered by the catalog.
+struct Installed<'a>(&'a Catalog);
+
+impl Types for Installed<'_> {
+    fn lookup(&self, type_name: &str, requirement: Option<&str>) -> Result<Arc<TypeInfo>, Unknown> {
+        let wishes: Vec<Wish<'_>> = requirement.map(|text| Wish { level: Level::Task, text }).into_iter().collect();
+        match self.0.resolve(type_name, &wishes) {
+            Ok(resolution) => {
+                let task = resolution.task();
+                let unrendered = task.markers.render_never.iter().chain(&task.markers.render_later);
+                Ok(Arc::new(TypeInfo {
+                    name: task.name.clone(),
+                    plugin: resolution.locked.plugin.clone(),
+                    role: Role::Task,
+                    properties: task.properties.clone(),
+                    unrendered: unrendered
+                        .filter_map(|path| path.segments().first())
+                        .filter_map(|segment| match segment {
+                            catalog::Segment::Name(name) => Some(name.clone()),
+                            catalog::Segment::Any => None,
+                        })
+                        .collect(),
+                }))
+            }
+            Err(catalog::Error::UnknownType { nearest, .. }) => {
+                Err(Unknown::Type { nearest: nearest.into_iter().take(NEAREST_MAX).collect() })
+            }
+            Err(catalog::Error::BadRequirement { reason, .. }) => Err(Unknown::Requirement { reason }),
+            Err(_) => {
+                let plugin = self.0.owner(type_name).map(ToString::to_string).unwrap_or_default();
+                let versions = self.0.versions(&plugin).map(|package| package.manifest().version.to_string());
+                Err(Unknown::Version { available: versions.collect(), plugin })
+            }
+        }
+    }
+}
+
+/// Reads a flow and resolves its tasks. The problems beside a flow are warnings.
+pub(crate) fn parse(source: &str, catalog: &Catalog) -> Result<(Flow, Lock, Vec<Problem>), Vec<Problem>> {
+    let parsed = model::parse(source, &Installed(catalog))?;
+    let flow = parsed.flow;
+    let mut asks = Vec::new();
+    for task in flow.all.values().filter(|task| matches!(task.kind, TaskKind::Plugin(_))) {
+        let mut wishes = Vec::new();
+        if let Some(version) = &task.version {
+            wishes.push(Wish { level: Level::Task, text: version });
+        }
+        let of_flow = catalog.owner(&task.type_name).and_then(|plugin| flow.plugins.get(plugin.as_str()));
+        if let Some(text) = of_flow {
+            wishes.push(Wish { level: Level::Flow, text });
+        }
+        asks.push(Ask { task: task.id.clone(), task_type: &task.type_name, wishes });
+    }
+    // Parsing asked for the same types with the same requirements, so this finds them.
+    let lock = catalog.lock(&asks).map_err(|problems| {
+        problems
+            .iter()
+            .map(|(id, error)| Problem {
+                path: format!("task `{id}`"),
+                line: flow.task(id).map_or(0, |task| task.line),
+                column: 0,
+                code: "flow.version",
+                message: error.to_string(),
+                hint: None,
+                severity: model::Severity::Error,
+            })
+            .collect::<Vec<_>>()
+    })?;
+    Ok((flow, lock, parsed.warnings))
+}
+
+/// Everything that is to be said of a source: errors, or the warnings of one that can be saved.
+pub fn check(source: &str, catalog: &Catalog) -> Vec<Problem> {
+    match parse(source, catalog) {
+        Ok((_, _, warnings)) => warnings,
+        Err(problems) => problems,
+    }
+}
+
+/// Takes every type as it was when the flow was saved: what is stored was valid, and stays so without its plugins.
+struct AsSaved;
+
+impl Types for AsSaved {
+    fn lookup(&self, type_name: &str, _: Option<&str>) -> Result<Arc<TypeInfo>, Unknown> {
+        Ok(Arc::new(TypeInfo {
+            name: type_name.to_owned(),
+            plugin: String::new(),
+            role: if type_name.to_ascii_lowercase().contains("trigger") { Role::Trigger } else { Role::Task },
+            properties: json!(true),
+            unrendered: Vec::new(),
+        }))
+    }
+}
+
+/// Reads a stored source again, whatever is installed now.
+pub(crate) fn reread(source: &str) -> Result<Flow, Vec<Problem>> {
+    model::parse(source, &AsSaved).map(|parsed| parsed.flow)
+}
+
+/// The bytes a lock means, for the runtime.
+pub(crate) fn source_of(catalog: &Catalog, locked: &Locked) -> Result<PluginSource, catalog::Error> {
+    let package = catalog.locked(locked)?;
+    Ok(PluginSource {
+        name: locked.plugin.clone(),
+        version: locked.version.to_string(),
+        digest: locked.digest.to_string(),
+        wasm: Wasm::Path(package.path.clone()),
+    })
+}

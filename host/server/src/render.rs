@@ -1,0 +1,219 @@
+//! Answers what the engine asks to be rendered, and renders the properties of tasks. Evaluation is pure; only here calls are made.
+
+mod answers;
+mod coerce;
+
+use std::sync::Arc;
+
+use engine::view::View;
+use engine::{RenderScope, Rendering, State};
+use expr::{Error as ExprError, MAX_CALLS, Map, Memo, Scope, Settings, Value};
+use model::execution::{Failure, TaskRun};
+use model::ids::{ExecutionId, FlowKey, TaskRunId};
+use model::lock::Locked;
+
+use crate::flows::SavedFlow;
+use crate::node::Node;
+
+/// How a tree of templates becomes values.
+#[derive(Clone, Copy)]
+enum Mode {
+    Typed,
+    Text,
+}
+
+impl Node {
+    /// The answer to `Command::Render`: values by name, or the first failure.
+    pub(crate) async fn render(
+        &self,
+        state: &State,
+        saved: &SavedFlow,
+        scope: &RenderScope,
+        templates: Vec<(&'static str, Value, Rendering)>,
+    ) -> Result<Map, Failure> {
+        let other;
+        let (state, run) = match scope {
+            RenderScope::Execution => (state, None),
+            RenderScope::Run(run) => (state, Some(run)),
+            RenderScope::Child(child) => {
+                other = crate::apply::stored_state(self, child).await.map_err(|error| Failure::new("RENDER", error.to_string()))?;
+                (&other, None)
+            }
+        };
+        let execution = state.execution().map(|execution| execution.id.clone());
+        let scope = RunScope { node: self, view: view(state, run) };
+        let mut memo = Memo::new();
+        let mut values = Map::new();
+        for (site, (name, template, rendering)) in templates.into_iter().enumerate() {
+            let mode = match rendering {
+                Rendering::Typed => Mode::Typed,
+                Rendering::Text => Mode::Text,
+                Rendering::Conditions => {
+                    let holds = crate::conditions::all_hold(self, state, &scope, &template, &saved.flow.key).await?;
+                    values.insert(name.into(), Value::Bool(holds));
+                    continue;
+                }
+            };
+            let asked = Asked { scope: &scope, mode, site, flow: &saved.flow.key, execution: execution.as_ref() };
+            values.insert(name.into(), self.evaluate(asked, &template, &mut memo).await?);
+        }
+        Ok(values)
+    }
+
+    /// Renders a value with any variables, typed or as text.
+    pub(crate) async fn render_in(
+        &self,
+        scope: &dyn Scope,
+        template: &Value,
+        typed: bool,
+        flow: &FlowKey,
+        execution: Option<&ExecutionId>,
+    ) -> Result<Value, Failure> {
+        let mode = if typed { Mode::Typed } else { Mode::Text };
+        self.evaluate(Asked { scope, mode, site: 0, flow, execution }, template, &mut Memo::new()).await
+    }
+
+    /// The properties of a plugin's task as its schema wants them. Those the plugin renders itself, or never, stay as written.
+    pub(crate) async fn render_properties(
+        &self,
+        state: &State,
+        saved: &SavedFlow,
+        run: &TaskRun,
+        properties: &Map,
+        locked: &Locked,
+    ) -> Result<Value, Failure> {
+        let catalog = self.catalog();
+        let package = catalog.locked(locked).map_err(|error| Failure::new("PLUGIN_MISSING", error.to_string()))?;
+        let task = package.manifest().task(&locked.task_type);
+        let execution = state.execution().map(|execution| execution.id.clone());
+        let scope = RunScope { node: self, view: View::of_run(state, &run.id) };
+        let mut memo = Memo::new();
+        let mut rendered = Map::new();
+        for (site, (name, value)) in properties.iter().enumerate() {
+            let as_written = task.is_some_and(|task| {
+                let mut unrendered = task.markers.render_never.iter().chain(&task.markers.render_later);
+                unrendered.any(|path| path.covers(&[name]))
+            });
+            if as_written {
+                rendered.insert(name.clone(), value.clone());
+                continue;
+            }
+            let asked =
+                Asked { scope: &scope, mode: Mode::Typed, site, flow: &saved.flow.key, execution: execution.as_ref() };
+            let typed = self.evaluate(asked, value, &mut memo).await.map_err(|failure| Failure {
+                message: format!("property `{name}`: {}", failure.message),
+                ..failure
+            })?;
+            let fitted = match task {
+                Some(task) => coerce::property(&task.properties, name, typed),
+                None => typed,
+            };
+            rendered.insert(name.clone(), fitted);
+        }
+        Ok(Value::from(rendered))
+    }
+
+    /// Text a guest wants rendered, with variables of its own in front of those of the run.
+    pub(crate) async fn render_for_guest(
+        &self,
+        state: &State,
+        saved: &SavedFlow,
+        run: &TaskRunId,
+        template: &str,
+        variables: &Value,
+    ) -> Result<Value, Failure> {
+        let execution = state.execution().map(|execution| execution.id.clone());
+        let empty = Map::new();
+        let back = RunScope { node: self, view: View::of_run(state, run) };
+        let scope = expr::Layered { front: variables.as_map().unwrap_or(&empty), back: &back };
+        self.render_in(&scope, &Value::from(template), false, &saved.flow.key, execution.as_ref()).await
+    }
+
+    /// Evaluates, answers what is missing, and evaluates again. Bounded.
+    async fn evaluate(&self, asked: Asked<'_>, template: &Value, memo: &mut Memo) -> Result<Value, Failure> {
+        let settings = Settings { site: u32::try_from(asked.site).unwrap_or(u32::MAX), ..Settings::default() };
+        for _ in 0..MAX_CALLS {
+            let result = match asked.mode {
+                Mode::Typed => expr::render_value(template, asked.scope, memo, &settings),
+                Mode::Text => text(template, asked.scope, memo, &settings),
+            };
+            match result {
+                Ok(value) => return self.unsealed(value),
+                Err(ExprError::Missing(call)) => {
+                    let answer = self.answer(&call, asked.flow, asked.execution).await;
+                    memo.insert(*call, answer);
+                }
+                Err(error) => return Err(Failure::new(error.code(), error.to_string())),
+            }
+        }
+        Err(Failure::new("expression.limit.calls", format!("an expression makes more than {MAX_CALLS} calls")))
+    }
+
+    /// Gives secrets that were read back from the store their values again.
+    fn unsealed(&self, value: Value) -> Result<Value, Failure> {
+        if !value.has_secret() {
+            return Ok(value);
+        }
+        let find = |name: &str| self.secret(name).map(Arc::from);
+        value.unseal(&find).map_err(|error| Failure::new(error.code(), error.to_string()))
+    }
+
+    /// Variables that are the server's, not the execution's.
+    pub(crate) fn shell_variable(&self, name: &str) -> Option<Value> {
+        match name {
+            "envs" => {
+                let entries = self.config.environment.iter();
+                Some(Value::map(entries.map(|(name, value)| (name.as_str(), Value::from(value.as_str())))))
+            }
+            "globals" => Some(Value::from(Map::new())),
+            _ => None,
+        }
+    }
+}
+
+/// One evaluation.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    scope: &'a dyn Scope,
+    mode: Mode,
+    site: usize,
+    flow: &'a FlowKey,
+    execution: Option<&'a ExecutionId>,
+}
+
+fn text(template: &Value, scope: &dyn Scope, memo: &Memo, settings: &Settings) -> Result<Value, ExprError> {
+    match template.as_str() {
+        Some(source) => expr::render_text(source, scope, memo, settings).map(Value::Text),
+        None => expr::render_map(template, scope, memo, settings),
+    }
+}
+
+fn view<'a>(state: &'a State, run: Option<&'a TaskRunId>) -> View<'a> {
+    match run {
+        Some(run) => View::of_run(state, run),
+        None => View::of_execution(state),
+    }
+}
+
+/// An execution's variables, with the server's behind them.
+struct RunScope<'a> {
+    node: &'a Node,
+    view: View<'a>,
+}
+
+impl Scope for RunScope<'_> {
+    fn lookup(&self, name: &str) -> Option<Value> {
+        self.view.lookup(name).or_else(|| self.node.shell_variable(name))
+    }
+
+    fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
+        let shell = || path.first().and_then(|name| self.node.shell_variable(name)).map(|value| (value, 1));
+        self.view.lookup_path(path).or_else(shell)
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        let mut names = self.view.names();
+        names.extend(["envs", "globals"].map(Arc::from));
+        names
+    }
+}

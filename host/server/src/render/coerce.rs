@@ -1,0 +1,161 @@
+//! Rendered values to what a property's JSON Schema asks for, as Kestra's own binding does: an expression gives text where text is
+//! wanted, a number where a number is wanted. Never refuses: what does not fit is the plugin's to judge.
+
+use expr::{Map, Value};
+use serde_json::Value as Schema;
+
+/// How deep schemas are followed; deeper values are left as they are.
+const DEPTH_MAX: usize = 32;
+
+/// A property of an object schema.
+pub(super) fn property(schema: &Schema, name: &str, value: Value) -> Value {
+    let root = schema;
+    let known = schema.get("properties").and_then(|properties| properties.get(name));
+    match known.or_else(|| schema.get("additionalProperties")) {
+        Some(schema) => fit(root, schema, value, 0),
+        None => value,
+    }
+}
+
+fn fit(root: &Schema, schema: &Schema, value: Value, depth: usize) -> Value {
+    if depth > DEPTH_MAX {
+        return value;
+    }
+    if let Some(target) = schema.get("$ref").and_then(Schema::as_str) {
+        let found = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        return match found {
+            Some(schema) => fit(root, schema, value, depth + 1),
+            None => value,
+        };
+    }
+    let alternatives = ["anyOf", "oneOf"].iter().find_map(|key| schema.get(key)).and_then(Schema::as_array);
+    if let Some(alternatives) = alternatives {
+        return fit_one(root, alternatives, value, depth);
+    }
+    let types = types(schema);
+    let wants = |kind: &str| types.iter().any(|known| known == kind);
+    if types.is_empty() || (value.is_null() && wants("null")) {
+        return value;
+    }
+    match &value {
+        Value::Map(entries) if wants("object") => {
+            let fitted: Map =
+                entries.iter().map(|(key, item)| (key.clone(), property_of(root, schema, key, item.clone(), depth))).collect();
+            Value::from(fitted)
+        }
+        Value::List(items) if wants("array") => match schema.get("items") {
+            Some(inner) => Value::list(items.iter().map(|item| fit(root, inner, item.clone(), depth + 1))),
+            None => value,
+        },
+        Value::Text(_) if wants("string") => value,
+        Value::Text(text) => match text.as_plain().and_then(|plain| parsed(plain.trim(), &wants)) {
+            Some(typed) => fit(root, schema, typed, depth + 1),
+            None => value,
+        },
+        Value::Bool(_) if wants("boolean") => value,
+        Value::Int(_) if wants("integer") || wants("number") => value,
+        Value::Float(_) | Value::Number(_) if wants("number") => value,
+        // Text is wanted and something else came: what it prints as. Null prints as nothing.
+        _ if wants("string") => Value::from(value.to_string()),
+        _ => value,
+    }
+}
+
+fn property_of(root: &Schema, schema: &Schema, name: &str, value: Value, depth: usize) -> Value {
+    let known = schema.get("properties").and_then(|properties| properties.get(name));
+    match known.or_else(|| schema.get("additionalProperties").filter(|schema| schema.is_object())) {
+        Some(inner) => fit(root, inner, value, depth + 1),
+        None => value,
+    }
+}
+
+/// Of several schemas: one that takes the value as it is, else the first that it can be made to fit.
+fn fit_one(root: &Schema, alternatives: &[Schema], value: Value, depth: usize) -> Value {
+    let resolved: Vec<&Schema> = alternatives
+        .iter()
+        .map(|schema| {
+            let target = schema.get("$ref").and_then(Schema::as_str).and_then(|target| target.strip_prefix('#'));
+            target.and_then(|pointer| root.pointer(pointer)).unwrap_or(schema)
+        })
+        .collect();
+    let kind = match &value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Int(_) => "integer",
+        Value::Float(_) | Value::Number(_) => "number",
+        Value::Text(_) | Value::Time(_) => "string",
+        Value::List(_) => "array",
+        Value::Map(_) => "object",
+    };
+    let takes = |schema: &&&Schema| {
+        let types = types(schema);
+        types.is_empty() || types.iter().any(|known| known == kind || (known == "number" && kind == "integer"))
+    };
+    if value.is_null() && resolved.iter().any(|schema| takes(&schema)) {
+        return value;
+    }
+    let chosen = resolved.iter().find(takes).or_else(|| resolved.iter().find(|schema| types(schema) != ["null"]));
+    match chosen {
+        Some(schema) => fit(root, schema, value, depth + 1),
+        None => value,
+    }
+}
+
+fn types(schema: &Schema) -> Vec<String> {
+    match schema.get("type") {
+        Some(Schema::String(one)) => vec![one.clone()],
+        Some(Schema::Array(many)) => many.iter().filter_map(|kind| kind.as_str().map(str::to_owned)).collect(),
+        _ if schema.get("enum").is_some() || schema.get("const").is_some_and(Schema::is_string) => vec!["string".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+/// Text as the type that is wanted, where it is one.
+fn parsed(text: &str, wants: &dyn Fn(&str) -> bool) -> Option<Value> {
+    if wants("boolean") && matches!(text, "true" | "false") {
+        return Some(Value::Bool(text == "true"));
+    }
+    if (wants("integer") || wants("number"))
+        && let Ok(number) = text.parse::<i64>()
+    {
+        return Some(Value::Int(number));
+    }
+    if wants("number")
+        && let Some(number) = text.parse::<f64>().ok().and_then(Value::float)
+    {
+        return Some(number);
+    }
+    if (wants("object") && text.starts_with('{')) || (wants("array") && text.starts_with('[')) {
+        return Value::parse_json(text).ok();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(schema: Schema, given: Schema, expected: Schema) {
+        let schema = json!({ "type": "object", "properties": { "p": schema }, "$defs": { "Level": { "enum": ["A", "B"] } } });
+        let fitted = property(&schema, "p", Value::from_json(&given).expect("finite"));
+        assert_eq!(fitted.to_json(), expected, "{schema} {given}");
+    }
+
+    #[test]
+    fn values_become_what_the_schema_wants() {
+        check(json!({ "type": "string" }), json!(12), json!("12"));
+        check(json!({ "type": "string" }), json!({ "a": 1 }), json!("{\"a\":1}"));
+        check(json!({ "type": "string" }), json!(null), json!(""));
+        check(json!({ "type": ["string", "null"] }), json!(null), json!(null));
+        check(json!({ "type": "integer" }), json!("12"), json!(12));
+        check(json!({ "type": "boolean" }), json!("true"), json!(true));
+        check(json!({ "type": "boolean" }), json!("yes"), json!("yes"));
+        check(json!({ "type": "array", "items": { "type": "string" } }), json!("[1, 2]"), json!(["1", "2"]));
+        check(json!({ "type": "object", "additionalProperties": { "type": "string" } }), json!({ "a": 1 }), json!({ "a": "1" }));
+        check(json!({ "anyOf": [{ "type": "string" }, { "type": "array" }] }), json!(["a"]), json!(["a"]));
+        check(json!({ "anyOf": [{ "type": "integer" }, { "type": "null" }] }), json!("7"), json!(7));
+        check(json!({ "$ref": "#/$defs/Level" }), json!("A"), json!("A"));
+        check(json!(true), json!({ "free": [1, "x"] }), json!({ "free": [1, "x"] }));
+    }
+}

@@ -1,0 +1,133 @@
+//! What one run may do: what its plugin's manifest asks for, and the standard profile allows. Deny by default.
+
+use std::collections::BTreeSet;
+
+use catalog::{Capabilities, HttpHosts};
+use expr::Value;
+use runtime::{Access, Grants, HostPattern, NetworkRule, Ports, SpecialRanges};
+
+use crate::node::Node;
+
+/// Most hosts taken from one task's properties.
+const HOSTS_MAX: usize = 256;
+
+/// The grants of a run with these rendered properties.
+pub(super) fn of_run(node: &Node, capabilities: &Capabilities, properties: &Value) -> Grants {
+    let mut network = Vec::new();
+    for access in &capabilities.http {
+        let methods = (!access.methods.is_empty()).then(|| access.methods.clone());
+        let hosts: Vec<(HostPattern, Ports)> = match &access.hosts {
+            HttpHosts::NamedByFlow(_) => named(properties),
+            HttpHosts::Only(hosts) => hosts.iter().map(|host| (pattern(host), Ports::Any)).collect(),
+        };
+        for (host, ports) in hosts {
+            network.push(NetworkRule {
+                host,
+                ports,
+                scheme: None,
+                methods: methods.clone(),
+                special: SpecialRanges::Refused,
+            });
+        }
+    }
+    // What the operator opened is open to plugins that ask for the network at all.
+    if !capabilities.http.is_empty() {
+        network.extend(node.config.allow_net.iter().cloned());
+    }
+    let kv = match capabilities.kv.as_slice() {
+        [] => Access::None,
+        wanted if wanted.iter().all(|operation| matches!(operation.as_str(), "get" | "keys")) => Access::Read,
+        _ => Access::Write,
+    };
+    Grants {
+        network,
+        files: if capabilities.files { Access::Write } else { Access::None },
+        kv,
+        working_dir: if capabilities.files { Access::Write } else { Access::None },
+        template: true,
+        secrets: if capabilities.secrets { vec!["*".to_owned()] } else { Vec::new() },
+        ..Grants::none()
+    }
+}
+
+/// The hosts of the URLs in a task's rendered properties: what the flow itself names.
+fn named(properties: &Value) -> Vec<(HostPattern, Ports)> {
+    let mut found = BTreeSet::new();
+    collect(properties, &mut found);
+    let rules = found.into_iter().take(HOSTS_MAX);
+    rules.map(|(host, port)| (pattern(&host), Ports::Only(vec![port]))).collect()
+}
+
+fn collect(value: &Value, found: &mut BTreeSet<(String, u16)>) {
+    match value {
+        Value::Text(_) => {
+            let text = value.as_str().unwrap_or_default();
+            if let Ok(url) = url::Url::parse(text.trim())
+                && matches!(url.scheme(), "http" | "https")
+                && let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default())
+            {
+                found.insert((host.to_ascii_lowercase(), port));
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Map(entries) => entries.values().for_each(|item| collect(item, found)),
+        _ => {}
+    }
+}
+
+fn pattern(host: &str) -> HostPattern {
+    if let Some(parent) = host.strip_prefix("*.") {
+        return HostPattern::Below(parent.to_owned());
+    }
+    match host.trim_start_matches('[').trim_end_matches(']').parse() {
+        Ok(address) => HostPattern::Address(address),
+        Err(_) => HostPattern::Name(host.to_owned()),
+    }
+}
+
+/// A rule from what an operator writes: `HOST:PORT`, `HOST:*` or `HOST`. Special ranges are meant when they are named.
+pub fn allow_net(text: &str) -> Result<NetworkRule, String> {
+    let wrong = || format!("`{text}` is not HOST:PORT\n  hint: 127.0.0.1:8000, api.internal:443, or 10.0.0.5:* for every port");
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => (host, port),
+        _ => (text, "*"),
+    };
+    let ports = match port {
+        "*" => Ports::Any,
+        number => Ports::Only(vec![number.parse().map_err(|_| wrong())?]),
+    };
+    if host.is_empty() || host.contains(['/', ' ', '@']) {
+        return Err(wrong());
+    }
+    Ok(NetworkRule { host: pattern(host), ports, scheme: None, methods: None, special: SpecialRanges::Allowed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_come_from_urls_in_properties() {
+        let properties = Value::map([
+            ("uri", Value::from("https://API.example.com/v1?x=1")),
+            ("body", Value::from("see https://not.a.url.property/ please")),
+            ("options", Value::map([("proxy", Value::from("http://10.0.0.1:3128"))])),
+        ]);
+        let hosts: Vec<String> = named(&properties).into_iter().map(|(host, ports)| format!("{host:?} {ports:?}")).collect();
+        assert_eq!(hosts, ["Address(10.0.0.1) Only([3128])", "Name(\"api.example.com\") Only([443])"]);
+    }
+
+    #[test]
+    fn allowed_addresses_are_parsed() {
+        let check = |text: &str, expected: &str| {
+            let shown = allow_net(text).map_or_else(|error| error, |rule| format!("{:?} {:?}", rule.host, rule.ports));
+            assert!(shown.starts_with(expected), "{text}: {shown}");
+        };
+        check("127.0.0.1:8000", "Address(127.0.0.1) Only([8000])");
+        check("[::1]:80", "Address(::1) Only([80])");
+        check("api.internal:*", "Name(\"api.internal\") Any");
+        check("api.internal", "Name(\"api.internal\") Any");
+        check("host:port", "`host:port` is not HOST:PORT");
+        check("http://x:1", "`http://x:1` is not HOST:PORT");
+    }
+}
