@@ -18,7 +18,8 @@ const CELL: Duration = Duration::from_secs(2);
 const EXECUTIONS: i64 = 100_000;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     for writers in [1, 16, 256] {
         let raw = raw_log(&runtime, writers);
         let folder = tempfile::tempdir().expect("a folder");
@@ -41,7 +42,8 @@ fn main() {
 
 fn open(path: &std::path::Path, on_runs: bool) -> (EmbeddedStore, store::embedded::Report) {
     let disk = Arc::new(RealDisk::new(path).expect("a folder"));
-    let shelf: Box<dyn Shelf> = if on_runs { Box::new(RunsShelf) } else { Box::new(SledShelf::new(path.join("index"))) };
+    let shelf: Box<dyn Shelf> =
+        if on_runs { Box::new(RunsShelf) } else { Box::new(SledShelf::new(path.join("index"))) };
     EmbeddedStore::open(disk, shelf.as_ref(), Options::default()).expect("a store")
 }
 
@@ -136,7 +138,11 @@ async fn start(on_runs: bool) {
         for step in 0..4 {
             batch.put(task_run(&id, &format!("run-{step}"), step));
         }
-        batch.append(execution_id(&id), 0, (0..8).map(|_| (at(0), payload("a change of some length, as the engine writes it"))).collect());
+        batch.append(
+            execution_id(&id),
+            0,
+            (0..8).map(|_| (at(0), payload("a change of some length, as the engine writes it"))).collect(),
+        );
         live += size(&record.into()) + 4 * size(&task_run(&id, "run-0", 0).into()) + 8 * 200;
         store.commit(batch).await.expect("no conflict");
     }
@@ -170,12 +176,20 @@ async fn start(on_runs: bool) {
         for (name, filter) in [
             ("all", ExecutionFilter::default()),
             ("by state", ExecutionFilter { states: vec![model::state::State::Success], ..ExecutionFilter::default() }),
-            ("by flow and state", ExecutionFilter { flow: Some(flow.clone()), states: vec![model::state::State::Success], ..ExecutionFilter::default() }),
+            (
+                "by flow and state",
+                ExecutionFilter {
+                    flow: Some(flow.clone()),
+                    states: vec![model::state::State::Success],
+                    ..ExecutionFilter::default()
+                },
+            ),
         ] {
             let began = Instant::now();
             const ROUNDS: u32 = 20;
             for _ in 0..ROUNDS {
-                let rows = shared.scan(View::Durable, Query::Executions(filter.clone()), Page::first(50)).await.expect("rows");
+                let rows =
+                    shared.scan(View::Durable, Query::Executions(filter.clone()), Page::first(50)).await.expect("rows");
                 assert_eq!(rows.items.len(), 50);
             }
             println!("  50 of {EXECUTIONS}, {name}: {:?}", began.elapsed() / ROUNDS);

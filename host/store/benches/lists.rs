@@ -32,7 +32,11 @@ async fn commits() {
         let id = format!("execution-{number:06}");
         for step in 0..STEPS {
             let mut batch = Batch::new();
-            batch.append(execution_id(&id), step, vec![(at(0), payload("a change of some length, as the engine writes it"))]);
+            batch.append(
+                execution_id(&id),
+                step,
+                vec![(at(0), payload("a change of some length, as the engine writes it"))],
+            );
             batch.put(execution(&id, &flow, number as i64, model::state::State::Running));
             batch.put(task_run(&id, &format!("run-{step}"), step));
             batch.put(job(&id, &format!("run-{step}"), 0));
@@ -68,14 +72,25 @@ async fn lists() {
         ("all", any()),
         ("by state", ExecutionFilter { states: vec![model::state::State::Failed], ..any() }),
         ("by rare label", ExecutionFilter { labels: rare(), ..any() }),
-        ("rare label, common state", ExecutionFilter { labels: rare(), states: vec![model::state::State::Success], ..any() }),
+        (
+            "rare label, common state",
+            ExecutionFilter { labels: rare(), states: vec![model::state::State::Success], ..any() },
+        ),
         ("by date", ExecutionFilter { created: (at(STORED / 2)..at(STORED / 2 + 100)).into(), ..any() }),
-        ("by flow and state", ExecutionFilter { flow: Some(flow_key("company.rare", "bench")), states: vec![model::state::State::Failed], ..any() }),
+        (
+            "by flow and state",
+            ExecutionFilter {
+                flow: Some(flow_key("company.rare", "bench")),
+                states: vec![model::state::State::Failed],
+                ..any()
+            },
+        ),
     ] {
         let mut times: Vec<_> = Vec::new();
         for _ in 0..ROUNDS {
             let began = Instant::now();
-            let rows = store.scan(View::Newest, Query::Executions(filter.clone()), Page::first(50)).await.expect("rows");
+            let rows =
+                store.scan(View::Newest, Query::Executions(filter.clone()), Page::first(50)).await.expect("rows");
             black_box(rows);
             times.push(began.elapsed());
         }

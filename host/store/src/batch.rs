@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use model::ids::ExecutionId;
 
+use crate::Lsn;
 use crate::error::Error;
 use crate::rows::{Fence, Key, Kind, Message, MessageKey, Payload, Record, Row, UniqueKey};
-use crate::Lsn;
 
 /// Most steps of one batch: a ForEach over 10,000 values decides some rows for each in one go.
 pub const MAX_BATCH_STEPS: usize = 100_000;
@@ -153,10 +153,9 @@ impl Batch {
 
 fn check_put(row: &Row) -> Result<(), Error> {
     match row {
-        Row::Change(_) | Row::Log(_) | Row::Metric(_) | Row::Message(_) | Row::Unique(_) => Err(Error::Misuse(format!(
-            "a `{:?}` is not put: append, send or take it",
-            row.kind()
-        ))),
+        Row::Change(_) | Row::Log(_) | Row::Metric(_) | Row::Message(_) | Row::Unique(_) => {
+            Err(Error::Misuse(format!("a `{:?}` is not put: append, send or take it", row.kind())))
+        }
         Row::Flow(flow) => within("a flow's source", flow.source.len(), MAX_TEXT_BYTES),
         Row::Document(document) => within("a document's source", document.source.len(), MAX_TEXT_BYTES),
         Row::Secret(secret) => within("a sealed secret", secret.sealed.len(), MAX_TEXT_BYTES),

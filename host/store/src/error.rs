@@ -1,7 +1,7 @@
 //! What can go wrong with a store, by what the caller can do about it.
 
-use crate::rows::{Fence, Holder, Key, Kind, UniqueName};
 use crate::Lsn;
+use crate::rows::{Fence, Holder, Key, Kind, UniqueName};
 
 /// An error of a store.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,9 @@ pub enum Error {
     #[error(transparent)]
     Conflict(#[from] Conflict),
     /// What was committed after `durable` is gone: drop what is cached and reload.
-    #[error("commits after `{durable}` were lost before they were durable\nhint: what was not acknowledged has to be sent again")]
+    #[error(
+        "commits after `{durable}` were lost before they were durable\nhint: what was not acknowledged has to be sent again"
+    )]
     Lost {
         /// The last commit that is still there.
         durable: Lsn,
@@ -34,7 +36,9 @@ pub enum Error {
         what: String,
     },
     /// Written by a newer program.
-    #[error("a stored `{kind:?}` has format {found}, this program knows up to {known}\nhint: use the version that wrote it, or a newer one")]
+    #[error(
+        "a stored `{kind:?}` has format {found}, this program knows up to {known}\nhint: use the version that wrote it, or a newer one"
+    )]
     Newer {
         /// The kind of row.
         kind: Kind,

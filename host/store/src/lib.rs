@@ -25,8 +25,8 @@ pub use memory::{Durability, MemoryStore};
 pub use query::{Count, Page, Position, Query, Rows};
 pub use rows::{Fence, Key, Payload, Record, Row, Stored};
 pub use store::{
-    Answer, BLOB_PIECE, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Health, Lsn, MAX_CLAIM, MAX_LINES, Store,
-    View,
+    Answer, BLOB_PIECE, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Health, Lsn, MAX_CLAIM, MAX_LINES,
+    Store, View,
 };
 pub use watch::{Topic, Watch};
 

@@ -153,7 +153,8 @@ pub async fn a_row_of_every_kind_comes_back(store: Arc<dyn Store>) {
     ];
     let mut batch = puts(rows.clone());
     let sent = message(&Target::Service("kv".into()), "m");
-    let held = unique(UniqueName::Scheduled(flow_key("a", "f"), model::ids::TriggerId::trusted("t"), Timestamp::MAX), "x");
+    let held =
+        unique(UniqueName::Scheduled(flow_key("a", "f"), model::ids::TriggerId::trusted("t"), Timestamp::MAX), "x");
     batch.append(execution_id("x"), 0, vec![(at(7), payload("c"))]).send(sent.clone()).take(held.clone());
     let lsn = store.commit(batch).await.unwrap();
     store.durable(lsn).await.unwrap();

@@ -50,10 +50,14 @@ pub async fn second_owner_is_fenced_off(store: Arc<dyn Store>) {
 
 pub async fn lists_by_every_filter(store: Arc<dyn Store>) {
     let mut rows = Vec::new();
-    for (number, (namespace, flow, state)) in
-        [("a", "f", State::Running), ("a.b", "f", State::Success), ("a.b", "g", State::Failed), ("a.bc", "f", State::Success)]
-            .into_iter()
-            .enumerate()
+    for (number, (namespace, flow, state)) in [
+        ("a", "f", State::Running),
+        ("a.b", "f", State::Success),
+        ("a.b", "g", State::Failed),
+        ("a.bc", "f", State::Success),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let mut row = execution(&format!("e{number}"), &flow_key(namespace, flow), number as i64, state);
         row.record.labels = vec![label("n", &number.to_string()), label("all", "yes")];
@@ -80,7 +84,12 @@ pub async fn lists_by_every_filter(store: Arc<dyn Store>) {
         (ExecutionFilter { labels: vec![label("n", "2")], ..any() }, &["e2"]),
         (ExecutionFilter { labels: vec![label("n", "2"), label("n", "3")], ..any() }, &[]),
         (
-            ExecutionFilter { labels: vec![label("all", "yes")], states: vec![State::Success], namespace: tree("a.b"), ..any() },
+            ExecutionFilter {
+                labels: vec![label("all", "yes")],
+                states: vec![State::Success],
+                namespace: tree("a.b"),
+                ..any()
+            },
             &["e1"],
         ),
         (ExecutionFilter { created: within, ..any() }, &["e2", "e1"]),
@@ -227,7 +236,10 @@ pub async fn changes_before_a_snapshot_can_go(store: Arc<dyn Store>) {
     // Even when all are in the snapshot, the last one stays: it says where to append.
     let cleared = store.clear(Clear::Changes { execution: execution_id("x"), upto: 4 }).await.unwrap();
     assert_eq!((cleared.rows, cleared.more), (3, false));
-    assert!(matches!(append(&store, "x", 0, &["old"]).await, Err(Error::Conflict(Conflict::Sequence { found: 4, .. }))));
+    assert!(matches!(
+        append(&store, "x", 0, &["old"]).await,
+        Err(Error::Conflict(Conflict::Sequence { found: 4, .. }))
+    ));
     append(&store, "x", 4, &["5"]).await.unwrap();
     let cleared = store.clear(Clear::Snapshots { execution: execution_id("x"), before: 4 }).await.unwrap();
     assert_eq!(cleared.rows, 1);

@@ -45,11 +45,25 @@ pub fn check<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F, cases: u3
 enum Deed {
     /// Preconditions and steps, in one commit.
     Commit(Vec<Need>, Vec<Do>),
-    Claim { now: i64, limit: usize },
-    Renew { count: usize, until: i64 },
-    Release { count: usize },
-    Finish { stale: bool },
-    Log { of: u8, seconds: i64, level: LogLevel },
+    Claim {
+        now: i64,
+        limit: usize,
+    },
+    Renew {
+        count: usize,
+        until: i64,
+    },
+    Release {
+        count: usize,
+    },
+    Finish {
+        stale: bool,
+    },
+    Log {
+        of: u8,
+        seconds: i64,
+        level: LogLevel,
+    },
     ClearExecution(u8),
     Ask(Box<Query>, usize),
 }
@@ -373,7 +387,8 @@ impl World<'_> {
             }
         }
         if let Query::Logs(filter) = query {
-            let texts: Vec<String> = found.iter().filter_map(Stored::typed::<LogLine>).map(|line| line.message.to_string()).collect();
+            let texts: Vec<String> =
+                found.iter().filter_map(Stored::typed::<LogLine>).map(|line| line.message.to_string()).collect();
             prop_assert_eq!(texts, self.model.lines(filter), "{:?}", query);
             return Ok(());
         }

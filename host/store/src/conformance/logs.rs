@@ -19,7 +19,8 @@ pub async fn positions_grow_and_resume(store: Arc<dyn Store>) {
     let lines = |from: i64| (from..from + 3).map(|n| line(to("x"), 0, LogLevel::Info, &n.to_string())).collect();
     store.append_logs(lines(0)).await.unwrap();
     store.append_logs(vec![line(to("y"), 0, LogLevel::Info, "other")]).await.unwrap();
-    let first = store.list::<LogLine>(View::Newest, Query::Logs(LogFilter::of(to("x"), 0)), Page::first(10)).await.unwrap();
+    let first =
+        store.list::<LogLine>(View::Newest, Query::Logs(LogFilter::of(to("x"), 0)), Page::first(10)).await.unwrap();
     let known = first.items[1].position;
     assert!(first.items.windows(2).all(|pair| pair[0].position < pair[1].position));
     assert!(first.next.is_none());
@@ -30,7 +31,8 @@ pub async fn positions_grow_and_resume(store: Arc<dyn Store>) {
     let too_many = (0..=MAX_LINES).map(|_| line(to("x"), 0, LogLevel::Info, "")).collect();
     assert!(matches!(store.append_logs(too_many).await, Err(Error::Limit { .. })));
     store.append_metrics((0..5).map(|n| metric("x", "rows", f64::from(n))).collect()).await.unwrap();
-    let all = store.all::<Metric>(View::Newest, Query::Metrics { execution: execution_id("x"), after: 0 }, 10).await.unwrap();
+    let all =
+        store.all::<Metric>(View::Newest, Query::Metrics { execution: execution_id("x"), after: 0 }, 10).await.unwrap();
     assert_eq!(all.iter().map(|metric| metric.value).collect::<Vec<_>>(), [0.0, 1.0, 2.0, 3.0, 4.0]);
     let after = Query::Metrics { execution: execution_id("x"), after: all[2].position };
     assert_eq!(store.all::<Metric>(View::Newest, after, 10).await.unwrap().len(), 2);

@@ -86,7 +86,8 @@ macro_rules! conformance_tests {
     ($open:expr) => {
         #[test]
         fn every_case() {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
             let failed: Vec<&str> = $crate::conformance::CASES
                 .iter()
                 .filter(|(_, case)| {

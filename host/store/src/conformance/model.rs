@@ -185,7 +185,8 @@ impl Model {
                         newest.insert(flow.key.clone(), flow);
                     }
                 }
-                let shown = newest.into_values().filter(|flow| (*deleted || !flow.deleted) && namespace.holds(&flow.key));
+                let shown =
+                    newest.into_values().filter(|flow| (*deleted || !flow.deleted) && namespace.holds(&flow.key));
                 return shown.map(Row::Flow).collect();
             }
             query => all.filter(|row| holds(query, row)).collect(),

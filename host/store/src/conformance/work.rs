@@ -9,7 +9,8 @@ use crate::{Batch, Conflict, Error, Precondition, Query, Store, View};
 pub async fn claims_take_due_jobs_in_order(store: Arc<dyn Store>) {
     let mut other = job("x", "other", 0);
     other.queue = "gpu".into();
-    let rows = [job("x", "c", 3).into(), job("x", "a", 1).into(), job("x", "b", 2).into(), job("x", "later", 50).into()];
+    let rows =
+        [job("x", "c", 3).into(), job("x", "a", 1).into(), job("x", "b", 2).into(), job("x", "later", 50).into()];
     let lsn = store.commit(puts(rows.into_iter().chain([other.into()]))).await.unwrap();
     let claimed = store.claim(claim("n", 10, 2)).await.unwrap();
     assert!(claimed.lsn > lsn);
@@ -109,7 +110,10 @@ pub async fn inbox_keeps_the_order_of_sending(store: Arc<dyn Store>) {
         store.commit(batch).await.unwrap();
     }
     let inbox = store.all::<Message>(View::Newest, Query::Inbox(to("x")), 10).await.unwrap();
-    assert_eq!(inbox.iter().map(|message| &*message.key.unique).collect::<Vec<_>>(), ["z", "9z", "1z", "a", "9a", "1a", "m", "9m", "1m"]);
+    assert_eq!(
+        inbox.iter().map(|message| &*message.key.unique).collect::<Vec<_>>(),
+        ["z", "9z", "1z", "a", "9a", "1a", "m", "9m", "1m"]
+    );
     assert_eq!(inbox[0].body.read::<String>().unwrap(), "z");
 }
 
@@ -149,7 +153,9 @@ pub async fn unique_key_has_one_holder(store: Arc<dyn Store>) {
     store.commit(take("first")).await.unwrap();
     store.commit(take("first")).await.unwrap();
     match store.commit(take("second")).await {
-        Err(Error::Conflict(Conflict::Held { holder, .. })) => assert_eq!(holder, Holder::Execution(execution_id("first"))),
+        Err(Error::Conflict(Conflict::Held { holder, .. })) => {
+            assert_eq!(holder, Holder::Execution(execution_id("first")))
+        }
         other => panic!("{other:?}"),
     }
     let mut back = Batch::new();

@@ -53,7 +53,8 @@ impl Inner {
     fn apply_frozen(&self, frozen: &Table, upto: Lsn) -> Result<(), Error> {
         let mut manifest = lock(&self.manifest).clone();
         if upto > manifest.checkpoint {
-            let changes = frozen.known_range(&[], KEYS_END, upto).filter_map(|(key, entry)| self.base_change(key, entry));
+            let changes =
+                frozen.known_range(&[], KEYS_END, upto).filter_map(|(key, entry)| self.base_change(key, entry));
             let entries = changes.map(|change| change.map(|(key, value)| RunEntry { key, value }));
             let run = runs::write(self.disk.as_ref(), self.store, (manifest.checkpoint, upto), entries)?;
             manifest.runs.push(run);
@@ -61,7 +62,8 @@ impl Inner {
             self.replace_manifest(manifest)?;
         }
         if upto > self.base.applied() {
-            let changes = frozen.known_range(&[], KEYS_END, upto).filter_map(|(key, entry)| self.base_change(key, entry));
+            let changes =
+                frozen.known_range(&[], KEYS_END, upto).filter_map(|(key, entry)| self.base_change(key, entry));
             self.base.apply(upto, changes.collect::<Result<_, _>>()?)?;
         }
         Ok(())

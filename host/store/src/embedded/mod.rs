@@ -21,8 +21,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use base::{RunsShelf, Shelf, SledShelf};
 #[cfg(any(test, feature = "conformance"))]
 pub use base::simulated::{Left, SimulatedBase};
+pub use base::{RunsShelf, Shelf, SledShelf};
 pub use recovery::Report;
 pub use store::{EmbeddedStore, Options, Pace, Stats};

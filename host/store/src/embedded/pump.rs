@@ -375,6 +375,8 @@ impl Inner {
 fn refusal(error: WriteError) -> Refusal {
     match error {
         WriteError::Full(reason) => Refusal::Full(reason),
-        WriteError::Fatal(error) => Refusal::Failed(format!("{error}\nhint: start again, everything acknowledged is kept")),
+        WriteError::Fatal(error) => {
+            Refusal::Failed(format!("{error}\nhint: start again, everything acknowledged is kept"))
+        }
     }
 }

@@ -22,7 +22,8 @@ use crate::index::table::Table;
 /// What keeps a second server out.
 const LOCK: &str = "lock";
 /// Names a data directory may have before its manifest is written.
-const OWN_NAMES: &[&str] = &[LOCK, "manifest.new", "journal", "runs", "index", "index.seal", "index.unsound", "index.damaged", "blobs"];
+const OWN_NAMES: &[&str] =
+    &[LOCK, "manifest.new", "journal", "runs", "index", "index.seal", "index.unsound", "index.damaged", "blobs"];
 /// Keys that go into an index at once: bounds the memory of a rebuild.
 const COPIED_AT_ONCE: usize = 50_000;
 
@@ -49,7 +50,13 @@ impl fmt::Display for Report {
         if self.created {
             return write!(f, "made a new store");
         }
-        write!(f, "opened at commit {} in {} ms, {} commits from the journal", self.last, self.took.as_millis(), self.replayed)?;
+        write!(
+            f,
+            "opened at commit {} in {} ms, {} commits from the journal",
+            self.last,
+            self.took.as_millis(),
+            self.replayed
+        )?;
         if let Some(why) = &self.rebuilt {
             write!(f, "; rebuilt the index: {why}")?;
         }
@@ -122,13 +129,19 @@ fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
         disk.list("").map_err(failed("."))?.into_iter().filter(|name| !OWN_NAMES.contains(&name.as_str())).collect();
     if let Some(name) = foreign.first() {
         return Err(Error::Corrupt {
-            what: format!("the data directory has `{name}` but no `{}`: it is not a store\nhint: name an empty directory", manifest::NAME),
+            what: format!(
+                "the data directory has `{name}` but no `{}`: it is not a store\nhint: name an empty directory",
+                manifest::NAME
+            ),
         });
     }
     for folder in [journal::FOLDER, runs::FOLDER] {
         if let Some(name) = disk.list(folder).map_err(failed(folder))?.iter().find(|name| !name.ends_with(".new")) {
             return Err(Error::Corrupt {
-                what: format!("`{folder}{name}` is there, but `{}` is missing\nhint: restore it from a copy", manifest::NAME),
+                what: format!(
+                    "`{folder}{name}` is there, but `{}` is missing\nhint: restore it from a copy",
+                    manifest::NAME
+                ),
             });
         }
         disk.make_folder(folder).map_err(failed(folder))?;

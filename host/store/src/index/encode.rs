@@ -135,8 +135,10 @@ mod tests {
 
     #[test]
     fn times_sort_both_ways() {
-        let times: Vec<Timestamp> =
-            [-377_705_000_000_000_000_000, -1, 0, 1, 999, 253_402_000_000_000_000_000i128].into_iter().map(|at| Timestamp::from_nanosecond(at).unwrap()).collect();
+        let times: Vec<Timestamp> = [-377_705_000_000_000_000_000, -1, 0, 1, 999, 253_402_000_000_000_000_000i128]
+            .into_iter()
+            .map(|at| Timestamp::from_nanosecond(at).unwrap())
+            .collect();
         for pair in times.windows(2) {
             assert!(KeyBytes::suffix().oldest(pair[0]).done() < KeyBytes::suffix().oldest(pair[1]).done());
             assert!(KeyBytes::suffix().newest(pair[0]).done() > KeyBytes::suffix().newest(pair[1]).done());

@@ -174,7 +174,9 @@ pub fn entries(row: &Row) -> Vec<Box<[u8]>> {
         }
         Row::Trigger(state) => state
             .next
-            .map(|next| flow(KeyBytes::new(tag::TRIGGERS_DUE).oldest(next), &state.flow).text(state.trigger.as_str()).done())
+            .map(|next| {
+                flow(KeyBytes::new(tag::TRIGGERS_DUE).oldest(next), &state.flow).text(state.trigger.as_str()).done()
+            })
             .into_iter()
             .collect(),
         Row::Message(message) if !message.drained => {

@@ -45,7 +45,13 @@ pub struct Part {
 }
 
 /// The rows after a suffix: at most `size` of them, looking at no more than `budget`.
-pub fn part(view: &dyn Ordered, query: &Query, after: Option<&[u8]>, size: usize, budget: usize) -> Result<Part, Error> {
+pub fn part(
+    view: &dyn Ordered,
+    query: &Query,
+    after: Option<&[u8]>,
+    size: usize,
+    budget: usize,
+) -> Result<Part, Error> {
     let plan = plan(query);
     let mut part = Part { rows: Vec::new(), next: None, examined: 0 };
     let mut from = match after {
@@ -251,7 +257,8 @@ fn plan_executions(filter: &ExecutionFilter) -> Plan {
         (None, NamespaceMatch::Any) => {}
     }
     if !filter.states.is_empty() {
-        let in_states = kinds.iter().flat_map(|kind| filter.states.iter().map(|state| executions::in_state(*kind, *state)));
+        let in_states =
+            kinds.iter().flat_map(|kind| filter.states.iter().map(|state| executions::in_state(*kind, *state)));
         groups.push(in_states.map(KeyBytes::into_vec).collect());
     }
     if groups.is_empty() {

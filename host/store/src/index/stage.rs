@@ -8,16 +8,16 @@ use std::sync::Arc;
 use model::ids::ExecutionId;
 
 use super::encode::{KeyBytes, after_prefix};
-use super::plan;
 use super::keys;
+use super::plan;
 use super::table::{At, Entry, Ordered};
 use crate::Lsn;
 use crate::batch::{Batch, MAX_KEY_BYTES, Precondition, Step, within};
 use crate::error::{Conflict, Error};
+use crate::query::Query;
 use crate::rows::{
     Change, Fence, Job, Key, Kind, Lease, LogLine, Message, MessageKey, Metric, Payload, Record, Row, Stored, UniqueKey,
 };
-use crate::query::Query;
 use crate::store::{Claim, Clear};
 use crate::watch::{Topic, topics_of_key, topics_of_row};
 
@@ -92,7 +92,9 @@ impl<'a> Stage<'a> {
                 None => Ok(()),
                 Some(_) => Err(Conflict::Exists(key.clone()).into()),
             },
-            Precondition::Fence(fence) => self.leased(fence)?.map(drop).ok_or_else(|| Conflict::Fence(fence.clone()).into()),
+            Precondition::Fence(fence) => {
+                self.leased(fence)?.map(drop).ok_or_else(|| Conflict::Fence(fence.clone()).into())
+            }
         }
     }
 
@@ -380,7 +382,8 @@ impl Ordered for Stage<'_> {
                 return Ok(None);
             }
             let below = self.base.last(from, &upto)?;
-            let over = self.outcome.changes.range::<[u8], _>((Bound::Included(from), Bound::Excluded(&*upto))).next_back();
+            let over =
+                self.outcome.changes.range::<[u8], _>((Bound::Included(from), Bound::Excluded(&*upto))).next_back();
             let (key, entry) = match (below, over) {
                 (None, None) => return Ok(None),
                 (Some(below), None) => return Ok(Some(below)),

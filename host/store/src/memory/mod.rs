@@ -22,9 +22,7 @@ use crate::index::table::{Entry, Ordered, Removed, Table};
 use crate::local::{self, Local};
 use crate::query::{Count, Page, Query, Rows};
 use crate::rows::{BlobId, Fence, Key, LogLine, Metric, Row, Stored};
-use crate::store::{
-    Answer, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Health, Store, View,
-};
+use crate::store::{Answer, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Health, Store, View};
 use crate::watch::{Hub, Topic, Watch};
 use crate::{Lsn, index::keys};
 

@@ -21,7 +21,8 @@ async fn clients_see_nothing_before_it_is_durable() {
     let look = |view| {
         let shared = Arc::clone(&shared);
         async move {
-            let settings = shared.all::<crate::rows::Setting>(view, Query::Settings { prefix: "".into() }, 10).await.unwrap();
+            let settings =
+                shared.all::<crate::rows::Setting>(view, Query::Settings { prefix: "".into() }, 10).await.unwrap();
             let kv = shared.find::<crate::rows::Kv>(view, kv("n", "k", 0).row_key()).await.unwrap().unwrap();
             let names: Vec<String> = settings.iter().map(|row| row.name.to_string()).collect();
             (names, kv.value.clone())

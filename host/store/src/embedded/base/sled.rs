@@ -246,7 +246,9 @@ impl SledBase {
             return Err(damaged("sled has panicked; it is rebuilt at the next start"));
         }
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let Some((db, tree)) = open.as_ref() else { return Err(Error::ReadOnly { reason: "the index is closed".into() }) };
+        let Some((db, tree)) = open.as_ref() else {
+            return Err(Error::ReadOnly { reason: "the index is closed".into() });
+        };
         match catch_unwind(AssertUnwindSafe(|| ask(db, tree))) {
             Ok(answer) => answer.map_err(|error| damaged(&error.to_string())),
             Err(_) => {
@@ -367,7 +369,11 @@ impl Base for SledBase {
             }
             Ok(found)
         })?;
-        if found == expected { Ok(()) } else { Err(damaged(&format!("it has {} pairs of {}, or other ones", found.pairs, expected.pairs))) }
+        if found == expected {
+            Ok(())
+        } else {
+            Err(damaged(&format!("it has {} pairs of {}, or other ones", found.pairs, expected.pairs)))
+        }
     }
 
     fn size_bytes(&self) -> u64 {

@@ -126,7 +126,10 @@ impl SimulatedDisk {
         for file in names.values() {
             let content = state.files.get(file).cloned().unwrap_or_default();
             let left = content.after_power_cut(&mut dice);
-            files.insert(*file, Content { safe: left.clone(), now: left, modified: content.modified, ..Content::default() });
+            files.insert(
+                *file,
+                Content { safe: left.clone(), now: left, modified: content.modified, ..Content::default() },
+            );
         }
         let left = State { files, safe_names: names.clone(), names, next_file: state.next_file, ..State::default() };
         SimulatedDisk { state: Arc::new(Mutex::new(left)) }
@@ -140,15 +143,24 @@ impl SimulatedDisk {
             (*id, Content { safe: now.clone(), now, modified: content.modified, ..Content::default() })
         });
         let names = state.names.clone();
-        let copy =
-            State { files: files.collect(), safe_names: names.clone(), names, next_file: state.next_file, ..State::default() };
+        let copy = State {
+            files: files.collect(),
+            safe_names: names.clone(),
+            names,
+            next_file: state.next_file,
+            ..State::default()
+        };
         SimulatedDisk { state: Arc::new(Mutex::new(copy)) }
     }
 
     /// Names and lengths of all files.
     pub fn files(&self) -> Vec<(String, usize)> {
         let state = self.state();
-        state.names.iter().map(|(name, id)| (name.clone(), state.files.get(id).map_or(0, |file| file.now.len()))).collect()
+        state
+            .names
+            .iter()
+            .map(|(name, id)| (name.clone(), state.files.get(id).map_or(0, |file| file.now.len())))
+            .collect()
     }
 
     /// Changes the content of a file from outside, as damage does.

@@ -13,10 +13,10 @@ mod writer;
 
 use reader::remove_upto;
 pub use reader::{Cut, SegmentInfo, read};
-pub use writer::{Options, Writer, WriteError};
+pub use writer::{Options, WriteError, Writer};
 
-use crate::Lsn;
 use super::disk::{Disk, failed, read_all, replace};
+use crate::Lsn;
 use crate::codec::{decode_row, encode_row};
 use crate::error::Error;
 use crate::index::stage::Effect;
@@ -86,7 +86,13 @@ fn header(store: StoreId, first: Lsn) -> [u8; HEADER] {
 }
 
 /// Appends a record.
-fn push_record(out: &mut Vec<u8>, lsn: Lsn, group: Lsn, kind: RecordKind, payload: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> Result<(), Error> {
+fn push_record(
+    out: &mut Vec<u8>,
+    lsn: Lsn,
+    group: Lsn,
+    kind: RecordKind,
+    payload: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let start = out.len();
     out.extend_from_slice(&[0; 8]);
     out.extend_from_slice(&lsn.0.to_le_bytes());
@@ -94,7 +100,8 @@ fn push_record(out: &mut Vec<u8>, lsn: Lsn, group: Lsn, kind: RecordKind, payloa
     out.push(kind as u8);
     payload(out)?;
     let len = out.len() - start - RECORD;
-    let len = u32::try_from(len).map_err(|_| Error::Limit { what: "a commit", found: len, limit: u32::MAX as usize })?;
+    let len =
+        u32::try_from(len).map_err(|_| Error::Limit { what: "a commit", found: len, limit: u32::MAX as usize })?;
     let (head, rest) = out.split_at_mut(start + 8);
     let (_, head) = head.split_at_mut(start);
     let (length, checksum) = head.split_at_mut(4);
@@ -125,7 +132,8 @@ fn push_effects(out: &mut Vec<u8>, effects: &[Effect]) -> Result<(), Error> {
             }
         }
         let len = out.len() - start - 5;
-        let len = u32::try_from(len).map_err(|_| Error::Limit { what: "a row", found: len, limit: u32::MAX as usize })?;
+        let len =
+            u32::try_from(len).map_err(|_| Error::Limit { what: "a row", found: len, limit: u32::MAX as usize })?;
         if let Some(place) = out.get_mut(start + 1..start + 5) {
             place.copy_from_slice(&len.to_le_bytes());
         }
@@ -143,7 +151,9 @@ pub fn effects(mut payload: &[u8]) -> Result<Vec<Effect>, Error> {
         effects.push(match *kind {
             PUT => Effect::Put(decode_row(content)?),
             DELETE => Effect::Delete(content.into()),
-            other => return Err(Error::Corrupt { what: format!("a commit in the journal has an effect of kind {other}") }),
+            other => {
+                return Err(Error::Corrupt { what: format!("a commit in the journal has an effect of kind {other}") });
+            }
         });
         payload = rest;
     }

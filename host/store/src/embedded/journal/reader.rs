@@ -51,7 +51,10 @@ pub fn read(
     let segments = list(disk)?;
     if let Some(newest) = read_tip(disk)?.filter(|newest| segments.iter().all(|(_, first)| first != newest)) {
         return Err(Error::Corrupt {
-            what: format!("`{}` is missing\nhint: put the file back, the newest commits are in it", segment_name(newest)),
+            what: format!(
+                "`{}` is missing\nhint: put the file back, the newest commits are in it",
+                segment_name(newest)
+            ),
         });
     }
     let newest = segments.len().saturating_sub(1);
@@ -102,7 +105,11 @@ fn list(disk: &dyn Disk) -> Result<Vec<(String, Lsn)>, Error> {
         let number = name.strip_suffix(".log").and_then(|number| u64::from_str_radix(number, 16).ok());
         match number.map(Lsn).filter(|first| segment_name(*first) == format!("{FOLDER}{name}")) {
             Some(first) => segments.push((format!("{FOLDER}{name}"), first)),
-            None => return Err(Error::Corrupt { what: format!("`{FOLDER}{name}` is no journal segment\nhint: move it away") }),
+            None => {
+                return Err(Error::Corrupt {
+                    what: format!("`{FOLDER}{name}` is no journal segment\nhint: move it away"),
+                });
+            }
         }
     }
     segments.sort_by_key(|(_, first)| *first);
@@ -124,7 +131,9 @@ fn read_segment(
     if let Err(wrong) = check_header(&content, store, first) {
         if let Wrong::Newer(format) = wrong {
             return Err(Error::Corrupt {
-                what: format!("`{name}` has format {format}, this program knows up to {FORMAT}\nhint: use the version that wrote it, or a newer one"),
+                what: format!(
+                    "`{name}` has format {format}, this program knows up to {FORMAT}\nhint: use the version that wrote it, or a newer one"
+                ),
             });
         }
         // Made, but its header never synced: then nothing in it was either.
@@ -133,7 +142,10 @@ fn read_segment(
             disk.remove(name).map_err(failed(name))?;
             return disk.sync_folder(FOLDER).map_err(failed(FOLDER));
         }
-        return Err(corrupt(0, "the header is not that of a segment of this store\nhint: restore the file from a copy"));
+        return Err(corrupt(
+            0,
+            "the header is not that of a segment of this store\nhint: restore the file from a copy",
+        ));
     }
     let mut offset = HEADER;
     let mut next = first;
@@ -156,7 +168,8 @@ fn read_segment(
                     &format!("commits from {next} on are damaged, but were synced\nhint: restore the file from a copy"),
                 ));
             }
-            found.cut = Some(Cut { name: name.to_owned(), offset: offset as u64, bytes: (content.len() - offset) as u64 });
+            found.cut =
+                Some(Cut { name: name.to_owned(), offset: offset as u64, bytes: (content.len() - offset) as u64 });
             file.truncate(offset as u64).and_then(|()| file.sync()).map_err(failed(name))?;
             break;
         };
@@ -211,7 +224,12 @@ fn record_at(content: &[u8], offset: usize) -> Option<Record<'_>> {
         _ => return None,
     };
     // The cheap test first: behind damage every offset is tried.
-    (group <= lsn && checksum_of(len, covered) == u32::from_le_bytes(*checksum)).then_some(Record { lsn, group, kind, payload })
+    (group <= lsn && checksum_of(len, covered) == u32::from_le_bytes(*checksum)).then_some(Record {
+        lsn,
+        group,
+        kind,
+        payload,
+    })
 }
 
 /// The first whole record from an offset on whose number is after `last` and that is what is looked for.

@@ -78,7 +78,10 @@ fn torn_tail_is_cut() {
         let (found, commits) = read_commits(&disk).unwrap();
         assert!(commits.len() >= 3 && commits.len() < 6);
         assert_eq!(commits, (1..=commits.len() as u64).map(commit).collect::<Vec<_>>());
-        assert_eq!(found.cut.is_some(), read_commits(&whole.copy()).unwrap().0.last != found.last && cut != found.segments[0].bytes as usize);
+        assert_eq!(
+            found.cut.is_some(),
+            read_commits(&whole.copy()).unwrap().0.last != found.last && cut != found.segments[0].bytes as usize
+        );
         // Read again, there is nothing left to cut.
         assert_eq!(read_commits(&disk).unwrap().0.cut, None);
     }
@@ -95,7 +98,10 @@ fn damage_before_a_synced_group_is_refused() {
             let disk = whole.copy();
             disk.damage(&name, |content| content[offset] ^= 0x10);
             let error = read_commits(&disk).unwrap_err();
-            assert!(matches!(&error, Error::Corrupt { what } if what.contains(&name) && what.contains("hint:")), "{offset}: {error}");
+            assert!(
+                matches!(&error, Error::Corrupt { what } if what.contains(&name) && what.contains("hint:")),
+                "{offset}: {error}"
+            );
         }
     }
 }
@@ -163,7 +169,8 @@ fn power_cuts_keep_what_was_synced() {
         }
         for seed in 0..20 {
             let left = disk.after_power_cut(seed);
-            let (found, commits) = read_commits(&left).unwrap_or_else(|error| panic!("cut {off_at} seed {seed}: {error}"));
+            let (found, commits) =
+                read_commits(&left).unwrap_or_else(|error| panic!("cut {off_at} seed {seed}: {error}"));
             assert!(found.last.0 >= safe, "cut {off_at} seed {seed}: {} of {safe}", found.last);
             assert_eq!(commits, (1..=found.last.0).map(commit).collect::<Vec<_>>());
             cuts += 1;

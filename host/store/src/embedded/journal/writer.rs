@@ -5,7 +5,9 @@
 
 use std::io;
 
-use super::{FOLDER, HEADER, RecordKind, SegmentInfo, StoreId, push_effects, push_record, remove_upto, segment_name, write_tip};
+use super::{
+    FOLDER, HEADER, RecordKind, SegmentInfo, StoreId, push_effects, push_record, remove_upto, segment_name, write_tip,
+};
 use crate::Lsn;
 use crate::embedded::disk::{DiskFile, SharedDisk, failed};
 use crate::error::Error;
@@ -58,7 +60,19 @@ impl Writer {
     /// Goes on after what was found. The first group makes a new segment, so that all older ones are whole.
     pub fn new(disk: SharedDisk, store: StoreId, options: Options, segments: Vec<SegmentInfo>, last: Lsn) -> Self {
         let buffer = Vec::new();
-        Self { disk, store, options, segments, file: None, offset: 0, last, marked: true, buffer, ended: false, syncs: 0 }
+        Self {
+            disk,
+            store,
+            options,
+            segments,
+            file: None,
+            offset: 0,
+            last,
+            marked: true,
+            buffer,
+            ended: false,
+            syncs: 0,
+        }
     }
 
     /// Everything up to a commit is safe elsewhere: removes the segments that hold nothing after it. With nothing left

@@ -35,7 +35,8 @@ impl Lookup {
         let mut blocks = Vec::new();
         let mut rest = run.index.as_slice();
         while !rest.is_empty() {
-            let block = take_block(&mut rest).ok_or_else(|| run.damaged(run.blocks_end, "the block index does not fit"))?;
+            let block =
+                take_block(&mut rest).ok_or_else(|| run.damaged(run.blocks_end, "the block index does not fit"))?;
             blocks.push(block);
         }
         Ok(Self { run, id: NEXT.fetch_add(1, Ordering::Relaxed), blocks })

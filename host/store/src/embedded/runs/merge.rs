@@ -24,7 +24,9 @@ impl<I: Iterator<Item = Result<RunEntry, Error>>> Merged<I> {
         let mut least: Option<Box<[u8]>> = None;
         for run in &mut self.runs {
             match run.peek() {
-                Some(Ok(entry)) if least.as_ref().is_none_or(|least| entry.key < *least) => least = Some(entry.key.clone()),
+                Some(Ok(entry)) if least.as_ref().is_none_or(|least| entry.key < *least) => {
+                    least = Some(entry.key.clone())
+                }
                 Some(Err(_)) => return run.next().transpose(),
                 _ => {}
             }

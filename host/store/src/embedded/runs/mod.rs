@@ -166,7 +166,9 @@ mod tests {
         let info = written(&disk, 0, 50, entries);
         let look_at_all = |disk: &SimulatedDisk| {
             let lookup = RunSet::new(vec![Arc::new(Lookup::open(disk, STORE, &info)?)]);
-            (0..50).try_for_each(|n| lookup.get(format!("{n:03}").as_bytes()).map(|found| assert_eq!(found, Some(vec![b'v'; n]))))
+            (0..50).try_for_each(|n| {
+                lookup.get(format!("{n:03}").as_bytes()).map(|found| assert_eq!(found, Some(vec![b'v'; n])))
+            })
         };
         look_at_all(&disk).unwrap();
         for offset in 0..info.bytes as usize {

@@ -23,8 +23,7 @@ impl RunFile {
     pub fn open(disk: &dyn Disk, store: StoreId, info: &RunInfo) -> Result<Self, Error> {
         let name = info.name.clone();
         let file = disk.open(&name).map_err(failed(&name))?;
-        let mut run =
-            Self { name, file, blocks_end: 0, index: Vec::new(), filter: Filter::new(&[]), rows: info.rows };
+        let mut run = Self { name, file, blocks_end: 0, index: Vec::new(), filter: Filter::new(&[]), rows: info.rows };
         if run.file.size().map_err(failed(&run.name))? != info.bytes || info.bytes < (HEADER + FOOTER) as u64 {
             return Err(run.damaged(0, "its length is not what the manifest says"));
         }
@@ -35,7 +34,8 @@ impl RunFile {
         let footer = run.read(footer_at, FOOTER)?;
         let wrong = || run.damaged(footer_at, "the footer does not fit");
         let (numbers, checksums) = footer.split_at_checked(24).ok_or_else(wrong)?;
-        let numbers: Vec<u64> = numbers.chunks_exact(8).filter_map(|chunk| Some(u64::from_le_bytes(*chunk.first_chunk()?))).collect();
+        let numbers: Vec<u64> =
+            numbers.chunks_exact(8).filter_map(|chunk| Some(u64::from_le_bytes(*chunk.first_chunk()?))).collect();
         let checksums: Vec<u32> =
             checksums.chunks_exact(4).filter_map(|chunk| Some(u32::from_le_bytes(*chunk.first_chunk()?))).collect();
         let (&[index_at, filter_at, rows], &[of_index, of_filter, of_footer]) = (&*numbers, &*checksums) else {
@@ -57,7 +57,9 @@ impl RunFile {
     }
 
     pub fn damaged(&self, offset: u64, what: &str) -> Error {
-        Error::Corrupt { what: format!("`{}` at offset {offset}: {what}\nhint: restore the file from a copy", self.name) }
+        Error::Corrupt {
+            what: format!("`{}` at offset {offset}: {what}\nhint: restore the file from a copy", self.name),
+        }
     }
 
     fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {

@@ -71,14 +71,21 @@ async fn damaged_files_are_never_a_silent_loss() {
                             Ok(found) => found,
                             Err(error) => {
                                 refused += 1;
-                                assert!(name.starts_with("runs/") && error.to_string().contains(&name), "{name}: {error}");
+                                assert!(
+                                    name.starts_with("runs/") && error.to_string().contains(&name),
+                                    "{name}: {error}"
+                                );
                                 continue;
                             }
                         };
                         // The tail of a journal that nothing follows may be one that was never synced: it is cut,
                         // and the report says so. Everything else is all there.
                         let tail = report.cut.is_some() && expected.starts_with(&found) && found.len() >= 50;
-                        assert!(found == expected || (tail && !ordered), "{name} at {at} ({what}): {} of 60, {report}", found.len());
+                        assert!(
+                            found == expected || (tail && !ordered),
+                            "{name} at {at} ({what}): {} of 60, {report}",
+                            found.len()
+                        );
                     }
                     Err(Error::Corrupt { what }) => {
                         refused += 1;

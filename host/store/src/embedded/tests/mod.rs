@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::disk::simulated::SimulatedDisk;
 use super::*;
-use crate::error::Error;
 use crate::Store;
+use crate::error::Error;
 
 /// Everything by hand, in small files, so that all that can happen happens soon.
 fn by_hand() -> Options {

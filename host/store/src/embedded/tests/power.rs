@@ -141,7 +141,11 @@ async fn life(seed: u64, on_runs: bool) {
         let found = world(&store).await;
         let place = life.worlds.iter().rposition(|world| *world == found);
         let Some(place) = place.filter(|place| *place >= life.acknowledged) else {
-            panic!("seed {seed}, cut {cut}: found {place:?} of {}, acknowledged {}: {report}", life.worlds.len() - 1, life.acknowledged);
+            panic!(
+                "seed {seed}, cut {cut}: found {place:?} of {}, acknowledged {}: {report}",
+                life.worlds.len() - 1,
+                life.acknowledged
+            );
         };
         store.verify().unwrap_or_else(|error| panic!("seed {seed}, cut {cut}: {error}"));
         life.worlds.truncate(place + 1);
@@ -190,10 +194,14 @@ fn every_step_of_a_checkpoint_survives_a_power_cut() {
                 // Without an index of its own: the one that the runs are.
                 let shelf: &dyn Shelf = base.as_ref().map_or(&RunsShelf, |base| base);
                 let opened = try_open(&disk, shelf, by_hand());
-                let (store, report) = opened.unwrap_or_else(|error| panic!("cut at {off_at}, seed {seed}, {left:?}: {error}"));
+                let (store, report) =
+                    opened.unwrap_or_else(|error| panic!("cut at {off_at}, seed {seed}, {left:?}: {error}"));
                 let found = run(world(&store));
                 let place = life.worlds.iter().rposition(|world| *world == found);
-                assert!(place >= Some(life.acknowledged), "cut at {off_at}, seed {seed}, {left:?}: {place:?}: {report}");
+                assert!(
+                    place >= Some(life.acknowledged),
+                    "cut at {off_at}, seed {seed}, {left:?}: {place:?}: {report}"
+                );
                 store.verify().unwrap();
             }
         }
