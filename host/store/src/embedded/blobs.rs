@@ -50,6 +50,8 @@ impl DiskBlobs {
             disk.remove(&name).map_err(failed(&name))?;
         }
         disk.make_folder(UNFINISHED).map_err(failed(UNFINISHED))?;
+        // A blob is only as safe as the folders it is in.
+        disk.sync_folder(FOLDER).and_then(|()| disk.sync_folder("")).map_err(failed(FOLDER))?;
         Ok(Self { shared: Arc::new(Shared { disk, next: AtomicU64::new(0), naming: Mutex::new(()) }) })
     }
 

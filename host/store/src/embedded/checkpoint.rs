@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::base::{Change, to_entry, to_value};
 use super::disk::failed;
-use super::journal::remove_upto;
 use super::manifest::Manifest;
 use super::runs::{self, Merged, Reader, RunEntry};
 use super::store::{Core, Inner, lock};
@@ -32,9 +31,7 @@ impl Inner {
             drop(frozen);
             self.write().frozen = None;
         }
-        let mut writer = lock(&self.writer);
-        remove_upto(self.disk.as_ref(), writer.segments(), upto)?;
-        drop(writer);
+        lock(&self.writer).forget(upto)?;
         self.merge_runs()
     }
 

@@ -96,7 +96,7 @@ impl Manifest {
     pub fn write(&self, disk: &dyn Disk) -> Result<(), Error> {
         let json = serde_json::to_string_pretty(self)
             .map_err(|error| Error::Misuse(format!("the manifest cannot be written: {error}")))?;
-        replace(disk, "", NAME, format!("{}\n{json}", checksum_of(&json)).as_bytes())
+        replace(disk, "", NAME, format!("{}\n{json}", checksum_of(&json)).as_bytes()).map_err(failed(NAME))
     }
 }
 

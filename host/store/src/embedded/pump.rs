@@ -18,6 +18,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 const GROUP_BYTES: usize = 1 << 20;
 /// Most commits of one group: bounds the buffer, and the time others wait for it.
 const GROUP_COMMITS: usize = 4_096;
+/// What may wait for the journal: past that, who commits waits for the disk, or memory would be the queue.
+const QUEUE_BYTES: usize = 64 << 20;
 /// How often a store without room looks whether there is some.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a group that found no room waits before it tries again.
@@ -106,6 +108,11 @@ impl Inner {
         if first || before < GROUP_BYTES && queue.bytes >= GROUP_BYTES {
             self.wake.notify_all();
         }
+    }
+
+    /// Whether more is waiting for the journal than should.
+    pub fn is_crowded(&self) -> bool {
+        lock(&self.queue).bytes > QUEUE_BYTES
     }
 
     /// Waits for a commit, and makes the journal hurry.

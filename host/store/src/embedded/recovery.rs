@@ -136,7 +136,7 @@ fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
         });
     }
     for folder in [journal::FOLDER, runs::FOLDER] {
-        if let Some(name) = disk.list(folder).map_err(failed(folder))?.first() {
+        if let Some(name) = disk.list(folder).map_err(failed(folder))?.iter().find(|name| !name.ends_with(".new")) {
             return Err(Error::Corrupt {
                 what: format!(
                     "`{folder}{name}` is there, but `{}` is missing\nhint: restore it from a copy",

@@ -289,13 +289,26 @@ impl Local for EmbeddedStore {
     }
 }
 
+impl EmbeddedStore {
+    /// Does something now, or once the disk has caught up.
+    fn with_room<'a, T: Send + 'a>(&'a self, work: impl FnOnce() -> Result<T, Error> + Send + 'a) -> Answer<'a, T> {
+        if !self.inner.is_crowded() {
+            return answer(work());
+        }
+        Box::pin(async move {
+            self.inner.durable(self.newest()).await?;
+            work()
+        })
+    }
+}
+
 fn answer<'a, T: Send + 'a>(result: Result<T, Error>) -> Answer<'a, T> {
     Box::pin(std::future::ready(result))
 }
 
 impl Store for EmbeddedStore {
     fn commit(&self, batch: Batch) -> Answer<'_, Lsn> {
-        answer(local::commit(self, batch))
+        self.with_room(move || local::commit(self, batch))
     }
 
     fn durable(&self, lsn: Lsn) -> Answer<'_, ()> {
@@ -336,7 +349,7 @@ impl Store for EmbeddedStore {
     }
 
     fn append_logs(&self, lines: Vec<LogLine>) -> Answer<'_, Lsn> {
-        answer(local::append_logs(self, lines))
+        self.with_room(move || local::append_logs(self, lines))
     }
 
     fn append_metrics(&self, metrics: Vec<Metric>) -> Answer<'_, Lsn> {

@@ -65,16 +65,17 @@ pub fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
 }
 
 /// Writes a whole file under another name, syncs it, and only then gives it its name: all of it is there, or nothing.
-pub fn replace(disk: &dyn Disk, folder: &str, name: &str, content: &[u8]) -> Result<(), Error> {
+pub fn replace(disk: &dyn Disk, folder: &str, name: &str, content: &[u8]) -> io::Result<()> {
     let (temporary, last) = (format!("{folder}{name}.new"), format!("{folder}{name}"));
     match disk.remove(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&temporary)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = disk.create(&temporary).map_err(failed(&temporary))?;
-    file.write_at(0, content).and_then(|()| file.sync()).map_err(failed(&temporary))?;
-    disk.rename(&temporary, &last).map_err(failed(&last))?;
-    disk.sync_folder(folder).map_err(failed(folder))
+    let file = disk.create(&temporary)?;
+    file.write_at(0, content)?;
+    file.sync()?;
+    disk.rename(&temporary, &last)?;
+    disk.sync_folder(folder)
 }
 
 /// An error of a file, with its name.

@@ -3,16 +3,19 @@
 //! A segment is `header, record*`. Its header names the store and the first commit in it; a record is one commit, or a
 //! mark. Records are written in groups, one write and one sync each, and every record says with which commit its group
 //! began: so a record proves that everything before its group was synced. That tells a torn tail, which is cut, from
-//! damage in the middle, which is refused. A mark is an empty record written when nothing else follows a sync.
+//! damage in the middle, which is refused. A mark is an empty record written when nothing else follows a sync. The
+//! tip, a file of its own, names the newest segment, so that a missing one is noticed too.
 
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub use reader::{Cut, SegmentInfo, read, remove_upto};
+use reader::remove_upto;
+pub use reader::{Cut, SegmentInfo, read};
 pub use writer::{Options, WriteError, Writer};
 
+use super::disk::{Disk, failed, read_all, replace};
 use crate::Lsn;
 use crate::codec::{decode_row, encode_row};
 use crate::error::Error;
@@ -37,6 +40,30 @@ pub struct StoreId(pub [u8; 16]);
 enum RecordKind {
     Commit = 0,
     Mark = 1,
+}
+
+/// The file that names the newest segment.
+const TIP: &str = "tip";
+
+/// Says which segment is the newest; `None`: there is none.
+fn write_tip(disk: &dyn Disk, newest: Option<Lsn>) -> std::io::Result<()> {
+    let text = format!("{:016x}", newest.unwrap_or_default().0);
+    replace(disk, FOLDER, TIP, format!("{text} {:08x}\n", crc32c::crc32c(text.as_bytes())).as_bytes())
+}
+
+/// The newest segment that was begun; `None`: there need be none, or the tip itself is damaged.
+fn read_tip(disk: &dyn Disk) -> Result<Option<Lsn>, Error> {
+    let name = format!("{FOLDER}{TIP}");
+    let content = match disk.open(&name) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => file.and_then(|file| read_all(file.as_ref())).map_err(failed(&name))?,
+    };
+    let text = String::from_utf8_lossy(&content);
+    let Some((number, checksum)) = text.trim_end().split_once(' ') else { return Ok(None) };
+    // It only guards against what else would go unnoticed: damaged, it must not keep a whole journal from being read.
+    let sound = checksum == format!("{:08x}", crc32c::crc32c(number.as_bytes()));
+    let newest = u64::from_str_radix(number, 16).ok().filter(|number| sound && *number > 0);
+    Ok(newest.map(Lsn))
 }
 
 /// The name of the segment that begins with a commit.

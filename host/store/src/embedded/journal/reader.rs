@@ -3,7 +3,7 @@
 //! What was never synced may be cut: the tail of the newest segment. What was synced is never thrown away in silence:
 //! damage before a proof of a sync is an error that names file and offset.
 
-use super::{FOLDER, FORMAT, HEADER, MAGIC, RECORD, RecordKind, StoreId, checksum_of, segment_name};
+use super::{FOLDER, FORMAT, HEADER, MAGIC, RECORD, RecordKind, StoreId, TIP, checksum_of, read_tip, segment_name};
 use crate::Lsn;
 use crate::embedded::disk::{Disk, failed, read_all};
 use crate::error::Error;
@@ -49,6 +49,14 @@ pub fn read(
 ) -> Result<Found, Error> {
     let mut found = Found { last: after, ..Found::default() };
     let segments = list(disk)?;
+    if let Some(newest) = read_tip(disk)?.filter(|newest| segments.iter().all(|(_, first)| first != newest)) {
+        return Err(Error::Corrupt {
+            what: format!(
+                "`{}` is missing\nhint: put the file back, the newest commits are in it",
+                segment_name(newest)
+            ),
+        });
+    }
     let newest = segments.len().saturating_sub(1);
     for (at, (name, first)) in segments.iter().enumerate() {
         // A segment that ends before `after` is done with: the next one tells where it ends.
@@ -70,11 +78,12 @@ pub fn read(
     Ok(found)
 }
 
-/// Removes segments that hold nothing after a commit. The newest always stays.
-pub fn remove_upto(disk: &dyn Disk, segments: &mut Vec<SegmentInfo>, upto: Lsn) -> Result<usize, Error> {
+/// Removes segments that hold nothing after a commit, but for the newest `keep`, of which nobody knows where they end.
+pub fn remove_upto(disk: &dyn Disk, segments: &mut Vec<SegmentInfo>, upto: Lsn, keep: usize) -> Result<usize, Error> {
     let mut removed = 0;
-    while let [oldest, next, ..] = segments.as_slice() {
-        if next.first.0 > upto.0 + 1 {
+    while segments.len() > keep {
+        let Some(oldest) = segments.first() else { break };
+        if segments.get(1).is_some_and(|next| next.first.0 > upto.0 + 1) {
             break;
         }
         disk.remove(&oldest.name).map_err(failed(&oldest.name))?;
@@ -90,6 +99,9 @@ pub fn remove_upto(disk: &dyn Disk, segments: &mut Vec<SegmentInfo>, upto: Lsn) 
 fn list(disk: &dyn Disk) -> Result<Vec<(String, Lsn)>, Error> {
     let mut segments = Vec::new();
     for name in disk.list(FOLDER).map_err(failed(FOLDER))? {
+        if name == TIP || name == format!("{TIP}.new") {
+            continue;
+        }
         let number = name.strip_suffix(".log").and_then(|number| u64::from_str_radix(number, 16).ok());
         match number.map(Lsn).filter(|first| segment_name(*first) == format!("{FOLDER}{name}")) {
             Some(first) => segments.push((format!("{FOLDER}{name}"), first)),

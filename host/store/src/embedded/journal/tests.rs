@@ -46,8 +46,12 @@ fn written(groups: &[u64], mark: bool) -> SimulatedDisk {
     disk
 }
 
+fn segments(disk: &SimulatedDisk) -> Vec<(String, usize)> {
+    disk.files().into_iter().filter(|(name, _)| name.ends_with(".log")).collect()
+}
+
 fn newest(disk: &SimulatedDisk) -> (String, usize) {
-    disk.files().into_iter().rfind(|(name, _)| name.starts_with(FOLDER)).unwrap()
+    segments(disk).pop().unwrap()
 }
 
 #[test]
@@ -105,10 +109,10 @@ fn damage_before_a_synced_group_is_refused() {
 #[test]
 fn damage_in_an_older_segment_is_refused() {
     let whole = written(&[20, 20, 20, 20], false);
-    let names: Vec<String> = whole.files().into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = segments(&whole).into_iter().map(|(name, _)| name).collect();
     assert!(names.len() > 2);
     let oldest = names[0].clone();
-    let len = whole.files()[0].1;
+    let len = segments(&whole)[0].1;
     for offset in (0..len).step_by(7) {
         let disk = whole.copy();
         disk.damage(&oldest, |content| content[offset] ^= 1);
@@ -122,6 +126,11 @@ fn damage_in_an_older_segment_is_refused() {
     disk.remove(&names[1]).unwrap();
     let error = read_commits(&disk).unwrap_err().to_string();
     assert!(error.contains("are missing") && error.contains(&names[2]), "{error}");
+    let disk = whole.copy();
+    let newest = newest(&disk).0;
+    disk.remove(&newest).unwrap();
+    let error = read_commits(&disk).unwrap_err().to_string();
+    assert!(error.contains("is missing") && error.contains(&newest), "{error}");
 }
 
 #[test]
@@ -201,9 +210,9 @@ fn segments_go_when_they_are_done_with() {
     let mut segments = found.segments;
     let count = segments.len();
     let second = segments[1].first;
-    assert_eq!(remove_upto(&disk, &mut segments, Lsn(second.0 - 2)).unwrap(), 0);
-    assert_eq!(remove_upto(&disk, &mut segments, Lsn(second.0 - 1)).unwrap(), 1);
-    assert_eq!(remove_upto(&disk, &mut segments, Lsn(40)).unwrap(), count - 2);
+    assert_eq!(remove_upto(&disk, &mut segments, Lsn(second.0 - 2), 1).unwrap(), 0);
+    assert_eq!(remove_upto(&disk, &mut segments, Lsn(second.0 - 1), 1).unwrap(), 1);
+    assert_eq!(remove_upto(&disk, &mut segments, Lsn(40), 1).unwrap(), count - 2);
     let mut seen = Vec::new();
     let found = read(&disk, STORE, Lsn(35), |lsn, _| {
         seen.push(lsn.0);

@@ -5,7 +5,9 @@
 
 use std::io;
 
-use super::{FOLDER, HEADER, RecordKind, SegmentInfo, StoreId, push_effects, push_record, segment_name};
+use super::{
+    FOLDER, HEADER, RecordKind, SegmentInfo, StoreId, push_effects, push_record, remove_upto, segment_name, write_tip,
+};
 use crate::Lsn;
 use crate::embedded::disk::{DiskFile, SharedDisk, failed};
 use crate::error::Error;
@@ -73,9 +75,19 @@ impl Writer {
         }
     }
 
-    /// The segments, oldest first.
-    pub fn segments(&mut self) -> &mut Vec<SegmentInfo> {
-        &mut self.segments
+    /// Everything up to a commit is safe elsewhere: removes the segments that hold nothing after it. With nothing left
+    /// to say, the journal is empty, so that a store at rest takes no room for it.
+    pub fn forget(&mut self, upto: Lsn) -> Result<(), Error> {
+        let keep = if self.last <= upto {
+            self.file = None;
+            if !self.segments.is_empty() {
+                write_tip(self.disk.as_ref(), None).map_err(failed(FOLDER))?;
+            }
+            0
+        } else {
+            1
+        };
+        remove_upto(self.disk.as_ref(), &mut self.segments, upto, keep).map(drop)
     }
 
     /// Bytes in all segments.
@@ -167,7 +179,8 @@ impl Writer {
                 return Err(WriteError::Fatal(failed(&name)(error)));
             }
         };
-        self.syncs += 1;
+        // The segment, its name, and the tip with its name.
+        self.syncs += 4;
         self.file = Some(file);
         self.offset = HEADER as u64;
         self.segments.push(SegmentInfo { name, first, bytes: self.offset });
@@ -179,6 +192,7 @@ impl Writer {
         file.write_at(0, &super::header(self.store, first))?;
         file.sync()?;
         self.disk.sync_folder(FOLDER)?;
+        write_tip(self.disk.as_ref(), Some(first))?;
         Ok(file)
     }
 }

@@ -47,7 +47,7 @@ async fn damaged_files_are_never_a_silent_loss() {
         let expected: Vec<String> = (0..60).map(|number| format!("s{number:02}")).collect();
         let mut dice = Dice::new(1);
         for (name, len) in whole.files() {
-            for _ in 0..64 {
+            for _ in 0..90 {
                 rounds += 1;
                 let disk = whole.copy();
                 let at = dice.below(len as u64) as usize;
@@ -196,6 +196,26 @@ async fn foreign_folders_and_second_servers_are_refused() {
     disk.remove("manifest").unwrap();
     let error = try_open(&disk, &base, by_hand()).err().unwrap().to_string();
     assert!(error.contains("is missing"), "{error}");
+}
+
+#[tokio::test]
+async fn commits_wait_for_a_disk_that_cannot_keep_up() {
+    let (disk, base) = (SimulatedDisk::new(), SimulatedBase::default());
+    // By hand nothing is written unless somebody waits: all that moves the journal here is the limit of the queue.
+    let store = open(&disk, &base, Options { segment_bytes: 1 << 30, ..by_hand() });
+    let mut batch = Batch::new();
+    let changes = (0..64).map(|_| (at(0), payload(&"x".repeat(100_000)))).collect();
+    batch.append(execution_id("x"), 0, changes);
+    for number in 0..12 {
+        let id = number.to_string();
+        let mut batch = batch.clone();
+        if let Some(crate::Step::Append { execution, .. }) = batch.steps.first_mut() {
+            *execution = execution_id(&id);
+        }
+        store.commit(batch).await.unwrap();
+    }
+    let stats = store.stats();
+    assert!(stats.durable > crate::Lsn::START && stats.durable < stats.head, "{stats:?}");
 }
 
 #[tokio::test]
