@@ -1,1 +1,3 @@
 //! Helpers the test binaries share.
+
+pub mod conformance;
