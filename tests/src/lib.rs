@@ -1,5 +1,6 @@
 //! Helpers the test binaries share.
 
+pub mod conformance;
 pub mod guests;
 pub mod program;
 pub mod served;

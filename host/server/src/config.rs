@@ -28,6 +28,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, String>,
     /// `envs.*` by lower-case name.
     pub environment: BTreeMap<String, String>,
+    /// `globals.*`.
+    pub globals: expr::Map,
 }
 
 impl Config {
@@ -46,6 +48,7 @@ impl Config {
             allow_net: Vec::new(),
             secrets: BTreeMap::new(),
             environment: BTreeMap::new(),
+            globals: expr::Map::new(),
         }
     }
 }

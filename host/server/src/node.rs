@@ -55,6 +55,7 @@ pub(crate) struct Parts {
     pub allow_net: Vec<runtime::NetworkRule>,
     pub secrets: std::collections::BTreeMap<String, String>,
     pub environment: std::collections::BTreeMap<String, String>,
+    pub globals: expr::Map,
 }
 
 impl Node {
@@ -71,6 +72,7 @@ impl Node {
                 allow_net: config.allow_net,
                 secrets: config.secrets,
                 environment: config.environment,
+                globals: config.globals,
             },
             id: NodeId("node".into()),
             boot: Boot(uuid::Uuid::new_v4().simple().to_string().into()),

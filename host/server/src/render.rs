@@ -167,7 +167,7 @@ impl Node {
                 let entries = self.config.environment.iter();
                 Some(Value::map(entries.map(|(name, value)| (name.as_str(), Value::from(value.as_str())))))
             }
-            "globals" => Some(Value::from(Map::new())),
+            "globals" => Some(Value::from(self.config.globals.clone())),
             _ => None,
         }
     }

@@ -1,0 +1,110 @@
+//! Where cases are played: one runtime and one catalog for all, and a node of its own for each, since many flows share their ids.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use catalog::{Catalog, Check, Host, Origin, Source};
+use expr::Value;
+use model::ids::Namespace;
+use runtime::{Compiler, Runtime};
+use serde_json::Value as Json;
+use server::Node;
+use store::rows::{Kv, NamespaceKey};
+use store::{Batch, Durability, MemoryStore, Store as _};
+
+use super::{Case, Miss, beyond};
+
+/// What variables of the environment begin with that flows may see.
+const ENV_PREFIX: &str = "KESTRA_";
+
+/// Everything the nodes of all cases share.
+pub struct Stage {
+    runtime: Arc<Runtime>,
+    catalog: Catalog,
+    scratch: PathBuf,
+}
+
+impl Stage {
+    /// Opens it over a registry, or over single plugin files. `work` keeps compiled code from one run to the next.
+    pub fn open(work: &Path, registry: &Path, files: &[PathBuf]) -> Result<Self> {
+        // rustls is built with one provider; saying so twice is no error.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut sources: Vec<Source> = files.iter().cloned().map(Source::File).collect();
+        if registry.is_dir() {
+            sources.push(Source::Folder { origin: Origin::Shipped, root: registry.to_owned() });
+        }
+        ensure!(
+            !sources.is_empty(),
+            "there is no registry `{}`\n  hint: name packed plugins in SLUICE_TEST_PLUGINS",
+            registry.display()
+        );
+        let version = env!("CARGO_PKG_VERSION").parse().context("this crate's version is not a version")?;
+        let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);
+        if let Some(problem) = catalog.problems().first() {
+            bail!("plugin `{}`: {}", problem.path.display(), problem.error);
+        }
+        let runtime = Runtime::new(runtime::Config::new(work.join("compiled"), Compiler::InProcess))?;
+        Ok(Self { runtime: Arc::new(runtime), catalog, scratch: work.join("scratch") })
+    }
+
+    /// A node set up as the case asks.
+    pub(super) async fn node(&self, case: &Case) -> Result<Arc<Node>, Miss> {
+        let store = Arc::new(MemoryStore::new(Durability::AtOnce));
+        let mut config =
+            server::Config::new(store.clone(), self.runtime.clone(), self.catalog.clone(), self.scratch.clone());
+        for (key, value) in &case.config {
+            match key.as_str() {
+                "env" => config.environment = environment(value),
+                "secrets" => config.secrets = texts(value),
+                "kestra.variables.globals" => config.globals = value_of(value).as_map().cloned().unwrap_or_default(),
+                other => return beyond(format!("the setting `{other}`")),
+            }
+        }
+        let node = Node::open(config).await.map_err(|error| Miss::Wrong(format!("no node: {error}")))?;
+        for (kind, content) in &case.setup {
+            match kind.as_str() {
+                "kv" => store_kv(&store, content).await?,
+                other => return beyond(format!("the setup `{other}`")),
+            }
+        }
+        Ok(node)
+    }
+}
+
+fn texts(entries: &Json) -> BTreeMap<String, String> {
+    let entries = entries.as_object().into_iter().flatten();
+    entries.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+}
+
+fn environment(entries: &Json) -> BTreeMap<String, String> {
+    let texts = texts(entries).into_iter();
+    texts.map(|(name, value)| (name.trim_start_matches(ENV_PREFIX).to_ascii_lowercase(), value)).collect()
+}
+
+async fn store_kv(store: &MemoryStore, content: &Json) -> Result<(), Miss> {
+    let now = jiff::Timestamp::now();
+    let mut batch = Batch::new();
+    for (namespace, pairs) in content.as_object().into_iter().flatten() {
+        for (key, value) in pairs.as_object().into_iter().flatten() {
+            batch.put(Kv {
+                place: NamespaceKey::main(Namespace::trusted(namespace.as_str())),
+                key: key.as_str().into(),
+                revision: 1,
+                value: value_of(value),
+                declared: None,
+                description: None,
+                created: now,
+                updated: now,
+                expires: None,
+            });
+        }
+    }
+    store.commit(batch).await.map(|_| ()).map_err(|error| Miss::Wrong(format!("the store: {error}")))
+}
+
+/// A JSON value as expressions see it; numbers are always finite in JSON.
+pub(super) fn value_of(value: &Json) -> Value {
+    Value::from_json(value).unwrap_or_default()
+}
