@@ -49,7 +49,9 @@ fn from_corpus(case: &Value, flows: &[(String, String)]) -> Result<Case> {
     }
     for called in called(&source) {
         let child = flows.iter().map(|(_, source)| source).find(|source| flow_id(source) == Some(called));
-        others.extend(child.filter(|child| !others.contains(child) && **child != source).cloned().into_iter().collect::<Vec<_>>());
+        others.extend(
+            child.filter(|child| !others.contains(child) && **child != source).cloned().into_iter().collect::<Vec<_>>(),
+        );
     }
     Ok(Case {
         source,

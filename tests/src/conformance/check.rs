@@ -96,13 +96,14 @@ impl Look<'_> {
             "inputs" => self.values(wanted, &json(&execution.inputs)),
             "input_present" => {
                 let inputs = json(&execution.inputs);
-                each_text(wanted, |name| if inputs.get(name).is_some() { Ok(()) } else { wrong(format!("`{name}` is not")) })
+                each_text(
+                    wanted,
+                    |name| if inputs.get(name).is_some() { Ok(()) } else { wrong(format!("`{name}` is not")) },
+                )
             }
             "inputs_enabled" => {
                 let inputs = json(&execution.inputs);
-                object(wanted).iter().try_for_each(|(name, enabled)| {
-                    same(name, enabled, inputs.get(name).is_some())
-                })
+                object(wanted).iter().try_for_each(|(name, enabled)| same(name, enabled, inputs.get(name).is_some()))
             }
             "log_contains" => each_text(wanted, |text| self.logged(text)),
             "log_count" => object(wanted).iter().try_for_each(|(text, count)| {
@@ -147,9 +148,12 @@ impl Look<'_> {
             }
             "history_prefix" => {
                 let entries = execution.history.entries();
-                wanted.as_array().into_iter().flatten().zip(entries).try_for_each(|(wanted, (state, _))| {
-                    same("a state", wanted, state.as_str())
-                })
+                wanted
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .zip(entries)
+                    .try_for_each(|(wanted, (state, _))| same("a state", wanted, state.as_str()))
             }
             "state_not" | "min_task_runs" | "flow_outputs_absent" => Ok(()),
             // Checked on the way, or wording that is Kestra's own.
@@ -183,7 +187,11 @@ impl Look<'_> {
                 select(seen, &format!("#{index}"))?.into_iter().try_for_each(|run| same(index, task, run.task.as_str()))
             }),
             "absent_tasks" => each_text(wanted, |task| {
-                if seen.runs.iter().any(|run| run.task.as_str() == task) { wrong(format!("`{task}` ran")) } else { Ok(()) }
+                if seen.runs.iter().any(|run| run.task.as_str() == task) {
+                    wrong(format!("`{task}` ran"))
+                } else {
+                    Ok(())
+                }
             }),
             "outputs" => object(wanted).iter().try_for_each(|(key, wanted)| self.output(key, wanted, seen)),
             "starts_after_execution_end" => each_text(wanted, |task| {
@@ -195,7 +203,9 @@ impl Look<'_> {
             }),
             "terminated_except" => {
                 let except = |run: &&TaskRun| {
-                    wanted.as_array().is_some_and(|tasks| tasks.iter().any(|task| task.as_str() == Some(run.task.as_str())))
+                    wanted
+                        .as_array()
+                        .is_some_and(|tasks| tasks.iter().any(|task| task.as_str() == Some(run.task.as_str())))
                 };
                 let open: Vec<_> = seen.runs.iter().filter(|run| !except(run) && !run.state().is_terminal()).collect();
                 if open.is_empty() { Ok(()) } else { wrong("others have not ended") }

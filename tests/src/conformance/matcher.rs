@@ -32,7 +32,9 @@ pub fn fits(
     output: &dyn Fn(&str) -> Result<Option<Value>, Miss>,
 ) -> Result<(), Miss> {
     if let Some(matchers) = expected.as_object().filter(|object| object.keys().any(|key| key.starts_with('$'))) {
-        return matchers.iter().try_for_each(|(name, wanted)| matches_one(name, wanted, matchers, found, names, output));
+        return matchers
+            .iter()
+            .try_for_each(|(name, wanted)| matches_one(name, wanted, matchers, found, names, output));
     }
     let missing = Value::Null;
     let value = found.unwrap_or(&missing);
@@ -76,9 +78,9 @@ fn matches_one(
         "$gte" => number.zip(wanted.as_f64()).is_some_and(|(number, least)| number >= least),
         "$has_items" => {
             let items = found.and_then(Value::as_array);
-            wanted.as_array().is_some_and(|wanted| {
-                wanted.iter().all(|item| items.is_some_and(|items| items.contains(item)))
-            })
+            wanted
+                .as_array()
+                .is_some_and(|wanted| wanted.iter().all(|item| items.is_some_and(|items| items.contains(item))))
         }
         "$has_key" => found.and_then(Value::as_object).is_some_and(|entries| entries.contains_key(&wanted_text)),
         "$contains_output" => {

@@ -14,7 +14,8 @@ pub struct Report {
 impl Report {
     /// Collects the outcomes, in the order of the cases.
     pub fn new(cases: &[Case], verdicts: Vec<Verdict>) -> Self {
-        let outcomes = cases.iter().zip(verdicts).map(|(case, verdict)| (case.action.clone(), case.id.clone(), verdict));
+        let outcomes =
+            cases.iter().zip(verdicts).map(|(case, verdict)| (case.action.clone(), case.id.clone(), verdict));
         Self { outcomes: outcomes.collect() }
     }
 

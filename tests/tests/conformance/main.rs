@@ -20,8 +20,9 @@ fn only(mut cases: Vec<Case>) -> Vec<Case> {
 
 async fn played(cases: &[Case]) -> Result<Report> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files: Vec<PathBuf> =
-        std::env::var_os("SLUICE_TEST_PLUGINS").map(|files| std::env::split_paths(&files).collect()).unwrap_or_default();
+    let files: Vec<PathBuf> = std::env::var_os("SLUICE_TEST_PLUGINS")
+        .map(|files| std::env::split_paths(&files).collect())
+        .unwrap_or_default();
     let stage = Stage::open(Path::new(env!("CARGO_TARGET_TMPDIR")), &root.join("../registry"), &files)?;
     let verdicts = play_all(&stage, cases).await;
     let report = Report::new(cases, verdicts);
