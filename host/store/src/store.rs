@@ -1,9 +1,9 @@
 //! The store: what keeps the state of a server, and what everybody above it may rely on.
 //!
-//! How each backend serves it. *Memory*: ordered maps under one lock. *Embedded*: a journal that is the truth, an
-//! overlay of what is newest, sled as an index that can be rebuilt. *PostgreSQL*: a table per kind of row (key columns,
-//! the indexed columns, `version`, `format`, the row as `jsonb`), readable by any SQL client; one transaction per
-//! commit. Nothing in this trait may be answered by fewer than all three.
+//! How each backend serves it. *Memory*: ordered maps under one lock. *Embedded*: a journal and runs that are the truth,
+//! an overlay of what is newest, an index that can be made again. *PostgreSQL*: a table per kind of row (key columns, the
+//! indexed columns, `version`, `format`, the row as `jsonb`), readable by any SQL client; one transaction per commit.
+//! Nothing may be in this trait that one of the three cannot serve.
 
 use std::future::Future;
 use std::pin::Pin;

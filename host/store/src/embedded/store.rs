@@ -137,7 +137,14 @@ impl Refusal {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in a folder, or makes one where there is nothing.
+    /// Opens the store in a folder of the operating system, looking things up in its runs: what a server uses.
+    pub fn open_folder(path: &std::path::Path, options: Options) -> Result<(Self, Report), Error> {
+        let disk = super::disk::RealDisk::new(path)
+            .map_err(|source| Error::Io { path: path.display().to_string(), source })?;
+        Self::open(Arc::new(disk), &super::base::RunsShelf, options)
+    }
+
+    /// Opens the store on a disk, or makes one where there is nothing.
     pub fn open(disk: SharedDisk, shelf: &dyn Shelf, options: Options) -> Result<(Self, Report), Error> {
         let (recovered, report) = recovery::open(&disk, shelf)?;
         let last = recovered.last;

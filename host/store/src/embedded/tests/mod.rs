@@ -1,6 +1,7 @@
 //! The embedded store against the suite, and through power cuts, damage and full disks on the simulated disk.
 
 mod damage;
+mod kill;
 mod on_sled;
 mod power;
 
