@@ -100,6 +100,11 @@ impl Node {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What runs components, for those who ask how it does.
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
     /// Puts another catalog in place, after an installation.
     pub fn set_catalog(&self, catalog: Catalog) {
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;

@@ -62,6 +62,8 @@ fn crates(metadata: &[u8]) -> Vec<Crate> {
                 .flatten()
                 .filter(|dependency| dependency["path"].is_string())
                 .map(|dependency| text(&dependency["name"]))
+                // A crate's own tests may ask it for a feature that only tests need.
+                .filter(|used| *used != text(&package["name"]))
                 .collect(),
             // `publish = false` comes as an empty list of registries.
             publishable: package["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
