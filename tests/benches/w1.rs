@@ -60,7 +60,10 @@ async fn w1() {
         println!("  {:.0} tasks/s, {:.0} µs a task", per_second, whole.as_micros() as f64 / TASKS as f64);
         println!("  wasm (the same {TASKS} runs alone)                  {:5.1} %", share(wasm));
         println!("  engine and expressions (the same flow in the simulator) {:5.1} %", share(decided));
-        println!("  store, shell, HTTP and waiting (the rest)           {:5.1} %", 100.0 - share(wasm) - share(decided));
+        println!(
+            "  store, shell, HTTP and waiting (the rest)           {:5.1} %",
+            100.0 - share(wasm) - share(decided)
+        );
     })
     .await;
 }
@@ -120,7 +123,8 @@ fn start() {
     let mut memory_kb = 0;
     for _ in 0..5 {
         let begun = Instant::now();
-        let mut server = program::command(&["server", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut server =
+            program::command(&["server", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(server.stdout.take().unwrap()));
         // The line is printed when the listener is bound and the node is open.
         let first = lines.next().unwrap().unwrap();

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the chores around the sources. Each command says what it does and ends with a hint when it cannot.
 //! It never changes a toolchain (only rustup does) and never changes a published component.
 
+mod capture;
 mod check;
 mod component;
 mod debian;
@@ -38,6 +39,9 @@ cargo xtask <command>
 
   frozen [BASE]
       Fails when a published component was modified or deleted since BASE (default: origin/main, else main).
+
+  capture
+      Runs what the README shows and puts the output into it.
 ";
 
 /// What the command line asked for.
@@ -48,6 +52,7 @@ enum Command {
     Guests(guests::Options),
     Publish(String),
     Frozen(Option<String>),
+    Capture,
 }
 
 fn main() -> ExitCode {
@@ -70,6 +75,7 @@ fn run(command: Command) -> Result<()> {
         Command::Guests(options) => guests::run(&options),
         Command::Publish(name) => publish::run(&name),
         Command::Frozen(base) => frozen::run(base.as_deref()),
+        Command::Capture => capture::run(),
     }
 }
 
@@ -99,8 +105,10 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Command> {
         "guests" => parse_guests(rest),
         "publish" => parse_publish(rest),
         "frozen" => parse_frozen(rest),
+        "capture" if rest.is_empty() => Ok(Command::Capture),
+        "capture" => bail!("`capture` takes no arguments"),
         other => bail!(
-            "there is no command `{other}`\nhint: there are wasm-target, guests, publish, frozen; `cargo xtask help` tells more"
+            "there is no command `{other}`\nhint: there are wasm-target, guests, publish, frozen, capture; `cargo xtask help` tells more"
         ),
     }
 }
