@@ -306,7 +306,7 @@ impl Node {
             let seen = self.store.find::<rows::Execution>(View::Newest, Key::Execution(original.clone())).await?;
             let seen = seen.ok_or_else(|| Error::NotFound(format!("no execution `{original}`")))?;
             let saved = self.flow_revision(&seen.record.flow, seen.record.revision).await?;
-            let id = engine::ids::retry_id(original, attempt);
+            let id = engine::ids::retry_id(original);
             let first = seen.record.original.clone().unwrap_or_else(|| original.clone());
             let execution = Execution {
                 kind: seen.record.kind,
