@@ -118,7 +118,7 @@ impl Look<'_> {
             }
             "labels_first" => {
                 for (label, pair) in execution.labels.iter().zip(wanted.as_array().into_iter().flatten()) {
-                    if (pair[0].as_str(), pair[1].as_str()) != (Some(&label.key), Some(&label.value)) {
+                    if (pair[0].as_str(), pair[1].as_str()) != (Some(label.key.as_str()), Some(label.value.as_str())) {
                         return wrong(format!("{}: {} is there instead of {pair}", label.key, label.value));
                     }
                 }
@@ -276,7 +276,8 @@ impl Look<'_> {
             }
             let level = |line: &LogLine| format!("{:?}", line.level).to_ascii_uppercase();
             let meant = |line: &LogLine| {
-                wanted["message"].as_str() == Some(&line.message) && wanted["level"].as_str() == Some(&level(line))
+                wanted["message"].as_str() == Some(line.message.as_str())
+                    && wanted["level"].as_str() == Some(level(line).as_str())
             };
             if !lines.any(meant) {
                 return wrong(format!("task run {index} does not log {wanted}"));

@@ -46,7 +46,7 @@ impl Stage {
             bail!("plugin `{}`: {}", problem.path.display(), problem.error);
         }
         let runtime = Runtime::new(runtime::Config::new(work.join("compiled"), Compiler::InProcess))?;
-        Ok(Self { runtime: Arc::new(runtime), catalog, scratch: work.join("scratch") })
+        Ok(Self { runtime, catalog, scratch: work.join("scratch") })
     }
 
     /// A node set up as the case asks.
