@@ -40,12 +40,14 @@ pub fn component(body: &str) -> Vec<u8> {
 
 /// A component that wants something no host has.
 pub fn stranger() -> Vec<u8> {
-    let text = r#"(component (import "evil:host/shell@1.0.0" (instance (export "execute" (func (param "command" string))))))"#;
+    let text =
+        r#"(component (import "evil:host/shell@1.0.0" (instance (export "execute" (func (param "command" string))))))"#;
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A component with a manifest that names one task type.
 pub fn plugin(name: &str, task_type: &str, component: &[u8]) -> Vec<u8> {
-    let manifest = json!({ "abi": "1.0", "name": name, "version": "1.0.0", "title": name, "tasks": [{ "type": task_type }] });
+    let manifest =
+        json!({ "abi": "1.0", "name": name, "version": "1.0.0", "title": name, "tasks": [{ "type": task_type }] });
     catalog::embed(component, manifest.to_string().as_bytes()).expect("the component is valid")
 }

@@ -55,7 +55,8 @@ impl Ran {
 pub fn in_order(text: &str, pieces: &[&str]) {
     let mut rest = text;
     for piece in pieces {
-        let (_, behind) = rest.split_once(piece).unwrap_or_else(|| panic!("`{piece}` is not (in this place) in:\n{text}"));
+        let (_, behind) =
+            rest.split_once(piece).unwrap_or_else(|| panic!("`{piece}` is not (in this place) in:\n{text}"));
         rest = behind;
     }
 }

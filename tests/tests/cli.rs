@@ -29,7 +29,8 @@ fn inputs_and_labels_come_from_arguments_and_files() {
 #[test]
 fn json_output_is_one_document() {
     let flow = written("two.yaml", TWO_INPUTS);
-    let ran = run(&["run", &flow.path, "-i", "name=a=b", "-i", "count=1", "-l", "team=red", "--output", "json"]).exits(0);
+    let ran =
+        run(&["run", &flow.path, "-i", "name=a=b", "-i", "count=1", "-l", "team=red", "--output", "json"]).exits(0);
     let shown = ran.json();
     assert_eq!(shown["state"]["current"], "SUCCESS");
     assert_eq!((&shown["namespace"], &shown["flowId"]), (&"tests.cli".into(), &"two".into()));
@@ -70,7 +71,11 @@ fn wrong_inputs_are_refused() {
 /// As in Kestra an input that is not declared is left aside; here it is also said.
 #[test]
 fn undeclared_input_is_ignored_with_a_warning() {
-    run(&["run", "examples/hello.yaml", "-i", "nme=Ada"]).exits(0).says(&["Hello, World!"]).complains(&["WARN", "not declared", "nme"]);
+    run(&["run", "examples/hello.yaml", "-i", "nme=Ada"]).exits(0).says(&["Hello, World!"]).complains(&[
+        "WARN",
+        "not declared",
+        "nme",
+    ]);
 }
 
 #[test]
@@ -88,7 +93,8 @@ fn unreadable_flow_is_not_started() {
 
 #[test]
 fn ctrl_c_kills_the_execution() {
-    let flow = "id: long\nnamespace: tests\ntasks:\n  - {id: nap, type: io.kestra.plugin.core.flow.Sleep, duration: PT10M}\n";
+    let flow =
+        "id: long\nnamespace: tests\ntasks:\n  - {id: nap, type: io.kestra.plugin.core.flow.Sleep, duration: PT10M}\n";
     let flow = written("long.yaml", flow);
     let mut child = command(&["run", &flow.path]).spawn().expect("the program was just built");
     let mut out = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
@@ -128,20 +134,33 @@ fn no_colours_where_there_is_no_terminal() {
 
 #[test]
 fn validation_says_where_and_what() {
-    let bad = written("bad.yaml", "id: bad\nnamespace: tests\ntasks:\n  - id: a\n    type: io.kestra.plugin.core.log.Log\n    mesage: x\nfoo: 1\n");
+    let bad = written(
+        "bad.yaml",
+        "id: bad\nnamespace: tests\ntasks:\n  - id: a\n    type: io.kestra.plugin.core.log.Log\n    mesage: x\nfoo: 1\n",
+    );
     let ran = run(&["flow", "validate", "examples/hello.yaml", &bad.path]).exits(2);
     ran.says(&["examples/hello.yaml: valid", "bad.yaml:", "did you mean `message`", "bad.yaml:7:", "`foo`"]);
     let shown = run(&["flow", "validate", "--json", "examples/hello.yaml", &bad.path, "none.yaml"]).exits(2).json();
     assert_eq!(shown[0]["valid"], true);
     assert_eq!(shown[1]["valid"], false);
-    let lines: Vec<u64> = shown[1]["problems"].as_array().expect("problems").iter().filter_map(|problem| problem["line"].as_u64()).collect();
+    let lines: Vec<u64> = shown[1]["problems"]
+        .as_array()
+        .expect("problems")
+        .iter()
+        .filter_map(|problem| problem["line"].as_u64())
+        .collect();
     assert!(lines.contains(&6) && lines.contains(&7), "{shown}");
     assert_eq!(shown[2]["problems"][0]["code"], "file.unreadable");
 }
 
 #[test]
 fn plugins_are_listed() {
-    run(&["plugin", "list"]).exits(0).says(&["core  1.0.0, 1.1.0", "io.kestra.plugin.core.log.Log", "http  ", "io.kestra.plugin.core.http.Request"]);
+    run(&["plugin", "list"]).exits(0).says(&[
+        "core  1.0.0, 1.1.0",
+        "io.kestra.plugin.core.log.Log",
+        "http  ",
+        "io.kestra.plugin.core.http.Request",
+    ]);
     let shown = run(&["plugin", "list", "--json"]).exits(0).json();
     assert_eq!(shown[0]["name"], "core");
     assert_eq!(shown[0]["versions"], serde_json::json!(["1.0.0", "1.1.0"]));
@@ -174,20 +193,32 @@ fn packing_again_gives_the_same_plugin() {
 fn help_teaches() {
     run(&["--help"]).exits(0).says(&["run", "server", "flow", "plugin", "Start here:  sluice run examples/hello.yaml"]);
     let ran = run(&["run", "--help"]).exits(0);
-    ran.says(&["Exit codes:", "Examples:", "sluice run examples/hello.yaml -i name=Ada", "--output json", "--allow-net"]);
+    ran.says(&[
+        "Exit codes:",
+        "Examples:",
+        "sluice run examples/hello.yaml -i name=Ada",
+        "--output json",
+        "--allow-net",
+    ]);
     run(&["server", "--help"]).exits(0).says(&["SLUICE_PASSWORD", "/api/v1/main", "loopback"]);
     assert!(!run(&["--help"]).out.contains("compile-plugin"), "what is not for people is not shown");
 }
 
 #[test]
 fn open_server_outside_loopback_does_not_start() {
-    run(&["server", "--listen", "0.0.0.0:0"]).exits(1).complains(&["refusing to listen", "0.0.0.0:0", "hint: set SLUICE_USERNAME"]);
+    run(&["server", "--listen", "0.0.0.0:0"]).exits(1).complains(&[
+        "refusing to listen",
+        "0.0.0.0:0",
+        "hint: set SLUICE_USERNAME",
+    ]);
     run(&["server", "--listen", "0.0.0.0:0", "--username", "ada"]).exits(2).complains(&["--password"]);
 }
 
 #[test]
 fn server_ends_when_asked_to() {
-    let mut child = command(&["server", "--listen", "127.0.0.1:0", "--flow", "examples/hello.yaml"]).spawn().expect("the program was just built");
+    let mut child = command(&["server", "--listen", "127.0.0.1:0", "--flow", "examples/hello.yaml"])
+        .spawn()
+        .expect("the program was just built");
     let mut out = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
     let mut line = String::new();
     out.read_line(&mut line).expect("a line comes");
@@ -196,4 +227,12 @@ fn server_ends_when_asked_to() {
     let rest: String = out.lines().map(|line| line.expect("UTF-8") + "\n").collect();
     end(child).exits(0);
     assert!(rest.contains("ending"), "{rest}");
+}
+
+/// `sluice run … | head`: the execution goes on to its end.
+#[test]
+fn reader_that_went_away_is_no_failure() {
+    let mut child = command(&["run", "examples/hello.yaml"]).spawn().expect("the program was just built");
+    drop(child.stdout.take());
+    end(child).exits(0);
 }

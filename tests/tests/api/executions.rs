@@ -45,7 +45,12 @@ async fn json_inputs_keep_their_types() {
         assert_eq!(ended["outputs"]["sum"], 42);
         assert_eq!(ended["flowRevision"], 1);
         assert_eq!(ended["taskRunList"][0]["state"]["current"], "SUCCESS");
-        let states: Vec<&str> = ended["state"]["histories"].as_array().expect("histories").iter().filter_map(|entry| entry["state"].as_str()).collect();
+        let states: Vec<&str> = ended["state"]["histories"]
+            .as_array()
+            .expect("histories")
+            .iter()
+            .filter_map(|entry| entry["state"].as_str())
+            .collect();
         assert_eq!(states, ["CREATED", "RUNNING", "SUCCESS"]);
     })
     .await;
@@ -76,7 +81,10 @@ async fn every_wrong_input_is_named_and_nothing_starts() {
         let problems = api.post("executions/tests.api/inputs", JSON, "{}").await.refused(422, "inputs.invalid");
         let paths: Vec<&str> = problems.iter().filter_map(|problem| problem["path"].as_str()).collect();
         assert_eq!(paths, ["inputs.name", "inputs.count"]);
-        let problems = api.post("executions/tests.api/inputs", JSON, r#"{"name":"x","count":"many"}"#).await.refused(422, "inputs.invalid");
+        let problems = api
+            .post("executions/tests.api/inputs", JSON, r#"{"name":"x","count":"many"}"#)
+            .await
+            .refused(422, "inputs.invalid");
         assert_eq!(problems.len(), 1);
         assert!(problems.iter().all(|problem| problem["hint"].is_string()), "{problems:?}");
         assert_eq!(api.get("executions/search").await.ok()["total"], 0);
@@ -89,9 +97,15 @@ async fn revision_kind_and_labels_are_chosen_by_the_query() {
     serving(async |api| {
         api.save(&format!("{}labels: {{team: red, kept: yes}}\n", saying("a", "one"))).await;
         api.put("flows/tests.api/a", "application/x-yaml", saying("a", "two")).await.ok();
-        let old = api.post("executions/tests.api/a?wait=true&revision=1&labels=team:blue&labels=x:1:2", JSON, "").await.ok();
+        let old =
+            api.post("executions/tests.api/a?wait=true&revision=1&labels=team:blue&labels=x:1:2", JSON, "").await.ok();
         assert_eq!((&old["outputs"]["said"], &old["flowRevision"]), (&json!("one"), &json!(1)));
-        let label = |key: &str| old["labels"].as_array().and_then(|all| all.iter().find(|label| label["key"] == key)).map(|label| label["value"].clone());
+        let label = |key: &str| {
+            old["labels"]
+                .as_array()
+                .and_then(|all| all.iter().find(|label| label["key"] == key))
+                .map(|label| label["value"].clone())
+        };
         assert_eq!((label("team"), label("x")), (Some("blue".into()), Some("1:2".into())));
         api.post("executions/tests.api/a?labels=nothing", JSON, "").await.refused(422, "query.invalid");
         api.post("executions/tests.api/a?revision=x", JSON, "").await.refused(422, "query.invalid");
@@ -112,7 +126,11 @@ async fn executions_are_found_again() {
         assert_eq!(api.get(&format!("executions/{id}")).await.ok()["id"], id);
         let found = api.get("executions/search?namespace=tests.api&flowId=a").await.ok();
         assert_eq!(found["total"], 2);
-        assert_eq!((&found["results"][0]["id"], &found["results"][1]["id"]), (&second["id"], &first["id"]), "newest first");
+        assert_eq!(
+            (&found["results"][0]["id"], &found["results"][1]["id"]),
+            (&second["id"], &first["id"]),
+            "newest first"
+        );
         let page = api.get("executions/search?namespace=tests.api&size=2&page=2").await.ok();
         assert_eq!((&page["total"], page["results"].as_array().map(Vec::len)), (&json!(3), Some(1)));
         api.get("executions/nosuch").await.refused(404, "not_found");

@@ -35,7 +35,8 @@ async fn update_makes_a_revision_only_of_what_changed() {
         assert_eq!(first["source"], saying("a", "one").as_str());
         assert_eq!(api.get("flows/tests.api/a").await.ok()["revision"], 2);
         let all = api.get("flows/tests.api/a/revisions").await.ok();
-        let numbers: Vec<u64> = all.as_array().expect("a list").iter().filter_map(|flow| flow["revision"].as_u64()).collect();
+        let numbers: Vec<u64> =
+            all.as_array().expect("a list").iter().filter_map(|flow| flow["revision"].as_u64()).collect();
         assert_eq!(numbers, [1, 2]);
         api.get("flows/tests.api/a?revision=9").await.refused(404, "not_found");
     })
@@ -64,7 +65,10 @@ async fn deleted_flow_is_gone_and_its_numbers_go_on() {
         api.delete("flows/tests.api/a").await.refused(404, "not_found");
         api.post("executions/tests.api/a", "application/json", "{}").await.refused(404, "not_found");
         let again = api.save(&saying("a", "one")).await;
-        assert!(again["revision"].as_u64().is_some_and(|revision| revision > 1), "a number is never given twice: {again}");
+        assert!(
+            again["revision"].as_u64().is_some_and(|revision| revision > 1),
+            "a number is never given twice: {again}"
+        );
     })
     .await;
 }
@@ -110,7 +114,8 @@ async fn flows_are_searched_in_pages() {
         for id in ["a", "b", "c"] {
             api.save(&saying(id, "x")).await;
         }
-        api.save("id: z\nnamespace: elsewhere\ntasks:\n  - {id: t, type: io.kestra.plugin.core.log.Log, message: x}\n").await;
+        api.save("id: z\nnamespace: elsewhere\ntasks:\n  - {id: t, type: io.kestra.plugin.core.log.Log, message: x}\n")
+            .await;
         let ids = |page: &Value| -> Vec<String> {
             let results = page["results"].as_array().expect("results");
             results.iter().filter_map(|flow| flow["id"].as_str().map(str::to_owned)).collect()

@@ -36,7 +36,11 @@ async fn plugins_are_listed() {
     serving(async |api| {
         let plugins = api.get("plugins").await.ok();
         assert_eq!(plugins[0]["name"], "core");
-        assert!(plugins[0]["tasks"].as_array().is_some_and(|tasks| tasks.iter().any(|task| task == "io.kestra.plugin.core.log.Log")));
+        assert!(
+            plugins[0]["tasks"]
+                .as_array()
+                .is_some_and(|tasks| tasks.iter().any(|task| task == "io.kestra.plugin.core.log.Log"))
+        );
     })
     .await;
 }
@@ -80,7 +84,12 @@ async fn broken_multipart_is_refused() {
         api.post(path, form, "no boundary here").await.refused(422, "body.multipart");
         let cut = "--cut\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\nhalf of it";
         api.post(path, form, cut).await.refused(422, "body.multipart");
-        let binary = [b"--cut\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\n".as_slice(), &[0xff, 0xfe], b"\r\n--cut--\r\n"].concat();
+        let binary = [
+            b"--cut\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\n".as_slice(),
+            &[0xff, 0xfe],
+            b"\r\n--cut--\r\n",
+        ]
+        .concat();
         api.post(path, form, binary).await.refused(422, "body.multipart");
         assert_eq!(api.get("executions/search").await.ok()["total"], 0);
     })
@@ -96,7 +105,9 @@ async fn oversize_bodies_are_refused() {
         let mut form = b"--cut\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\n".to_vec();
         form.extend_from_slice(&large);
         form.extend_from_slice(b"\r\n--cut--\r\n");
-        api.post("executions/tests.api/a", "multipart/form-data; boundary=cut", form).await.refused(413, "body.too_large");
+        api.post("executions/tests.api/a", "multipart/form-data; boundary=cut", form)
+            .await
+            .refused(413, "body.too_large");
         api.post("flows", "application/x-yaml", large).await.refused(413, "body.too_large");
         assert_eq!(api.run("tests.api/a").await["state"]["current"], "SUCCESS", "the server goes on");
     })
