@@ -18,7 +18,7 @@ async fn check(api: &Api, source: &str, expected: &[&str]) {
         .map(|problem| {
             assert!(problem["line"].as_u64().is_some_and(|line| line > 0), "no line: {problem}");
             let hint = problem["hint"].as_str().unwrap_or_default();
-            format!("{}: {} {hint}", problem["line"], problem["message"].as_str().unwrap_or_default())
+            format!("{}: {}; {hint}", problem["line"], problem["message"].as_str().unwrap_or_default())
         })
         .collect();
     in_order(&said.join("\n"), expected);
@@ -44,11 +44,11 @@ async fn check(api: &Api, source: &str, expected: &[&str]) {
 #[tokio::test]
 async fn malformed_yaml() {
     serving(async |api| {
-        check(api, "id: a\nnamespace: b\ntasks: [\n", &["4: "]).await;
-        check(api, "id: a\n\tnamespace: b\n", &["2: "]).await;
-        check(api, "id: a\nid: b\n", &["2: ", "`id`"]).await;
-        check(api, "- just\n- a list\n", &["1: ", "map"]).await;
-        check(api, "a: &a [*a]\n", &["1: "]).await;
+        check(api, "id: a\nnamespace: b\ntasks: [\n", &["4:"]).await;
+        check(api, "id: a\n\tnamespace: b\n", &["a tab"]).await;
+        check(api, "id: a\nid: b\n", &["2:", "`id`"]).await;
+        check(api, "- just\n- a list\n", &["1:", "map"]).await;
+        check(api, "a: &a [*a]\n", &["1:"]).await;
     })
     .await;
 }
@@ -84,15 +84,15 @@ tasks:
     serving(async |api| {
         // Unknown key, unknown input type, unknown task type, duplicate id, unknown property, wrong types, versions.
         for expected in [
-            &["3: ", "`taks`", "`tasks`"][..],
-            &["5: ", "INTEGRAL"],
-            &["8: ", "io.kestra.plugin.core.log.Logg", "io.kestra.plugin.core.log.Log"],
-            &["10: ", "`a`", "twice", "line 7"],
-            &["12: ", "`mesage`", "`message`"],
-            &["15: "],
-            &["16: ", "LOUD"],
-            &["19: ", "`^9`", "installed are 1.0.0, 1.1.0"],
-            &["23: ", "not a version"],
+            &["3:", "`taks`", "`tasks`"][..],
+            &["5:", "INTEGRAL"],
+            &["8:", "io.kestra.plugin.core.log.Logg", "io.kestra.plugin.core.log.Log"],
+            &["10:", "`a`", "twice", "line 7"],
+            &["12:", "`mesage`", "`message`"],
+            &["15:"],
+            &["16:", "LOUD"],
+            &["19:", "`^9`", "installed are 1.0.0, 1.1.0"],
+            &["23:", "not a version"],
         ] {
             check(api, source, expected).await;
         }

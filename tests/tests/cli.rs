@@ -228,3 +228,11 @@ fn server_ends_when_asked_to() {
     end(child).exits(0);
     assert!(rest.contains("ending"), "{rest}");
 }
+
+/// `sluice run … | head`: the execution goes on to its end.
+#[test]
+fn reader_that_went_away_is_no_failure() {
+    let mut child = command(&["run", "examples/hello.yaml"]).spawn().expect("the program was just built");
+    drop(child.stdout.take());
+    end(child).exits(0);
+}

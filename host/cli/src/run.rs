@@ -10,6 +10,7 @@ use model::flow::Label;
 use model::lock::Lock;
 use model::state::State;
 use server::{Given, LogLine, Node, Save, Seen, Start};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Global, Output, Run};
 use crate::screen::Screen;
@@ -62,6 +63,8 @@ async fn start_and_show(node: &Arc<Node>, arguments: &Run, asked: Asked) -> Resu
     for warning in &saved.warnings {
         tracing::warn!("{}: {warning}", arguments.file.display());
     }
+    // Listened to from before the start: an interrupt at any later moment is then heard.
+    let mut interrupted = signal(SignalKind::interrupt())?;
     let start = Start {
         namespace: saved.flow.key.namespace.to_string(),
         id: saved.flow.key.id.to_string(),
@@ -90,12 +93,12 @@ async fn start_and_show(node: &Arc<Node>, arguments: &Run, asked: Asked) -> Resu
         let new = node.logs(id.as_str(), after, LINES).await?;
         after = new.last().map_or(after, |line| line.position);
         let more = new.len() == LINES;
-        screen.show(&seen, &new, node.now())?;
+        or_unread(screen.show(&seen, &new, node.now()))?;
         if arguments.output == Output::Json {
             logs.extend(new);
         }
         if seen.is_over() && !more {
-            screen.finish(&seen, node.now())?;
+            or_unread(screen.finish(&seen, node.now()))?;
             if arguments.output == Output::Json {
                 print_json(&seen, &logs, &saved.lock, node)?;
             }
@@ -107,8 +110,7 @@ async fn start_and_show(node: &Arc<Node>, arguments: &Run, asked: Asked) -> Resu
         tokio::select! {
             () = watch.changed() => {}
             () = tokio::time::sleep(REDRAW) => {}
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
+            _ = interrupted.recv() => {
                 interrupts += 1;
                 if interrupts > 1 {
                     bail!("interrupted twice: leaving execution `{id}` as it is");
@@ -137,6 +139,14 @@ fn print_json(seen: &Seen, logs: &[LogLine], lock: &Lock, node: &Node) -> Result
     }
     crate::print(&serde_json::to_string_pretty(&body)?);
     Ok(())
+}
+
+/// A reader that went away (`sluice run … | head`) is no reason to leave an execution half done.
+fn or_unread(shown: std::io::Result<()>) -> std::io::Result<()> {
+    match shown {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 /// Says why nothing was started, every problem with its line.
