@@ -184,7 +184,19 @@ impl Node {
             if task.disabled {
                 continue;
             }
+            let wanted = self.unit_condition(unit, task).await;
+            if let Ok(false) = wanted {
+                self.report(&unit.execution, tell(UnitReport::Skipped)).await;
+                continue;
+            }
             self.report(&unit.execution, tell(UnitReport::Started)).await;
+            if let Err(failure) = wanted {
+                self.report(&unit.execution, tell(UnitReport::Ended(failed(failure.clone())))).await;
+                if task.allow_failure {
+                    continue;
+                }
+                return engine::End::Failed(failure);
+            }
             // What the tasks before it gave is in the newest state only.
             let Some(state) = self.peek(&unit.execution).await else { return engine::End::Killed };
             let run = state.runs().filter(|run| run.task == *id && run.parent.as_ref() == Some(&unit.job.run)).last();
@@ -212,6 +224,15 @@ impl Node {
             }
         }
         engine::End::Success
+    }
+
+    /// Whether a task of a WorkingDirectory is to run, by its `runIf` and what the tasks before it gave.
+    async fn unit_condition(self: &Arc<Self>, unit: &Assignment, task: &Task) -> Result<bool, Failure> {
+        let (Some(condition), Some(state)) = (&task.run_if, self.peek(&unit.execution).await) else { return Ok(true) };
+        let scope = engine::RenderScope::Run(unit.job.run.clone());
+        let template = vec![("runIf", condition.0.clone(), engine::Rendering::Typed)];
+        let values = self.render(&state, &unit.saved, &scope, template).await?;
+        Ok(values.get("runIf").is_some_and(Value::truthy))
     }
 
     async fn slot(&self, cancel: &Cancel) -> Option<tokio::sync::OwnedSemaphorePermit> {

@@ -25,6 +25,8 @@ pub struct Case {
     pub expect: Map<String, Value>,
     /// It uses task types of the corpus' own test tree.
     pub needs_test_task: bool,
+    /// It starts without inputs that are required, which no client can.
+    pub lets_missing_inputs_through: bool,
 }
 
 /// The corpus in a folder: `cases.json` and `flows/`.
@@ -64,6 +66,7 @@ fn from_corpus(case: &Value, flows: &[(String, String)]) -> Result<Case> {
         action: text(case, "action")?,
         expect: object(case, "expect"),
         needs_test_task: case["needs_test_task"] == Value::Bool(true),
+        lets_missing_inputs_through: case["missing_required_inputs"].is_array(),
         id,
     })
 }
@@ -88,6 +91,7 @@ pub fn own(folder: &Path) -> Result<Vec<Case>> {
                 action: case["action"].as_str().unwrap_or("run").to_owned(),
                 expect: object(&case, "expect"),
                 needs_test_task: false,
+                lets_missing_inputs_through: false,
             })
         })
         .collect()

@@ -17,6 +17,14 @@ pub(super) fn property(schema: &Schema, name: &str, value: Value) -> Value {
     }
 }
 
+/// Whether a property may be text, directly or as one of several.
+pub(super) fn takes_text(schema: &Schema, name: &str) -> bool {
+    let known = schema.get("properties").and_then(|properties| properties.get(name));
+    let alternatives = |schema: &Schema| schema.get("anyOf").and_then(Schema::as_array).cloned().unwrap_or_default();
+    let text = |schema: &Schema| types(schema).iter().any(|kind| kind == "string");
+    known.is_some_and(|schema| text(schema) || alternatives(schema).iter().any(text))
+}
+
 fn fit(root: &Schema, schema: &Schema, value: Value, depth: usize) -> Value {
     if depth > DEPTH_MAX {
         return value;
