@@ -33,9 +33,11 @@ pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
             }
         }
     }
+    // Before anybody can know that it is there, and end it.
+    let end = asked_to_end()?;
     crate::print(&format!("sluice {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
     crate::print("the store is in memory: what happens here is gone when the server ends");
-    server::http::serve(listener, node.clone(), access, asked_to_end()?).await?;
+    server::http::serve(listener, node.clone(), access, end).await?;
     crate::print("ending: waiting for running work");
     node.shutdown().await;
     Ok(ExitCode::SUCCESS)

@@ -122,7 +122,8 @@ pub async fn download(
     let mut text = String::new();
     for line in &lines {
         let task = line.task.as_ref().map(|id| id.as_str()).unwrap_or_default();
-        text.push_str(&format!("{} {:?} {task} {}\n", line.at, line.level, line.message));
+        let level = format!("{:?}", line.level).to_uppercase();
+        text.push_str(&format!("{} {level} {task} {}\n", line.at, line.message));
     }
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
