@@ -1,8 +1,8 @@
 //! What other crates rely on: memo and replay, lazy scopes, secrets in stored values.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use expr::{
     Answer, Call, Empty, Error, MAX_CALLS, Map, Memo, Number, NumberKind, Scope, Settings, Text, Time, Value, drive,
@@ -92,17 +92,17 @@ fn failed_and_absent_answers_are_errors_of_their_kind() {
 
 /// Outputs of a large execution: whole variables are never built.
 struct Lazy {
-    asked: RefCell<Vec<String>>,
+    asked: Mutex<Vec<String>>,
 }
 
 impl Scope for Lazy {
     fn lookup(&self, name: &str) -> Option<Value> {
-        self.asked.borrow_mut().push(name.to_owned());
+        self.asked.lock().unwrap().push(name.to_owned());
         (name == "small").then(|| Value::map([("a", Value::Int(1))]))
     }
 
     fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
-        self.asked.borrow_mut().push(path.join("/"));
+        self.asked.lock().unwrap().push(path.join("/"));
         match path {
             ["outputs", "task", ..] => Some((Value::map([("value", Value::Int(5))]), 2)),
             ["outputs", "each", iteration, ..] => Some((Value::map([("value", (*iteration).into())]), 3)),
@@ -118,7 +118,7 @@ impl Scope for Lazy {
 
 #[test]
 fn scopes_are_asked_for_paths() {
-    let scope = Lazy { asked: RefCell::default() };
+    let scope = Lazy { asked: Mutex::default() };
     assert_eq!(eval("{{ outputs.task.value }}", &scope).unwrap(), Value::Int(5));
     assert_eq!(eval("{{ outputs['task']['value'] }}", &scope).unwrap(), Value::Int(5));
     assert_eq!(eval("{% set i = 'x' %}{{ outputs.each[i].value }}", &scope).unwrap(), Value::from("x"));
@@ -126,7 +126,7 @@ fn scopes_are_asked_for_paths() {
     assert_eq!(eval("{{ outputs.none.value ?? 'd' }}", &scope).unwrap(), Value::from("d"));
     let error = eval("{{ outputs.my-task.value }}", &scope).unwrap_err().to_string();
     assert!(error.contains("`outputs` has nothing under this path") && error.contains("['my-task']"), "{error}");
-    assert!(!scope.asked.borrow().iter().any(|asked| asked == "outputs"));
+    assert!(!scope.asked.lock().unwrap().iter().any(|asked| asked == "outputs"));
 }
 
 #[test]

@@ -108,7 +108,9 @@ impl Node {
                 .map_err(|failure| Failure { message: format!("property `{name}`: {}", failure.message), ..failure })?;
             let fitted = match task {
                 // A text was written: a template of it that gives nothing gives an empty text, where text fits.
-                Some(task) if typed.is_null() && value.as_str().is_some() && coerce::takes_text(&task.properties, name) => {
+                Some(task)
+                    if typed.is_null() && value.as_str().is_some() && coerce::takes_text(&task.properties, name) =>
+                {
                     Value::from("")
                 }
                 Some(task) => coerce::property(&task.properties, name, typed),

@@ -84,7 +84,10 @@ pub async fn get(State(app): State<App>, Path((_, id)): Path<(String, String)>) 
 
 pub async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) -> Result<Response, Error> {
     if query.flow_id.is_some() && query.namespace.is_none() {
-        return Err(Error::bad_request("query.invalid", "`flowId` names a flow within a namespace; hint: give `namespace` too"));
+        return Err(Error::bad_request(
+            "query.invalid",
+            "`flowId` names a flow within a namespace; hint: give `namespace` too",
+        ));
     }
     let size = query.size.unwrap_or(25).clamp(1, PAGE_MAX);
     let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
