@@ -156,6 +156,7 @@ impl Owner {
         let lsn = self.commit(&mut turn, before.as_ref()).await?;
         let Turn { hot, after, .. } = turn;
         self.hot = Some(hot.clone());
+        commands::log_failures(&self.node, &self.id, &hot, &after).await;
         for deed in after {
             commands::perform(&self.node, &self.id, &hot, deed);
         }

@@ -23,6 +23,8 @@ const AT_ONCE: usize = 24;
 const CASE_MAX: Duration = Duration::from_secs(30);
 /// How long what follows an execution (children, retries) may take after its end.
 const FOLLOWS_MAX: Duration = Duration::from_secs(5);
+/// How long the last lines of a log may take after its execution has ended: they are written behind the commit.
+const LOG_MAX: Duration = Duration::from_secs(1);
 /// How often what follows is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// Executions of one case.
@@ -149,9 +151,9 @@ async fn attempt(node: &Arc<Node>, case: &Case) -> Result<(), Miss> {
 
 /// Checks, and for a while checks again as long as children or retries may still change the outcome.
 async fn settled(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId], case: &Case) -> Result<(), Miss> {
-    let end = tokio::time::Instant::now() + FOLLOWS_MAX;
     let retried = case.expect.contains_key("all_executions_of_flow");
     let alone = case.others.is_empty() && !retried;
+    let end = tokio::time::Instant::now() + if alone { LOG_MAX } else { FOLLOWS_MAX };
     loop {
         let mut scene = scene(node, saved, ids).await?;
         if retried {
@@ -160,7 +162,8 @@ async fn settled(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId], case
         }
         let result = check(&case.expect, &scene);
         match result {
-            Err(Miss::Wrong(_)) if !alone && tokio::time::Instant::now() < end => tokio::time::sleep(LOOK).await,
+            Err(Miss::Wrong(_)) if tokio::time::Instant::now() < end => tokio::time::sleep(LOOK).await,
+            Err(Miss::Wrong(why)) => return wrong(format!("{why} of {}", shown(node).await)),
             result => return result,
         }
     }

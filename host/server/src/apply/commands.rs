@@ -179,6 +179,22 @@ fn post_row(turn: &mut Turn, to: &ExecutionId, key: String, event: &Event, now: 
     Ok(())
 }
 
+/// Writes the failures that a turn decided on into the log. What runs because of them may ask for them (`errorLogs()`), so this comes
+/// before every other deed.
+pub(super) async fn log_failures(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, deeds: &[After]) {
+    let lines = deeds.iter().filter_map(|deed| match deed {
+        After::Log { run, failure } => Some(node.failure_line(id, hot, run.as_ref(), failure)),
+        _ => None,
+    });
+    let lines: Vec<rows::LogLine> = lines.collect();
+    if lines.is_empty() {
+        return;
+    }
+    if let Err(error) = node.store.append_logs(lines).await {
+        tracing::warn!(%error, "a log line was lost");
+    }
+}
+
 /// Does what was decided. The commit is made but perhaps not durable: nothing of it may leave the process here.
 pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: After) {
     match after {
@@ -217,15 +233,8 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
             node.clone().tasks.spawn(async move { node.wake_queue(&flow).await });
         }
         After::Continue => node.post(id, Envelope::event(Event::Continue)),
-        After::Log { run, failure } => {
-            let line = node.failure_line(id, hot, run.as_ref(), &failure);
-            let node = node.clone();
-            node.clone().tasks.spawn(async move {
-                if let Err(error) = node.store.append_logs(vec![line]).await {
-                    tracing::warn!(%error, "a log line was lost");
-                }
-            });
-        }
+        // Written by `log_failures`, before anything else is done.
+        After::Log { .. } => {}
         After::Retry { original, attempt, due, since } => {
             let node = node.clone();
             node.clone().tasks.spawn(async move { node.retry_execution(&original, attempt, due, since).await });
