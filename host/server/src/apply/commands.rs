@@ -154,8 +154,9 @@ fn send(id: &ExecutionId, turn: &mut Turn, key: String, message: Message, now: T
             post_row(turn, &execution, key, &Event::Resume { run: None, inputs }, now)
         }
         Message::Restart { execution } => post_row(turn, &execution, key, &Event::Restart { from: None }, now),
-        Message::Retry { execution, attempt, due, since } => {
-            turn.after.push(After::Retry { original: execution, attempt, due, since });
+        // The id of the one to come follows from ours; it is made of what this one was made of.
+        Message::Retry { execution: _, attempt, due, since } => {
+            turn.after.push(After::Retry { original: id.clone(), attempt, due, since });
             Ok(())
         }
         Message::Toggle { namespace, flow, trigger, .. } => {

@@ -55,7 +55,12 @@ fn named(properties: &Value) -> Vec<(HostPattern, Ports)> {
     let mut found = BTreeSet::new();
     collect(properties, &mut found);
     let rules = found.into_iter().take(HOSTS_MAX);
-    rules.map(|(host, port)| (pattern(&host), Ports::Only(vec![port]))).collect()
+    // To grant an address is to grant it whatever its range; a flow that names one of a special range does not grant it.
+    let special = |host: &HostPattern| match host {
+        HostPattern::Address(ip) => runtime::address::classify(*ip) != runtime::address::Class::Public,
+        _ => false,
+    };
+    rules.map(|(host, port)| (pattern(&host), Ports::Only(vec![port]))).filter(|(host, _)| !special(host)).collect()
 }
 
 fn collect(value: &Value, found: &mut BTreeSet<(String, u16)>) {
@@ -113,10 +118,12 @@ mod tests {
             ("uri", Value::from("https://API.example.com/v1?x=1")),
             ("body", Value::from("see https://not.a.url.property/ please")),
             ("options", Value::map([("proxy", Value::from("http://10.0.0.1:3128"))])),
+            ("other", Value::from("http://[::ffff:127.0.0.1]/ ")),
+            ("public", Value::from("http://192.0.32.10/")),
         ]);
         let hosts: Vec<String> =
             named(&properties).into_iter().map(|(host, ports)| format!("{host:?} {ports:?}")).collect();
-        assert_eq!(hosts, ["Address(10.0.0.1) Only([3128])", "Name(\"api.example.com\") Only([443])"]);
+        assert_eq!(hosts, ["Address(192.0.32.10) Only([80])", "Name(\"api.example.com\") Only([443])"]);
     }
 
     #[test]

@@ -104,7 +104,9 @@ fn literal_hosts(source: &str) -> BTreeSet<String> {
             let rest = source.get(at..)?;
             let end = rest.get(3..)?.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/' | '?' | '#'))?;
             let url = url::Url::parse(&format!("{scheme}{}", rest.get(..end + 3)?)).ok()?;
-            url.host_str().map(str::to_ascii_lowercase)
+            // Only names and addresses: an expression in the place of a host names nothing.
+            let plain = |host: &&str| host.chars().all(|c| c.is_ascii_alphanumeric() || ".-[]:".contains(c));
+            url.host_str().filter(plain).map(str::to_ascii_lowercase)
         })
         .collect()
 }
