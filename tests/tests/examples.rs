@@ -40,13 +40,12 @@ fn branches_take_one_way() {
 
 #[test]
 fn errors_run_and_the_execution_fails() {
-    let ran = example("errors", &[]).exits(1).says(&[
-        "risky FAILED",
-        "TASK_FAILURE: the well is dry",
-        "alarm: something failed in errors",
-        "alarm SUCCESS",
-        "FAILED in",
-    ]);
+    let ran = example("errors", &[]).exits(1).says(&["FAILED in"]);
+    // A short run is shown in one go, and its log lines stand before the states that are new.
+    for piece in ["risky FAILED", "TASK_FAILURE: the well is dry", "alarm: something failed in errors", "alarm SUCCESS"]
+    {
+        assert!(ran.out.contains(piece), "`{piece}` is not in:\n{}", ran.out);
+    }
     assert!(!ran.out.contains("not reached"), "{}", ran.out);
 }
 

@@ -103,7 +103,7 @@ async fn validation_tells_everything_and_stores_nothing() {
         }
         assert!(answers[1]["problems"].as_array().is_some_and(|problems| problems.iter().all(|problem| problem["line"].is_u64())));
         api.get("flows/tests.api/good").await.refused(404, "not_found");
-        assert_eq!(api.post("flows/validate", YAML, "").await.ok()[0]["constraints"].is_string(), true);
+        assert!(api.post("flows/validate", YAML, "").await.ok()[0]["constraints"].is_string());
     })
     .await;
 }
