@@ -8,7 +8,7 @@ mod sink;
 pub use grants::allow_net;
 pub(crate) use services::ancestors;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use catalog::Capabilities;
 use engine::{Event, JobId, Outcome, State, UnitReport};
 use expr::Value;
+use indexmap::IndexMap;
 use jiff::SignedDuration;
 use model::execution::{Execution, Failure, TaskRun};
 use model::ids::{ExecutionId, TaskId};
@@ -48,7 +49,8 @@ pub struct Assignment {
 /// The workers of a node.
 pub struct Workers {
     slots: Arc<Semaphore>,
-    running: Mutex<HashMap<JobId, Cancel>>,
+    /// In an order that does not change from run to run: it is the order in which they are cancelled.
+    running: Mutex<IndexMap<JobId, Cancel>>,
     /// Attempts taken in and not yet reported.
     busy: AtomicUsize,
     idle: Notify,
@@ -64,7 +66,7 @@ impl Workers {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Cancel>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, IndexMap<JobId, Cancel>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,7 +101,7 @@ impl Workers {
     }
 
     fn end(&self, job: &JobId) {
-        self.lock().remove(job);
+        self.lock().swap_remove(job);
         if self.busy.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.idle.notify_waiters();
         }
@@ -237,8 +239,9 @@ impl Node {
 
     async fn slot(&self, cancel: &Cancel) -> Option<tokio::sync::OwnedSemaphorePermit> {
         tokio::select! {
-            slot = self.workers.slots.clone().acquire_owned() => slot.ok().filter(|_| !cancel.is_cancelled()),
+            biased;
             () = cancel.cancelled() => None,
+            slot = self.workers.slots.clone().acquire_owned() => slot.ok(),
         }
     }
 
