@@ -26,6 +26,8 @@ use crate::node::Node;
 const RUNS_MAX: usize = 1_000_000;
 /// How often to look when no hint came.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
+/// How long the start of a child waits that the store did not take.
+const CHILD_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
 /// Exact up to here; above, a total is a lower bound.
 const COUNT_MAX: usize = 10_000;
 /// Letters of an execution's id: base 62, so that it needs no escaping anywhere.
@@ -248,8 +250,10 @@ impl Node {
         if self.store.get(View::Newest, Key::Execution(id.clone())).await?.is_none() {
             return Err(Error::NotFound(format!("no execution `{id}`")));
         }
-        let lsn = self.tell(&id, Event::Kill { cascade: true }).await?;
-        Ok(self.store.durable(lsn).await?)
+        let answer = self.tell(&id, Event::Kill { cascade: true }).await;
+        // A refusal tells of a state, so it too waits until that state is durable.
+        self.store.durable(answer.as_ref().map_or_else(|_| self.store.head(), |lsn| *lsn)).await?;
+        answer.map(|_| ())
     }
 
     /// Makes the execution of another flow that a task run asked for. Its id is derived, so that asking twice makes one.
@@ -261,7 +265,15 @@ impl Node {
         ask: Child,
         waits: bool,
     ) {
-        let answer = match self.make_child(&parent, run, &child, ask, waits).await {
+        let mut made = self.make_child(&parent, &run, &child, &ask, waits).await;
+        // A store that is full for a while is no reason for the task to fail.
+        while let (Err(Error::Store(reason)), false) = (&made, self.is_ending()) {
+            tracing::warn!(execution = %parent, %child, %reason, "a child waits for the store");
+            tokio::time::sleep(CHILD_AGAIN).await;
+            made = self.make_child(&parent, &run, &child, &ask, waits).await;
+        }
+        let answer = match made {
+            Err(Error::Store(_) | Error::Busy { .. }) => return,
             Ok(()) | Err(Error::Conflict { code: "execution.duplicate", .. }) => Event::ChildStarted { child },
             Err(error) => {
                 let failure = Failure::new("SUBFLOW", error.to_string());
@@ -274,9 +286,9 @@ impl Node {
     async fn make_child(
         self: &Arc<Self>,
         parent: &ExecutionId,
-        run: TaskRunId,
+        run: &TaskRunId,
         child: &ExecutionId,
-        ask: Child,
+        ask: &Child,
         waits: bool,
     ) -> Result<(), Error> {
         let saved = self.flow(ask.namespace.as_str(), ask.flow.as_str(), ask.revision).await?;
@@ -286,42 +298,23 @@ impl Node {
         let given = ask.inputs.iter().map(|(name, value)| (name.to_string(), Given::Value(value.clone()))).collect();
         let inputs = self.type_inputs(&saved, child, given).await?;
         let execution = Execution {
-            trigger: ask.trigger,
+            trigger: ask.trigger.clone(),
             scheduled: ask.scheduled,
-            parent: Some(Parent { execution: parent.clone(), task_run: run, waits }),
-            ..self.fresh(&saved, child.clone(), inputs, ask.labels)
+            parent: Some(Parent { execution: parent.clone(), task_run: run.clone(), waits }),
+            ..self.fresh(&saved, child.clone(), inputs, ask.labels.clone())
         };
         self.tell(child, Event::Start { execution: Box::new(execution) }).await.map(|_| ())
     }
 
-    /// Another try at an execution, under an id of its own that is derived from the original's.
-    pub(crate) async fn retry_execution(
-        self: Arc<Self>,
-        original: &ExecutionId,
-        attempt: u32,
-        due: Timestamp,
-        since: Timestamp,
-    ) {
-        let made = async {
-            let seen = self.store.find::<rows::Execution>(View::Newest, Key::Execution(original.clone())).await?;
-            let seen = seen.ok_or_else(|| Error::NotFound(format!("no execution `{original}`")))?;
-            let saved = self.flow_revision(&seen.record.flow, seen.record.revision).await?;
-            let id = engine::ids::retry_id(original);
-            let first = seen.record.original.clone().unwrap_or_else(|| original.clone());
-            let execution = Execution {
-                kind: seen.record.kind,
-                trigger: seen.record.trigger.clone(),
-                original: Some(first),
-                attempt,
-                scheduled: Some(due),
-                retried_since: Some(since),
-                parent: seen.record.parent.clone(),
-                ..self.fresh(&saved, id.clone(), seen.record.inputs.clone(), seen.record.labels.clone())
-            };
-            self.tell(&id, Event::Start { execution: Box::new(execution) }).await.map(|_| ())
-        };
-        if let Err(error) = made.await {
-            tracing::error!(execution = %original, %error, "the next try at the execution was not made");
+    /// Another try at an execution, made of what that one was made of.
+    pub(crate) fn again(&self, saved: &SavedFlow, original: &Execution, id: ExecutionId) -> Execution {
+        let first = original.original.clone().unwrap_or_else(|| original.id.clone());
+        Execution {
+            kind: original.kind,
+            trigger: original.trigger.clone(),
+            original: Some(first),
+            parent: original.parent.clone(),
+            ..self.fresh(saved, id, original.inputs.clone(), original.labels.clone())
         }
     }
 

@@ -242,10 +242,11 @@ impl Books {
             return Ok(());
         }
         // A kill also ends what comes after the end of an execution; then its state is what it was.
-        if let Some(at) = pages.killed.get(id)
-            && execution.history.ended().is_none_or(|ended| ended > *at)
-        {
-            return Err(format!("{id} was promised to be killed at {at} and is {state}"));
+        if let Some(at) = pages.killed.get(id) {
+            return match execution.history.ended() {
+                Some(ended) if ended <= *at => Ok(()),
+                _ => Err(format!("{id} was promised to be killed at {at} and is {state}")),
+            };
         }
         let over = flows.iter().find(|flow| flow.id == execution.flow.id.as_str()).and_then(|flow| flow.concurrency);
         let refused = execution.failure.as_ref().is_some_and(|failure| failure.code == "no-slot");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use server::{Clock as _, Config, Error, Node, Save};
+use store::Store as _;
 use store::embedded::disk::simulated::{Faults, SimulatedDisk};
 use store::embedded::{EmbeddedStore, Options, Pace, RunsShelf};
 
@@ -158,11 +159,13 @@ impl World<'_> {
         self.now = now;
         self.disk.set_faults(Faults { power_off_at: Some(0), ..Faults::default() });
         power.cut();
+        let health = gated.health();
         drop(runtime);
         drop(gated);
         match (ended?, self.ledger.pages().broken.clone()) {
             (_, Some(broken)) => Err(broken),
             (Session::Over, None) => Ok(true),
+            (Session::Down, None) if fate == Fate::Lasts => Err(format!("the store failed by itself: {health:?}")),
             (Session::Down, None) => Ok(false),
         }
     }

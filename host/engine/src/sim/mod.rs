@@ -369,8 +369,11 @@ impl Sim {
             for report in reports {
                 self.at(self.now, id, Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report });
             }
-            if runs && matches!(end, End::Failed(_) | End::Killed) {
-                return end;
+            let allowed = self.state(id).flow().task(task).is_some_and(|task| task.allow_failure);
+            match end {
+                End::Failed(_) if runs && !allowed => return end,
+                End::Killed if runs => return end,
+                _ => {}
             }
         }
         End::Success

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::{ChildResult, Command, Effects, Event, JobId, Message, Work};
 use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, TimerId};
-use model::execution::Failure;
+use model::execution::{Execution, Failure};
 use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
 use store::rows::{self, JobKey, Key, Lease, MessageKey, Payload, Target, TimerKey};
 use store::{Batch, Query, View};
@@ -46,19 +46,29 @@ pub(super) enum After {
         run: Option<TaskRunId>,
         failure: Failure,
     },
-    /// Make another try at an execution.
-    Retry {
-        original: ExecutionId,
-        attempt: u32,
-        due: Timestamp,
-        since: Timestamp,
-    },
 }
 
 /// The key of an execution's timer.
 pub(super) fn timer_key(id: &ExecutionId, timer: &TimerId) -> TimerKey {
     let run = timer.run.as_ref().map_or("", |run| run.as_str());
     TimerKey { target: Target::Execution(id.clone()), name: format!("{:?}/{run}", timer.purpose).into() }
+}
+
+/// The row by which an execution is found at the next start that has ended, and has something to do after its end: a timer that never fires.
+fn after_end(id: &ExecutionId) -> TimerKey {
+    TimerKey { target: Target::Execution(id.clone()), name: "after-end".into() }
+}
+
+/// From now on, a start has to look after the execution although it has ended.
+pub(super) fn mark_after_end(id: &ExecutionId, turn: &mut Turn) -> Result<(), Error> {
+    let body = Payload::of(FORMAT, &()).map_err(unwritable)?;
+    turn.batch.put(rows::Timer { key: after_end(id), due: Timestamp::MAX, body });
+    Ok(())
+}
+
+/// It need not any more.
+pub(super) fn unmark_after_end(id: &ExecutionId, turn: &mut Turn) {
+    turn.batch.delete(Key::Timer(after_end(id)));
 }
 
 /// The task runs whose shown row a change puts out of date.
@@ -123,7 +133,7 @@ pub(super) fn record(
         Command::StartChild { run, child, ask } => {
             turn.after.push(After::StartChild { run, child, ask: Box::new(ask) });
         }
-        Command::Message { key, message } => send(id, turn, key, message, now)?,
+        Command::Message { key, message } => send(node, id, turn, key, message)?,
         Command::FreeSlot { flow, slot } => {
             slots::give_back(turn, &flow, slot);
             turn.after.push(After::WakeQueue(flow));
@@ -145,7 +155,8 @@ pub(super) fn record(
 }
 
 /// A message to another execution, or to an object of the engine.
-fn send(id: &ExecutionId, turn: &mut Turn, key: String, message: Message, now: Timestamp) -> Result<(), Error> {
+fn send(node: &Node, id: &ExecutionId, turn: &mut Turn, key: String, message: Message) -> Result<(), Error> {
+    let now = node.now();
     // The sender's id is part of the key: two executions may ask the same of a third.
     let key = format!("{id}/{key}");
     match message {
@@ -154,10 +165,12 @@ fn send(id: &ExecutionId, turn: &mut Turn, key: String, message: Message, now: T
             post_row(turn, &execution, key, &Event::Resume { run: None, inputs }, now)
         }
         Message::Restart { execution } => post_row(turn, &execution, key, &Event::Restart { from: None }, now),
-        // The id of the one to come follows from ours; it is made of what this one was made of.
-        Message::Retry { execution: _, attempt, due, since } => {
-            turn.after.push(After::Retry { original: id.clone(), attempt, due, since });
-            Ok(())
+        // The one to come is begun by mail: it is there, or this one has not ended.
+        Message::Retry { execution, attempt, due, since } => {
+            let Some(original) = turn.hot.state.execution() else { return Ok(()) };
+            let again = node.again(&turn.hot.saved, original, execution.clone());
+            let again = Execution { attempt, scheduled: Some(due), retried_since: Some(since), ..again };
+            post_row(turn, &execution, key, &Event::Start { execution: Box::new(again) }, now)
         }
         Message::Toggle { namespace, flow, trigger, .. } => {
             let failure = Failure {
@@ -236,10 +249,6 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
         After::Continue => node.post(id, Envelope::event(Event::Continue)),
         // Written by `log_failures`, before anything else is done.
         After::Log { .. } => {}
-        After::Retry { original, attempt, due, since } => {
-            let node = node.clone();
-            node.clone().tasks.spawn(async move { node.retry_execution(&original, attempt, due, since).await });
-        }
     }
 }
 
