@@ -7,12 +7,15 @@ use std::sync::Arc;
 use catalog::Catalog;
 use runtime::{Limits, NetworkRule, Runtime};
 use store::Store;
+use store::rows::NodeId;
 
 use crate::clock::{Clock, SystemClock};
 
 /// Everything a node needs.
 pub struct Config {
     pub store: Arc<dyn Store>,
+    /// Its name among the nodes of one store.
+    pub node: NodeId,
     pub runtime: Arc<Runtime>,
     pub catalog: Catalog,
     pub clock: Arc<dyn Clock>,
@@ -39,6 +42,7 @@ impl Config {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             store,
+            node: NodeId("node".into()),
             runtime,
             catalog,
             clock: Arc::new(SystemClock),

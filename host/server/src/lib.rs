@@ -11,6 +11,7 @@ mod executions;
 mod flows;
 pub mod http;
 mod inputs;
+mod leases;
 mod mailbox;
 mod node;
 mod plugins;
