@@ -99,7 +99,7 @@ impl Node {
                 message: format!("flow `{}` is disabled", saved.flow.key),
             });
         }
-        let id = new_id();
+        let id = new_id(self.entropy.number());
         let inputs = self.type_inputs(&saved, &id, start.inputs).await?;
         let execution = Execution {
             kind: start.kind,
@@ -336,14 +336,15 @@ impl Changes {
     /// Returns when something may have changed.
     pub async fn changed(&mut self) {
         tokio::select! {
+            biased;
             () = self.execution.changed() => {}
             () = self.logs.changed() => {}
         }
     }
 }
 
-fn new_id() -> ExecutionId {
-    let mut rest = uuid::Uuid::new_v4().as_u128();
+fn new_id(number: u128) -> ExecutionId {
+    let mut rest = number;
     let mut text = String::with_capacity(ID_LETTERS);
     for _ in 0..ID_LETTERS {
         let letter = LETTERS.get((rest % 62) as usize).copied().unwrap_or(b'0');

@@ -1,6 +1,6 @@
 //! One mailbox per hot execution: whatever happens to it comes through here, one turn after the other. Never decides.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,11 +57,11 @@ impl Envelope {
 /// The mailboxes of the executions that are in memory.
 #[derive(Default)]
 pub struct Mailboxes {
-    boxes: Mutex<HashMap<ExecutionId, mpsc::Sender<Envelope>>>,
+    boxes: Mutex<BTreeMap<ExecutionId, mpsc::Sender<Envelope>>>,
 }
 
 impl Mailboxes {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, mpsc::Sender<Envelope>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ExecutionId, mpsc::Sender<Envelope>>> {
         self.boxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use catalog::Catalog;
 use jiff::Timestamp;
 use model::ids::{ExecutionId, FlowKey};
-use runtime::Runtime;
 use store::rows::{self, Boot, NodeId};
 use store::{Health, Page, Query, Store, View};
 use tokio::sync::Notify;
@@ -15,9 +14,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Mailboxes};
+use crate::runs::Runs;
 use crate::timers::Timers;
 use crate::worker::Workers;
 
@@ -31,9 +32,10 @@ const RECOVERY_PAGE: usize = 500;
 /// A running node.
 pub struct Node {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) runtime: Arc<dyn Runs>,
     catalog: RwLock<Catalog>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) config: Parts,
     pub(crate) id: NodeId,
     pub(crate) boot: Boot,
@@ -61,11 +63,13 @@ pub(crate) struct Parts {
 impl Node {
     /// Starts a node on a store: finds what an earlier life left unfinished, and goes on with it.
     pub async fn open(config: Config) -> Result<Arc<Self>, Error> {
+        let boot = format!("{:032x}", config.entropy.number());
         let node = Arc::new(Self {
             store: config.store,
             runtime: config.runtime,
             catalog: RwLock::new(config.catalog),
             clock: config.clock,
+            entropy: config.entropy,
             config: Parts {
                 scratch: config.scratch,
                 limits: config.limits,
@@ -75,7 +79,7 @@ impl Node {
                 globals: config.globals,
             },
             id: config.node,
-            boot: Boot(uuid::Uuid::new_v4().simple().to_string().into()),
+            boot: Boot(boot.into()),
             mailboxes: Mailboxes::default(),
             timers: Timers::default(),
             workers: Workers::new(config.workers),
@@ -101,8 +105,8 @@ impl Node {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What runs components, for those who ask how it does.
-    pub fn runtime(&self) -> &Arc<Runtime> {
+    /// What runs components.
+    pub fn runtime(&self) -> &Arc<dyn Runs> {
         &self.runtime
     }
 

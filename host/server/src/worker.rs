@@ -8,7 +8,7 @@ mod sink;
 pub use grants::allow_net;
 pub(crate) use services::ancestors;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use catalog::Capabilities;
 use engine::{Event, JobId, Outcome, State, UnitReport};
 use expr::Value;
+use indexmap::IndexMap;
 use jiff::SignedDuration;
 use model::execution::{Execution, Failure, TaskRun};
 use model::ids::{ExecutionId, TaskId};
@@ -57,7 +58,8 @@ struct Taken {
 /// The workers of a node.
 pub struct Workers {
     slots: Arc<Semaphore>,
-    running: Mutex<HashMap<(JobId, u64), Taken>>,
+    /// In an order that does not change from run to run: it is the order in which they are cancelled.
+    running: Mutex<IndexMap<(JobId, u64), Taken>>,
     /// The node ends: nothing is begun any more.
     stopping: AtomicBool,
     /// Attempts taken in and not yet reported.
@@ -76,7 +78,7 @@ impl Workers {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, u64), Taken>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, IndexMap<(JobId, u64), Taken>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,7 +133,7 @@ impl Workers {
     }
 
     fn end(&self, job: &JobId, epoch: u64) {
-        self.lock().remove(&(job.clone(), epoch));
+        self.lock().swap_remove(&(job.clone(), epoch));
         if self.busy.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.idle.notify_waiters();
         }
@@ -290,8 +292,9 @@ impl Node {
 
     async fn slot(&self, cancel: &Cancel) -> Option<tokio::sync::OwnedSemaphorePermit> {
         tokio::select! {
-            slot = self.workers.slots.clone().acquire_owned() => slot.ok().filter(|_| !cancel.is_cancelled()),
+            biased;
             () = cancel.cancelled() => None,
+            slot = self.workers.slots.clone().acquire_owned() => slot.ok(),
         }
     }
 
