@@ -12,7 +12,8 @@ use super::disk::{Disk, SharedDisk, failed};
 use super::journal::{self, Cut, SegmentInfo, StoreId};
 use super::layers::Layers;
 use super::manifest::{self, Manifest};
-use super::runs::{self, Merged, Reader};
+use super::packs::{self, PackSet};
+use super::runs::{self, Merged, Reader, unpacked};
 use super::store::Core;
 use crate::Lsn;
 use crate::error::Error;
@@ -22,8 +23,18 @@ use crate::index::table::Table;
 /// What keeps a second server out.
 const LOCK: &str = "lock";
 /// Names a data directory may have before its manifest is written.
-const OWN_NAMES: &[&str] =
-    &[LOCK, "manifest.new", "journal", "runs", "index", "index.seal", "index.unsound", "index.damaged", "blobs"];
+const OWN_NAMES: &[&str] = &[
+    LOCK,
+    "manifest.new",
+    "journal",
+    "runs",
+    "packs",
+    "index",
+    "index.seal",
+    "index.unsound",
+    "index.damaged",
+    "blobs",
+];
 /// Keys that go into an index at once: bounds the memory of a rebuild.
 const COPIED_AT_ONCE: usize = 50_000;
 
@@ -135,7 +146,7 @@ fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
             ),
         });
     }
-    for folder in [journal::FOLDER, runs::FOLDER] {
+    for folder in [journal::FOLDER, runs::FOLDER, packs::FOLDER] {
         if let Some(name) = disk.list(folder).map_err(failed(folder))?.iter().find(|name| !name.ends_with(".new")) {
             return Err(Error::Corrupt {
                 what: format!(
@@ -152,13 +163,22 @@ fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
     Ok(manifest)
 }
 
-/// Removes what a crash in a checkpoint has left: runs that the manifest does not name.
+/// Removes what a crash in a checkpoint has left: runs and packs that the manifest does not name.
 fn remove_leftovers(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<String>, Error> {
     let mut removed = Vec::new();
     for name in disk.list(runs::FOLDER).map_err(failed(runs::FOLDER))? {
         let name = format!("{}{name}", runs::FOLDER);
         let is_run = name.ends_with(".run") || name.ends_with(".run.new");
-        if is_run && !manifest.runs.iter().any(|run| run.name == name) {
+        if is_run && !manifest.runs.iter().any(|run| run.name() == name) {
+            disk.remove(&name).map_err(failed(&name))?;
+            removed.push(name);
+        }
+    }
+    disk.make_folder(packs::FOLDER).map_err(failed(packs::FOLDER))?;
+    for name in disk.list(packs::FOLDER).map_err(failed(packs::FOLDER))? {
+        let name = format!("{}{name}", packs::FOLDER);
+        let is_pack = name.ends_with(".pack") || name.ends_with(".pack.new");
+        if is_pack && !manifest.packs().any(|pack| pack.name() == name) {
             disk.remove(&name).map_err(failed(&name))?;
             removed.push(name);
         }
@@ -166,15 +186,10 @@ fn remove_leftovers(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<String>,
     let mut after = Lsn::START;
     for run in &manifest.runs {
         if run.after != after {
-            return Err(Error::Corrupt { what: format!("`{}` does not follow commit {after}", run.name) });
+            return Err(Error::Corrupt { what: format!("`{}` does not follow commit {after}", run.name()) });
         }
         after = run.upto;
-        let file = disk.open(&run.name).map_err(failed(&run.name))?;
-        if file.size().map_err(failed(&run.name))? != run.bytes {
-            return Err(Error::Corrupt {
-                what: format!("`{}` is not as long as it was written\nhint: restore it from a copy", run.name),
-            });
-        }
+        runs::exists(disk, run)?;
     }
     if after != manifest.checkpoint {
         return Err(Error::Corrupt { what: format!("the runs end at commit {after}, not at {}", manifest.checkpoint) });
@@ -222,12 +237,13 @@ fn catch_up(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifes
 fn copy(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest, from: usize) -> Result<(), Error> {
     let runs = manifest.runs.get(from..).unwrap_or_default();
     let readers: Result<Vec<Reader>, Error> = runs.iter().map(|run| Reader::open(disk, store, run)).collect();
+    let packs = PackSet::default().with(disk, store, runs.iter().flat_map(|run| &run.packs))?;
     // Until all is there it is up to where it was: a crash now means doing it again.
     let before = base.applied();
     let mut changes: Vec<Change> = Vec::new();
-    for entry in Merged::new(readers?, from == 0) {
+    for entry in unpacked(Merged::new(readers?, from == 0), &packs, |_| true) {
         let entry = entry?;
-        changes.push((entry.key, entry.value));
+        changes.push((entry.key, entry.value.here()));
         if changes.len() >= COPIED_AT_ONCE {
             base.apply(before, std::mem::take(&mut changes))?;
         }
