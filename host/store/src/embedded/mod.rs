@@ -16,6 +16,7 @@ pub mod disk;
 mod journal;
 mod layers;
 mod manifest;
+mod offline;
 mod packs;
 mod pump;
 mod recovery;
@@ -27,6 +28,10 @@ mod tests;
 #[cfg(any(test, feature = "conformance"))]
 pub use base::simulated::{Left, SimulatedBase};
 pub use base::{RunsShelf, Shelf, SledShelf};
+pub use offline::{
+    AcceptLoss, Figures, FileFigures, Problem, Rebuilt, Repaired, RowFigures, Verification, rebuild, repair, stats,
+    verify,
+};
 pub use recovery::Report;
 pub use store::{EmbeddedStore, Index, Options, Pace, Stats};
 

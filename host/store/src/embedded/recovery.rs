@@ -4,6 +4,7 @@
 //! that nothing names. Everything else is refused with the file's name.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use crate::index::stage::{Effect, Stage};
 use crate::index::table::Table;
 
 /// What keeps a second server out.
-const LOCK: &str = "lock";
+pub const LOCK: &str = "lock";
 /// Names a data directory may have before its manifest is written.
 const OWN_NAMES: &[&str] = &[
     LOCK,
@@ -96,7 +97,7 @@ pub struct Recovered {
 pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report), Error> {
     let began = Instant::now();
     let disk = shared.as_ref();
-    let lock = disk.lock(LOCK).map_err(failed(LOCK))?;
+    let lock = disk.lock(LOCK).map_err(cannot_lock)?;
     let mut report = Report::default();
     let manifest = match Manifest::read(disk)? {
         Some(manifest) => manifest,
@@ -114,14 +115,7 @@ pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report
     })?;
     let known = manifest.known.max(base.applied());
     if found.last < known {
-        return Err(Error::Corrupt {
-            what: format!(
-                "the journal ends at commit {}, but commit {known} was safe{}\nhint: restore the newest file of `{}` from a copy",
-                found.last,
-                found.cut.as_ref().map(|cut| format!(" ({})", cut_in_words(cut))).unwrap_or_default(),
-                journal::FOLDER,
-            ),
-        });
+        return Err(too_short(found.last, known, found.cut.as_ref()));
     }
     report.last = found.last;
     report.replayed = found.replayed;
@@ -129,6 +123,43 @@ pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report
     report.took = began.elapsed();
     let recovered = Recovered { store, manifest, base, overlay, segments: found.segments, last: found.last, lock };
     Ok((recovered, report))
+}
+
+/// A folder that cannot be used at all.
+pub fn cannot_use(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
+    use std::io::ErrorKind;
+    move |source| {
+        let hint = match source.kind() {
+            ErrorKind::NotFound => "check the path: nothing is there",
+            ErrorKind::PermissionDenied => "give the user that runs this the right to read and write there",
+            ErrorKind::ReadOnlyFilesystem => {
+                "the file system is mounted read-only: mount it to write, or name another directory"
+            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free space on its disk, then start again",
+            _ => "name a directory on a local disk",
+        };
+        let source = std::io::Error::new(source.kind(), format!("{source}\nhint: {hint}"));
+        Error::Io { path: path.display().to_string(), source }
+    }
+}
+
+/// The lock is the first file that is written: what cannot be written to is noticed here.
+pub fn cannot_lock(source: std::io::Error) -> Error {
+    match source.kind() {
+        std::io::ErrorKind::ResourceBusy => failed(LOCK)(source),
+        _ => cannot_use(Path::new(LOCK))(source),
+    }
+}
+
+/// The journal lacks commits that are known to have been safe.
+pub fn too_short(last: Lsn, known: Lsn, cut: Option<&Cut>) -> Error {
+    let cut = cut.map(|cut| format!(" ({})", cut_in_words(cut))).unwrap_or_default();
+    Error::Corrupt {
+        what: format!(
+            "the journal ends at commit {last}, but commit {known} was safe{cut}\nhint: restore the newest file of `{}` from a copy; `sluice store repair --accept-loss` gives up what is missing",
+            journal::FOLDER,
+        ),
+    }
 }
 
 fn cut_in_words(cut: &Cut) -> String {
@@ -164,7 +195,7 @@ fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
 }
 
 /// Removes what a crash in a checkpoint has left: runs and packs that the manifest does not name.
-fn remove_leftovers(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<String>, Error> {
+pub fn remove_leftovers(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<String>, Error> {
     let mut removed = Vec::new();
     for name in disk.list(runs::FOLDER).map_err(failed(runs::FOLDER))? {
         let name = format!("{}{name}", runs::FOLDER);
@@ -234,7 +265,7 @@ fn catch_up(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifes
 }
 
 /// Copies the runs from a place on into an index.
-fn copy(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest, from: usize) -> Result<(), Error> {
+pub fn copy(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest, from: usize) -> Result<(), Error> {
     let runs = manifest.runs.get(from..).unwrap_or_default();
     let readers: Result<Vec<Reader>, Error> = runs.iter().map(|run| Reader::open(disk, store, run)).collect();
     let packs = PackSet::default().with(disk, store, runs.iter().flat_map(|run| &run.packs))?;
@@ -251,7 +282,7 @@ fn copy(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest, f
     base.apply(manifest.checkpoint, changes)
 }
 
-fn replay(overlay: &mut Table, base: &dyn Base, lsn: Lsn, effects: Vec<Effect>) -> Result<(), Error> {
+pub fn replay(overlay: &mut Table, base: &dyn Base, lsn: Lsn, effects: Vec<Effect>) -> Result<(), Error> {
     let layers = Layers { tables: [Some(overlay), None], base, lsn };
     let mut stage = Stage::new(&layers, lsn);
     for effect in effects {

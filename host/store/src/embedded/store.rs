@@ -158,8 +158,7 @@ impl Refusal {
 impl EmbeddedStore {
     /// Opens the store in a folder of the operating system: what a server uses.
     pub fn open_folder(path: &std::path::Path, options: Options) -> Result<(Self, Report), Error> {
-        let disk = super::disk::RealDisk::new(path)
-            .map_err(|source| Error::Io { path: path.display().to_string(), source })?;
+        let disk = super::disk::RealDisk::new(path).map_err(recovery::cannot_use(path))?;
         match options.index {
             Index::Runs => Self::open(Arc::new(disk), &super::base::RunsShelf, options),
             Index::Sled => Self::open(Arc::new(disk), &SledShelf::new(path.join(INDEX_FOLDER)), options),

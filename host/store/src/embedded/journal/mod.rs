@@ -12,7 +12,7 @@ mod tests;
 mod writer;
 
 use reader::remove_upto;
-pub use reader::{Cut, SegmentInfo, read};
+pub use reader::{Cut, SegmentInfo, look, read};
 pub use writer::{Options, WriteError, Writer};
 
 use super::disk::{Disk, failed, read_all, replace};
@@ -29,6 +29,8 @@ pub const FORMAT: u16 = 1;
 const MAGIC: [u8; 8] = *b"SLUICEJL";
 /// magic, format, checksum of what follows, store, first commit.
 const HEADER: usize = 8 + 2 + 4 + 16 + 8;
+/// Where the records of a segment begin.
+pub const SEGMENT_HEADER: u64 = HEADER as u64;
 /// length of the payload, checksum of everything else, number, group, kind.
 const RECORD: usize = 4 + 4 + 8 + 8 + 1;
 
@@ -46,7 +48,7 @@ enum RecordKind {
 const TIP: &str = "tip";
 
 /// Says which segment is the newest; `None`: there is none.
-fn write_tip(disk: &dyn Disk, newest: Option<Lsn>) -> std::io::Result<()> {
+pub fn write_tip(disk: &dyn Disk, newest: Option<Lsn>) -> std::io::Result<()> {
     let text = format!("{:016x}", newest.unwrap_or_default().0);
     replace(disk, FOLDER, TIP, format!("{text} {:08x}\n", crc32c::crc32c(text.as_bytes())).as_bytes())
 }

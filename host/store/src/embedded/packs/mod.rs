@@ -9,7 +9,7 @@
 mod reader;
 mod writer;
 
-pub use reader::PackSet;
+pub use reader::{Pack, PackSet};
 pub use writer::Writer;
 
 use serde::{Deserialize, Serialize};

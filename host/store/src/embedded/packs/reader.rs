@@ -1,6 +1,6 @@
 //! Reads packs: one value by its place, or all blocks to look at them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{FOOTER, FORMAT, HEADER, MAGIC, PackInfo, Place, header};
@@ -59,20 +59,27 @@ impl Pack {
         block::read(self.file.as_ref(), &self.name, offset, self.blocks_end)
     }
 
-    /// Looks at every block, and says what is wrong with each that is not as it was written.
-    pub fn look_at_all(&self, mut wrong: impl FnMut(u64, Error)) {
-        let (mut offset, mut bytes) = (HEADER as u64, 0);
+    /// Looks at every block, and says what is wrong with each that is not as it was written. `known`: where blocks
+    /// begin, as the runs say, to go on behind a damaged one.
+    pub fn look_at_all(&self, known: &BTreeSet<u64>, mut wrong: impl FnMut(u64, Error)) {
+        let (mut offset, mut bytes, mut sound) = (HEADER as u64, 0, true);
         while offset < self.blocks_end {
             match self.block(offset) {
                 Ok((block, next)) => {
                     bytes += block.len() as u64;
                     offset = next;
                 }
-                // Where the next block begins is not known any more.
-                Err(error) => return wrong(offset, error),
+                Err(error) => {
+                    wrong(offset, error);
+                    sound = false;
+                    match known.range(offset + 1..).next() {
+                        Some(next) => offset = *next,
+                        None => return,
+                    }
+                }
             }
         }
-        if bytes != self.value_bytes {
+        if sound && bytes != self.value_bytes {
             wrong(offset, damaged(&self.name, offset, "blocks are missing"));
         }
     }

@@ -34,13 +34,7 @@ impl Lookup {
     pub fn open(disk: &dyn Disk, store: StoreId, info: &RunInfo) -> Result<Self, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let run = RunFile::open(disk, store, info)?;
-        let mut blocks = Vec::new();
-        let mut rest = run.index.as_slice();
-        while !rest.is_empty() {
-            let block =
-                take_block(&mut rest).ok_or_else(|| run.damaged(run.blocks_end, "the block index does not fit"))?;
-            blocks.push(block);
-        }
+        let blocks = block_index(&run)?;
         Ok(Self { run, id: NEXT.fetch_add(1, Ordering::Relaxed), blocks })
     }
 
@@ -106,6 +100,17 @@ impl Lookup {
             }
         }
     }
+}
+
+/// First key and offset of each block of a run, in order.
+pub fn block_index(run: &RunFile) -> Result<Vec<(Box<[u8]>, u64)>, Error> {
+    let mut blocks = Vec::new();
+    let mut rest = run.index.as_slice();
+    while !rest.is_empty() {
+        let block = take_block(&mut rest).ok_or_else(|| run.damaged(run.blocks_end, "the block index does not fit"))?;
+        blocks.push(block);
+    }
+    Ok(blocks)
 }
 
 fn take_block(rest: &mut &[u8]) -> Option<(Box<[u8]>, u64)> {

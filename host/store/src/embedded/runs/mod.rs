@@ -14,7 +14,7 @@ mod writer;
 
 pub use lookup::{Lookup, RunSet};
 pub use merge::{Merged, to_copy, to_merge};
-pub use reader::{Reader, exists, unpacked};
+pub use reader::{Reader, exists, look, unpacked};
 pub use writer::write;
 
 use super::journal::StoreId;

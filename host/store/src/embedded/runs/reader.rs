@@ -165,6 +165,58 @@ impl Iterator for Reader {
     }
 }
 
+/// Looks at all of a run, and goes on behind a damaged block: `each` gets every entry, and what is wrong, with the offset
+/// of its block. An error: not even the beginning is that of the run.
+pub fn look(
+    disk: &dyn Disk,
+    store: StoreId,
+    info: &RunInfo,
+    mut each: impl FnMut(u64, Result<RunEntry, Error>),
+) -> Result<(), Error> {
+    let (run, index) = match RunFile::open(disk, store, info) {
+        Ok(run) => {
+            let index = super::lookup::block_index(&run)?;
+            (run, index)
+        }
+        Err(error) => {
+            let run = RunFile::open_blocks(disk, store, info)?;
+            each(run.blocks_end.min(info.bytes), Err(error));
+            (run, Vec::new())
+        }
+    };
+    let (mut offset, mut rows) = (HEADER as u64, 0);
+    while offset < run.blocks_end && (run.filter.is_some() || rows < info.rows) {
+        let next = match run.block(offset) {
+            Ok((block, next)) => {
+                let mut rest = block.as_slice();
+                let mut last: Box<[u8]> = Box::default();
+                while !rest.is_empty() {
+                    let Some(entry) = pop(&mut rest, &last) else {
+                        each(offset, Err(run.damaged(offset, "an entry does not fit")));
+                        break;
+                    };
+                    last = entry.key.clone();
+                    rows += 1;
+                    if run.filter.as_ref().is_some_and(|filter| !filter.may_have(hash(&entry.key))) {
+                        each(offset, Err(run.damaged(offset, "the filter does not know a key")));
+                    }
+                    each(offset, Ok(entry));
+                }
+                Some(next)
+            }
+            Err(error) => {
+                each(offset, Err(error));
+                index.iter().map(|(_, at)| *at).find(|at| *at > offset)
+            }
+        };
+        match next {
+            Some(next) => offset = next,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
 /// The entries of a run with their values, wherever those are.
 pub fn unpacked<'a>(
     entries: impl Iterator<Item = Result<RunEntry, Error>> + 'a,

@@ -4,6 +4,7 @@ mod damage;
 mod kill;
 mod on_sled;
 mod power;
+mod tools;
 
 use std::sync::Arc;
 
