@@ -19,8 +19,12 @@ const EXECUTIONS: i64 = 100_000;
 fn main() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    for writers in [1, 16, 256] {
-        let raw = raw_log(&runtime, writers);
+    // Names of parts, to run those alone.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part);
+    for writers in [1, 16, 256].into_iter().filter(|_| wants("commits")) {
+        let raw = raw_log(&runtime, writers, 1);
+        let two_files = raw_log(&runtime, writers, 2);
         let folder = tempfile::tempdir().expect("a folder");
         let embedded = Arc::new(open(folder.path(), Index::Runs).0);
         let durable = runtime.block_on(commits(embedded.clone() as Arc<dyn Store>, writers));
@@ -28,14 +32,19 @@ fn main() {
         drop(embedded);
         let memory = runtime.block_on(commits(Arc::new(MemoryStore::default()), writers));
         println!(
-            "{writers:>3} writers: raw grouped log {raw:>9.0}/s, embedded {durable:>9.0}/s ({:.2}x, {:.1} commits a sync), memory {memory:>9.0}/s",
+            "{writers:>3} writers: raw grouped log {raw:>9.0}/s (two files, as with packs before the journal: {two_files:.0}/s), embedded {durable:>9.0}/s ({:.2}x, {:.1} commits a sync), memory {memory:>9.0}/s",
             durable / raw,
             stats.durable.0 as f64 / stats.syncs as f64,
         );
     }
-    runtime.block_on(logs());
-    runtime.block_on(start(Index::Runs));
-    if std::env::var_os("BENCH_SLED").is_some() {
+    if wants("logs") {
+        runtime.block_on(logs());
+    }
+    if wants("start") {
+        runtime.block_on(start(Index::Runs));
+    }
+    // Not without being asked: it takes minutes.
+    if wanted.iter().any(|wanted| wanted == "sled") {
         runtime.block_on(start(Index::Sled));
     }
 }
@@ -153,14 +162,16 @@ async fn commits(store: Arc<dyn Store>, writers: usize) -> f64 {
 }
 
 /// What the disk allows: records of the same length, one write and one sync for all that wait.
-fn raw_log(runtime: &tokio::runtime::Runtime, writers: usize) -> f64 {
-    let mut file = tempfile::tempfile().expect("a file");
+fn raw_log(runtime: &tokio::runtime::Runtime, writers: usize, files: usize) -> f64 {
+    let mut files: Vec<_> = (0..files).map(|_| tempfile::tempfile().expect("a file")).collect();
     let (send, receive) = std::sync::mpsc::channel::<(Vec<u8>, tokio::sync::oneshot::Sender<Lsn>)>();
     let log = std::thread::spawn(move || {
         while let Ok(first) = receive.recv() {
             let group: Vec<_> = std::iter::once(first).chain(receive.try_iter()).collect();
             let bytes: Vec<u8> = group.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect();
-            file.write_all(&bytes).and_then(|()| file.sync_data()).expect("a write");
+            for file in &mut files {
+                file.write_all(&bytes).and_then(|()| file.sync_data()).expect("a write");
+            }
             for (_, done) in group {
                 // Who asked is still there, or does not care.
                 done.send(Lsn(1)).ok();

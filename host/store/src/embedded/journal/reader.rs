@@ -26,6 +26,8 @@ pub struct Found {
     pub damage: Vec<Damage>,
     /// The highest commit that can still be read, behind damage as well.
     pub highest: Lsn,
+    /// A commit that the tip knows to have been safe.
+    pub safe: Lsn,
 }
 
 /// One segment.
@@ -122,10 +124,25 @@ pub fn look(
         }
         look_at_segment(disk, store, (name, *first), at == newest, &mut found, &mut each)?;
     }
-    if let Some(newest) = read_tip(disk)?.filter(|newest| segments.iter().all(|(_, first)| first != newest)) {
-        let name = segment_name(newest);
+    let Some(tip) = read_tip(disk)? else { return Ok(found) };
+    found.safe = tip.safe;
+    let name = segment_name(tip.newest);
+    if tip.newest > Lsn::START && segments.iter().all(|(_, first)| *first != tip.newest) {
         let what = "the file is missing\nhint: put it back, the newest commits are in it";
         found.damage.push(Damage::new(&name, 0, Lsn(found.highest.0 + 1), what));
+    } else if found.last < tip.safe && found.damage.is_empty() {
+        // Not a torn tail: what is gone was there when the tip was written.
+        let (next, offset) = (Lsn(found.last.0 + 1), found.cut.take().map_or(0, |cut| cut.offset));
+        let (name, offset) = match found.segments.last() {
+            Some(segment) => (segment.name.as_str(), offset.max(segment.bytes)),
+            None => (name.as_str(), 0),
+        };
+        let what = format!(
+            "commits {next} to {} are missing, but were synced\nhint: restore the file from a copy; `sluice store repair --accept-loss` gives up what is missing",
+            tip.safe
+        );
+        let damage = Damage::new(name, offset as usize, next, what);
+        found.damage.push(damage);
     }
     Ok(found)
 }

@@ -102,7 +102,7 @@ pub fn repair(shared: &SharedDisk, accept: AcceptLoss) -> Result<Repaired, Error
         }
     }
     disk.sync_folder(journal::FOLDER).map_err(failed(journal::FOLDER))?;
-    journal::write_tip(disk, newest).map_err(failed(journal::FOLDER))?;
+    journal::write_tip(disk, newest, found.last).map_err(failed(journal::FOLDER))?;
     manifest.known = found.last;
     manifest.write(disk)?;
     repaired.done = true;
