@@ -41,12 +41,14 @@ impl Inner {
 
     /// Puts the overlay aside, unless one is aside already from a checkpoint that failed. Up to which commit it is.
     fn freeze(&self) -> Lsn {
+        let checkpoint = lock(&self.manifest).checkpoint;
         let mut core = self.write();
         if let Some((_, upto)) = &core.frozen {
             return *upto;
         }
         let upto = core.head;
-        if core.overlay.len() > 0 {
+        // Commits that changed nothing have numbers too: without them in a run the journal could not go.
+        if upto > checkpoint {
             let empty = Core::empty_overlay(core.durable);
             let overlay = std::mem::replace(&mut core.overlay, empty);
             core.frozen = Some((Arc::new(overlay), upto));

@@ -375,18 +375,22 @@ impl Inner {
         }
     }
 
-    /// Refuses commits when the reserve is touched, and takes them again when there is room.
-    fn look_at_room(&self) {
-        let Ok(free) = self.disk.free_bytes() else { return };
+    /// Refuses commits when the reserve is touched, and takes them again when there is room. How much is free and how
+    /// much should be, if it is too little.
+    pub fn look_at_room(&self) -> Option<(u64, u64)> {
+        let Ok(free) = self.disk.free_bytes() else { return None };
         let reserve = self.options.reserve_bytes;
         let refusing = self.read().refusal.is_some();
         if free < reserve {
             let reason = format!("{free} bytes are free on its disk, {reserve} are kept in reserve");
             self.refuse(Some(Refusal::Full(reason)));
-        } else if refusing && free - reserve >= reserve / 8 {
+            return Some((free, reserve));
+        }
+        if refusing && free - reserve >= reserve / 8 {
             // Only with some room to spare, or it would change its mind with every commit.
             self.refuse(None);
         }
+        None
     }
 
     /// The checkpoints' thread.

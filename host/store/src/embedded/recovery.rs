@@ -46,6 +46,12 @@ pub struct Report {
     pub created: bool,
     /// The last commit.
     pub last: Lsn,
+    /// Up to where the runs have it all.
+    pub checkpoint: Lsn,
+    /// Files it is made of.
+    pub runs: usize,
+    pub packs: usize,
+    pub segments: usize,
     /// Commits that were read from the journal.
     pub replayed: u64,
     /// Why the index was rebuilt, if it was.
@@ -54,29 +60,46 @@ pub struct Report {
     pub cut: Option<String>,
     /// Files that a crash had left behind.
     pub removed: Vec<String>,
+    /// Room on the disk, and how much is kept in reserve, where there is less than that.
+    pub crowded: Option<(u64, u64)>,
     pub took: Duration,
 }
+
+/// Leftovers that are named one by one.
+const NAMED_LEFTOVERS: usize = 5;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.created {
-            return write!(f, "made a new store");
+            write!(f, "made a new store")?;
+        } else {
+            write!(
+                f,
+                "opened at commit {} in {} ms: {} runs and {} packs up to commit {}, {} commits from {} segments of the journal",
+                self.last,
+                self.took.as_millis(),
+                self.runs,
+                self.packs,
+                self.checkpoint,
+                self.replayed,
+                self.segments
+            )?;
         }
-        write!(
-            f,
-            "opened at commit {} in {} ms, {} commits from the journal",
-            self.last,
-            self.took.as_millis(),
-            self.replayed
-        )?;
         if let Some(why) = &self.rebuilt {
-            write!(f, "; rebuilt the index: {why}")?;
+            write!(f, "; rebuilt the index, which had not fitted: {}", why.replace('\n', ", "))?;
         }
         if let Some(cut) = &self.cut {
             write!(f, "; {cut}")?;
         }
         if !self.removed.is_empty() {
-            write!(f, "; removed leftovers: {}", self.removed.join(", "))?;
+            let named: Vec<&str> = self.removed.iter().take(NAMED_LEFTOVERS).map(String::as_str).collect();
+            write!(f, "; removed {} leftovers of a crash: {}", self.removed.len(), named.join(", "))?;
+        }
+        if let Some((free, reserve)) = self.crowded {
+            write!(
+                f,
+                "; read-only until there is room: {free} bytes are free on its disk, {reserve} are kept in reserve"
+            )?;
         }
         Ok(())
     }
@@ -95,6 +118,19 @@ pub struct Recovered {
 
 /// Opens what is there, or makes a new store.
 pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report), Error> {
+    open_or_make(shared, shelf).map_err(|error| match error {
+        // Whatever file it was about: what to do is the same, and is told where the reason is.
+        Error::Io { path, source } => match hint_for(source.kind()) {
+            Some(hint) if !source.to_string().contains("hint:") => {
+                Error::Io { path, source: std::io::Error::new(source.kind(), format!("{source}\nhint: {hint}")) }
+            }
+            _ => Error::Io { path, source },
+        },
+        other => other,
+    })
+}
+
+fn open_or_make(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report), Error> {
     let began = Instant::now();
     let disk = shared.as_ref();
     let lock = disk.lock(LOCK).map_err(cannot_lock)?;
@@ -118,6 +154,10 @@ pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report
         return Err(too_short(found.last, known, found.cut.as_ref()));
     }
     report.last = found.last;
+    report.checkpoint = manifest.checkpoint;
+    report.runs = manifest.runs.len();
+    report.packs = manifest.packs().count();
+    report.segments = found.segments.len();
     report.replayed = found.replayed;
     report.cut = found.cut.as_ref().map(cut_in_words);
     report.took = began.elapsed();
@@ -125,19 +165,23 @@ pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report
     Ok((recovered, report))
 }
 
+/// What to do about a kind of failure that has nothing to do with one file.
+fn hint_for(kind: std::io::ErrorKind) -> Option<&'static str> {
+    use std::io::ErrorKind;
+    match kind {
+        ErrorKind::NotFound => Some("check the path: nothing is there"),
+        ErrorKind::NotADirectory => Some("check the path: a file is where the data directory should be"),
+        ErrorKind::PermissionDenied => Some("give the user that runs this the right to read and write there"),
+        ErrorKind::ReadOnlyFilesystem => Some("mount its file system to write, or name another directory"),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("free space on its disk, then start again"),
+        _ => None,
+    }
+}
+
 /// A folder that cannot be used at all.
 pub fn cannot_use(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
-    use std::io::ErrorKind;
     move |source| {
-        let hint = match source.kind() {
-            ErrorKind::NotFound => "check the path: nothing is there",
-            ErrorKind::PermissionDenied => "give the user that runs this the right to read and write there",
-            ErrorKind::ReadOnlyFilesystem => {
-                "the file system is mounted read-only: mount it to write, or name another directory"
-            }
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free space on its disk, then start again",
-            _ => "name a directory on a local disk",
-        };
+        let hint = hint_for(source.kind()).unwrap_or("name a directory on a local disk");
         let source = std::io::Error::new(source.kind(), format!("{source}\nhint: {hint}"));
         Error::Io { path: path.display().to_string(), source }
     }
@@ -163,7 +207,10 @@ pub fn too_short(last: Lsn, known: Lsn, cut: Option<&Cut>) -> Error {
 }
 
 fn cut_in_words(cut: &Cut) -> String {
-    format!("cut {} bytes that were never synced from `{}` at offset {}", cut.bytes, cut.name, cut.offset)
+    format!(
+        "cut the last {} bytes of `{}` at offset {}: they were never synced, nobody was told of what was in them",
+        cut.bytes, cut.name, cut.offset
+    )
 }
 
 fn make(disk: &dyn Disk) -> Result<Manifest, Error> {

@@ -167,7 +167,7 @@ impl EmbeddedStore {
 
     /// Opens the store on a disk, or makes one where there is nothing.
     pub fn open(disk: SharedDisk, shelf: &dyn Shelf, options: Options) -> Result<(Self, Report), Error> {
-        let (recovered, report) = recovery::open(&disk, shelf)?;
+        let (recovered, mut report) = recovery::open(&disk, shelf)?;
         let last = recovered.last;
         let writer_options = super::journal::Options { segment_bytes: options.segment_bytes };
         let writer = Writer::new(disk.clone(), recovered.store, writer_options, recovered.segments, last);
@@ -192,6 +192,7 @@ impl EmbeddedStore {
             blobs,
             _lock: recovered.lock,
         });
+        report.crowded = inner.look_at_room();
         let threads = match inner.options.pace {
             Pace::Threads => inner.start_threads()?,
             Pace::ByHand => Vec::new(),

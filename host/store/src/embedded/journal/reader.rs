@@ -215,7 +215,7 @@ fn look_at_segment(
             if record.kind == RecordKind::Commit {
                 found.highest = found.highest.max(record.lsn);
                 if record.lsn > found.last && found.damage.is_empty() {
-                    each(record.lsn, record.payload)?;
+                    each(record.lsn, record.payload).map_err(|error| within(name, offset, record.lsn, error))?;
                     found.last = record.lsn;
                     found.replayed += 1;
                 }
@@ -263,6 +263,14 @@ fn look_at_segment(
         segment.bytes = cut.offset;
     }
     Ok(())
+}
+
+/// A commit that was written as it is there and yet cannot be read: by a newer program, or a defect.
+fn within(name: &str, offset: usize, lsn: Lsn, error: Error) -> Error {
+    match error {
+        Error::Newer { .. } => Error::Corrupt { what: format!("`{name}` at offset {offset}: commit {lsn}: {error}") },
+        other => other,
+    }
 }
 
 enum Wrong {

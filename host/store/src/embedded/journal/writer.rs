@@ -198,9 +198,19 @@ impl Writer {
         Ok(())
     }
 
-    fn make_segment(&self, name: &str, first: Lsn) -> io::Result<Box<dyn DiskFile>> {
-        let file = self.disk.create(name)?;
-        file.write_at(0, &super::header(self.store, first))?;
+    fn make_segment(&mut self, name: &str, first: Lsn) -> io::Result<Box<dyn DiskFile>> {
+        // Begun before a crash, but nothing was written to it: it is whole, and goes on from its header.
+        let begun = self.segments.last().is_some_and(|segment| segment.name == name);
+        let file = if begun {
+            self.segments.pop();
+            let file = self.disk.open(name)?;
+            file.truncate(HEADER as u64)?;
+            file
+        } else {
+            let file = self.disk.create(name)?;
+            file.write_at(0, &super::header(self.store, first))?;
+            file
+        };
         file.sync()?;
         self.disk.sync_folder(FOLDER)?;
         write_tip(self.disk.as_ref(), Some(first), self.last)?;

@@ -14,7 +14,13 @@ use std::sync::Arc;
 
 pub use figures::{Figures, FileFigures, RowFigures};
 pub use rebuild::Rebuilt;
+#[cfg(test)]
+pub use rebuild::rebuild as rebuild_disk;
+#[cfg(test)]
+pub use repair::repair as repair_disk;
 pub use repair::{AcceptLoss, Repaired};
+#[cfg(test)]
+pub use verification::verify as verify_disk;
 pub use verification::{Problem, Verification};
 
 use super::base::{Base, Opening, RunsShelf, Shelf, SledShelf};

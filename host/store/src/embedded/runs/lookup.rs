@@ -22,8 +22,7 @@ pub struct Lookup {
     run: RunFile,
     /// Tells its blocks from those of others in the cache.
     id: u64,
-    /// First key and offset of each block, in order.
-    blocks: Vec<(Box<[u8]>, u64)>,
+    blocks: Vec<BlockAt>,
 }
 
 type Block = Arc<Vec<RunEntry>>;
@@ -102,8 +101,11 @@ impl Lookup {
     }
 }
 
-/// First key and offset of each block of a run, in order.
-pub fn block_index(run: &RunFile) -> Result<Vec<(Box<[u8]>, u64)>, Error> {
+/// The first key of a block, and where it is.
+type BlockAt = (Box<[u8]>, u64);
+
+/// All blocks of a run, in order.
+pub fn block_index(run: &RunFile) -> Result<Vec<BlockAt>, Error> {
     let mut blocks = Vec::new();
     let mut rest = run.index.as_slice();
     while !rest.is_empty() {
@@ -113,7 +115,7 @@ pub fn block_index(run: &RunFile) -> Result<Vec<(Box<[u8]>, u64)>, Error> {
     Ok(blocks)
 }
 
-fn take_block(rest: &mut &[u8]) -> Option<(Box<[u8]>, u64)> {
+fn take_block(rest: &mut &[u8]) -> Option<BlockAt> {
     let (len, after) = rest.split_first_chunk::<4>()?;
     let (key, after) = after.split_at_checked(u32::from_le_bytes(*len) as usize)?;
     let (offset, after) = after.split_first_chunk::<8>()?;

@@ -16,6 +16,9 @@ use crate::rows::Kind;
 /// Blocks are handed to the system together, so that a run is not a million small writes.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
+/// What a run counts for without any entries: or empty ones would never be merged.
+const RUN_WEIGHT: u64 = 128;
+
 /// Writes a run; its entries come sorted. It is safe, and named, when this returns; the manifest makes it count.
 /// `known`: the packs that its entries already refer to.
 pub fn write(
@@ -94,7 +97,7 @@ impl<'a> Writer<'a> {
             last: Box::default(),
             index: Vec::new(),
             hashes: Vec::new(),
-            weight: 0,
+            weight: RUN_WEIGHT,
             referred: BTreeMap::new(),
         })
     }

@@ -1,10 +1,14 @@
 //! The embedded store against the suite, and through power cuts, damage and full disks on the simulated disk.
 
 mod damage;
+mod failure_table;
 mod kill;
+mod limits;
 mod on_sled;
 mod power;
+mod refusals;
 mod tools;
+mod world;
 
 use std::sync::Arc;
 
