@@ -404,7 +404,11 @@ impl Store for EmbeddedStore {
     }
 
     fn collect_blobs(&self, before: Timestamp) -> Answer<'_, usize> {
-        answer(self.inner.blobs.collect(before, |id| local::is_named(self, id)))
+        Box::pin(async move {
+            // A row that was replaced a moment ago is back after a power cut, and needs its content.
+            self.inner.durable(self.newest()).await?;
+            self.inner.blobs.collect(before, |id| local::is_named(self, id))
+        })
     }
 
     fn health(&self) -> Health {

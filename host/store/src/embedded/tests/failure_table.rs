@@ -124,6 +124,27 @@ async fn f09_commit_done_and_blob_missing() {
 }
 
 #[tokio::test]
+async fn f09_replaced_content_stays_until_its_end_is_durable() {
+    let live = async |disk: &SimulatedDisk| {
+        let (store, _) = try_open(disk, &RunsShelf, by_hand())?;
+        for content in ["old", "new"] {
+            let info = write_blob(&store, content).await?;
+            store.commit(puts([file("main/a", info).into()])).await?;
+        }
+        store.collect_blobs(at(1)).await
+    };
+    at_every_operation(live, async |disk, collected| {
+        assert!(collected.is_none_or(|number| number == 1));
+        let store = open(&disk, &RunsShelf, by_hand());
+        let row = (&store as &dyn Store).find::<File>(View::Durable, Key::File("main/a".into())).await.unwrap();
+        if let Some(row) = row {
+            assert!(read_blob(&store, &row.content).await.unwrap().is_some());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn f20_disk_full_in_journal_append() {
     let (disk, base) = (SimulatedDisk::new(), SimulatedBase::default());
     let options = Options { reserve_bytes: 20_000, checkpoint_keys: 1_000_000, ..Options::default() };

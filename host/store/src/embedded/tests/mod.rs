@@ -2,6 +2,7 @@
 
 mod damage;
 mod failure_table;
+mod golden;
 mod kill;
 mod limits;
 mod on_sled;
