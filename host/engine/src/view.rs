@@ -18,7 +18,7 @@ pub struct View<'a> {
 }
 
 /// The names a view may know.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "execution",
     "flow",
     "inputs",
@@ -31,6 +31,7 @@ const NAMES: [&str; 12] = [
     "tasks",
     "trigger",
     "vars",
+    "workerTaskrun",
 ];
 
 impl<'a> View<'a> {
@@ -50,6 +51,13 @@ impl<'a> View<'a> {
 
     fn task_run(&self) -> Option<&'a TaskRun> {
         self.run.and_then(|run| self.state.run(run))
+    }
+
+    /// The run of the WorkingDirectory that this task run is in.
+    fn unit_run(&self) -> Option<&'a TaskRun> {
+        let parent = self.state.run(self.task_run()?.parent.as_ref()?)?;
+        let task = self.state.flow().task(&parent.task)?;
+        task.is_unit().then_some(parent)
     }
 
     /// A task run's outputs or state by its task and iteration values; how many steps of the path were used.
@@ -150,6 +158,7 @@ impl Scope for View<'_> {
             "outputs" => Some(self.all_tasks(shown_outputs)),
             "tasks" => Some(self.all_tasks(shown_state)),
             "taskrun" => self.task_run().map(task_run),
+            "workerTaskrun" => self.unit_run().map(task_run),
             "task" => {
                 let task = self.state.flow().task(&self.task_run()?.task)?;
                 Some(Value::map([
@@ -194,7 +203,7 @@ impl Scope for View<'_> {
     fn names(&self) -> Vec<Arc<str>> {
         NAMES
             .iter()
-            .filter(|name| self.run.is_some() || !matches!(**name, "parent" | "parents" | "task" | "taskrun"))
+            .filter(|name| self.run.is_some() || !matches!(**name, "parent" | "parents" | "task" | "taskrun" | "workerTaskrun"))
             .map(|name| Arc::from(*name))
             .collect()
     }

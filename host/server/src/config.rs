@@ -7,6 +7,7 @@ use std::sync::Arc;
 use catalog::Catalog;
 use runtime::{Limits, NetworkRule};
 use store::Store;
+use store::rows::NodeId;
 
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, SystemEntropy};
@@ -15,6 +16,8 @@ use crate::runs::Runs;
 /// Everything a node needs.
 pub struct Config {
     pub store: Arc<dyn Store>,
+    /// Its name among the nodes of one store.
+    pub node: NodeId,
     /// What runs components.
     pub runtime: Arc<dyn Runs>,
     pub catalog: Catalog,
@@ -43,6 +46,7 @@ impl Config {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             store,
+            node: NodeId("node".into()),
             runtime,
             catalog,
             clock: Arc::new(SystemClock),

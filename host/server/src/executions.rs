@@ -265,15 +265,15 @@ impl Node {
         ask: Child,
         waits: bool,
     ) {
-        let mut made = self.make_child(&parent, &run, &child, &ask, waits).await;
-        // A store that is full for a while is no reason for the task to fail.
-        while let (Err(Error::Store(reason)), false) = (&made, self.is_ending()) {
-            tracing::warn!(execution = %parent, %child, %reason, "a child waits for the store");
-            tokio::time::sleep(CHILD_AGAIN).await;
-            made = self.make_child(&parent, &run, &child, &ask, waits).await;
-        }
-        let answer = match made {
-            Err(Error::Store(_) | Error::Busy { .. }) => return,
+        let answer = loop {
+            match self.make_child(&parent, &run, &child, &ask, waits).await {
+                // No reason for the task to fail: there may be room soon, and the next start asks again.
+                Err(error) if error.is_of_the_store() && self.is_ending() => return,
+                Err(error) if error.is_of_the_store() => tokio::time::sleep(CHILD_AGAIN).await,
+                made => break made,
+            }
+        };
+        let answer = match answer {
             Ok(()) | Err(Error::Conflict { code: "execution.duplicate", .. }) => Event::ChildStarted { child },
             Err(error) => {
                 let failure = Failure::new("SUBFLOW", error.to_string());
@@ -306,15 +306,25 @@ impl Node {
         self.tell(child, Event::Start { execution: Box::new(execution) }).await.map(|_| ())
     }
 
-    /// Another try at an execution, made of what that one was made of.
-    pub(crate) fn again(&self, saved: &SavedFlow, original: &Execution, id: ExecutionId) -> Execution {
-        let first = original.original.clone().unwrap_or_else(|| original.id.clone());
+    /// Another try at an execution: of the same revision, with the same inputs, labels, trigger and parent.
+    pub(crate) fn next_try(
+        &self,
+        saved: &SavedFlow,
+        last: &Execution,
+        id: ExecutionId,
+        attempt: u32,
+        due: Timestamp,
+        since: Timestamp,
+    ) -> Execution {
         Execution {
-            kind: original.kind,
-            trigger: original.trigger.clone(),
-            original: Some(first),
-            parent: original.parent.clone(),
-            ..self.fresh(saved, id, original.inputs.clone(), original.labels.clone())
+            kind: last.kind,
+            trigger: last.trigger.clone(),
+            original: Some(last.original.clone().unwrap_or_else(|| last.id.clone())),
+            attempt,
+            scheduled: Some(due),
+            retried_since: Some(since),
+            parent: last.parent.clone(),
+            ..self.fresh(saved, id, last.inputs.clone(), last.labels.clone())
         }
     }
 

@@ -12,6 +12,7 @@ mod executions;
 mod flows;
 pub mod http;
 mod inputs;
+mod leases;
 mod mailbox;
 mod node;
 mod plugins;

@@ -113,7 +113,7 @@ impl Node {
                 {
                     Value::from("")
                 }
-                Some(task) => coerce::property(&task.properties, name, typed),
+                Some(task) => coerce::property(&task.properties, name, value, typed),
                 None => typed,
             };
             rendered.insert(name.clone(), fitted);

@@ -174,7 +174,7 @@ impl Clients {
                     return self.look_after(id);
                 }
                 // The disk is full, or the server ends. Whether something was begun nobody knows.
-                Err(Error::Store(reason) | Error::Busy { message: reason, .. }) => {
+                Err(Error::Store(reason) | Error::Full(reason) | Error::Busy { message: reason, .. }) => {
                     self.ledger.note(|| format!("call {call} of {flow} is refused: {reason}"));
                     tokio::time::sleep(AGAIN).await;
                 }
@@ -200,7 +200,7 @@ impl Clients {
                     return self.look(&id, true).await;
                 }
                 Err(Error::Conflict { .. }) => return,
-                Err(Error::Store(_) | Error::Busy { .. }) => tokio::time::sleep(AGAIN).await,
+                Err(Error::Store(_) | Error::Full(_) | Error::Busy { .. }) => tokio::time::sleep(AGAIN).await,
                 Err(error) => return self.ledger.breaks(format!("kill of {id}: {error}")),
             }
         }
@@ -214,7 +214,7 @@ impl Clients {
                 let revision = saved.flow.revision;
                 self.ledger.breaks(format!("flow {} was saved as it is and got revision {revision}", drawn.id));
             }
-            Err(Error::Store(_) | Error::Busy { .. }) => {}
+            Err(Error::Store(_) | Error::Full(_) | Error::Busy { .. }) => {}
             Err(error) => self.ledger.breaks(format!("saving {}: {error}", drawn.id)),
         }
     }
@@ -242,7 +242,7 @@ impl Clients {
                 let before = clients.ledger.shown(&id);
                 match clients.node.ended(&id).await {
                     Ok(seen) => clients.ledger.sees(&seen, &before),
-                    Err(Error::Store(_)) => {}
+                    Err(Error::Store(_) | Error::Full(_)) => {}
                     Err(error) => clients.ledger.breaks(format!("waiting for {id}: {error}")),
                 }
             });

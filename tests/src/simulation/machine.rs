@@ -211,7 +211,7 @@ impl World<'_> {
                 match node.save_flow(&drawn.source, Save::Any).await {
                     Ok(saved) if saved.flow.revision == 1 => break,
                     Ok(saved) => return Err(format!("{} has revision {}", drawn.id, saved.flow.revision)),
-                    Err(Error::Store(_)) => tokio::time::sleep(LOOK).await,
+                    Err(Error::Store(_) | Error::Full(_)) => tokio::time::sleep(LOOK).await,
                     Err(error) => {
                         return Err(format!(
                             "{} cannot be saved: {error} {:?}\n{}",

@@ -58,7 +58,11 @@ impl Node {
         let quiet = call.arg("errorOnMissing").is_some_and(|flag| flag.as_bool() == Some(false));
         match quiet {
             true => Answer::Value(Value::Null),
-            false => Answer::Absent(format!("there is no key `{key}` in namespace `{}`", flow.namespace)),
+            // Kestra's words: people look for them in logs.
+            false => {
+                let place = call.arg_text("namespace").unwrap_or_else(|| flow.namespace.to_string());
+                Answer::Absent(format!("The key '{key}' does not exist in the namespace '{place}'."))
+            }
         }
     }
 
