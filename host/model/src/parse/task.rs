@@ -161,6 +161,9 @@ fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &
     let info = match reading.lookup(type_name, version) {
         Ok(info) => info,
         Err(unknown) => {
+            // What is wrong is the version, not the type.
+            let of_version = !matches!(unknown, Unknown::Type { .. });
+            let node = fields.node.get("version").filter(|_| of_version).unwrap_or(node);
             let problem = reading.unknown_type(&node, "task", type_name, version, &unknown);
             reading.problems.push(problem);
             return None;
