@@ -85,7 +85,8 @@ impl Draft {
                 RenderPurpose::RunIf
                 | RenderPurpose::Begin
                 | RenderPurpose::LoopCondition
-                | RenderPurpose::ChildOutputs,
+                | RenderPurpose::ChildOutputs
+                | RenderPurpose::Batch(_),
                 _,
             ) => {}
         }

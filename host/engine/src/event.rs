@@ -1,6 +1,7 @@
 //! What may happen to an execution: the one way in. An event that does not fit the state is rejected, never ignored in silence.
 
 use expr::{Map, Value};
+use model::batch::Batches;
 use model::change::{RenderId, TimerId};
 use model::execution::{Execution, Failure};
 use model::flow::Label;
@@ -67,6 +68,16 @@ pub enum Event {
     ChildEnded {
         child: ExecutionId,
         result: Result<ChildResult, Failure>,
+    },
+    /// The answer to `Command::Split`.
+    Split {
+        job: JobId,
+        result: Result<Batches, Failure>,
+    },
+    /// The answer to `Command::Merge`.
+    Merged {
+        job: JobId,
+        result: Result<Option<String>, Failure>,
     },
     SlotGranted {
         slot: u32,

@@ -273,7 +273,10 @@ impl Draft {
         for child in &children {
             match self.run_status(child) {
                 Some(Status::Restarted) => self.then(Step::Begin(child.clone())),
-                Some(Status::Running) => self.rerun_in(Some(child)),
+                Some(Status::Running) => {
+                    self.start_clock(child);
+                    self.rerun_in(Some(child));
+                }
                 Some(state) if !state.is_failed() && self.is_followed(parent, child, &children) => {
                     self.then(Step::Ended(child.clone()))
                 }

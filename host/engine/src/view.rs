@@ -8,6 +8,8 @@ use model::execution::{Execution, TaskRun};
 use model::ids::{TaskId, TaskRunId};
 use model::state::State as Status;
 
+use crate::command::RenderScope;
+use crate::flowable::items::batches_of;
 use crate::state::State;
 
 /// The variables an expression of a task run, or of the execution, sees. `envs`, `globals` and functions come from the shell.
@@ -15,6 +17,8 @@ use crate::state::State;
 pub struct View<'a> {
     state: &'a State,
     run: Option<&'a TaskRunId>,
+    /// Of a ForEachItem.
+    batch: Option<u32>,
 }
 
 /// The names a view may know.
@@ -36,12 +40,26 @@ const NAMES: [&str; 12] = [
 impl<'a> View<'a> {
     /// In the eyes of the execution.
     pub fn of_execution(state: &'a State) -> Self {
-        Self { state, run: None }
+        Self { state, run: None, batch: None }
     }
 
     /// In the eyes of a task run.
     pub fn of_run(state: &'a State, run: &'a TaskRunId) -> Self {
-        Self { state, run: Some(run) }
+        Self { state, run: Some(run), batch: None }
+    }
+
+    /// In the eyes of a task run, for one batch of a ForEachItem.
+    pub fn of_batch(state: &'a State, run: &'a TaskRunId, batch: u32) -> Self {
+        Self { state, run: Some(run), batch: Some(batch) }
+    }
+
+    /// In whose eyes a render happens. `state` is that of the execution whose eyes they are, with `RenderScope::Child` the child's.
+    pub fn in_scope(state: &'a State, scope: &'a RenderScope) -> Self {
+        match scope {
+            RenderScope::Execution | RenderScope::Child(_) => Self::of_execution(state),
+            RenderScope::Run(run) => Self::of_run(state, run),
+            RenderScope::Batch { run, batch } => Self::of_batch(state, run, *batch),
+        }
     }
 
     fn execution(&self) -> Option<&'a Execution> {
@@ -73,6 +91,15 @@ impl<'a> View<'a> {
             }
         }
         None
+    }
+
+    fn of_its_batch(&self, mut shown: Map) -> Value {
+        if let (Some(run), Some(batch)) = (self.run, self.batch) {
+            let uri = batches_of(self.state, run).map(|batches| batches.uri(batch)).unwrap_or_default();
+            shown.insert(Arc::from("items"), Value::text(uri));
+            shown.insert(Arc::from("iteration"), Value::Int(batch.into()));
+        }
+        Value::from(shown)
     }
 
     fn sibling(&self, task: &TaskId) -> Option<&'a TaskRun> {
@@ -149,7 +176,7 @@ impl Scope for View<'_> {
         match name {
             "outputs" => Some(self.all_tasks(shown_outputs)),
             "tasks" => Some(self.all_tasks(shown_state)),
-            "taskrun" => self.task_run().map(task_run),
+            "taskrun" => self.task_run().map(|run| self.of_its_batch(task_run(run))),
             "task" => {
                 let task = self.state.flow().task(&self.task_run()?.task)?;
                 Some(Value::map([
@@ -208,7 +235,7 @@ fn shown_state(run: &TaskRun) -> Option<Value> {
     Some(Value::map([("state", Value::text(run.state().as_str()))]))
 }
 
-fn task_run(run: &TaskRun) -> Value {
+fn task_run(run: &TaskRun) -> Map {
     let ended = run.attempts.iter().filter(|attempt| attempt.history.current().is_terminal()).count();
     let mut map = Map::new();
     map.insert(Arc::from("id"), Value::text(run.id.as_str()));
@@ -223,7 +250,7 @@ fn task_run(run: &TaskRun) -> Value {
     if let Some(iteration) = run.iteration {
         map.insert(Arc::from("iteration"), Value::Int(iteration.into()));
     }
-    Value::from(map)
+    map
 }
 
 fn execution(execution: &Execution) -> Value {

@@ -10,6 +10,9 @@ use model::ids::ExecutionId;
 use model::state::State as Status;
 use serde_json::Value as Json;
 
+/// Where the file is that a case hands in.
+const FILE: &str = "kestra:///file/storage/file.txt";
+
 /// One case in so many may fail.
 const SHARE_THAT_MAY_FAIL: usize = 20;
 
@@ -77,17 +80,8 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
         return skip(&format!("action {action}"));
     }
     let types = case["task_types"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let external = [
-        ".http.",
-        ".kv.",
-        ".state.",
-        ".storage.",
-        ".log.Fetch",
-        "Template",
-        "namespace.",
-        "ForEachItem",
-        "execution.Resume",
-    ];
+    let external =
+        [".http.", ".kv.", ".state.", ".storage.", ".log.Fetch", "Template", "namespace.", "execution.Resume"];
     if types.iter().filter_map(Json::as_str).any(|name| external.iter().any(|part| name.contains(part))) {
         return skip("needs tasks that are not faked here");
     }
@@ -107,8 +101,13 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
         }
     }
     let mut inputs = Map::new();
+    let file = case["files"].as_object().and_then(|files| files.values().next()).map(file_text);
+    if let Some(text) = &file {
+        sim.files.insert(FILE.to_owned(), text.clone());
+    }
     if let Some(given) = case["inputs"].as_object() {
         for (name, value) in given {
+            let value = if value.as_str() == Some("$file") { &Json::from(FILE) } else { value };
             inputs.insert(name.as_str().into(), Value::from_json(value).unwrap_or_default());
         }
     }
@@ -193,6 +192,16 @@ fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
         check_state(&sim, &id, &Json::Object(child.clone())).map_err(|why| Problem::Wrong(format!("child: {why}")))?;
     }
     Ok(())
+}
+
+// The content of a file that a case hands in.
+fn file_text(file: &Json) -> String {
+    if let Some(text) = file["content"].as_str() {
+        return text.to_owned();
+    }
+    let number = |name: &str| file["$padded_lines"][name].as_u64().unwrap_or(0);
+    let width = number("pad") as usize;
+    (number("from")..=number("to")).map(|line| format!("{line:0width$}\n")).collect()
 }
 
 fn check_state(sim: &Sim, id: &ExecutionId, expect: &Json) -> Result<(), String> {

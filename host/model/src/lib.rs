@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests"))]
 
+pub mod batch;
 pub mod change;
 pub mod duration;
 pub mod execution;

@@ -61,7 +61,7 @@ impl Draft {
         (restarted && !subflow.restart_new).then(|| ExecutionId::trusted(id))
     }
 
-    fn child_of(&self, run: &TaskRunId, values: &Map) -> Result<Child, Failure> {
+    pub(crate) fn child_of(&self, run: &TaskRunId, values: &Map) -> Result<Child, Failure> {
         let task = self.task(run).ok_or_else(|| failure("task-missing", "the task is gone"))?;
         let subflow = subflow_of(&task.kind).ok_or_else(|| failure("task-missing", "the task is no Subflow"))?;
         let need = |name: &str| {
@@ -81,7 +81,7 @@ impl Draft {
             flow: FlowId::trusted(need("flowId")?),
             revision: subflow.revision,
             inputs: values.get("inputs").and_then(Value::as_map).cloned().unwrap_or_default(),
-            labels: self.child_labels(truth("inheritLabels"), values.get("labels"))?,
+            labels: self.own_labels(&self.passed_labels(truth("inheritLabels")), values.get("labels"))?,
             trigger: Some(self.child_trigger(&task.type_name, task.id.as_str())),
             wait: truth("wait"),
             transmit_failed: truth("transmitFailed"),
@@ -89,13 +89,18 @@ impl Draft {
         })
     }
 
-    fn child_labels(&self, inherit: bool, own: Option<&Value>) -> Result<Vec<Label>, Failure> {
+    // Labels of this execution that one it starts has as well.
+    fn passed_labels(&self, inherit: bool) -> Vec<Label> {
         let labels = self.state.execution().map(|execution| execution.labels.as_slice()).unwrap_or_default();
         let passed =
             labels.iter().filter(|label| label.key == CORRELATION || inherit && !label.key.starts_with("system."));
-        let passed: Vec<Label> = passed.cloned().collect();
+        passed.cloned().collect()
+    }
+
+    /// Labels passed on, with those that the task gives on top.
+    pub(crate) fn own_labels(&self, passed: &[Label], own: Option<&Value>) -> Result<Vec<Label>, Failure> {
         let own = own.filter(|own| !own.is_null()).map(labels_of).transpose()?.unwrap_or_default();
-        Ok(merge_labels(&passed, &own))
+        Ok(merge_labels(passed, &own))
     }
 
     fn child_trigger(&self, type_name: &str, task: &str) -> Triggered {
@@ -119,6 +124,10 @@ impl Draft {
         if wait.started {
             return Err(Rejected::new(RejectCode::Duplicate, format!("execution `{child}` is known to have started")));
         }
+        if let Some(batch) = wait.batch {
+            self.batch_started(child, &wait, batch);
+            return Ok(());
+        }
         self.change(Change::ChildStarted { run: wait.run.clone(), child: child.clone() });
         // The task run may have been ended in the meantime; the execution is remembered for kills.
         if self.run_status(&wait.run).is_none_or(Status::is_terminal) {
@@ -137,11 +146,20 @@ impl Draft {
         result: Result<ChildResult, Failure>,
     ) -> Result<(), Rejected> {
         let Some(wait) = self.state.children.get(child).cloned() else { return Err(unknown_child(child)) };
+        if let Some(batch) = wait.batch {
+            self.batch_child_over(child, &wait, batch, result);
+            return Ok(());
+        }
         self.change(Change::ChildEnded { child: child.clone() });
         if !wait.waits && wait.started || self.run_status(&wait.run).is_none_or(Status::is_terminal) {
             return Ok(());
         }
         match result {
+            // It exists, which is all that was waited for.
+            Ok(_) if !wait.waits => {
+                self.outputs(&wait.run, Value::map([("executionId", Value::text(child.as_str()))]));
+                self.attempt_over(&wait.run, Ok(Status::Success), Value::Null);
+            }
             Ok(result) if result.state == Status::Retried => {
                 let next = retry_id(child);
                 self.change(Change::ChildAsked { run: wait.run.clone(), child: next.clone() });
@@ -214,7 +232,7 @@ impl Draft {
 fn subflow_of(kind: &TaskKind) -> Option<&Subflow> {
     match kind {
         TaskKind::Flow(flow) => match flow.as_ref() {
-            FlowTask::Subflow(subflow) => Some(subflow),
+            FlowTask::Subflow(subflow) | FlowTask::RunItems(subflow) => Some(subflow),
             _ => None,
         },
         _ => None,
@@ -240,6 +258,9 @@ pub(crate) fn current_child(state: &State, run: &TaskRunId) -> Option<ExecutionI
 /// The command that starts a child, from the state alone.
 pub(crate) fn start_command(state: &State, child: &ExecutionId) -> Option<Command> {
     let wait = state.children.get(child)?;
+    if let Some(ask) = wait.ask.as_deref().filter(|_| !wait.started) {
+        return Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: ask.clone() });
+    }
     match &state.node(&wait.run)?.evaluated {
         Some(Evaluated::Subflow(ask)) if !wait.started => {
             Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: (**ask).clone() })

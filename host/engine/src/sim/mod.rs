@@ -6,6 +6,7 @@
 
 pub mod check;
 mod fake;
+mod files;
 pub mod render;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -59,6 +60,8 @@ pub struct Sim {
     slots: HashMap<FlowKey, BTreeMap<u32, ExecutionId>>,
     waiting: Vec<(FlowKey, ExecutionId)>,
     scripts: HashMap<String, Script>,
+    /// Files by their URI.
+    pub files: BTreeMap<String, String>,
     cancelled: Vec<JobId>,
     render: Renderer,
 }
@@ -121,6 +124,7 @@ impl Sim {
             slots: HashMap::new(),
             waiting: Vec::new(),
             scripts: HashMap::new(),
+            files: BTreeMap::new(),
             cancelled: Vec::new(),
             render,
         }
@@ -286,6 +290,14 @@ impl Sim {
             }
             Command::ClearTimer { id: timer } => self.forget(id, &timer),
             Command::StartChild { run, child, ask } => self.start_child(id, run, &child, ask),
+            Command::Split { job, items, batching } => {
+                let result = files::split(self, id, &job, &items, &batching);
+                self.ready.push_back((id.clone(), Event::Split { job, result }));
+            }
+            Command::Merge { job, children } => {
+                let result = Ok(files::merge(self, id, &job, &children));
+                self.ready.push_back((id.clone(), Event::Merged { job, result }));
+            }
             Command::Message { message, .. } => self.message(id, message),
             Command::TakeSlot { flow, limit, .. } => self.take_slot(id, flow, limit),
             Command::FreeSlot { flow, slot } => {
@@ -316,10 +328,7 @@ impl Sim {
             RenderScope::Child(child) => self.state(child),
             _ => self.state(id),
         };
-        let view = match scope {
-            RenderScope::Run(run) => View::of_run(state, run),
-            _ => View::of_execution(state),
-        };
+        let view = View::in_scope(state, scope);
         let mut values = Map::new();
         for (name, template, how) in templates {
             let value = match how {
