@@ -23,6 +23,7 @@ pub struct JobId {
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The execution as asked for: inputs typed, labels of the flow merged in. The engine fills in history, variables and generation.
+    /// One with a `failure` fails without having run: a check of the flow (`FAIL_EXECUTION`) wants it so.
     Start {
         execution: Box<Execution>,
     },

@@ -883,3 +883,41 @@ fn time_limit_counts_anew_after_a_restart() {
     let script = |attempt| if attempt < 3 { takes(9) } else { takes(1) };
     check_after(body, "b", script, act, "SUCCESS: x=SUCCESS a=SUCCESS b=SUCCESS/3");
 }
+
+#[test]
+fn execution_that_a_check_refuses_fails_without_running() {
+    let mut sim = world(
+        "retry: {type: constant, interval: PT1S, maxAttempts: 3, behavior: CREATE_NEW_EXECUTION}\ntasks: [{id: a, type: LOG}]\nafterExecution: [{id: z, type: LOG}]",
+    );
+    let refused = Failure { code: "check".to_owned(), message: "not today".to_owned(), retryable: None };
+    let id = sim.start_as("test", "main", |execution| execution.failure = Some(refused.clone()));
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: z=SUCCESS");
+    assert_eq!(sim.logs, [(id.clone(), None, refused)]);
+    assert_eq!(sim.made.len(), 1);
+}
+
+#[test]
+fn restart_goes_on_where_an_execution_was_ended() {
+    let ended = |body: &str, first: &str, second: &str| {
+        let mut sim = world(body);
+        let id = sim.start("test", "main", Map::new());
+        sim.run();
+        assert_eq!(shown(&sim, &id), first);
+        sim.send(&id, Event::Restart { from: None }).unwrap();
+        sim.run();
+        assert_eq!(shown(&sim, &id), second);
+    };
+    let outputs =
+        "variables: {v: 1}\ntasks: [{id: a, type: LOG}]\noutputs: [{id: o, type: STRING, value: '{{ nothing }}'}]";
+    ended(outputs, "FAILED: a=SUCCESS", "FAILED: a=SUCCESS");
+    let mut sim = world("concurrency: {limit: 1, behavior: CANCEL}\ntasks: [{id: a, type: SLEEP, duration: PT5S}]");
+    let ids = [0, 1].map(|_| sim.start("test", "main", Map::new()));
+    sim.run();
+    assert_eq!(shown(&sim, &ids[1]), "CANCELLED:");
+    sim.send(&ids[1], Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &ids[1]), "SUCCESS: a=SUCCESS");
+    let success = sim.send(&ids[0], Event::Restart { from: None }).unwrap_err();
+    assert_eq!(success.code, RejectCode::Invalid);
+}
