@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use expr::{Map, Scope, Value};
 use jiff::Timestamp;
+use model::condition::ExecutionFacts;
 use model::execution::{Execution, TaskRun};
 use model::ids::{TaskId, TaskRunId};
 use model::state::State as Status;
@@ -169,6 +170,23 @@ impl<'a> View<'a> {
         }
         parents
     }
+}
+
+/// How the attempts of all task runs ended, for conditions.
+pub fn attempts(state: &State) -> Vec<Status> {
+    state.runs().flat_map(|run| run.attempts.iter().map(|attempt| attempt.history.current())).collect()
+}
+
+/// What conditions may ask about the execution. `attempts` are those of [`attempts`].
+pub fn execution_facts<'a>(state: &'a State, attempts: &'a [Status]) -> Option<ExecutionFacts<'a>> {
+    let execution = state.execution()?;
+    Some(ExecutionFacts {
+        flow: &execution.flow,
+        state: execution.state(),
+        labels: &execution.labels,
+        outputs: &execution.outputs,
+        attempts,
+    })
 }
 
 impl Scope for View<'_> {

@@ -507,6 +507,16 @@ const CASES: &[(&str, &str, &str)] = &[
         "FAILED: x=FAILED",
     ),
     (
+        "a listener whose conditions do not hold",
+        "tasks: [{id: a, type: FAIL}]\nlisteners: [{conditions: [{type: io.kestra.plugin.core.condition.ExecutionStatus, in: [SUCCESS]}], tasks: [{id: l, type: LOG}]}, {conditions: [{type: io.kestra.plugin.core.condition.Not, conditions: [{type: io.kestra.plugin.core.condition.ExecutionNamespace, namespace: other}]}], tasks: [{id: m, type: LOG}]}]",
+        "FAILED: a=FAILED m=SUCCESS",
+    ),
+    (
+        "a listener whose conditions cannot be told",
+        "tasks: [{id: a, type: LOG}]\nlisteners: [{conditions: [{type: io.kestra.plugin.core.condition.Expression, expression: '{{ nothing }}'}], tasks: [{id: l, type: LOG}]}, {tasks: [{id: m, type: LOG}]}]",
+        "SUCCESS: a=SUCCESS m=SUCCESS",
+    ),
+    (
         "a working directory reports its tasks",
         "tasks: [{id: x, type: UNIT, tasks: [{id: a, type: LOG}, {id: b, type: LOG, runIf: 'false'}]}]",
         "SUCCESS: x=SUCCESS a=SUCCESS b=SKIPPED",

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod change;
+pub mod condition;
 pub mod duration;
 pub mod execution;
 pub mod flow;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use expr::{Map, Scope, Value};
 use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, TimerId};
+use model::condition::Facts;
 use model::execution::{Execution, Failure, Kind, Parent, Triggered};
 use model::flow::{Flow, Label};
 use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
@@ -332,13 +333,24 @@ impl Sim {
         let mut values = Map::new();
         for (name, template, how) in templates {
             let value = match how {
-                Rendering::Conditions => Ok(Value::Bool(true)),
+                Rendering::Conditions => self.hold(state, &view, &template).map(Value::Bool),
                 how => (self.render)(&template, &view, how),
             };
             let value = value.map_err(|message| Failure { code: "render".to_owned(), message, retryable: None })?;
             values.insert(Arc::from(name), value);
         }
         Ok(values)
+    }
+
+    fn hold(&self, state: &State, view: &View<'_>, conditions: &Value) -> Result<bool, String> {
+        let attempts = crate::view::attempts(state);
+        let facts = Facts { flow: &state.flow().key, execution: crate::view::execution_facts(state, &attempts) };
+        let mut render = |template: &Value, variables: &Map| {
+            let scope = expr::Layered { front: variables, back: view };
+            (self.render)(template, &scope, Rendering::Typed).map_err(Wrong)
+        };
+        let held = model::condition::all_hold(conditions.as_list().unwrap_or_default(), &facts, &mut render);
+        held.map_err(|wrong| wrong.0)
     }
 
     fn run_job(&mut self, id: &ExecutionId, job: JobId, epoch: u64, work: &Work) {
@@ -478,6 +490,15 @@ impl Sim {
             }
             None => self.waiting.insert(index, (flow, id)),
         }
+    }
+}
+
+/// Why conditions cannot be evaluated.
+struct Wrong(String);
+
+impl From<model::condition::Unusable> for Wrong {
+    fn from(unusable: model::condition::Unusable) -> Self {
+        Self(unusable.to_string())
     }
 }
 
