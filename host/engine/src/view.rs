@@ -11,6 +11,7 @@ use model::state::State as Status;
 
 use crate::command::RenderScope;
 use crate::flowable::items::batches_of;
+use crate::job::is_unit;
 use crate::state::State;
 
 /// The variables an expression of a task run, or of the execution, sees. `envs`, `globals` and functions come from the shell.
@@ -23,7 +24,7 @@ pub struct View<'a> {
 }
 
 /// The names a view may know.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "execution",
     "flow",
     "inputs",
@@ -36,6 +37,7 @@ const NAMES: [&str; 12] = [
     "tasks",
     "trigger",
     "vars",
+    "workerTaskrun",
 ];
 
 impl<'a> View<'a> {
@@ -92,6 +94,13 @@ impl<'a> View<'a> {
             }
         }
         None
+    }
+
+    // The WorkingDirectory around a task run.
+    fn worker_run(&self) -> Option<&'a TaskRun> {
+        let parent = self.state.run(self.task_run()?.parent.as_ref()?)?;
+        let task = self.state.flow().task(&parent.task)?;
+        is_unit(&task.kind).then_some(parent)
     }
 
     fn of_its_batch(&self, mut shown: Map) -> Value {
@@ -202,6 +211,7 @@ impl Scope for View<'_> {
                     ("type", Value::text(task.type_name.as_str())),
                 ]))
             }
+            "workerTaskrun" => self.worker_run().map(|run| Value::from(task_run(run))),
             "parents" => self.run.map(|_| Value::list(self.parents())),
             "parent" => self.parents().into_iter().next(),
             "execution" => self.execution().map(execution),
@@ -240,6 +250,7 @@ impl Scope for View<'_> {
         NAMES
             .iter()
             .filter(|name| self.run.is_some() || !matches!(**name, "parent" | "parents" | "task" | "taskrun"))
+            .filter(|name| **name != "workerTaskrun" || self.worker_run().is_some())
             .map(|name| Arc::from(*name))
             .collect()
     }

@@ -15,8 +15,8 @@ fn world(body: &str) -> Sim {
     let mut sim = Sim::new();
     sim.add(flow(&format!("id: main\nnamespace: test\n{}", short(body))));
     sim.add(flow(&short("id: child\nnamespace: test\ninputs: [{id: fails, type: BOOL, defaults: false}]\ntasks: [{id: c1, type: FAIL, condition: '{{ inputs.fails }}'}, {id: c2, type: SLEEP, duration: PT5S}]\noutputs: [{id: out, type: STRING, value: '{{ execution.id }}'}]")));
-    sim.files.insert(ROWS.to_owned(), "1\n2\n3\n4\n5".to_owned());
-    sim.files.insert("kestra:///empty.txt".to_owned(), String::new());
+    sim.world.files.insert(ROWS.to_owned(), "1\n2\n3\n4\n5".to_owned());
+    sim.world.files.insert("kestra:///empty.txt".to_owned(), String::new());
     sim
 }
 
@@ -784,9 +784,9 @@ fn batches_are_counted_and_gathered() {
     assert_eq!(output(&sim, &id, "x_items", "iterations.CREATED"), Some(Value::Int(0)));
     assert_eq!(output(&sim, &id, "x_items", "iterations.SUCCESS"), Some(Value::Int(2)));
     assert_eq!(output(&sim, &id, "x_items", "numberOfBatches"), Some(Value::Int(2)));
-    let file = |uri: Value| sim.files.get(uri.as_str().unwrap()).unwrap().clone();
+    let file = |uri: Value| sim.world.files.get(uri.as_str().unwrap()).unwrap().clone();
     let splits = file(output(&sim, &id, "x_split", "splits").unwrap());
-    let batches: Vec<&String> = splits.lines().map(|uri| sim.files.get(uri).unwrap()).collect();
+    let batches: Vec<&String> = splits.lines().map(|uri| sim.world.files.get(uri).unwrap()).collect();
     assert_eq!(batches, ["1\n3\n5\n", "2\n4\n"]);
     let gathered = file(output(&sim, &id, "x_merge", "subflowOutputs").unwrap());
     let expected: String = sim.made[1..].iter().map(|child| format!("{{\"out\":\"{child}\"}}\n")).collect();
@@ -827,7 +827,7 @@ fn restart_makes_executions_of_batches_anew_where_asked_to() {
 fn only_so_many_batches_run_at_once() {
     let mut sim = world("tasks: [{id: x, type: ITEMS}]");
     let rows = engine::ITEMS_AT_ONCE + 50;
-    sim.files.insert(ROWS.to_owned(), (0..rows).map(|row| format!("{row}\n")).collect());
+    sim.world.files.insert(ROWS.to_owned(), (0..rows).map(|row| format!("{row}\n")).collect());
     let id = sim.start("test", "main", Map::new());
     sim.run_while(|_| false);
     assert_eq!(sim.made.len() as u32, 1 + engine::ITEMS_AT_ONCE);
@@ -865,7 +865,7 @@ fn batch_follows_the_execution_that_takes_the_place_of_another() {
     sim.run();
     assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS");
     let gathered = output(&sim, &id, "x_merge", "subflowOutputs").unwrap();
-    assert!(sim.files[gathered.as_str().unwrap()].contains(sim.made[2].as_str()));
+    assert!(sim.world.files[gathered.as_str().unwrap()].contains(sim.made[2].as_str()));
 }
 
 #[test]
@@ -930,4 +930,20 @@ fn restart_goes_on_where_an_execution_was_ended() {
     assert_eq!(shown(&sim, &ids[1]), "SUCCESS: a=SUCCESS");
     let success = sim.send(&ids[0], Event::Restart { from: None }).unwrap_err();
     assert_eq!(success.code, RejectCode::Invalid);
+}
+
+#[test]
+fn execution_goes_on_when_the_subflow_that_failed_it_is_mended() {
+    let mut sim = world("tasks: [{id: x, type: SUB, inputs: {fails: true}}, {id: y, type: LOG}]");
+    sim.script("c1", |attempt| if attempt == 1 { fails() } else { takes(0) });
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: x=FAILED");
+    let child = sim.made[1].clone();
+    sim.send(&child, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &child), "SUCCESS: c1=SUCCESS/2 c2=SUCCESS");
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS y=SUCCESS");
+    assert_eq!(output(&sim, &id, "x", "state"), Some(Value::text("SUCCESS")));
+    assert_eq!(output(&sim, &id, "x", "outputs.out"), Some(Value::text(child.as_str())));
 }

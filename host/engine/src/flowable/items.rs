@@ -15,6 +15,7 @@ use model::task::{FlowTask, TaskKind};
 use crate::command::{Command, Message};
 use crate::draft::{Draft, failure};
 use crate::event::{ChildResult, JobId, RejectCode, Rejected};
+use crate::flowable::subflow::CHILD_FAILED;
 use crate::ids::{child_id, retry_id};
 use crate::items::Items;
 use crate::state::{ChildWait, State};
@@ -320,7 +321,7 @@ impl Draft {
 fn child_failure(items: &Items) -> Failure {
     let bad = items.ended.iter().filter(|(state, _)| state.is_failed());
     let counts: Vec<String> = bad.map(|(state, count)| format!("{count} {state}")).collect();
-    failure("child-failed", format!("of {} executions, not all ended well: {}", items.batches, counts.join(", ")))
+    failure(CHILD_FAILED, format!("of {} executions, not all ended well: {}", items.batches, counts.join(", ")))
 }
 
 /// The batches of the ForEachItem that a task run belongs to.

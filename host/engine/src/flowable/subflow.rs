@@ -5,7 +5,7 @@ use std::sync::Arc;
 use expr::{Map, Value};
 use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, Evaluated, RenderPurpose, TimerPurpose};
-use model::execution::{Failure, Triggered};
+use model::execution::{Failure, TaskRun, Triggered};
 use model::flow::Label;
 use model::ids::{ExecutionId, FlowId, Namespace, TaskRunId, TriggerId};
 use model::state::State as Status;
@@ -20,6 +20,9 @@ use crate::life::CORRELATION;
 use crate::sla::merge_labels;
 use crate::state::State;
 use crate::task::text_of;
+
+/// The code of a failure that is an execution's which was waited for.
+pub(crate) const CHILD_FAILED: &str = "child-failed";
 
 impl Draft {
     pub(crate) fn ask_child(&mut self, run: &TaskRunId, values: &Map, timeout: Option<SignedDuration>) {
@@ -145,7 +148,7 @@ impl Draft {
         child: &ExecutionId,
         result: Result<ChildResult, Failure>,
     ) -> Result<(), Rejected> {
-        let Some(wait) = self.state.children.get(child).cloned() else { return Err(unknown_child(child)) };
+        let Some(wait) = self.state.children.get(child).cloned() else { return self.mended(child, result) };
         if let Some(batch) = wait.batch {
             self.batch_child_over(child, &wait, batch, result);
             return Ok(());
@@ -172,15 +175,28 @@ impl Draft {
         Ok(())
     }
 
+    // Somebody restarted an execution after its failure had ended this one. It ended well: this one goes on from there.
+    fn mended(&mut self, child: &ExecutionId, result: Result<ChildResult, Failure>) -> Result<(), Rejected> {
+        let ended_well = |result: &ChildResult| matches!(result.state, Status::Success | Status::Warning);
+        let result = result.ok().filter(ended_well).ok_or_else(|| unknown_child(child))?;
+        let failed = self.state.runs().find(|run| is_failed_by(run, child)).map(|run| run.id.clone());
+        let run = failed.filter(|_| self.state.status() == Some(Status::Failed)).ok_or_else(|| unknown_child(child))?;
+        self.change_state(Some(&run), result.state)?;
+        self.child_outputs_are(&run, child, &result);
+        Ok(())
+    }
+
+    fn child_outputs_are(&mut self, run: &TaskRunId, child: &ExecutionId, result: &ChildResult) {
+        let outputs = Value::map([
+            ("executionId", Value::text(child.as_str())),
+            ("state", Value::text(result.state.as_str())),
+            ("outputs", Value::from(result.outputs.clone())),
+        ]);
+        self.outputs(run, outputs);
+    }
+
     fn child_result(&mut self, run: &TaskRunId, child: &ExecutionId, result: &ChildResult) {
-        self.outputs(
-            run,
-            Value::map([
-                ("executionId", Value::text(child.as_str())),
-                ("state", Value::text(result.state.as_str())),
-                ("outputs", Value::from(result.outputs.clone())),
-            ]),
-        );
+        self.child_outputs_are(run, child, result);
         let has_outputs = self
             .task(run)
             .is_some_and(|task| subflow_of(&task.kind).is_some_and(|subflow| !subflow.outputs.is_empty()));
@@ -210,7 +226,7 @@ impl Draft {
         let state = node.run.outputs.get("state").and_then(Value::as_str).unwrap_or_default();
         let result = match state {
             "FAILED" | "KILLED" | "CANCELLED" if transmits => {
-                Err(failure("child-failed", format!("the execution of the subflow ended {state}")))
+                Err(failure(CHILD_FAILED, format!("the execution of the subflow ended {state}")))
             }
             "WARNING" if transmits => Ok(Status::Warning),
             _ => Ok(Status::Success),
@@ -227,6 +243,13 @@ impl Draft {
         self.message(&format!("kill/{child}"), Message::Kill { execution: child.clone(), cascade: true });
         self.change(Change::ChildEnded { child });
     }
+}
+
+fn is_failed_by(run: &TaskRun, child: &ExecutionId) -> bool {
+    let last = run.attempts.last().and_then(|attempt| attempt.failure.as_ref());
+    run.state() == Status::Failed
+        && last.is_some_and(|failure| failure.code == CHILD_FAILED)
+        && run.outputs.get("executionId").and_then(Value::as_str) == Some(child.as_str())
 }
 
 fn subflow_of(kind: &TaskKind) -> Option<&Subflow> {

@@ -16,7 +16,7 @@ pub(super) fn split(
     items: &str,
     batching: &Batching,
 ) -> Result<Batches, Failure> {
-    let text = sim.files.get(items).ok_or_else(|| problem("no-file", format!("there is no file `{items}`")))?;
+    let text = sim.world.files.get(items).ok_or_else(|| problem("no-file", format!("there is no file `{items}`")))?;
     let mut rows: Vec<&str> = text.split(batching.separator.as_str()).collect();
     if rows.last() == Some(&"") {
         rows.pop();
@@ -40,9 +40,9 @@ pub(super) fn split(
         list: format!("{folder}/list.txt"),
     };
     let list = (0..files.count).map(|batch| files.uri(batch) + "\n").collect();
-    sim.files.insert(files.list.clone(), list);
+    sim.world.files.insert(files.list.clone(), list);
     for (batch, text) in (0..).zip(batches) {
-        sim.files.insert(files.uri(batch), text);
+        sim.world.files.insert(files.uri(batch), text);
     }
     Ok(files)
 }
@@ -56,7 +56,7 @@ pub(super) fn merge(sim: &mut Sim, id: &ExecutionId, job: &JobId, children: &[Ex
     let text: String = children.iter().filter_map(outputs).collect();
     let uri = format!("{}/outputs.jsonl", folder(sim, id, job));
     (!text.is_empty()).then(|| {
-        sim.files.insert(uri.clone(), text);
+        sim.world.files.insert(uri.clone(), text);
         uri
     })
 }

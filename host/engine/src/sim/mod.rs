@@ -33,7 +33,20 @@ use crate::{
 const EVENTS: usize = 2_000_000;
 
 /// Evaluates a template in a scope.
-pub type Renderer = fn(&Value, &dyn Scope, Rendering) -> Result<Value, String>;
+pub type Renderer = fn(&Value, &dyn Scope, Rendering, &World) -> Result<Value, String>;
+
+/// What is outside of executions, for expressions to ask about.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// Files by their URI.
+    pub files: BTreeMap<String, String>,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, String>,
+    /// Stored values by namespace and key.
+    pub values: BTreeMap<(String, String), Value>,
+    /// Variables that are nobody's own: `envs`, `globals`.
+    pub variables: Map,
+}
 
 /// What a task does: by its id, with the number of the attempt.
 pub type Script = Box<dyn Fn(u32) -> Fake>;
@@ -61,8 +74,7 @@ pub struct Sim {
     slots: HashMap<FlowKey, BTreeMap<u32, ExecutionId>>,
     waiting: Vec<(FlowKey, ExecutionId)>,
     scripts: HashMap<String, Script>,
-    /// Files by their URI.
-    pub files: BTreeMap<String, String>,
+    pub world: World,
     cancelled: Vec<JobId>,
     render: Renderer,
 }
@@ -125,7 +137,7 @@ impl Sim {
             slots: HashMap::new(),
             waiting: Vec::new(),
             scripts: HashMap::new(),
-            files: BTreeMap::new(),
+            world: World::default(),
             cancelled: Vec::new(),
             render,
         }
@@ -334,7 +346,7 @@ impl Sim {
         for (name, template, how) in templates {
             let value = match how {
                 Rendering::Conditions => self.hold(state, &view, &template).map(Value::Bool),
-                how => (self.render)(&template, &view, how),
+                how => (self.render)(&template, &view, how, &self.world),
             };
             let value = value.map_err(|message| Failure { code: "render".to_owned(), message, retryable: None })?;
             values.insert(Arc::from(name), value);
@@ -347,7 +359,7 @@ impl Sim {
         let facts = Facts { flow: &state.flow().key, execution: crate::view::execution_facts(state, &attempts) };
         let mut render = |template: &Value, variables: &Map| {
             let scope = expr::Layered { front: variables, back: view };
-            (self.render)(template, &scope, Rendering::Typed).map_err(Wrong)
+            (self.render)(template, &scope, Rendering::Typed, &self.world).map_err(Wrong)
         };
         let held = model::condition::all_hold(conditions.as_list().unwrap_or_default(), &facts, &mut render);
         held.map_err(|wrong| wrong.0)
@@ -369,7 +381,9 @@ impl Sim {
         let takes = fake.as_ref().map_or(SignedDuration::ZERO, |fake| fake.takes);
         let outcome = match fake.and_then(|fake| fake.outcome) {
             Some(outcome) => outcome,
-            None => fake::outcome(self.state(id), &job.run, self.render),
+            None => fake::outcome(self.state(id), &job.run, |template, how| {
+                (self.render)(template, &View::of_run(self.state(id), &job.run), how, &self.world)
+            }),
         };
         let when = self.now.saturating_add(takes).unwrap_or(Timestamp::MAX);
         self.at(when, id, Event::TaskEnded { job, epoch, outcome });
@@ -380,7 +394,7 @@ impl Sim {
         for task in tasks {
             let condition = self.state(id).flow().task(task).and_then(|task| task.run_if.clone());
             let runs = condition.is_none_or(|condition| {
-                (self.render)(&condition.0, &View::of_run(self.state(id), &job.run), Rendering::Typed)
+                (self.render)(&condition.0, &View::of_run(self.state(id), &job.run), Rendering::Typed, &self.world)
                     .is_ok_and(|value| value.truthy())
             });
             let outcome = fake::of_scripted(task.as_str(), &self.scripts);
