@@ -83,10 +83,12 @@ impl Draft {
                 FlowTask::SplitItems { .. } => self.ask_split(run, values),
                 FlowTask::RunItems(_) => self.begin_items(run, values),
                 FlowTask::MergeItems => self.ask_merge(run),
-                FlowTask::Template { .. } | FlowTask::Templated { .. } => {
+                FlowTask::Template { .. } => {
+                    let name = |name| text_of(values, name).unwrap_or_default();
+                    let name = format!("{}.{}", name("namespace"), name("templateId"));
                     let message =
-                        format!("task type `{}` is not carried out by this version of sluice", task.type_name);
-                    self.fail(run, failure("unsupported", message));
+                        format!("there is no template `{name}` (hint: make it a flow, and start it with Subflow)");
+                    self.fail(run, failure("no-template", message));
                 }
                 FlowTask::Sequential(_)
                 | FlowTask::AllowFailure(_)

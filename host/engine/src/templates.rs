@@ -101,9 +101,11 @@ fn of_flow_task(task: &FlowTask) -> Vec<Template> {
         | FlowTask::Dag { .. }
         | FlowTask::ForEachItem(_)
         | FlowTask::MergeItems
-        | FlowTask::WorkingDirectory { .. }
-        | FlowTask::Template { .. }
-        | FlowTask::Templated { .. } => Vec::new(),
+        | FlowTask::WorkingDirectory { .. } => Vec::new(),
+        FlowTask::Template { namespace, template_id } => {
+            let template_id = ("templateId", template_id.0.clone(), Rendering::Text);
+            vec![("namespace", namespace.0.clone(), Rendering::Text), template_id]
+        }
     }
 }
 

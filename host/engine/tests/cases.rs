@@ -517,6 +517,11 @@ const CASES: &[(&str, &str, &str)] = &[
         "SUCCESS: a=SUCCESS m=SUCCESS",
     ),
     (
+        "a template that nobody has",
+        "tasks: [{id: x, type: io.kestra.plugin.core.flow.Template, namespace: test, templateId: '{{ 1 }}', args: {a: b}}]",
+        "FAILED: x=FAILED",
+    ),
+    (
         "a working directory reports its tasks",
         "tasks: [{id: x, type: UNIT, tasks: [{id: a, type: LOG}, {id: b, type: LOG, runIf: 'false'}]}]",
         "SUCCESS: x=SUCCESS a=SUCCESS b=SKIPPED",

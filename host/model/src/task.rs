@@ -111,15 +111,10 @@ pub enum FlowTask {
         block: Block,
         properties: Arc<Map>,
     },
-    /// Deprecated; `spec` is rendered and then parsed as a task.
-    Templated {
-        spec: Dynamic,
-    },
-    /// Deprecated: the tasks of a stored template.
+    /// Deprecated: the tasks of a stored template. There are none, so it fails.
     Template {
         namespace: Dynamic,
         template_id: Dynamic,
-        args: Map,
     },
 }
 

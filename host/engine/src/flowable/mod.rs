@@ -274,8 +274,7 @@ pub(crate) fn block(kind: &TaskKind) -> Option<&Block> {
         | FlowTask::MergeItems
         | FlowTask::Sleep { .. }
         | FlowTask::Subflow(_)
-        | FlowTask::Template { .. }
-        | FlowTask::Templated { .. } => None,
+        | FlowTask::Template { .. } => None,
     }
 }
 

@@ -72,12 +72,7 @@ pub(super) fn read(builtin: Builtin, mut fields: Fields<'_>, reading: &mut Readi
             FlowTask::Subflow(Box::new(Subflow { outputs, ..subflow(fields, reading) }))
         }
         Builtin::WorkingDirectory => working_directory(fields, reading),
-        Builtin::TemplatedTask => FlowTask::Templated { spec: fields.require_dynamic("spec", &mut reading.problems) },
-        Builtin::Template => FlowTask::Template {
-            namespace: fields.require_dynamic("namespace", &mut reading.problems),
-            template_id: fields.require_dynamic("templateId", &mut reading.problems),
-            args: fields.map("args", &mut reading.problems),
-        },
+        Builtin::Template => template(fields, reading),
         Builtin::Action(_) => return None,
     };
     for (key, node) in fields.rest() {
@@ -287,6 +282,21 @@ fn frequency(interval: &str, fields: &mut Fields<'_>, reading: &mut Reading<'_>)
     };
     fields.finish(problems);
     frequency
+}
+
+/// Kestra finds out that a template is missing when the task runs, and flows are saved without their templates; so it is here.
+fn template(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> FlowTask {
+    let warning =
+        fields.node.warning("flow.not_supported", "there are no templates here: this task fails when it runs");
+    reading
+        .problems
+        .push(warning.hint("make the template a flow, and start it with `io.kestra.plugin.core.flow.Subflow`"));
+    let template = FlowTask::Template {
+        namespace: fields.require_dynamic("namespace", &mut reading.problems),
+        template_id: fields.require_dynamic("templateId", &mut reading.problems),
+    };
+    fields.map("args", &mut reading.problems);
+    template
 }
 
 fn pause(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> FlowTask {
