@@ -58,7 +58,7 @@ pub enum Command {
         items: String,
         batching: Batching,
     },
-    /// Write one file of this execution with a line for each of these executions, in this order, that has outputs: the outputs of its
+    /// Write one file of this execution (`outputs.ion` in the folder of the job's run) with a line for each of these executions, in this order, that has outputs: the outputs of its
     /// flow as a JSON object. They all have ended. Answer with `Event::Merged`: the file's URI, or `None` where none of them has any.
     Merge {
         job: JobId,

@@ -952,3 +952,50 @@ fn execution_goes_on_when_the_subflow_that_failed_it_is_mended() {
     assert_eq!(output(&sim, &id, "x", "state"), Some(Value::text("SUCCESS")));
     assert_eq!(output(&sim, &id, "x", "outputs.out"), Some(Value::text(child.as_str())));
 }
+
+#[test]
+fn replay_of_batches_makes_their_executions_anew() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS, batch: {rows: 3}}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let run = |sim: &Sim, index: usize| sim.state(&id).runs().nth(index).unwrap().id.clone();
+    let again = sim.replay(&id, &run(&sim, 2)).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &again), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS/2 x_merge=SUCCESS");
+    assert_eq!(sim.made.len(), 6);
+    let gathered = output(&sim, &again, "x_merge", "subflowOutputs").unwrap();
+    assert!(sim.world.files[gathered.as_str().unwrap()].contains(sim.made[5].as_str()));
+    let rejected = sim.replay(&id, &run(&sim, 3)).unwrap_err();
+    assert_eq!(rejected.code, RejectCode::Invalid);
+    sim.send(&id, Event::Restart { from: Some(run(&sim, 3)) }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS/2");
+    assert_eq!(sim.made.len(), 6);
+}
+
+#[test]
+fn merge_that_fails_in_a_replay_says_why() {
+    let mut sim = world(
+        "tasks: [{id: p, type: PAR, tasks: [{id: x, type: ITEMS, wait: '{{ vars.wait }}', batch: {rows: 9}}, {id: y, type: FAIL}]}]\nvariables: {wait: true}",
+    );
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let failed = sim.state(&id).run_of(&TaskId::trusted("y"), &[]).unwrap().id.clone();
+    let merge = sim.state(&id).run_of(&TaskId::trusted("x_merge"), &[]).unwrap().id.clone();
+    let again = sim.replay(&id, &failed).unwrap();
+    sim.run();
+    let merge_again = sim.state(&again).run_of(&TaskId::trusted("x_merge"), &[]).unwrap().id.clone();
+    assert_ne!(merge, merge_again);
+    sim.send(&again, Event::Restart { from: Some(merge_again) }).unwrap();
+    sim.run();
+    assert!(shown(&sim, &again).contains("x_merge=FAILED/2"), "{}", shown(&sim, &again));
+}
+
+#[test]
+fn attempts_of_a_foreachitem_are_counted() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let attempts: Vec<usize> = sim.state(&id).runs().map(|run| run.attempts.len()).collect();
+    assert_eq!(attempts, [0, 1, 1, 1]);
+}

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Batches one file may be cut into: each is an execution, and how it ended is kept in the state.
 pub const BATCHES_MAX: u32 = 100_000;
 
+/// Partitions one file may be dealt out to: each is a file that is open until the last row is dealt.
+pub const PARTITIONS_MAX: u32 = 1_000;
+
 /// What rows end with, unless a flow says otherwise.
 const SEPARATOR: &str = "\n";
 
@@ -54,24 +57,24 @@ impl Batching {
     /// bytes, partitions, rows counts (Kestra's order). The reason ends a sentence that begins with the name of the property.
     pub fn read(batch: &Map) -> Result<Self, String> {
         let given = |name: &str| batch.get(name).filter(|value| !value.is_null());
-        let by = match (given("bytes"), given("partitions"), given("rows")) {
-            (Some(bytes), _, _) => BatchBy::Bytes(size(bytes).ok_or_else(|| {
-                "`batch.bytes` must be a size of at least one byte (hint: write for example `1024` or `10KB`)"
-                    .to_owned()
-            })?),
-            (None, Some(partitions), _) => {
-                let count = positive(partitions).and_then(|count| u32::try_from(count).ok());
-                let count = count.filter(|count| *count <= BATCHES_MAX);
-                BatchBy::Partitions(
-                    count
-                        .ok_or_else(|| format!("`batch.partitions` must be a whole number from 1 to {BATCHES_MAX}"))?,
-                )
-            }
-            (None, None, Some(rows)) => BatchBy::Rows(
-                positive(rows).ok_or_else(|| "`batch.rows` must be a whole number of at least 1".to_owned())?,
-            ),
-            (None, None, None) => BatchBy::Rows(1),
-        };
+        let by =
+            match (given("bytes"), given("partitions"), given("rows")) {
+                (Some(bytes), _, _) => BatchBy::Bytes(size(bytes).ok_or_else(|| {
+                    "`batch.bytes` must be a size of at least one byte (hint: write for example `1024` or `10KB`)"
+                        .to_owned()
+                })?),
+                (None, Some(partitions), _) => {
+                    let count = positive(partitions).and_then(|count| u32::try_from(count).ok());
+                    let count = count.filter(|count| *count <= PARTITIONS_MAX);
+                    BatchBy::Partitions(count.ok_or_else(|| {
+                        format!("`batch.partitions` must be a whole number from 1 to {PARTITIONS_MAX}")
+                    })?)
+                }
+                (None, None, Some(rows)) => BatchBy::Rows(
+                    positive(rows).ok_or_else(|| "`batch.rows` must be a whole number of at least 1".to_owned())?,
+                ),
+                (None, None, None) => BatchBy::Rows(1),
+            };
         let separator = match given("separator") {
             None => SEPARATOR.to_owned(),
             Some(text) => match text.as_str() {
@@ -204,7 +207,7 @@ mod tests {
             ("rows", Value::text("many")),
             ("rows", Value::Bool(true)),
             ("partitions", Value::Int(-1)),
-            ("partitions", Value::Int(200_000)),
+            ("partitions", Value::Int(1_001)),
             ("bytes", Value::text("10 parsecs")),
             ("bytes", Value::text("0")),
             ("bytes", Value::text("KB")),

@@ -77,9 +77,7 @@ impl Draft {
             Err(problem) => return self.attempt_over(run, Err(problem), Value::Null),
         };
         let Some(batches) = batches_of(&self.state, run).map(|batches| batches.count) else {
-            let problem =
-                failure("no-batches", "there are no batches (hint: restart or replay the ForEachItem itself)");
-            return self.attempt_over(run, Err(problem), Value::Null);
+            return self.attempt_over(run, Err(no_batches()), Value::Null);
         };
         let restart_new =
             matches!(self.flow_task(run).as_deref(), Some(FlowTask::RunItems(subflow)) if subflow.restart_new);
@@ -275,11 +273,11 @@ impl Draft {
     /// `_merge`: asks for what the executions gave to be gathered.
     pub(crate) fn ask_merge(&mut self, run: &TaskRunId) {
         self.start_attempt(run);
-        let children = merge_children(&self.state, run);
-        match children.is_some_and(|children| !children.is_empty()) {
-            true => self.ask_files(run),
+        match merge_children(&self.state, run) {
+            None => self.attempt_over(run, Err(no_batches()), Value::Null),
             // Without batches, or with executions that nobody waited for, there is nothing to gather.
-            false => self.attempt_over(run, Ok(Status::Success), Value::Null),
+            Some(children) if children.is_empty() => self.attempt_over(run, Ok(Status::Success), Value::Null),
+            Some(_) => self.ask_files(run),
         }
     }
 
@@ -351,7 +349,13 @@ pub(crate) fn rendering(state: &State, run: &TaskRunId) -> Vec<u32> {
         .collect()
 }
 
-// The executions that a `_merge` gathers from, in the order of the batches. `None`: nobody waited for them.
+fn no_batches() -> Failure {
+    let message = "the batches of this ForEachItem belong to another execution (hint: replay the ForEachItem itself)";
+    failure("no-batches", message)
+}
+
+// The executions that a `_merge` gathers from, in the order of the batches, none where nobody waited for them. `None`: this execution,
+// a replay, does not know them.
 fn merge_children(state: &State, run: &TaskRunId) -> Option<Vec<ExecutionId>> {
     let merge = state.run(run)?;
     let parent = merge.parent.as_ref()?;
@@ -359,11 +363,10 @@ fn merge_children(state: &State, run: &TaskRunId) -> Option<Vec<ExecutionId>> {
     let items_task = crate::flowable::block(&task.kind)?.tasks.get(1)?;
     let values = state.values_path(Some(parent), None);
     let items = state.run_of(items_task, &values)?;
-    match &state.node(&items.id)?.evaluated {
-        Some(Evaluated::Items(child)) if child.wait => {}
-        _ => return None,
-    }
-    let batches = state.items.get(&items.id)?.batches;
+    let batches = match &state.node(&items.id)?.evaluated {
+        Some(Evaluated::Items(child)) if !child.wait => 0,
+        _ => state.items.get(&items.id)?.batches,
+    };
     Some((0..batches).filter_map(|batch| batch_child(state, &items.id, batch)).collect())
 }
 
