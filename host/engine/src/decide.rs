@@ -57,6 +57,8 @@ impl Draft {
             Event::TimerDue { id } => self.timer_due(&id),
             Event::ChildStarted { child } => self.child_started(&child),
             Event::ChildEnded { child, result } => self.child_over(&child, result),
+            Event::Split { job, result } => self.split_over(&job, result),
+            Event::Merged { job, result } => self.merge_over(&job, result),
             Event::SlotGranted { slot } => self.slot_granted(slot),
             Event::SlotRefused => self.slot_refused(),
             Event::Kill { cascade } => self.kill(cascade),

@@ -15,8 +15,13 @@ fn world(body: &str) -> Sim {
     let mut sim = Sim::new();
     sim.add(flow(&format!("id: main\nnamespace: test\n{}", short(body))));
     sim.add(flow(&short("id: child\nnamespace: test\ninputs: [{id: fails, type: BOOL, defaults: false}]\ntasks: [{id: c1, type: FAIL, condition: '{{ inputs.fails }}'}, {id: c2, type: SLEEP, duration: PT5S}]\noutputs: [{id: out, type: STRING, value: '{{ execution.id }}'}]")));
+    sim.world.files.insert(ROWS.to_owned(), "1\n2\n3\n4\n5".to_owned());
+    sim.world.files.insert("kestra:///empty.txt".to_owned(), String::new());
     sim
 }
+
+/// A file of five rows.
+const ROWS: &str = "kestra:///rows.txt";
 
 // Short names for types, so that a case fits on a page.
 fn short(body: &str) -> String {
@@ -35,6 +40,8 @@ fn short(body: &str) -> String {
         ("DAG", "flow.Dag"),
         ("ALLOW", "flow.AllowFailure"),
         ("SUB", "flow.Subflow, namespace: test, flowId: child"),
+        ("ITEMS", "flow.ForEachItem, items: 'kestra:///rows.txt', namespace: test, flowId: child"),
+        ("NOITEMS", "flow.ForEachItem, namespace: test, flowId: child"),
         ("UNIT", "flow.WorkingDirectory"),
         ("EXIT", "execution.Exit"),
         ("KILL", "execution.Kill"),
@@ -390,6 +397,131 @@ const CASES: &[(&str, &str, &str)] = &[
         "SUCCESS: a=SUCCESS l=FAILED m=SUCCESS",
     ),
     (
+        "ForEachItem has three tasks of its own",
+        "tasks: [{id: x, type: ITEMS, batch: {rows: 2}}, {id: y, type: LOG}]",
+        "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS y=SUCCESS",
+    ),
+    (
+        "ForEachItem fails with its executions",
+        "tasks: [{id: x, type: ITEMS, inputs: {fails: true}, errors: [{id: e, type: LOG}]}]",
+        "FAILED: x=FAILED x_split=SUCCESS x_items=FAILED e=SUCCESS",
+    ),
+    (
+        "ForEachItem that keeps failures to itself",
+        "tasks: [{id: x, type: ITEMS, inputs: {fails: true}, transmitFailed: false}]",
+        "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS",
+    ),
+    (
+        "ForEachItem that may fail",
+        "tasks: [{id: x, type: ITEMS, inputs: {fails: true}, allowFailure: true}, {id: y, type: LOG}]",
+        "WARNING: x=WARNING x_split=SUCCESS x_items=FAILED y=SUCCESS",
+    ),
+    (
+        "ForEachItem of nothing",
+        "tasks: [{id: x, type: NOITEMS, items: 'kestra:///empty.txt'}]",
+        "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS",
+    ),
+    (
+        "ForEachItem of a file that is not there",
+        "tasks: [{id: x, type: NOITEMS, items: 'kestra:///none.txt'}]",
+        "FAILED: x=FAILED x_split=FAILED",
+    ),
+    (
+        "ForEachItem of no file",
+        "tasks: [{id: x, type: NOITEMS, items: \"{{ '' }}\"}]",
+        "FAILED: x=FAILED x_split=FAILED",
+    ),
+    (
+        "ForEachItem with batches that cannot be",
+        "tasks: [{id: x, type: ITEMS, batch: {rows: '{{ 1 - 1 }}'}}]",
+        "FAILED: x=FAILED x_split=FAILED",
+    ),
+    (
+        "ForEachItem nobody waits for",
+        "tasks: [{id: x, type: ITEMS, inputs: {fails: true}, wait: false}]",
+        "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS",
+    ),
+    (
+        "ForEachItem with inputs that cannot be evaluated",
+        "tasks: [{id: x, type: ITEMS, inputs: {a: '{{ nothing }}'}}]",
+        "FAILED: x=FAILED x_split=SUCCESS x_items=FAILED",
+    ),
+    (
+        "ForEachItem of a flow that is not there",
+        "tasks: [{id: x, type: io.kestra.plugin.core.flow.ForEachItem, items: 'kestra:///rows.txt', namespace: test, flowId: none}]",
+        "FAILED: x=FAILED x_split=SUCCESS x_items=FAILED",
+    ),
+    (
+        "a retry of ForEachItem runs what failed again",
+        "tasks: [{id: x, type: ITEMS, retry: {type: constant, interval: PT1S, maxAttempts: 2}, inputs: {fails: \"{{ taskrun.iteration == 1 }}\"}}]",
+        "FAILED: x=FAILED x_split=SUCCESS x_items=FAILED/2",
+    ),
+    (
+        "each batch has inputs of its own",
+        "tasks: [{id: x, type: ITEMS, batch: {rows: 3}, inputs: {fails: \"{{ taskrun.items is not defined or taskrun.items is null }}\"}}]",
+        "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS",
+    ),
+    (
+        "a timeout of a sequence",
+        "tasks: [{id: x, type: SEQ, timeout: PT1S, tasks: [{id: a, type: SLEEP, duration: PT5S}, {id: b, type: LOG}], errors: [{id: e, type: LOG}], finally: [{id: f, type: LOG}]}, {id: y, type: LOG}]",
+        "FAILED: x=FAILED a=KILLED e=SUCCESS f=SUCCESS",
+    ),
+    (
+        "a timeout that may be",
+        "tasks: [{id: x, type: PAR, timeout: PT1S, allowFailure: true, tasks: [{id: a, type: SLEEP, duration: PT5S}, {id: s, type: SUB}, {id: b, type: LOG}]}, {id: y, type: LOG}]",
+        "WARNING: x=WARNING a=KILLED s=KILLED b=SUCCESS y=SUCCESS",
+    ),
+    (
+        "a timeout in time",
+        "tasks: [{id: x, type: SEQ, timeout: PT9S, tasks: [{id: a, type: SLEEP, duration: PT5S}]}]",
+        "SUCCESS: x=SUCCESS a=SUCCESS",
+    ),
+    (
+        "a timeout of what goes round",
+        "tasks: [{id: x, type: LOOP, timeout: PT9S, condition: 'false', checkFrequency: {interval: PT2S}, tasks: [{id: a, type: LOG}]}]",
+        "FAILED: x=FAILED a=SUCCESS",
+    ),
+    (
+        "a timeout in a cleanup",
+        "tasks: [{id: x, type: SEQ, timeout: PT1S, tasks: [{id: a, type: FAIL}], errors: [{id: e, type: SLEEP, duration: PT5S}, {id: g, type: LOG}], finally: [{id: f, type: LOG}]}]",
+        "FAILED: x=FAILED a=FAILED e=KILLED f=SUCCESS",
+    ),
+    (
+        "a timeout of iterations",
+        "tasks: [{id: x, type: EACH, concurrencyLimit: 2, timeout: PT3S, values: [p, q, r], tasks: [{id: a, type: SLEEP, duration: PT2S}]}]",
+        "FAILED: x=FAILED a[p]=SUCCESS a[q]=SUCCESS a[r]=KILLED",
+    ),
+    (
+        "a timeout of a branch",
+        "tasks: [{id: x, type: IF, timeout: PT1S, condition: 'true', then: [{id: w, type: SWITCH, timeout: PT9S, value: v, cases: {v: [{id: d, type: DAG, timeout: PT9S, tasks: [{task: {id: a, type: SLEEP, duration: PT2S}}]}]}}]}]",
+        "FAILED: x=FAILED w=KILLED d=KILLED a=KILLED",
+    ),
+    (
+        "a timeout of ForEachItem",
+        "tasks: [{id: x, type: ITEMS, timeout: PT1S}]",
+        "FAILED: x=FAILED x_split=SUCCESS x_items=KILLED",
+    ),
+    (
+        "a timeout that is none",
+        "tasks: [{id: x, type: SEQ, timeout: '{{ \"x\" }}', tasks: [{id: a, type: LOG}]}]",
+        "FAILED: x=FAILED",
+    ),
+    (
+        "a listener whose conditions do not hold",
+        "tasks: [{id: a, type: FAIL}]\nlisteners: [{conditions: [{type: io.kestra.plugin.core.condition.ExecutionStatus, in: [SUCCESS]}], tasks: [{id: l, type: LOG}]}, {conditions: [{type: io.kestra.plugin.core.condition.Not, conditions: [{type: io.kestra.plugin.core.condition.ExecutionNamespace, namespace: other}]}], tasks: [{id: m, type: LOG}]}]",
+        "FAILED: a=FAILED m=SUCCESS",
+    ),
+    (
+        "a listener whose conditions cannot be told",
+        "tasks: [{id: a, type: LOG}]\nlisteners: [{conditions: [{type: io.kestra.plugin.core.condition.Expression, expression: '{{ nothing }}'}], tasks: [{id: l, type: LOG}]}, {tasks: [{id: m, type: LOG}]}]",
+        "SUCCESS: a=SUCCESS m=SUCCESS",
+    ),
+    (
+        "a template that nobody has",
+        "tasks: [{id: x, type: io.kestra.plugin.core.flow.Template, namespace: test, templateId: '{{ 1 }}', args: {a: b}}]",
+        "FAILED: x=FAILED",
+    ),
+    (
         "a working directory reports its tasks",
         "tasks: [{id: x, type: UNIT, tasks: [{id: a, type: LOG}, {id: b, type: LOG, runIf: 'false'}]}]",
         "SUCCESS: x=SUCCESS a=SUCCESS b=SKIPPED",
@@ -637,4 +769,233 @@ fn same_events_give_the_same_changes() {
         sim.changes(&id).to_vec()
     };
     assert_eq!(run(), run());
+}
+
+const BATCHED: &str = "tasks: [{id: x, type: ITEMS, batch: {rows: 2}, inputs: {fails: \"{{ taskrun.iteration == 1 and vars.broken }}\"}}]\nvariables: {broken: true}";
+
+fn output(sim: &Sim, id: &ExecutionId, task: &str, path: &str) -> Option<Value> {
+    sim.state(id).run_of(&TaskId::trusted(task), &[])?.outputs.get_path(path.split('.')).cloned()
+}
+
+#[test]
+fn batches_are_counted_and_gathered() {
+    let mut sim =
+        world("tasks: [{id: x, type: ITEMS, batch: {partitions: 2}, labels: {l: '{{ taskrun.iteration }}'}}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run_while(|sim| sim.made.len() < 3);
+    assert_eq!(output(&sim, &id, "x_items", "iterations.RUNNING"), Some(Value::Int(2)));
+    sim.run();
+    assert_eq!(output(&sim, &id, "x_items", "iterations.RUNNING"), Some(Value::Int(0)));
+    assert_eq!(output(&sim, &id, "x_items", "iterations.CREATED"), Some(Value::Int(0)));
+    assert_eq!(output(&sim, &id, "x_items", "iterations.SUCCESS"), Some(Value::Int(2)));
+    assert_eq!(output(&sim, &id, "x_items", "numberOfBatches"), Some(Value::Int(2)));
+    let file = |uri: Value| sim.world.files.get(uri.as_str().unwrap()).unwrap().clone();
+    let splits = file(output(&sim, &id, "x_split", "splits").unwrap());
+    let batches: Vec<&String> = splits.lines().map(|uri| sim.world.files.get(uri).unwrap()).collect();
+    assert_eq!(batches, ["1\n3\n5\n", "2\n4\n"]);
+    let gathered = file(output(&sim, &id, "x_merge", "subflowOutputs").unwrap());
+    let expected: String = sim.made[1..].iter().map(|child| format!("{{\"out\":\"{child}\"}}\n")).collect();
+    assert_eq!(gathered, expected);
+    let label = |child: usize| sim.state(&sim.made[child]).execution().unwrap().labels.last().unwrap().value.clone();
+    assert_eq!([label(1), label(2)], ["0", "1"]);
+}
+
+#[test]
+fn restart_restarts_the_executions_of_batches_that_failed() {
+    let mut sim = world(BATCHED);
+    sim.add(flow(&short("id: child\nnamespace: test\ninputs: [{id: fails, type: BOOL, defaults: false}]\ntasks: [{id: c1, type: LOG, runIf: '{{ inputs.fails }}'}]")));
+    sim.script("c1", |attempt| if attempt == 1 { fails() } else { takes(0) });
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: x=FAILED x_split=SUCCESS x_items=FAILED");
+    assert_eq!(output(&sim, &id, "x_items", "iterations.FAILED"), Some(Value::Int(1)));
+    sim.send(&id, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS/2 x_merge=SUCCESS");
+    assert_eq!(sim.made.len(), 4, "no execution was made anew");
+    assert_eq!(shown(&sim, &sim.made[2]), "SUCCESS: c1=SUCCESS/2");
+    assert_eq!(output(&sim, &id, "x_items", "iterations.FAILED"), None);
+}
+
+#[test]
+fn restart_makes_executions_of_batches_anew_where_asked_to() {
+    let mut sim = world(&BATCHED.replace("batch:", "restartBehavior: NEW_EXECUTION, batch:"));
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    sim.send(&id, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: x=FAILED x_split=SUCCESS x_items=FAILED/2");
+    assert_eq!(sim.made.len(), 5);
+}
+
+#[test]
+fn only_so_many_batches_run_at_once() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS}]");
+    let rows = engine::ITEMS_AT_ONCE + 50;
+    sim.world.files.insert(ROWS.to_owned(), (0..rows).map(|row| format!("{row}\n")).collect());
+    let id = sim.start("test", "main", Map::new());
+    sim.run_while(|_| false);
+    assert_eq!(sim.made.len() as u32, 1 + engine::ITEMS_AT_ONCE);
+    assert_eq!(output(&sim, &id, "x_items", "iterations.CREATED"), Some(Value::Int(50)));
+    sim.run();
+    assert_eq!(sim.made.len() as u32, 1 + rows);
+    assert_eq!(output(&sim, &id, "x_items", "iterations.SUCCESS"), Some(Value::Int(rows.into())));
+}
+
+#[test]
+fn kill_reaches_the_executions_of_batches() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run_while(|_| false);
+    sim.send(&id, Event::Kill { cascade: true }).unwrap();
+    assert_eq!(shown(&sim, &id), "KILLED: x=KILLED x_split=SUCCESS x_items=KILLED");
+    assert!(sim.made.iter().all(|id| sim.state(id).status() == Some(Status::Killed)));
+    assert_eq!(output(&sim, &id, "x_items", "iterations.KILLED"), Some(Value::Int(5)));
+    sim.send(&id, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS/2 x_merge=SUCCESS");
+    assert_eq!(sim.made.len(), 6);
+}
+
+#[test]
+fn batch_follows_the_execution_that_takes_the_place_of_another() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS, batch: {rows: 9}}]");
+    sim.add(flow(&short("id: child\nnamespace: test\nretry: {type: constant, interval: PT1S, maxAttempts: 3, behavior: CREATE_NEW_EXECUTION}\ntasks: [{id: a, type: LOG}]\noutputs: [{id: out, type: STRING, value: '{{ execution.id }}'}]")));
+    let tries = std::cell::Cell::new(0);
+    sim.script("a", move |_| {
+        tries.set(tries.get() + 1);
+        if tries.get() < 2 { fails() } else { takes(0) }
+    });
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS");
+    let gathered = output(&sim, &id, "x_merge", "subflowOutputs").unwrap();
+    assert!(sim.world.files[gathered.as_str().unwrap()].contains(sim.made[2].as_str()));
+}
+
+#[test]
+fn late_answer_about_files_is_stale() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let run = sim.state(&id).runs().nth(1).unwrap().id.clone();
+    let job = engine::JobId { run, attempt: 1, generation: 0 };
+    let late = Event::Merged { job, result: Ok(None) };
+    assert_eq!(sim.send(&id, late).unwrap_err().code, RejectCode::Stale);
+}
+
+#[test]
+fn time_limit_counts_anew_after_a_restart() {
+    let body = "tasks: [{id: x, type: SEQ, timeout: PT3S, tasks: [{id: a, type: LOG}, {id: b, type: LOG}]}]";
+    let act = |sim: &mut Sim, id: &ExecutionId| {
+        sim.run();
+        assert_eq!(shown(sim, id), "FAILED: x=FAILED a=SUCCESS b=KILLED");
+        sim.send(id, Event::Restart { from: None }).unwrap();
+        sim.run();
+        assert_eq!(shown(sim, id), "FAILED: x=FAILED a=SUCCESS b=KILLED/2");
+        sim.send(id, Event::Restart { from: None }).unwrap();
+    };
+    let script = |attempt| if attempt < 3 { takes(9) } else { takes(1) };
+    check_after(body, "b", script, act, "SUCCESS: x=SUCCESS a=SUCCESS b=SUCCESS/3");
+}
+
+#[test]
+fn execution_that_a_check_refuses_fails_without_running() {
+    let mut sim = world(
+        "retry: {type: constant, interval: PT1S, maxAttempts: 3, behavior: CREATE_NEW_EXECUTION}\ntasks: [{id: a, type: LOG}]\nafterExecution: [{id: z, type: LOG}]",
+    );
+    let refused = Failure { code: "check".to_owned(), message: "not today".to_owned(), retryable: None };
+    let id = sim.start_as("test", "main", |execution| execution.failure = Some(refused.clone()));
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: z=SUCCESS");
+    assert_eq!(sim.logs, [(id.clone(), None, refused)]);
+    assert_eq!(sim.made.len(), 1);
+}
+
+#[test]
+fn restart_goes_on_where_an_execution_was_ended() {
+    let ended = |body: &str, first: &str, second: &str| {
+        let mut sim = world(body);
+        let id = sim.start("test", "main", Map::new());
+        sim.run();
+        assert_eq!(shown(&sim, &id), first);
+        sim.send(&id, Event::Restart { from: None }).unwrap();
+        sim.run();
+        assert_eq!(shown(&sim, &id), second);
+    };
+    let outputs =
+        "variables: {v: 1}\ntasks: [{id: a, type: LOG}]\noutputs: [{id: o, type: STRING, value: '{{ nothing }}'}]";
+    ended(outputs, "FAILED: a=SUCCESS", "FAILED: a=SUCCESS");
+    let mut sim = world("concurrency: {limit: 1, behavior: CANCEL}\ntasks: [{id: a, type: SLEEP, duration: PT5S}]");
+    let ids = [0, 1].map(|_| sim.start("test", "main", Map::new()));
+    sim.run();
+    assert_eq!(shown(&sim, &ids[1]), "CANCELLED:");
+    sim.send(&ids[1], Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &ids[1]), "SUCCESS: a=SUCCESS");
+    let success = sim.send(&ids[0], Event::Restart { from: None }).unwrap_err();
+    assert_eq!(success.code, RejectCode::Invalid);
+}
+
+#[test]
+fn execution_goes_on_when_the_subflow_that_failed_it_is_mended() {
+    let mut sim = world("tasks: [{id: x, type: SUB, inputs: {fails: true}}, {id: y, type: LOG}]");
+    sim.script("c1", |attempt| if attempt == 1 { fails() } else { takes(0) });
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: x=FAILED");
+    let child = sim.made[1].clone();
+    sim.send(&child, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &child), "SUCCESS: c1=SUCCESS/2 c2=SUCCESS");
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS y=SUCCESS");
+    assert_eq!(output(&sim, &id, "x", "state"), Some(Value::text("SUCCESS")));
+    assert_eq!(output(&sim, &id, "x", "outputs.out"), Some(Value::text(child.as_str())));
+}
+
+#[test]
+fn replay_of_batches_makes_their_executions_anew() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS, batch: {rows: 3}}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let run = |sim: &Sim, index: usize| sim.state(&id).runs().nth(index).unwrap().id.clone();
+    let again = sim.replay(&id, &run(&sim, 2)).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &again), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS/2 x_merge=SUCCESS");
+    assert_eq!(sim.made.len(), 6);
+    let gathered = output(&sim, &again, "x_merge", "subflowOutputs").unwrap();
+    assert!(sim.world.files[gathered.as_str().unwrap()].contains(sim.made[5].as_str()));
+    let rejected = sim.replay(&id, &run(&sim, 3)).unwrap_err();
+    assert_eq!(rejected.code, RejectCode::Invalid);
+    sim.send(&id, Event::Restart { from: Some(run(&sim, 3)) }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS/2");
+    assert_eq!(sim.made.len(), 6);
+}
+
+#[test]
+fn merge_that_fails_in_a_replay_says_why() {
+    let mut sim = world(
+        "tasks: [{id: p, type: PAR, tasks: [{id: x, type: ITEMS, wait: '{{ vars.wait }}', batch: {rows: 9}}, {id: y, type: FAIL}]}]\nvariables: {wait: true}",
+    );
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let failed = sim.state(&id).run_of(&TaskId::trusted("y"), &[]).unwrap().id.clone();
+    let merge = sim.state(&id).run_of(&TaskId::trusted("x_merge"), &[]).unwrap().id.clone();
+    let again = sim.replay(&id, &failed).unwrap();
+    sim.run();
+    let merge_again = sim.state(&again).run_of(&TaskId::trusted("x_merge"), &[]).unwrap().id.clone();
+    assert_ne!(merge, merge_again);
+    sim.send(&again, Event::Restart { from: Some(merge_again) }).unwrap();
+    sim.run();
+    assert!(shown(&sim, &again).contains("x_merge=FAILED/2"), "{}", shown(&sim, &again));
+}
+
+#[test]
+fn attempts_of_a_foreachitem_are_counted() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let attempts: Vec<usize> = sim.state(&id).runs().map(|run| run.attempts.len()).collect();
+    assert_eq!(attempts, [0, 1, 1, 1]);
 }

@@ -6,6 +6,7 @@
 
 pub mod check;
 mod fake;
+mod files;
 pub mod render;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use expr::{Map, Scope, Value};
 use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, TimerId};
+use model::condition::Facts;
 use model::execution::{Execution, Failure, Kind, Parent, Triggered};
 use model::flow::{Flow, Label};
 use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
@@ -31,7 +33,20 @@ use crate::{
 const EVENTS: usize = 2_000_000;
 
 /// Evaluates a template in a scope.
-pub type Renderer = fn(&Value, &dyn Scope, Rendering) -> Result<Value, String>;
+pub type Renderer = fn(&Value, &dyn Scope, Rendering, &World) -> Result<Value, String>;
+
+/// What is outside of executions, for expressions to ask about.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// Files by their URI.
+    pub files: BTreeMap<String, String>,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, String>,
+    /// Stored values by namespace and key.
+    pub values: BTreeMap<(String, String), Value>,
+    /// Variables that are nobody's own: `envs`, `globals`.
+    pub variables: Map,
+}
 
 /// What a task does: by its id, with the number of the attempt.
 pub type Script = Box<dyn Fn(u32) -> Fake>;
@@ -59,6 +74,7 @@ pub struct Sim {
     slots: HashMap<FlowKey, BTreeMap<u32, ExecutionId>>,
     waiting: Vec<(FlowKey, ExecutionId)>,
     scripts: HashMap<String, Script>,
+    pub world: World,
     cancelled: Vec<JobId>,
     render: Renderer,
 }
@@ -121,6 +137,7 @@ impl Sim {
             slots: HashMap::new(),
             waiting: Vec::new(),
             scripts: HashMap::new(),
+            world: World::default(),
             cancelled: Vec::new(),
             render,
         }
@@ -286,6 +303,14 @@ impl Sim {
             }
             Command::ClearTimer { id: timer } => self.forget(id, &timer),
             Command::StartChild { run, child, ask } => self.start_child(id, run, &child, ask),
+            Command::Split { job, items, batching } => {
+                let result = files::split(self, id, &job, &items, &batching);
+                self.ready.push_back((id.clone(), Event::Split { job, result }));
+            }
+            Command::Merge { job, children } => {
+                let result = Ok(files::merge(self, id, &job, &children));
+                self.ready.push_back((id.clone(), Event::Merged { job, result }));
+            }
             Command::Message { message, .. } => self.message(id, message),
             Command::TakeSlot { flow, limit, .. } => self.take_slot(id, flow, limit),
             Command::FreeSlot { flow, slot } => {
@@ -316,20 +341,28 @@ impl Sim {
             RenderScope::Child(child) => self.state(child),
             _ => self.state(id),
         };
-        let view = match scope {
-            RenderScope::Run(run) => View::of_run(state, run),
-            _ => View::of_execution(state),
-        };
+        let view = View::in_scope(state, scope);
         let mut values = Map::new();
         for (name, template, how) in templates {
             let value = match how {
-                Rendering::Conditions => Ok(Value::Bool(true)),
-                how => (self.render)(&template, &view, how),
+                Rendering::Conditions => self.hold(state, &view, &template).map(Value::Bool),
+                how => (self.render)(&template, &view, how, &self.world),
             };
             let value = value.map_err(|message| Failure { code: "render".to_owned(), message, retryable: None })?;
             values.insert(Arc::from(name), value);
         }
         Ok(values)
+    }
+
+    fn hold(&self, state: &State, view: &View<'_>, conditions: &Value) -> Result<bool, String> {
+        let attempts = crate::view::attempts(state);
+        let facts = Facts { flow: &state.flow().key, execution: crate::view::execution_facts(state, &attempts) };
+        let mut render = |template: &Value, variables: &Map| {
+            let scope = expr::Layered { front: variables, back: view };
+            (self.render)(template, &scope, Rendering::Typed, &self.world).map_err(Wrong)
+        };
+        let held = model::condition::all_hold(conditions.as_list().unwrap_or_default(), &facts, &mut render);
+        held.map_err(|wrong| wrong.0)
     }
 
     fn run_job(&mut self, id: &ExecutionId, job: JobId, epoch: u64, work: &Work) {
@@ -348,7 +381,9 @@ impl Sim {
         let takes = fake.as_ref().map_or(SignedDuration::ZERO, |fake| fake.takes);
         let outcome = match fake.and_then(|fake| fake.outcome) {
             Some(outcome) => outcome,
-            None => fake::outcome(self.state(id), &job.run, self.render),
+            None => fake::outcome(self.state(id), &job.run, |template, how| {
+                (self.render)(template, &View::of_run(self.state(id), &job.run), how, &self.world)
+            }),
         };
         let when = self.now.saturating_add(takes).unwrap_or(Timestamp::MAX);
         self.at(when, id, Event::TaskEnded { job, epoch, outcome });
@@ -359,7 +394,7 @@ impl Sim {
         for task in tasks {
             let condition = self.state(id).flow().task(task).and_then(|task| task.run_if.clone());
             let runs = condition.is_none_or(|condition| {
-                (self.render)(&condition.0, &View::of_run(self.state(id), &job.run), Rendering::Typed)
+                (self.render)(&condition.0, &View::of_run(self.state(id), &job.run), Rendering::Typed, &self.world)
                     .is_ok_and(|value| value.truthy())
             });
             let outcome = fake::of_scripted(task.as_str(), &self.scripts);
@@ -472,6 +507,15 @@ impl Sim {
             }
             None => self.waiting.insert(index, (flow, id)),
         }
+    }
+}
+
+/// Why conditions cannot be evaluated.
+struct Wrong(String);
+
+impl From<model::condition::Unusable> for Wrong {
+    fn from(unusable: model::condition::Unusable) -> Self {
+        Self(unusable.to_string())
     }
 }
 

@@ -1,0 +1,360 @@
+//! Runs a corpus of cases (`cases.json` and `flows/`, see its README) against the engine alone, with fake tasks and a simulated clock.
+//!
+//! `SLUICE_CONFORMANCE=DIR cargo test -p sluice-engine --test corpus -- --nocapture`. Without the variable there is nothing to do.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod expect;
+
+use engine::Event;
+use engine::sim::{Sim, World, flow, label};
+use expect::check_state;
+use expr::{Map, Memo, Settings, Value};
+use jiff::SignedDuration;
+use model::ids::{ExecutionId, TaskRunId};
+use model::input::Input;
+use model::inputs::{Resolve, Step};
+use model::state::State as Status;
+use model::task::{FlowTask, TaskKind};
+use serde_json::Value as Json;
+
+/// Where the file is that a case hands in.
+const FILE: &str = "kestra:///file/storage/file.txt";
+
+#[test]
+fn corpus_holds() {
+    let Ok(directory) = std::env::var("SLUICE_CONFORMANCE") else { return };
+    let cases: Vec<Json> =
+        serde_json::from_str(&std::fs::read_to_string(format!("{directory}/cases.json")).unwrap()).unwrap();
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let (mut passed, mut failed, mut skipped) = (0, Vec::new(), Vec::new());
+    for case in &cases {
+        let id = case["id"].as_str().unwrap();
+        if !id.contains(&only) {
+            continue;
+        }
+        let result = std::panic::catch_unwind(|| run_case(&directory, case));
+        match result {
+            Ok(Ok(())) => passed += 1,
+            Ok(Err(Problem::Skip(why))) => skipped.push(format!("{id}: {why}")),
+            Ok(Err(Problem::Wrong(why))) => failed.push(format!("{id}: {why}")),
+            Err(_) => failed.push(format!("{id}: panicked")),
+        }
+    }
+    for line in &skipped {
+        println!("skipped {line}");
+    }
+    for line in &failed {
+        println!("FAILED {line}");
+    }
+    println!("passed {passed}, failed {}, skipped {}", failed.len(), skipped.len());
+    assert!(failed.is_empty(), "{} of {} cases fail", failed.len(), passed + failed.len());
+}
+
+enum Problem {
+    Skip(String),
+    Wrong(String),
+}
+
+fn skip<T>(why: &str) -> Result<T, Problem> {
+    Err(Problem::Skip(why.to_owned()))
+}
+
+fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
+    if case["needs_test_task"].as_bool() == Some(true) {
+        return skip("needs a test task");
+    }
+    let action = case["action"].as_str().unwrap_or_default();
+    let elsewhere = ["webhook", "resolve_inputs", "api_create"];
+    if elsewhere.contains(&action) {
+        return skip(&format!("action {action}"));
+    }
+    let types = case["task_types"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let external = [".http.", ".kv.", ".state.", ".storage.", ".log.Fetch", "namespace."];
+    if types.iter().filter_map(Json::as_str).any(|name| external.iter().any(|part| name.contains(part))) {
+        return skip("needs tasks that are not faked here");
+    }
+    if case["setup"]["template"].is_object() {
+        return skip("needs a stored template");
+    }
+    let mut scene = Scene::set(directory, case)?;
+    scene.play(action, case)?;
+    scene.check(&case["expect"])
+}
+
+struct Scene {
+    sim: Sim,
+    id: ExecutionId,
+    second: Option<ExecutionId>,
+    /// What was asked for was refused.
+    refused: bool,
+    /// The execution that a replay made.
+    again: Option<ExecutionId>,
+}
+
+impl Scene {
+    fn set(directory: &str, case: &Json) -> Result<Self, Problem> {
+        let mut sim = Sim::new();
+        sim.world = world(case);
+        let source = std::fs::read_to_string(format!("{directory}/flows/{}", case["flow"].as_str().unwrap())).unwrap();
+        let Ok(main) = std::panic::catch_unwind(|| flow(&source)) else { return skip("does not parse") };
+        for entry in std::fs::read_dir(format!("{directory}/flows")).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            let id = text.lines().find_map(|line| line.strip_prefix("id:"));
+            let id = id.map(|id| id.trim().trim_matches('"').to_owned()).unwrap_or_default();
+            let needed = case["needs"].as_array().into_iter().flatten();
+            let needed = needed.filter_map(Json::as_str).any(|name| name.split('.').next() == Some(&id));
+            if (needed || source.contains(&format!("flowId: {id}")))
+                && let Ok(child) = std::panic::catch_unwind(|| flow(&text))
+            {
+                sim.add(child);
+            }
+        }
+        let key = main.key.clone();
+        sim.add(main.clone());
+        let action = case["action"].as_str().unwrap_or_default();
+        let mut case = case.clone();
+        if action == "run_until_paused(pause)+run" {
+            let paused = sim.start("io.kestra.tests", "pause", Map::new());
+            sim.run_while(|sim| sim.state(&paused).status() != Some(Status::Paused));
+            case["inputs"]["executionId"] = Json::from(paused.as_str());
+        }
+        let inputs = inputs(&main.inputs, &case["inputs"], case["missing_required_inputs"].is_null())?;
+        let due =
+            (action == "schedule_at(now+1s)").then(|| sim.now.saturating_add(SignedDuration::from_secs(1)).unwrap());
+        let labels = case["labels"].as_object().cloned().unwrap_or_default();
+        let id = sim.start_as(key.namespace.as_str(), key.id.as_str(), |execution| {
+            execution.inputs = inputs.clone();
+            let given = labels.iter().map(|(key, value)| label(key, value.as_str().unwrap_or_default()));
+            execution.labels.extend(given);
+            execution.scheduled = due;
+        });
+        let twice = action.starts_with("run_twice_overlapping");
+        let second = twice.then(|| sim.start(key.namespace.as_str(), key.id.as_str(), inputs));
+        Ok(Self { sim, id, second, refused: false, again: None })
+    }
+
+    fn send(&mut self, event: Event) {
+        self.refused |= self.sim.send(&self.id, event).is_err();
+    }
+
+    fn until(&mut self, id: &ExecutionId, wanted: Status) {
+        self.sim.run_while(|sim| sim.state(id).status() != Some(wanted));
+    }
+
+    fn resume(&mut self, given: &Json) -> Result<(), Problem> {
+        let flow = self.sim.state(&self.id).flow().clone();
+        let pauses = flow.all.values().find_map(|task| match &task.kind {
+            TaskKind::Flow(task) => match task.as_ref() {
+                FlowTask::Pause(pause) if !pause.on_resume.is_empty() => Some(pause.on_resume.clone()),
+                _ => None,
+            },
+            _ => None,
+        });
+        match inputs(&pauses.unwrap_or_default(), given, true) {
+            Ok(inputs) => self.send(Event::Resume { run: None, inputs }),
+            Err(_) => self.refused = true,
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, from: &TaskRunId) {
+        match self.sim.replay(&self.id, from) {
+            Ok(again) => self.again = Some(again),
+            Err(_) => self.refused = true,
+        }
+    }
+
+    fn play(&mut self, action: &str, case: &Json) -> Result<(), Problem> {
+        let expect = &case["expect"];
+        let id = self.id.clone();
+        if expect["paused"].is_object() || action.starts_with("run_until_paused+") {
+            self.until(&id, Status::Paused);
+            check_state(&self.sim, &id, &expect["paused"]).map_err(|why| Problem::Wrong(format!("paused: {why}")))?;
+        }
+        match action {
+            "run_until_paused+resume" | "run_until_paused+api_resume" => {
+                let mut given = case["resume_inputs"].clone();
+                for name in case["resume_files"].as_object().into_iter().flatten().map(|(name, _)| name) {
+                    given[name] = Json::from(FILE);
+                }
+                self.resume(&given)?;
+                if !case["error_contains_newer"].is_null() {
+                    return Ok(());
+                }
+            }
+            "run_until_paused+kill" | "run_until_paused+api_kill" => self.send(Event::Kill { cascade: true }),
+            _ => {}
+        }
+        if let (Some(second), Some(how)) = (self.second.clone(), action.strip_prefix("run_twice_overlapping+")) {
+            let event = match how {
+                "api_unqueue(second)" => Event::Unqueue { state: Status::Running },
+                "api_force_run(second)" => Event::ForceRun,
+                "restart_first_while_second_runs" => {
+                    self.sim.run_while(|sim| !sim.state(&id).status().is_some_and(Status::is_terminal));
+                    self.until(&second, Status::Running);
+                    self.send(Event::Restart { from: None });
+                    self.sim.run();
+                    return Ok(());
+                }
+                other => return skip(&format!("action {other}")),
+            };
+            self.until(&second, Status::Queued);
+            self.refused |= self.sim.send(&second, event).is_err();
+        }
+        if let Some(state) = expect["state_before_date"].as_str() {
+            self.sim.run_while(|_| false);
+            let found = self.sim.state(&id).status().map(Status::as_str);
+            if found != Some(state) {
+                return Err(Problem::Wrong(format!("before its date: {found:?}, expected {state}")));
+            }
+        }
+        self.sim.run();
+        if expect["first_run"].is_object() {
+            check_state(&self.sim, &id, &expect["first_run"])
+                .map_err(|why| Problem::Wrong(format!("first run: {why}")))?;
+        }
+        match action {
+            "run+restart" => self.send(Event::Restart { from: None }),
+            "run+restart*3" => {
+                for _ in 0..3 {
+                    self.send(Event::Restart { from: None });
+                    self.sim.run();
+                }
+            }
+            "run+replay(2_end)" => {
+                let from = self.sim.state(&id).runs().last().map(|run| run.id.clone()).unwrap();
+                self.replay(&from);
+                if let Some(again) = &self.again {
+                    check_state(&self.sim, again, &expect["on_restart"])
+                        .map_err(|why| Problem::Wrong(format!("replayed: {why}")))?;
+                }
+            }
+            "run+replay(unknownTaskId)" => self.replay(&TaskRunId::trusted("unknown")),
+            "run+change_status(WARNING)" => self.send(Event::ChangeState { run: None, state: Status::Warning }),
+            "run+change_task_run_state(child #0,SUCCESS)" => {
+                let child = self.sim.made.get(1).unwrap().clone();
+                let run = self.sim.state(&child).runs().next().map(|run| run.id.clone());
+                let event = Event::ChangeState { run, state: Status::Success };
+                self.refused |= self.sim.send(&child, event).is_err();
+            }
+            _ if action.starts_with("run+change_task_run_state(#0") => {
+                let run = self.sim.state(&id).runs().next().map(|run| run.id.clone());
+                self.send(Event::ChangeState { run, state: Status::Success });
+            }
+            "run+api_set_labels" => {
+                let given = case["set_labels"].as_object().unwrap();
+                let labels = given.iter().map(|(key, value)| label(key, value.as_str().unwrap())).collect();
+                self.send(Event::SetLabels { labels });
+            }
+            "run" | "run+eval" | "api_create(wait=true)" | "schedule_at(now+1s)" => {}
+            _ if action.starts_with("run_") => {}
+            other => return skip(&format!("action {other}")),
+        }
+        self.sim.run();
+        Ok(())
+    }
+
+    fn check(&self, expect: &Json) -> Result<(), Problem> {
+        let wrong = |why| Err(Problem::Wrong(why));
+        let wants_refusal = expect["http_status"].as_u64().is_some_and(|status| status >= 400);
+        let is_error = expect["error_contains"].as_array().is_some_and(|parts| !parts.is_empty());
+        if self.refused != wants_refusal && self.refused != is_error {
+            return wrong(format!("refused: {}", self.refused));
+        }
+        let sim = &self.sim;
+        let last = match expect["all_executions_of_flow"].is_object() {
+            true => sim.made.last().unwrap(),
+            false => self.again.as_ref().unwrap_or(&self.id),
+        };
+        if let (Some(executions), Some(second)) = (expect["executions"].as_array(), &self.second) {
+            for (id, expect) in [&self.id, second].into_iter().zip(executions) {
+                check_state(sim, id, expect).map_err(Problem::Wrong)?;
+            }
+        }
+        for (state, count) in expect["all_executions_of_flow"].as_object().into_iter().flatten() {
+            let is_so = |id: &&ExecutionId| sim.state(id).status().is_some_and(|status| status.as_str() == state);
+            let found = sim.made.iter().filter(is_so).count();
+            if Some(found as u64) != count.as_u64() {
+                return wrong(format!("{found} executions {state}, expected {count}"));
+            }
+        }
+        if expect["other"]["pause"]["terminated"] == true
+            && !sim.made.iter().all(|id| sim.state(id).status().is_some_and(Status::is_terminal))
+        {
+            return wrong("the paused execution has not ended".to_owned());
+        }
+        check_state(sim, last, expect).map_err(Problem::Wrong)?;
+        if expect["child"].is_object() {
+            let child = sim.made.get(1).ok_or(Problem::Wrong("no child".to_owned()))?;
+            check_state(sim, child, &expect["child"]).map_err(|why| Problem::Wrong(format!("child: {why}")))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a case has around it.
+fn world(case: &Json) -> World {
+    let mut world = World::default();
+    if let Some(file) = case["files"].as_object().and_then(|files| files.values().next()) {
+        world.files.insert(FILE.to_owned(), file_text(file));
+    }
+    let (config, setup) = (&case["config"], &case["setup"]);
+    for (name, secret) in config["secrets"].as_object().into_iter().flatten() {
+        world.secrets.insert(name.to_lowercase(), secret.as_str().unwrap().to_owned());
+    }
+    for (namespace, values) in setup["kv"].as_object().into_iter().flatten() {
+        for (key, value) in values.as_object().into_iter().flatten() {
+            world.values.insert((namespace.clone(), key.clone()), Value::from_json(value).unwrap());
+        }
+    }
+    let environment = config["env"].as_object().into_iter().flatten();
+    let environment = environment
+        .map(|(name, value)| (name.trim_start_matches("KESTRA_").to_lowercase(), Value::from(value.as_str().unwrap())));
+    world.variables.insert("envs".into(), Value::map(environment));
+    let globals = Value::from_json(&config["kestra.variables.globals"]).unwrap_or_default();
+    world.variables.insert("globals".into(), globals);
+    world
+}
+
+/// Inputs as a server would type them, or, where a case goes around that, as they are.
+fn inputs(declared: &[Input], given: &Json, typed: bool) -> Result<Map, Problem> {
+    let given: Map = given
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| {
+            let repeated = value["$repeat"]
+                .as_array()
+                .map(|repeat| Json::from(repeat[0].as_str().unwrap().repeat(repeat[1].as_u64().unwrap() as usize)));
+            let value = if value.as_str() == Some("$file") { &Json::from(FILE) } else { value };
+            let value = repeated.as_ref().unwrap_or(value);
+            (name.as_str().into(), Value::from_json(value).unwrap_or_default())
+        })
+        .collect();
+    if !typed {
+        return Ok(given);
+    }
+    let mut resolve = Resolve::new(declared, given);
+    let outcome = loop {
+        let render = match resolve.step() {
+            Step::Done(outcome) => break outcome,
+            Step::Render(render) => render,
+        };
+        let scope: Map = [("inputs".into(), Value::from(render.visible))].into_iter().collect();
+        let rendered = expr::render_value(&render.template.0, &scope, &Memo::default(), &Settings::default());
+        resolve.answer(rendered.map_err(|error| error.to_string()));
+    };
+    outcome
+        .values()
+        .map_err(|errors| Problem::Wrong(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+}
+
+// The content of a file that a case hands in.
+fn file_text(file: &Json) -> String {
+    if let Some(text) = file["content"].as_str() {
+        return text.to_owned();
+    }
+    let number = |name: &str| file["$padded_lines"][name].as_u64().unwrap_or(0);
+    let width = number("pad") as usize;
+    (number("from")..=number("to")).map(|line| format!("{line:0width$}\n")).collect()
+}
