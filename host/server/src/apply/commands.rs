@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::{ChildResult, Command, Effects, Event, JobId, Message, Work};
 use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, TimerId};
-use model::execution::{Execution, Failure};
+use model::execution::Failure;
 use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
 use store::rows::{self, JobKey, Key, Lease, MessageKey, Payload, Target, TimerKey};
 use store::{Batch, Query, View};
