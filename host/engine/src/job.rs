@@ -197,13 +197,8 @@ impl Draft {
     }
 
     pub(crate) fn is_unit(&self, run: &TaskRunId) -> bool {
-        self.task(run).is_some_and(|task| is_unit(&task.kind))
+        self.task(run).is_some_and(|task| task.is_unit())
     }
-}
-
-/// Whether a worker runs what the task holds.
-pub(crate) fn is_unit(kind: &TaskKind) -> bool {
-    matches!(kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::WorkingDirectory { .. }))
 }
 
 /// The command that hands a job out, from the state alone.

@@ -71,7 +71,13 @@ impl Node {
 
     /// Gives an attempt back that was stopped because the node ends. One that had begun and must not be repeated is told to be lost:
     /// nobody knows what it did.
-    pub(crate) async fn give_back(self: &Arc<Self>, execution: &ExecutionId, saved: &SavedFlow, job: &JobId, epoch: u64) {
+    pub(crate) async fn give_back(
+        self: &Arc<Self>,
+        execution: &ExecutionId,
+        saved: &SavedFlow,
+        job: &JobId,
+        epoch: u64,
+    ) {
         let state = self.peek(execution).await;
         let began = state.as_ref().is_some_and(|state| state.effects_began(job));
         let event = match state {

@@ -3,6 +3,7 @@
 //! `apply` is the only caller of the engine. Readers watch the store; they never ask a worker.
 
 mod apply;
+mod batches;
 mod clock;
 mod conditions;
 mod config;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use engine::{ChildResult, Command, Effects, Event, JobId, Message, Work};
 use jiff::{SignedDuration, Timestamp};
+use model::batch::Batching;
 use model::change::{Change, Child, TimerId};
 use model::execution::Failure;
 use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
@@ -12,8 +13,8 @@ use store::{Batch, Query, View};
 
 use super::{FORMAT, Hot, Turn, unwritable};
 use crate::error::Error;
-use crate::mailbox::{Envelope, Mail};
 use crate::leases::LEASE;
+use crate::mailbox::{Envelope, Mail};
 use crate::node::Node;
 
 /// The queue of workers that tasks go to unless they name another.
@@ -36,6 +37,15 @@ pub(super) enum After {
         run: TaskRunId,
         child: ExecutionId,
         ask: Box<Child>,
+    },
+    Split {
+        job: JobId,
+        items: String,
+        batching: Batching,
+    },
+    Merge {
+        job: JobId,
+        children: Vec<ExecutionId>,
     },
     /// Somebody has mail.
     Deliver(ExecutionId),
@@ -121,6 +131,8 @@ pub(super) fn record(
             turn.batch.put(row);
             turn.after.push(After::Run { job, task, timeout, work, epoch });
         }
+        Command::Split { job, items, batching } => turn.after.push(After::Split { job, items, batching }),
+        Command::Merge { job, children } => turn.after.push(After::Merge { job, children }),
         Command::CancelRun { job } => turn.after.push(After::Cancel(job)),
         Command::SetTimer { id: timer, due } => {
             let key = timer_key(id, &timer);
@@ -235,6 +247,12 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
             let (node, parent) = (node.clone(), id.clone());
             let waits = ask.wait;
             node.clone().tasks.spawn(async move { node.start_child(parent, run, child, *ask, waits).await });
+        }
+        After::Split { job, items, batching } => {
+            node.tasks.spawn(node.clone().split_items(hot.state.clone(), job, items, batching));
+        }
+        After::Merge { job, children } => {
+            node.tasks.spawn(node.clone().merge_outputs(hot.state.clone(), job, children));
         }
         After::Deliver(to) => {
             let node = node.clone();

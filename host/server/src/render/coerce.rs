@@ -79,7 +79,9 @@ fn fit(root: &Schema, schema: &Schema, written: Option<&Value>, value: Value, de
             let fitted: Map = entries
                 .iter()
                 .enumerate()
-                .map(|(at, (key, item))| (key.clone(), property_of(root, schema, key, (inner(at), item.clone()), depth)))
+                .map(|(at, (key, item))| {
+                    (key.clone(), property_of(root, schema, key, (inner(at), item.clone()), depth))
+                })
                 .collect();
             Value::from(fitted)
         }
