@@ -169,7 +169,11 @@ impl Owner {
                 }
                 turn.batch.drain(key.clone());
             }
-            answers.push(self.take(&mut turn, envelope).await?);
+            let answer = self.take(&mut turn, envelope).await?;
+            if let Some(key) = envelope.take.clone().filter(|_| answer.is_ok()) {
+                turn.batch.take(key);
+            }
+            answers.push(answer);
         }
         match (was_after_end, is_after_end(&turn.hot.state)) {
             (false, true) => commands::mark_after_end(&self.id, &mut turn)?,

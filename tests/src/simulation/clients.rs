@@ -62,8 +62,8 @@ pub fn plan(dice: &Dice, flows: &[Drawn]) -> Vec<Action> {
         .map(|_| {
             let flow = dice.below(flows.len() as u64) as usize;
             let id = flows.get(flow).map(|flow| flow.id.clone()).unwrap_or_default();
-            let what = match dice.below(10) {
-                0 => What::Kill { which: dice.below(8) as usize },
+            let what = match dice.below(11) {
+                0 | 10 => What::Kill { which: dice.below(8) as usize },
                 1 => What::Save { flow },
                 2 => What::List { flow: id },
                 _ => What::Start { flow: id, n: dice.below(6) as i64 },
@@ -161,6 +161,7 @@ impl Clients {
                 kind: Kind::Normal,
                 scheduled: None,
                 trigger: None,
+                idempotency_key: None,
             };
             match self.node.start(start).await {
                 Ok(id) => {
@@ -230,22 +231,20 @@ impl Clients {
         }
     }
 
-    /// Follows an execution, waits for it, both or none.
+    /// Follows an execution, waits for it, or neither. Never both: two who watch the same are woken in an order that is left to chance.
     fn look_after(&self, id: ExecutionId) {
-        if self.dice.percent(60) {
-            let (clients, id) = (self.clone(), id.clone());
-            tokio::spawn(async move { clients.follow(&id).await });
-        }
-        if self.dice.percent(60) {
-            let clients = self.clone();
-            tokio::spawn(async move {
+        let clients = self.clone();
+        match self.dice.below(5) {
+            0 | 1 => drop(tokio::spawn(async move { clients.follow(&id).await })),
+            2 | 3 => drop(tokio::spawn(async move {
                 let before = clients.ledger.shown(&id);
                 match clients.node.ended(&id).await {
                     Ok(seen) => clients.ledger.sees(&seen, &before),
                     Err(Error::Store(_) | Error::Full(_)) => {}
                     Err(error) => clients.ledger.breaks(format!("waiting for {id}: {error}")),
                 }
-            });
+            })),
+            _ => {}
         }
     }
 

@@ -243,6 +243,7 @@ impl World<'_> {
                 let books = self.read(gated).await?;
                 // A retry of a whole execution, or a child nobody waits for, may have come up.
                 if books.are_closed() {
+                    books.nothing_left(gated.inner.as_ref()).await.map_err(|left| format!("alive: {left}"))?;
                     return Ok(Session::Over);
                 }
             }
