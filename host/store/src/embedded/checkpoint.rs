@@ -11,6 +11,7 @@ use super::base::{Change, to_entry, to_value};
 use super::disk::failed;
 use super::manifest::{Manifest, RunInfo};
 use super::packs::{self, PackInfo, PackSet};
+use super::recovery::COPIED_AT_ONCE;
 use super::runs::{self, Merged, Reader, RunEntry, Value, unpacked};
 use super::store::{Core, Inner, lock};
 use crate::Lsn;
@@ -68,9 +69,18 @@ impl Inner {
             manifest.checkpoint = upto;
             self.replace_manifest(manifest)?;
         }
-        if upto > self.base.applied() {
-            let changes = entries().map(|entry| entry.map(|entry| (entry.key, entry.value.here())));
-            self.base.apply(upto, changes.collect::<Result<Vec<Change>, _>>()?)?;
+        let before = self.base.applied();
+        if self.base_is_copy && upto > before {
+            let mut changes: Vec<Change> = Vec::new();
+            for entry in entries() {
+                let entry = entry?;
+                changes.push((entry.key, entry.value.here()));
+                if changes.len() >= COPIED_AT_ONCE {
+                    // It has all of it only with the last part: a crash now means bringing it up from the run.
+                    self.base.apply(before, std::mem::take(&mut changes))?;
+                }
+            }
+            self.base.apply(upto, changes)?;
         }
         Ok(())
     }

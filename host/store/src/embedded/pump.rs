@@ -20,6 +20,10 @@ const GROUP_BYTES: usize = 1 << 20;
 const GROUP_COMMITS: usize = 4_096;
 /// What may wait for the journal: past that, who commits waits for the disk, or memory would be the queue.
 const QUEUE_BYTES: usize = 64 << 20;
+/// How many times the keys of a checkpoint may be in memory while one is made: past that, who commits waits.
+const OVERLAY_MOST: usize = 2;
+/// How long who commits waits for a checkpoint before it is refused.
+const LONGEST_CHECKPOINT: Duration = Duration::from_secs(60);
 /// How often a store without room looks whether there is some.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a group that found no room waits before it tries again.
@@ -124,9 +128,30 @@ impl Inner {
         }
     }
 
-    /// Whether more is waiting for the journal than should.
+    /// Whether more is waiting for the journal, or for a checkpoint, than should.
     pub fn is_crowded(&self) -> bool {
-        lock(&self.queue).bytes > QUEUE_BYTES
+        lock(&self.queue).bytes > QUEUE_BYTES || self.overlay_is_full()
+    }
+
+    fn overlay_is_full(&self) -> bool {
+        let core = self.read();
+        let waiting = core.overlay.len() > self.options.checkpoint_keys.saturating_mul(OVERLAY_MOST);
+        // By hand nobody makes checkpoints but who waits here.
+        waiting && core.frozen.is_some() && self.options.pace == Pace::Threads
+    }
+
+    /// Waits until the disk has caught up with what is committed.
+    pub async fn room(&self, head: Lsn) -> Result<(), Error> {
+        self.durable(head).await?;
+        let began = Instant::now();
+        while self.overlay_is_full() {
+            if began.elapsed() >= LONGEST_CHECKPOINT {
+                let reason = "what is not in runs yet takes too much memory: checkpoints do not keep up".into();
+                return Err(Error::Full { reason });
+            }
+            tokio::time::sleep(LONGEST_WAIT).await;
+        }
+        Ok(())
     }
 
     /// Waits for a commit, and makes the journal hurry.

@@ -327,7 +327,7 @@ impl EmbeddedStore {
             return answer(work());
         }
         Box::pin(async move {
-            self.inner.durable(self.newest()).await?;
+            self.inner.room(self.newest()).await?;
             work()
         })
     }
