@@ -35,6 +35,7 @@ impl Inner {
             self.apply_frozen(&frozen, upto)?;
             drop(frozen);
             self.write().frozen = None;
+            self.gauges.waiting_keys.store(0, std::sync::atomic::Ordering::Relaxed);
         }
         lock(&self.writer).forget(upto)?;
         self.merge_runs()

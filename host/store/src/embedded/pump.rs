@@ -2,6 +2,7 @@
 //! has waited long enough.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,17 @@ enum Idle {
     Marked,
     /// There is nothing left to do.
     Resting,
+}
+
+/// What many look at often, without holding anybody up.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// The last commit.
+    pub head: AtomicU64,
+    /// What waits for the journal.
+    pub queued_bytes: AtomicUsize,
+    /// Keys that wait for the next checkpoint while one is made.
+    pub waiting_keys: AtomicUsize,
 }
 
 /// How far the journal is.
@@ -119,6 +131,7 @@ impl Inner {
         let first = queue.commits.is_empty();
         let before = queue.bytes;
         queue.bytes += effects.iter().map(bytes_of).sum::<usize>();
+        self.gauges.queued_bytes.store(queue.bytes, Ordering::Relaxed);
         queue.commits.push((lsn, effects));
         if first {
             queue.since = Some(Instant::now());
@@ -130,14 +143,13 @@ impl Inner {
 
     /// Whether more is waiting for the journal, or for a checkpoint, than should.
     pub fn is_crowded(&self) -> bool {
-        lock(&self.queue).bytes > QUEUE_BYTES || self.overlay_is_full()
+        self.gauges.queued_bytes.load(Ordering::Relaxed) > QUEUE_BYTES || self.overlay_is_full()
     }
 
     fn overlay_is_full(&self) -> bool {
-        let core = self.read();
-        let waiting = core.overlay.len() > self.options.checkpoint_keys.saturating_mul(OVERLAY_MOST);
+        let most = self.options.checkpoint_keys.saturating_mul(OVERLAY_MOST);
         // By hand nobody makes checkpoints but who waits here.
-        waiting && core.frozen.is_some() && self.options.pace == Pace::Threads
+        self.gauges.waiting_keys.load(Ordering::Relaxed) > most && self.options.pace == Pace::Threads
     }
 
     /// Waits until the disk has caught up with what is committed.
@@ -156,16 +168,13 @@ impl Inner {
 
     /// Waits for a commit, and makes the journal hurry.
     pub async fn durable(&self, lsn: Lsn) -> Result<(), Error> {
-        {
-            let core = self.read();
-            if lsn > core.head {
-                return Err(Error::Misuse(format!("commit `{lsn}` does not exist")));
-            }
-            if lsn <= core.durable {
-                return Ok(());
-            }
+        if lsn.0 > self.gauges.head.load(Ordering::Acquire) {
+            return Err(Error::Misuse(format!("commit `{lsn}` does not exist")));
         }
         let mut progress = self.progress.subscribe();
+        if progress.borrow_and_update().durable >= lsn {
+            return Ok(());
+        }
         match self.options.pace {
             Pace::ByHand => self.write_all()?,
             Pace::Threads => self.want(lsn),
@@ -184,6 +193,12 @@ impl Inner {
                 return Err(Error::ReadOnly { reason: "the store is closed".into() });
             }
         }
+    }
+
+    fn take(&self, queue: &mut Queue) -> Vec<(Lsn, Vec<Effect>)> {
+        let group = queue.take();
+        self.gauges.queued_bytes.store(queue.bytes, Ordering::Relaxed);
+        group
     }
 
     fn want(&self, lsn: Lsn) {
@@ -214,7 +229,7 @@ impl Inner {
     fn write_all(&self) -> Result<(), Error> {
         let mut writer = lock(&self.writer);
         loop {
-            let mut group = lock(&self.queue).take();
+            let mut group = self.take(&mut lock(&self.queue));
             if group.is_empty() {
                 return Ok(());
             }
@@ -346,7 +361,7 @@ impl Inner {
                 continue;
             }
             match queue.wait() {
-                None => return Some(queue.take()),
+                None => return Some(self.take(&mut queue)),
                 Some(wait) => {
                     queue = self.wake.wait_timeout(queue, wait).unwrap_or_else(std::sync::PoisonError::into_inner).0;
                 }

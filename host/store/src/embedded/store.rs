@@ -1,5 +1,6 @@
 //! The embedded store itself: its state, and how commits and reads go through it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
@@ -12,7 +13,7 @@ use super::disk::SharedDisk;
 use super::journal::{StoreId, Writer};
 use super::layers::Layers;
 use super::manifest::{Manifest, Numbers};
-use super::pump::{Progress, Queue};
+use super::pump::{Gauges, Progress, Queue};
 use super::recovery::{self, Report};
 use crate::Lsn;
 use crate::batch::Batch;
@@ -111,6 +112,7 @@ pub(super) struct Inner {
     pub writer: Mutex<Writer>,
     pub progress: watch::Sender<Progress>,
     pub hub: Hub,
+    pub gauges: Gauges,
     pub disk: SharedDisk,
     pub store: StoreId,
     pub base: Arc<dyn Base>,
@@ -181,6 +183,7 @@ impl EmbeddedStore {
             writer: Mutex::new(writer),
             progress: watch::Sender::new(Progress { durable: last, refusal: None }),
             hub: Hub::default(),
+            gauges: Gauges { head: AtomicU64::new(last.0), ..Gauges::default() },
             disk,
             store: recovered.store,
             base: recovered.base,
@@ -302,6 +305,10 @@ impl Local for EmbeddedStore {
             for (key, entry) in outcome.changes {
                 core.overlay.write(lsn, key, entry);
             }
+            if core.frozen.is_some() {
+                inner.gauges.waiting_keys.store(core.overlay.len(), Ordering::Relaxed);
+            }
+            inner.gauges.head.store(lsn.0, Ordering::Release);
             // Queued under the same lock: the journal has commits in their order.
             inner.enqueue(lsn, outcome.effects);
             (lsn, value, outcome.topics)
