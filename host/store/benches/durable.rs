@@ -255,8 +255,9 @@ async fn start(index: Index) {
         println!("  a point read: {:?}", began.elapsed() / (EXECUTIONS / 97 + 1) as u32);
         let stats = store.stats();
         println!(
-            "  live rows {} MB, journal {} MB, runs {} MB, packs {} MB, index {} MB",
+            "  live rows {} MB, on disk {:.2} of that: journal {} MB, runs {} MB, packs {} MB, index {} MB",
             live >> 20,
+            (stats.journal_bytes + stats.run_bytes + stats.pack_bytes + stats.index_bytes) as f64 / live as f64,
             stats.journal_bytes >> 20,
             stats.run_bytes >> 20,
             stats.pack_bytes >> 20,
