@@ -34,9 +34,10 @@ pub trait Engine: Send {
 pub type Make = fn(&Path) -> Box<dyn Engine>;
 
 /// All of them, by name.
-pub const ENGINES: [(&str, Make); 4] = [
+pub const ENGINES: [(&str, Make); 5] = [
     ("raw log", |path| Box::new(RawLog::new(path))),
-    ("sled", |path| Box::new(Sled::new(path))),
+    ("sled, flushed", |path| Box::new(Sled::new(path, Flush::OfSled))),
+    ("sled, synced", |path| Box::new(Sled::new(path, Flush::ToTheDrive))),
     ("redb", |path| Box::new(Redb::new(path))),
     ("sqlite", |path| Box::new(Sqlite::new(path))),
 ];
@@ -57,13 +58,26 @@ impl Engine for RawLog {
     }
 }
 
-/// sled with a flush, which does not even reach the drive.
-struct Sled(sled::Db);
+/// What a commit in sled waits for.
+#[derive(Clone, Copy, PartialEq)]
+enum Flush {
+    /// Its own flush, which writes out pages but never tells the drive: it survives a killed process, not a power cut.
+    OfSled,
+    /// And a sync of its file, as all others do.
+    ToTheDrive,
+}
+
+struct Sled {
+    db: sled::Db,
+    file: File,
+    flush: Flush,
+}
 
 impl Sled {
-    fn new(path: &Path) -> Self {
-        let config = sled::Config::new().path(path.join("sled")).flush_every_ms(None);
-        Self(config.open().expect("a database"))
+    fn new(path: &Path, flush: Flush) -> Self {
+        let path = path.join("sled");
+        let db = sled::Config::new().path(&path).flush_every_ms(None).open().expect("a database");
+        Self { db, file: File::open(path.join("db")).expect("its file"), flush }
     }
 }
 
@@ -71,11 +85,14 @@ impl Engine for Sled {
     fn commit(&mut self, group: &[Commit]) {
         let mut batch = sled::Batch::default();
         for commit in group {
-            batch.insert(commit.state_key().as_bytes(), &STATE);
-            batch.insert(commit.event_key().as_bytes(), &EVENT);
+            batch.insert(commit.state_key().as_bytes(), &STATE[..]);
+            batch.insert(commit.event_key().as_bytes(), &EVENT[..]);
         }
-        self.0.apply_batch(batch).expect("a batch");
-        self.0.flush().expect("a flush");
+        self.db.apply_batch(batch).expect("a batch");
+        self.db.flush().expect("a flush");
+        if self.flush == Flush::ToTheDrive {
+            self.file.sync_data().expect("a sync");
+        }
     }
 }
 

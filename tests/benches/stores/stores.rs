@@ -41,7 +41,7 @@ fn main() {
         println!("{writers:>3} writers: embedded {ours:>9.0}/s, {of_raw:.2}x of the raw grouped log of the same round");
         for ((name, _), (grouped, alone)) in ENGINES.iter().zip(&best) {
             println!(
-                "             {name:>8}: grouped {grouped:>9.0}/s ({:.2}x), each for itself {alone:>9.0}/s ({:.2}x)",
+                "             {name:>13}: grouped {grouped:>9.0}/s ({:.2}x), each for itself {alone:>9.0}/s ({:.2}x)",
                 ours / grouped,
                 ours / alone
             );

@@ -102,6 +102,8 @@ impl Inner {
             None => match self.base.get(key) {
                 Ok(None) => return None,
                 Ok(Some(old)) => Ok(Value::Removed { bytes: u32::try_from(old.len()).unwrap_or(u32::MAX) }),
+                // Damaged where it may be: removed all the same, and no reason to make no checkpoint.
+                Err(Error::Corrupt { .. }) => Ok(Value::Removed { bytes: 0 }),
                 Err(error) => Err(error),
             },
         };
