@@ -287,6 +287,16 @@ async fn start(index: Index) {
             println!("  50 of {EXECUTIONS}, {name}: {:?}", began.elapsed() / ROUNDS);
         }
     }
+    let began = Instant::now();
+    let found = store::embedded::verify(folder.path()).expect("a verification");
+    assert!(found.is_sound(), "{found}");
+    println!("verified in {:?}", began.elapsed());
+    let began = Instant::now();
+    let figures = store::embedded::stats(folder.path()).expect("figures");
+    println!("counted in {:?}: {:.2} bytes on disk for a live one", began.elapsed(), figures.disk_per_live());
+    let began = Instant::now();
+    let rebuilt = store::embedded::rebuild(folder.path(), index).expect("a rebuild");
+    println!("rebuilt in {:?}: {rebuilt}", began.elapsed());
 }
 
 fn size(row: &Row) -> usize {

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use super::journal::WriteError;
 use super::store::{Inner, Pace, Refusal, lock};
 use crate::Lsn;
@@ -50,6 +52,9 @@ pub struct Queue {
     refusal: Option<Refusal>,
     /// A checkpoint is due.
     checkpoint_due: bool,
+    /// Those who wait for a commit. Each is told when it is durable, and nobody for the commit of another; dropped, it
+    /// means that something else has happened.
+    waiting: Vec<(Lsn, oneshot::Sender<()>)>,
 }
 
 /// How idle the journal's thread is.
@@ -73,13 +78,6 @@ pub struct Gauges {
     pub waiting_keys: AtomicUsize,
 }
 
-/// How far the journal is.
-#[derive(Clone, Debug)]
-pub struct Progress {
-    pub durable: Lsn,
-    pub refusal: Option<Refusal>,
-}
-
 impl Queue {
     pub fn new(durable: Lsn) -> Self {
         Self {
@@ -91,6 +89,7 @@ impl Queue {
             durable,
             refusal: None,
             checkpoint_due: false,
+            waiting: Vec::new(),
         }
     }
 
@@ -171,27 +170,28 @@ impl Inner {
         if lsn.0 > self.gauges.head.load(Ordering::Acquire) {
             return Err(Error::Misuse(format!("commit `{lsn}` does not exist")));
         }
-        let mut progress = self.progress.subscribe();
-        if progress.borrow_and_update().durable >= lsn {
-            return Ok(());
-        }
-        match self.options.pace {
-            Pace::ByHand => self.write_all()?,
-            Pace::Threads => self.want(lsn),
+        if self.options.pace == Pace::ByHand && lock(&self.queue).durable < lsn {
+            self.write_all()?;
         }
         loop {
-            {
-                let progress = progress.borrow_and_update();
-                if progress.durable >= lsn {
+            let told = {
+                let mut queue = lock(&self.queue);
+                if queue.durable >= lsn {
                     return Ok(());
                 }
-                if let Some(refusal) = &progress.refusal {
+                if let Some(refusal) = &queue.refusal {
                     return Err(refusal.error());
                 }
-            }
-            if progress.changed().await.is_err() {
-                return Err(Error::ReadOnly { reason: "the store is closed".into() });
-            }
+                if queue.closing {
+                    return Err(Error::ReadOnly { reason: "the store is closed".into() });
+                }
+                let (tell, told) = oneshot::channel();
+                queue.waiting.push((lsn, tell));
+                self.want(&mut queue, lsn);
+                told
+            };
+            // Told or dropped: what is so is looked at again.
+            drop(told.await);
         }
     }
 
@@ -201,11 +201,14 @@ impl Inner {
         group
     }
 
-    fn want(&self, lsn: Lsn) {
-        let mut queue = lock(&self.queue);
+    fn want(&self, queue: &mut Queue, lsn: Lsn) {
         if queue.wanted < lsn {
+            // Once somebody waits for what is queued, the journal is on its way.
+            let on_its_way = queue.commits.first().is_some_and(|(first, _)| queue.wanted >= *first);
             queue.wanted = lsn;
-            self.wake.notify_all();
+            if !on_its_way {
+                self.wake.notify_all();
+            }
         }
     }
 
@@ -214,8 +217,8 @@ impl Inner {
         if self.options.pace == Pace::ByHand {
             return self.write_all();
         }
-        self.want(lsn);
         let mut queue = lock(&self.queue);
+        self.want(&mut queue, lsn);
         while queue.durable < lsn {
             if let Some(refusal) = &queue.refusal {
                 return Err(refusal.error());
@@ -262,10 +265,17 @@ impl Inner {
                 table.advance(last);
             }
         }
-        lock(&self.queue).durable = last;
+        let told: Vec<_> = {
+            let mut queue = lock(&self.queue);
+            queue.durable = last;
+            queue.waiting.extract_if(.., |(lsn, _)| *lsn <= last).collect()
+        };
         self.moved.notify_all();
+        for (_, tell) in told {
+            // Who waited may have gone away.
+            tell.send(()).ok();
+        }
         self.hub.durable(last);
-        self.progress.send_modify(|progress| progress.durable = last);
     }
 
     /// Begins or ends refusing commits.
@@ -277,9 +287,11 @@ impl Inner {
             }
             core.refusal = refusal.clone();
         }
-        lock(&self.queue).refusal = refusal.clone();
+        let mut queue = lock(&self.queue);
+        queue.refusal = refusal;
+        queue.waiting.clear();
+        drop(queue);
         self.moved.notify_all();
-        self.progress.send_modify(|progress| progress.refusal = refusal);
     }
 
     pub fn start_threads(self: &Arc<Self>) -> Result<Vec<JoinHandle<()>>, Error> {
@@ -310,7 +322,7 @@ impl Inner {
                 let mut queue = lock(&self.queue);
                 if !queue.checkpoint_due {
                     queue.checkpoint_due = true;
-                    self.wake.notify_all();
+                    self.due.notify_all();
                 }
             }
             if looked.elapsed() >= LOOK_AGAIN {
@@ -380,7 +392,7 @@ impl Inner {
         };
         if bytes >= IDLE_CHECKPOINT_BYTES && self.read().overlay.len() > 0 {
             lock(&self.queue).checkpoint_due = true;
-            self.wake.notify_all();
+            self.due.notify_all();
         }
     }
 
@@ -439,7 +451,7 @@ impl Inner {
             {
                 let mut queue = lock(&self.queue);
                 while !queue.checkpoint_due && !queue.closing {
-                    queue = self.wake.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+                    queue = self.due.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
                 }
                 if queue.closing {
                     return;
@@ -451,7 +463,7 @@ impl Inner {
             if let Err(error) = made {
                 tracing::warn!(%error, "a checkpoint was not made; it is tried again");
                 // Not at once: what hinders it is likely still there.
-                drop(self.wake.wait_timeout(queue, LOOK_AGAIN));
+                drop(self.due.wait_timeout(queue, LOOK_AGAIN));
             }
         }
     }

@@ -4,16 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
-use jiff::Timestamp;
-use tokio::sync::watch;
-
 use super::base::{Base, Shelf, SledShelf};
 use super::blobs::DiskBlobs;
 use super::disk::SharedDisk;
 use super::journal::{StoreId, Writer};
 use super::layers::Layers;
 use super::manifest::{Manifest, Numbers};
-use super::pump::{Gauges, Progress, Queue};
+use super::pump::{Gauges, Queue};
 use super::recovery::{self, Report};
 use crate::Lsn;
 use crate::batch::Batch;
@@ -27,6 +24,7 @@ use crate::query::{Count, Page, Query, Rows};
 use crate::rows::{BlobId, Fence, Key, LogLine, Metric, Row, Stored};
 use crate::store::{Answer, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Health, Store, View};
 use crate::watch::{Hub, Topic, Watch};
+use jiff::Timestamp;
 
 /// Where sled is, within the data directory.
 pub const INDEX_FOLDER: &str = "index";
@@ -107,10 +105,11 @@ pub(super) struct Inner {
     pub queue: Mutex<Queue>,
     /// Somebody wants the journal to move.
     pub wake: Condvar,
+    /// A checkpoint is due.
+    pub due: Condvar,
     /// The journal has moved.
     pub moved: Condvar,
     pub writer: Mutex<Writer>,
-    pub progress: watch::Sender<Progress>,
     pub hub: Hub,
     pub gauges: Gauges,
     pub disk: SharedDisk,
@@ -179,9 +178,9 @@ impl EmbeddedStore {
             core: RwLock::new(core),
             queue: Mutex::new(Queue::new(last)),
             wake: Condvar::new(),
+            due: Condvar::new(),
             moved: Condvar::new(),
             writer: Mutex::new(writer),
-            progress: watch::Sender::new(Progress { durable: last, refusal: None }),
             hub: Hub::default(),
             gauges: Gauges { head: AtomicU64::new(last.0), ..Gauges::default() },
             disk,
@@ -245,6 +244,7 @@ impl EmbeddedStore {
     fn end_threads(&self) {
         lock(&self.inner.queue).closing = true;
         self.inner.wake.notify_all();
+        self.inner.due.notify_all();
         for thread in lock(&self.threads).drain(..) {
             // A thread that panicked has already made the store refuse.
             drop(thread.join());
