@@ -12,9 +12,10 @@ use store::conformance::samples::{at, execution_id, payload, setting};
 use store::embedded::{EmbeddedStore, Options};
 use store::{Batch, Store};
 
-const CELL: Duration = Duration::from_millis(1_500);
-/// The best of so many is what counts: others use this machine too.
-const ROUNDS: usize = 3;
+/// Short, and often: others use the machine too, and what they do changes. Only what was measured in one round, one
+/// after the other, is compared.
+const CELL: Duration = Duration::from_millis(400);
+const ROUNDS: usize = 9;
 /// Most commits of a group, as many as the others bear well.
 const GROUP: usize = 1_024;
 
@@ -22,31 +23,30 @@ fn main() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     for writers in [1, 16, 256] {
-        let mut best = vec![(0.0_f64, 0.0_f64); ENGINES.len()];
-        let (mut ours, mut of_raw) = (0.0_f64, 0.0_f64);
+        let mut rates: Vec<[f64; ENGINES.len() + 1]> = Vec::new();
         for _ in 0..ROUNDS {
-            let mut raw = 0.0;
-            for ((name, make), (grouped, alone)) in ENGINES.iter().zip(&mut best) {
-                let rate = within(|path| runtime.block_on(commit_in_groups(*make, path, writers)));
-                *grouped = grouped.max(rate);
-                *alone = alone.max(within(|path| commit_alone(*make, path, writers)));
-                if *name == "raw log" {
-                    raw = rate;
-                }
+            let mut round = [0.0; ENGINES.len() + 1];
+            for (rate, (_, make)) in round.iter_mut().zip(&ENGINES) {
+                *rate = within(|path| runtime.block_on(commit_in_groups(*make, path, writers)));
             }
-            let rate = within(|path| runtime.block_on(embedded(path, writers)));
-            ours = ours.max(rate);
-            of_raw = of_raw.max(rate / raw);
+            round[ENGINES.len()] = within(|path| runtime.block_on(embedded(path, writers)));
+            rates.push(round);
         }
-        println!("{writers:>3} writers: embedded {ours:>9.0}/s, {of_raw:.2}x of the raw grouped log of the same round");
-        for ((name, _), (grouped, alone)) in ENGINES.iter().zip(&best) {
-            println!(
-                "             {name:>13}: grouped {grouped:>9.0}/s ({:.2}x), each for itself {alone:>9.0}/s ({:.2}x)",
-                ours / grouped,
-                ours / alone
-            );
+        let ours = median(rates.iter().map(|round| round[ENGINES.len()]));
+        println!("{writers:>3} writers: embedded {ours:.0}/s; medians of {ROUNDS} rounds");
+        for (at, (name, make)) in ENGINES.iter().enumerate() {
+            let rate = median(rates.iter().map(|round| round[at]));
+            let ratio = median(rates.iter().map(|round| round[ENGINES.len()] / round[at]));
+            let alone = within(|path| commit_alone(*make, path, writers));
+            println!("    {ratio:>5.2}x of {name:>13} in groups ({rate:.0}/s; each writer for itself: {alone:.0}/s)");
         }
     }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn within(bench: impl FnOnce(&Path) -> f64) -> f64 {
