@@ -37,7 +37,7 @@ const OWN_NAMES: &[&str] = &[
     "blobs",
 ];
 /// Keys that go into an index at once: bounds the memory of a rebuild.
-const COPIED_AT_ONCE: usize = 50_000;
+pub const COPIED_AT_ONCE: usize = 50_000;
 
 /// What was found and done when a store was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
