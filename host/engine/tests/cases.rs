@@ -992,6 +992,21 @@ fn merge_that_fails_in_a_replay_says_why() {
 }
 
 #[test]
+fn batches_whose_flow_was_not_there_run_once_it_is() {
+    let mut sim = world(
+        "tasks: [{id: x, type: io.kestra.plugin.core.flow.ForEachItem, items: 'kestra:///rows.txt', namespace: test, flowId: late}]",
+    );
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: x=FAILED x_split=SUCCESS x_items=FAILED");
+    sim.add(flow(&short("id: late\nnamespace: test\ntasks: [{id: l, type: LOG}]")));
+    sim.send(&id, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS/2 x_merge=SUCCESS");
+    assert_eq!(output(&sim, &id, "x_items", "iterations.SUCCESS"), Some(Value::Int(5)));
+}
+
+#[test]
 fn attempts_of_a_foreachitem_are_counted() {
     let mut sim = world("tasks: [{id: x, type: ITEMS}]");
     let id = sim.start("test", "main", Map::new());
