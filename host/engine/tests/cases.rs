@@ -804,12 +804,13 @@ fn batches_are_counted_and_gathered() {
 fn restart_restarts_the_executions_of_batches_that_failed() {
     let mut sim = world(BATCHED);
     sim.add(flow(&short("id: child\nnamespace: test\ninputs: [{id: fails, type: BOOL, defaults: false}]\ntasks: [{id: c1, type: LOG, runIf: '{{ inputs.fails }}'}]")));
-    sim.script("c1", |attempt| if attempt == 1 { fails() } else { takes(0) });
+    sim.script("c1", |attempt| if attempt == 1 { fails() } else { takes(5) });
     let id = sim.start("test", "main", Map::new());
     sim.run();
     assert_eq!(shown(&sim, &id), "FAILED: x=FAILED x_split=SUCCESS x_items=FAILED");
     assert_eq!(output(&sim, &id, "x_items", "iterations.FAILED"), Some(Value::Int(1)));
     sim.send(&id, Event::Restart { from: None }).unwrap();
+    assert_eq!(output(&sim, &id, "x_items", "iterations.RUNNING"), Some(Value::Int(1)));
     sim.run();
     assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS/2 x_merge=SUCCESS");
     assert_eq!(sim.made.len(), 4, "no execution was made anew");
@@ -864,9 +865,11 @@ fn batch_follows_the_execution_that_takes_the_place_of_another() {
     let tries = std::cell::Cell::new(0);
     sim.script("a", move |_| {
         tries.set(tries.get() + 1);
-        if tries.get() < 2 { fails() } else { takes(0) }
+        if tries.get() < 2 { fails() } else { takes(5) }
     });
     let id = sim.start("test", "main", Map::new());
+    sim.run_while(|sim| sim.made.len() < 3);
+    assert_eq!(output(&sim, &id, "x_items", "iterations.RUNNING"), Some(Value::Int(1)));
     sim.run();
     assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS");
     let gathered = output(&sim, &id, "x_merge", "subflowOutputs").unwrap();
@@ -1004,6 +1007,30 @@ fn batches_whose_flow_was_not_there_run_once_it_is() {
     sim.run();
     assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS/2 x_merge=SUCCESS");
     assert_eq!(output(&sim, &id, "x_items", "iterations.SUCCESS"), Some(Value::Int(5)));
+}
+
+#[test]
+fn what_is_wrong_with_every_batch_is_found_out_once() {
+    let mut sim = world(
+        "tasks: [{id: x, type: io.kestra.plugin.core.flow.ForEachItem, items: 'kestra:///rows.txt', namespace: test, flowId: none}]",
+    );
+    sim.world.files.insert(ROWS.to_owned(), "x\n".repeat(engine::ITEMS_AT_ONCE as usize * 3));
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let left = engine::ITEMS_AT_ONCE * 2;
+    assert_eq!(output(&sim, &id, "x_items", "iterations.CREATED"), Some(Value::Int(left.into())));
+    let run = sim.state(&id).run_of(&TaskId::trusted("x_items"), &[]).unwrap();
+    assert_eq!(run.attempts[0].failure.as_ref().unwrap().code, "no-flow");
+    assert_eq!(sim.logs.len(), 1);
+}
+
+#[test]
+fn time_limit_reaches_the_executions_of_batches() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS, timeout: PT1S}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: x=FAILED x_split=SUCCESS x_items=KILLED");
+    assert!(sim.made[1..].iter().all(|id| sim.state(id).status() == Some(Status::Killed)));
 }
 
 #[test]
