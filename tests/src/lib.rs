@@ -4,6 +4,7 @@ pub mod conformance;
 pub mod guests;
 pub mod program;
 pub mod served;
+pub mod simulation;
 
 use std::path::{Path, PathBuf};
 

@@ -76,6 +76,9 @@ pub struct Run {
     /// repeated; `HOST:*` means every port.
     #[arg(long, value_name = "HOST:PORT")]
     pub allow_net: Vec<String>,
+    /// Keep what happens in a store in this folder, which `sluice server --store` can serve. By default the store is a temporary one.
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
     /// How to show the run.
     #[arg(long, value_enum, default_value_t = Output::Auto)]
     pub output: Output,
@@ -107,6 +110,9 @@ pub struct Server {
     /// Password for HTTP basic authentication. Prefer the environment variable: arguments are visible to other users.
     #[arg(long, value_name = "PASSWORD", env = "SLUICE_PASSWORD", requires = "username", hide_env_values = true)]
     pub password: Option<String>,
+    /// The folder of the store: flows, executions, logs, files. Default: `store` in the data directory.
+    #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
+    pub store: Option<PathBuf>,
     /// Flows to save at start. May be repeated.
     #[arg(long = "flow", value_name = "FILE")]
     pub flows: Vec<PathBuf>,

@@ -53,6 +53,11 @@ pub enum Event {
         epoch: u64,
         effects: Effects,
     },
+    /// A worker that ends in good order gives an unfinished attempt back: no loss, and it may run again.
+    TaskReturned {
+        job: JobId,
+        epoch: u64,
+    },
     /// One task of a WorkingDirectory, reported by the worker that runs the unit `job`.
     UnitTask {
         job: JobId,

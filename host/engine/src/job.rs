@@ -146,6 +146,16 @@ impl Draft {
         Ok(())
     }
 
+    pub(crate) fn job_returned(&mut self, id: &JobId, epoch: u64) -> Result<(), Rejected> {
+        if leased(&self.state, id, epoch)?.cancel.is_some() {
+            return self.job_lost(id, epoch, Effects::Repeatable);
+        }
+        self.clear_timer(Some(&id.run), TimerPurpose::Timeout);
+        self.change(Change::JobReturned { run: id.run.clone() });
+        self.command_job(&id.run);
+        Ok(())
+    }
+
     fn job_stopped(&mut self, id: &JobId, state: Status, outputs: Value) {
         if !outputs.is_null() {
             self.outputs(&id.run, outputs);
@@ -187,13 +197,8 @@ impl Draft {
     }
 
     pub(crate) fn is_unit(&self, run: &TaskRunId) -> bool {
-        self.task(run).is_some_and(|task| is_unit(&task.kind))
+        self.task(run).is_some_and(|task| task.is_unit())
     }
-}
-
-/// Whether a worker runs what the task holds.
-pub(crate) fn is_unit(kind: &TaskKind) -> bool {
-    matches!(kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::WorkingDirectory { .. }))
 }
 
 /// The command that hands a job out, from the state alone.
@@ -237,5 +242,5 @@ fn stale(id: &JobId) -> Rejected {
 }
 
 fn timed_out(timeout: Option<SignedDuration>) -> Failure {
-    failure("timeout", format!("the task ran longer than its timeout of {:#}", timeout.unwrap_or_default()))
+    failure("timeout", format!("Timeout: the task ran longer than {:#}", timeout.unwrap_or_default()))
 }

@@ -21,7 +21,7 @@ mod outstanding;
 mod replay;
 mod restart;
 mod retry;
-#[cfg(feature = "sim")]
+// Not behind a feature: with one, every crate above would be built twice, once for use and once for tests.
 pub mod sim;
 mod sla;
 mod slots;
@@ -32,9 +32,7 @@ mod templates;
 pub mod view;
 
 pub use command::{Command, Message, RenderScope, Rendering, Work};
-#[cfg(feature = "sim")]
-pub use decide::decide_shown;
-pub use decide::{Decision, decide};
+pub use decide::{Decision, decide, decide_shown};
 pub use event::{ChildResult, Effects, End, Event, JobId, Outcome, RejectCode, Rejected, UnitReport};
 pub use flowable::each::VALUES_PER_EACH;
 pub use flowable::items::ITEMS_AT_ONCE;

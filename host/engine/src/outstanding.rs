@@ -45,4 +45,9 @@ impl State {
         held.map(|(run, job)| (JobId { run: run.clone(), attempt: job.attempt, generation: job.generation }, job.epoch))
             .collect()
     }
+
+    /// Whether an attempt in flight may have had an effect outside.
+    pub fn effects_began(&self, job: &JobId) -> bool {
+        self.jobs.get(&job.run).is_some_and(|known| known.attempt == job.attempt && known.effects)
+    }
 }

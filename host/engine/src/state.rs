@@ -246,6 +246,7 @@ impl State {
                 job.started = false;
                 job.losses += 1;
             }),
+            Change::JobReturned { run } => self.edit_job(run, |job| job.started = false),
             Change::JobCancelled { run, why } => self.edit_job(run, |job| job.cancel = Some(*why)),
             Change::AttemptEnded { run, attempt, state, failure, at } => {
                 self.jobs.remove(run);

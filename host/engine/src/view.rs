@@ -11,7 +11,6 @@ use model::state::State as Status;
 
 use crate::command::RenderScope;
 use crate::flowable::items::batches_of;
-use crate::job::is_unit;
 use crate::state::State;
 
 /// The variables an expression of a task run, or of the execution, sees. `envs`, `globals` and functions come from the shell.
@@ -100,7 +99,7 @@ impl<'a> View<'a> {
     fn worker_run(&self) -> Option<&'a TaskRun> {
         let parent = self.state.run(self.task_run()?.parent.as_ref()?)?;
         let task = self.state.flow().task(&parent.task)?;
-        is_unit(&task.kind).then_some(parent)
+        task.is_unit().then_some(parent)
     }
 
     fn of_its_batch(&self, mut shown: Map) -> Value {

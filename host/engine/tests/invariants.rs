@@ -260,7 +260,7 @@ impl Driver {
                 *times += 1;
                 assert!(*times == 1, "attempt {attempt} of {run} began twice");
             }
-            Change::JobLost { run } => {
+            Change::JobLost { run } | Change::JobReturned { run } => {
                 let attempt = self.state.run(run).unwrap().attempts.len() as u32;
                 let generation = self.state.execution().unwrap().generation;
                 self.began.remove(&(run.clone(), attempt.max(1), generation));
@@ -324,6 +324,7 @@ impl Driver {
                 events.push(match choice % 8 {
                     0..=2 if !kind => ended(End::Failed(bad())),
                     3 if !kind => ended(End::Warning),
+                    5 if !kind => Event::TaskReturned { job: job.clone(), epoch },
                     4 if !kind => Event::TaskLost {
                         job: job.clone(),
                         epoch,

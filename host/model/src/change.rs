@@ -203,6 +203,10 @@ pub enum Change {
     JobLost {
         run: TaskRunId,
     },
+    /// Its worker gave it back, and it waits for another.
+    JobReturned {
+        run: TaskRunId,
+    },
     /// It was told to end.
     JobCancelled {
         run: TaskRunId,

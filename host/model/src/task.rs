@@ -35,6 +35,13 @@ pub struct Task {
     pub line: u32,
 }
 
+impl Task {
+    /// Whether its tasks run as one unit on one worker.
+    pub fn is_unit(&self) -> bool {
+        matches!(&self.kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::WorkingDirectory { .. }))
+    }
+}
+
 /// What a task does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskKind {

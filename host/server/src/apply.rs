@@ -81,8 +81,9 @@ impl Owner {
         self.hot.as_ref().is_none_or(|hot| hot.state.is_closed())
     }
 
-    /// Takes mail in: decides, commits once, does what was decided.
-    pub async fn turn(&mut self, mail: Vec<Envelope>) {
+    /// Takes mail in: decides, commits once, does what was decided. Gives back what the store did not take and nobody waits for; whoever
+    /// waits is told at once.
+    pub async fn turn(&mut self, mail: Vec<Envelope>) -> Vec<Envelope> {
         let mut events = Vec::new();
         for envelope in mail {
             match envelope.mail {
@@ -91,7 +92,7 @@ impl Owner {
             }
         }
         if events.is_empty() {
-            return;
+            return Vec::new();
         }
         for tries in 1..=TRIES {
             match self.try_turn(&events).await {
@@ -101,22 +102,32 @@ impl Owner {
                             let _ = reply.send(answer);
                         }
                     }
-                    return;
+                    return Vec::new();
                 }
                 Err(Error::Conflict { message, .. }) if tries < TRIES => {
                     tracing::debug!(execution = %self.id, %message, "somebody else wrote in between; deciding again");
                     self.hot = None;
                 }
                 Err(error) => {
-                    tracing::error!(execution = %self.id, %error, "a turn failed");
                     self.hot = None;
-                    for reply in events.into_iter().filter_map(|envelope| envelope.reply) {
-                        let _ = reply.send(Err(Error::Store(error.to_string())));
+                    let again = error.is_of_the_store();
+                    match again {
+                        true => tracing::warn!(execution = %self.id, %error, "a turn waits for the store"),
+                        false => tracing::error!(execution = %self.id, %error, "a turn failed"),
                     }
-                    return;
+                    let mut kept = Vec::new();
+                    for envelope in events {
+                        match envelope.reply {
+                            Some(reply) => drop(reply.send(Err(error.clone()))),
+                            None if again => kept.push(envelope),
+                            None => {}
+                        }
+                    }
+                    return kept;
                 }
             }
         }
+        Vec::new()
     }
 
     async fn show(&mut self, reply: tokio::sync::oneshot::Sender<State>) {
@@ -153,10 +164,11 @@ impl Owner {
             }
             answers.push(answer);
         }
+        // Before the commit that shows the failure: who sees an execution ended sees why.
+        commands::log_failures(&self.node, &self.id, &turn.hot, &turn.after).await;
         let lsn = self.commit(&mut turn, before.as_ref()).await?;
         let Turn { hot, after, .. } = turn;
         self.hot = Some(hot.clone());
-        commands::log_failures(&self.node, &self.id, &hot, &after).await;
         for deed in after {
             commands::perform(&self.node, &self.id, &hot, deed);
         }
@@ -199,7 +211,7 @@ impl Owner {
     /// What was asked for before the node went down and has not been answered.
     async fn recover(&self, turn: &mut Turn) -> Result<(), Error> {
         let now = self.node.now();
-        for event in commands::lost_jobs(&self.node, &self.id, now).await? {
+        for event in commands::lost_jobs(&self.node, &turn.hot, &self.id, now).await? {
             if let Err(rejected) = self.decide(turn, event).await? {
                 tracing::debug!(execution = %self.id, %rejected, "a lost job was dealt with before");
             }
@@ -234,6 +246,10 @@ impl Owner {
                 turn.queue.push_back(Event::Rendered { id, result });
             }
             Command::TakeSlot { flow, limit, .. } => slots::take(self, turn, &flow, limit).await?,
+            Command::FreeSlot { flow, slot } => {
+                slots::give_back(self, turn, &flow, slot).await?;
+                turn.after.push(After::WakeQueue(flow));
+            }
             other => commands::record(&self.node, &self.id, turn, other, now)?,
         }
         Ok(())

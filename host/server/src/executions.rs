@@ -99,7 +99,7 @@ impl Node {
                 message: format!("flow `{}` is disabled", saved.flow.key),
             });
         }
-        let id = new_id();
+        let id = new_id(self.entropy.number());
         let inputs = self.type_inputs(&saved, &id, start.inputs).await?;
         let execution = Execution {
             kind: start.kind,
@@ -294,34 +294,25 @@ impl Node {
         self.tell(child, Event::Start { execution: Box::new(execution) }).await.map(|_| ())
     }
 
-    /// Another try at an execution, under an id of its own that is derived from the original's.
-    pub(crate) async fn retry_execution(
-        self: Arc<Self>,
-        original: &ExecutionId,
+    /// Another try at an execution: of the same revision, with the same inputs, labels, trigger and parent.
+    pub(crate) fn next_try(
+        &self,
+        saved: &SavedFlow,
+        last: &Execution,
+        id: ExecutionId,
         attempt: u32,
         due: Timestamp,
         since: Timestamp,
-    ) {
-        let made = async {
-            let seen = self.store.find::<rows::Execution>(View::Newest, Key::Execution(original.clone())).await?;
-            let seen = seen.ok_or_else(|| Error::NotFound(format!("no execution `{original}`")))?;
-            let saved = self.flow_revision(&seen.record.flow, seen.record.revision).await?;
-            let id = engine::ids::retry_id(original);
-            let first = seen.record.original.clone().unwrap_or_else(|| original.clone());
-            let execution = Execution {
-                kind: seen.record.kind,
-                trigger: seen.record.trigger.clone(),
-                original: Some(first),
-                attempt,
-                scheduled: Some(due),
-                retried_since: Some(since),
-                parent: seen.record.parent.clone(),
-                ..self.fresh(&saved, id.clone(), seen.record.inputs.clone(), seen.record.labels.clone())
-            };
-            self.tell(&id, Event::Start { execution: Box::new(execution) }).await.map(|_| ())
-        };
-        if let Err(error) = made.await {
-            tracing::error!(execution = %original, %error, "the next try at the execution was not made");
+    ) -> Execution {
+        Execution {
+            kind: last.kind,
+            trigger: last.trigger.clone(),
+            original: Some(last.original.clone().unwrap_or_else(|| last.id.clone())),
+            attempt,
+            scheduled: Some(due),
+            retried_since: Some(since),
+            parent: last.parent.clone(),
+            ..self.fresh(saved, id, last.inputs.clone(), last.labels.clone())
         }
     }
 
@@ -345,14 +336,15 @@ impl Changes {
     /// Returns when something may have changed.
     pub async fn changed(&mut self) {
         tokio::select! {
+            biased;
             () = self.execution.changed() => {}
             () = self.logs.changed() => {}
         }
     }
 }
 
-fn new_id() -> ExecutionId {
-    let mut rest = uuid::Uuid::new_v4().as_u128();
+fn new_id(number: u128) -> ExecutionId {
+    let mut rest = number;
     let mut text = String::with_capacity(ID_LETTERS);
     for _ in 0..ID_LETTERS {
         let letter = LETTERS.get((rest % 62) as usize).copied().unwrap_or(b'0');

@@ -89,6 +89,7 @@ impl Node {
                 }
             };
             tokio::select! {
+                biased;
                 () = wait => {}
                 () = self.timers.sooner.notified() => {}
                 () = self.end.notified() => return,

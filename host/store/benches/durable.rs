@@ -9,10 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use store::conformance::samples::*;
-use store::embedded::disk::RealDisk;
-use store::embedded::{EmbeddedStore, Options, RunsShelf, Shelf, SledShelf};
-use store::query::ExecutionFilter;
-use store::{Batch, Lsn, MemoryStore, Page, Query, Row, Store, View};
+use store::embedded::{EmbeddedStore, Index, Options};
+use store::query::{ExecutionFilter, LogFilter, LogScope, NamespaceMatch};
+use store::{Batch, Clear, Key, Lsn, MemoryStore, Page, Query, Row, Store, View};
 
 const CELL: Duration = Duration::from_secs(2);
 const EXECUTIONS: i64 = 100_000;
@@ -20,31 +19,112 @@ const EXECUTIONS: i64 = 100_000;
 fn main() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    for writers in [1, 16, 256] {
-        let raw = raw_log(&runtime, writers);
+    // Names of parts, to run those alone.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part);
+    for writers in [1, 16, 256].into_iter().filter(|_| wants("commits")) {
+        let raw = raw_log(&runtime, writers, 1);
+        let two_files = raw_log(&runtime, writers, 2);
         let folder = tempfile::tempdir().expect("a folder");
-        let embedded = Arc::new(open(folder.path(), true).0);
+        let embedded = Arc::new(open(folder.path(), Index::Runs).0);
         let durable = runtime.block_on(commits(embedded.clone() as Arc<dyn Store>, writers));
         let stats = embedded.stats();
         drop(embedded);
         let memory = runtime.block_on(commits(Arc::new(MemoryStore::default()), writers));
         println!(
-            "{writers:>3} writers: raw grouped log {raw:>9.0}/s, embedded {durable:>9.0}/s ({:.2}x, {:.1} commits a sync), memory {memory:>9.0}/s",
+            "{writers:>3} writers: raw grouped log {raw:>9.0}/s (two files, as with packs before the journal: {two_files:.0}/s), embedded {durable:>9.0}/s ({:.2}x, {:.1} commits a sync), memory {memory:>9.0}/s",
             durable / raw,
             stats.durable.0 as f64 / stats.syncs as f64,
         );
     }
-    runtime.block_on(start(true));
-    if std::env::var_os("BENCH_SLED").is_some() {
-        runtime.block_on(start(false));
+    if wants("logs") {
+        runtime.block_on(logs());
+    }
+    if wants("start") {
+        runtime.block_on(start(Index::Runs));
+    }
+    // Not without being asked: it takes minutes.
+    if wanted.iter().any(|wanted| wanted == "sled") {
+        runtime.block_on(start(Index::Sled));
     }
 }
 
-fn open(path: &std::path::Path, on_runs: bool) -> (EmbeddedStore, store::embedded::Report) {
-    let disk = Arc::new(RealDisk::new(path).expect("a folder"));
-    let shelf: Box<dyn Shelf> =
-        if on_runs { Box::new(RunsShelf) } else { Box::new(SledShelf::new(path.join("index"))) };
-    EmbeddedStore::open(disk, shelf.as_ref(), Options::default()).expect("a store")
+fn open(path: &std::path::Path, index: Index) -> (EmbeddedStore, store::embedded::Report) {
+    EmbeddedStore::open_folder(path, Options { index, ..Options::default() }).expect("a store")
+}
+
+/// A million lines of a thousand executions: what they take, and how long a page takes.
+async fn logs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(folder.path(), Index::Runs);
+    let mut live = 0;
+    let began = Instant::now();
+    for number in 0..20_000 {
+        let of = to(&format!("execution-{:06}", number * 7 % 1_000));
+        let lines = (0..50).map(|line_number| {
+            let text = format!(
+                "line {line_number} of part {number}: read 1,{number:05} rows from `orders`, took {} ms",
+                number * 31 % 977
+            );
+            let mut one = line(of.clone(), number, model::task::LogLevel::Info, &text);
+            one.flow = Some(flow_key("company.team", "bench"));
+            one.task_run = Some(model::ids::TaskRunId::trusted(format!("run-{}", number % 7)));
+            live += size(&one.clone().into());
+            one
+        });
+        store.append_logs(lines.collect()).await.expect("lines");
+    }
+    store.durable(store.head()).await.expect("durable");
+    let appended = began.elapsed();
+    store.close().expect("a close");
+    println!("1,000,000 lines ({} MB): appended in {appended:?}, closed after {:?}", live >> 20, began.elapsed());
+    let (store, _) = open(folder.path(), Index::Runs);
+    let stats = store.stats();
+    println!(
+        "  runs {} MB, packs {} MB; written by this process {} MB",
+        stats.run_bytes >> 20,
+        stats.pack_bytes >> 20,
+        written_mb()
+    );
+    let shared: Arc<dyn Store> = Arc::new(store);
+    for (name, scope) in [
+        ("of an execution", LogFilter::of(to("execution-000500"), 0)),
+        ("across flows", LogFilter::within(LogScope::Flows { namespace: NamespaceMatch::Any, flow: None })),
+    ] {
+        let began = Instant::now();
+        let mut page = Page::first(100);
+        for _ in 0..10 {
+            let rows = shared.scan(View::Durable, Query::Logs(scope.clone()), page).await.expect("rows");
+            assert_eq!(rows.items.len(), 100);
+            page = Page::after(rows.next.expect("more"), 100);
+        }
+        println!("  100 lines {name}: {:?}", began.elapsed() / 10);
+    }
+    let began = Instant::now();
+    for number in 0..1_000 {
+        let mut more = true;
+        while more {
+            more = shared.clear(Clear::Logs(to(&format!("execution-{number:06}")))).await.expect("cleared").more;
+        }
+    }
+    drop(shared);
+    println!("  cleared in {:?}", began.elapsed());
+    let (store, _) = open(folder.path(), Index::Runs);
+    store.checkpoint().expect("a checkpoint");
+    let stats = store.stats();
+    println!(
+        "  then runs {} MB, packs {} MB, journal {} MB",
+        stats.run_bytes >> 20,
+        stats.pack_bytes >> 20,
+        stats.journal_bytes >> 20
+    );
+}
+
+/// What this process has written to disks so far.
+fn written_mb() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse::<u64>().ok());
+    bytes.unwrap_or(0) >> 20
 }
 
 /// A state of 200 bytes is updated, an event of 100 bytes appended.
@@ -82,14 +162,16 @@ async fn commits(store: Arc<dyn Store>, writers: usize) -> f64 {
 }
 
 /// What the disk allows: records of the same length, one write and one sync for all that wait.
-fn raw_log(runtime: &tokio::runtime::Runtime, writers: usize) -> f64 {
-    let mut file = tempfile::tempfile().expect("a file");
+fn raw_log(runtime: &tokio::runtime::Runtime, writers: usize, files: usize) -> f64 {
+    let mut files: Vec<_> = (0..files).map(|_| tempfile::tempfile().expect("a file")).collect();
     let (send, receive) = std::sync::mpsc::channel::<(Vec<u8>, tokio::sync::oneshot::Sender<Lsn>)>();
     let log = std::thread::spawn(move || {
         while let Ok(first) = receive.recv() {
             let group: Vec<_> = std::iter::once(first).chain(receive.try_iter()).collect();
             let bytes: Vec<u8> = group.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect();
-            file.write_all(&bytes).and_then(|()| file.sync_data()).expect("a write");
+            for file in &mut files {
+                file.write_all(&bytes).and_then(|()| file.sync_data()).expect("a write");
+            }
             for (_, done) in group {
                 // Who asked is still there, or does not care.
                 done.send(Lsn(1)).ok();
@@ -123,11 +205,11 @@ fn raw_log(runtime: &tokio::runtime::Runtime, writers: usize) -> f64 {
 }
 
 /// Starts with many executions stored: ended in order, killed, and without an index.
-async fn start(on_runs: bool) {
-    println!("looked up in {}", if on_runs { "the runs" } else { "sled" });
+async fn start(index: Index) {
+    println!("looked up in {index:?}");
     let folder = tempfile::tempdir().expect("a folder");
     let flow = flow_key("company.team", "bench");
-    let (store, _) = open(folder.path(), on_runs);
+    let (store, _) = open(folder.path(), index);
     let mut live = 0;
     let began = Instant::now();
     for number in 0..EXECUTIONS {
@@ -153,7 +235,7 @@ async fn start(on_runs: bool) {
     println!("closed in {:?}", began.elapsed());
     for (name, spoil) in [("ended in order", ""), ("killed", "index.seal"), ("without index", "index")] {
         let path = folder.path().join(spoil);
-        if on_runs && !spoil.is_empty() {
+        if index == Index::Runs && !spoil.is_empty() {
             continue;
         }
         if spoil == "index" {
@@ -162,14 +244,22 @@ async fn start(on_runs: bool) {
             std::fs::remove_file(&path).expect("a file");
         }
         let began = Instant::now();
-        let (store, report) = open(folder.path(), on_runs);
+        let (store, report) = open(folder.path(), index);
         println!("start, {name}: {:?}; {report}", began.elapsed());
+        let began = Instant::now();
+        for number in (0..EXECUTIONS).step_by(97) {
+            let id = execution_id(&format!("execution-{:06}", number * 31 % EXECUTIONS));
+            let found = store.get(View::Durable, Key::Execution(id)).await.expect("a row");
+            assert!(found.is_some());
+        }
+        println!("  a point read: {:?}", began.elapsed() / (EXECUTIONS / 97 + 1) as u32);
         let stats = store.stats();
         println!(
-            "  live rows {} MB, journal {} MB, runs {} MB, index {} MB",
+            "  live rows {} MB, journal {} MB, runs {} MB, packs {} MB, index {} MB",
             live >> 20,
             stats.journal_bytes >> 20,
             stats.run_bytes >> 20,
+            stats.pack_bytes >> 20,
             stats.index_bytes >> 20
         );
         let shared: Arc<dyn Store> = Arc::new(store);

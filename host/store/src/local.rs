@@ -108,8 +108,9 @@ pub fn clear(store: &impl Local, what: &Clear) -> Result<Cleared, Error> {
     Ok(Cleared { lsn, rows, more })
 }
 
-/// Whether a file names a blob.
+/// Whether a file names a blob, now or in what would be left if the power went now.
 pub fn is_named(store: &impl Local, id: &BlobId) -> Result<bool, Error> {
-    let part = store.part(View::Newest, &Query::FilesOf(id.clone()), None, 1, 1)?;
-    Ok(!part.rows.is_empty())
+    let query = Query::FilesOf(id.clone());
+    let named = |view| store.part(view, &query, None, 1, 1).map(|part| !part.rows.is_empty());
+    Ok(named(View::Newest)? || named(View::Durable)?)
 }

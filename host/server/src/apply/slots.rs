@@ -41,9 +41,15 @@ pub(super) async fn try_again(owner: &Owner, turn: &mut Turn) -> Result<(), Erro
     Ok(())
 }
 
-/// Gives a slot back in this commit.
-pub(super) fn give_back(turn: &mut Turn, flow: &FlowKey, slot: u32) {
-    turn.batch.delete(Key::Unique(UniqueName::Slot(flow.clone(), slot)));
+/// Gives a slot back in this commit. One that somebody else holds by now is theirs.
+pub(super) async fn give_back(owner: &Owner, turn: &mut Turn, flow: &FlowKey, slot: u32) -> Result<(), Error> {
+    let key = Key::Unique(UniqueName::Slot(flow.clone(), slot));
+    let held = owner.node.store.find::<UniqueKey>(View::Newest, key.clone()).await?;
+    // Not there: it was taken in this very commit, or is gone already.
+    if held.is_none_or(|held| held.holder == Holder::Execution(owner.id.clone())) {
+        turn.batch.delete(key);
+    }
+    Ok(())
 }
 
 /// The lowest slot that nobody has; one that this execution has already comes first (it was taken before a crash).

@@ -7,14 +7,15 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::disk::{DiskFile, SharedDisk, failed};
+use super::disk::{Disk, DiskFile, SharedDisk, failed};
 use crate::error::Error;
 use crate::rows::{BlobId, BlobInfo};
 use crate::store::{Answer, BLOB_PIECE, BlobReader, BlobWriter};
 
-const FOLDER: &str = "blobs/";
+/// Where they are.
+pub const FOLDER: &str = "blobs/";
 /// Blobs that are being written. What is left here at a start belongs to nobody.
-const UNFINISHED: &str = "blobs/new/";
+pub const UNFINISHED: &str = "blobs/new/";
 
 /// All blobs.
 pub struct DiskBlobs {
@@ -40,6 +41,20 @@ fn is_id(id: &BlobId) -> bool {
 
 fn folder_of(id: &BlobId) -> String {
     format!("{FOLDER}{}/", id.0.get(..2).unwrap_or_default())
+}
+
+/// The file of a blob.
+pub fn name_of(id: &BlobId) -> String {
+    format!("{}{}", folder_of(id), id.0)
+}
+
+/// Whether a blob is there, as long as it was written.
+pub fn is_there(disk: &dyn Disk, blob: &BlobInfo) -> Result<bool, Error> {
+    let name = name_of(&blob.id);
+    match disk.open(&name).and_then(|file| file.size()) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        size => size.map(|size| size == blob.size_bytes).map_err(failed(&name)),
+    }
 }
 
 impl DiskBlobs {
@@ -69,7 +84,7 @@ impl DiskBlobs {
         if !is_id(id) {
             return Ok(None);
         }
-        let name = format!("{}{}", folder_of(id), id.0);
+        let name = name_of(id);
         let file = match self.shared.disk.open(&name) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(failed(&name))?,

@@ -1,21 +1,25 @@
 //! Checkpoints: what the overlay holds becomes a run and goes into the index; then the journal before it can go.
 //!
-//! The order is what makes it safe at every step: the commits are durable, the run is safe, the manifest names it, the
-//! index has it, and only then is anything removed. The index is never ahead of the runs; where a crash leaves it
-//! behind, the next start brings it up.
+//! The order is what makes it safe at every step: the commits are durable, packs and run are safe, the manifest names
+//! them, the index has it, and only then is anything removed. The index is never ahead of the runs; where a crash leaves
+//! it behind, the next start brings it up.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::base::{Change, to_entry, to_value};
 use super::disk::failed;
-use super::manifest::Manifest;
-use super::runs::{self, Merged, Reader, RunEntry};
+use super::manifest::{Manifest, RunInfo};
+use super::packs::{self, PackInfo, PackSet};
+use super::runs::{self, Merged, Reader, RunEntry, Value, unpacked};
 use super::store::{Core, Inner, lock};
 use crate::Lsn;
 use crate::error::Error;
 use crate::index::keys;
 use crate::index::table::{Entry, Table};
 
+/// Most merges after one checkpoint: one for the runs, another for packs that turn out to be mostly dead.
+const MERGES_AT_ONCE: usize = 3;
 /// After all keys of rows and index entries.
 pub const KEYS_END: &[u8] = &[0xf0];
 
@@ -37,12 +41,14 @@ impl Inner {
 
     /// Puts the overlay aside, unless one is aside already from a checkpoint that failed. Up to which commit it is.
     fn freeze(&self) -> Lsn {
+        let checkpoint = lock(&self.manifest).checkpoint;
         let mut core = self.write();
         if let Some((_, upto)) = &core.frozen {
             return *upto;
         }
         let upto = core.head;
-        if core.overlay.len() > 0 {
+        // Commits that changed nothing have numbers too: without them in a run the journal could not go.
+        if upto > checkpoint {
             let empty = Core::empty_overlay(core.durable);
             let overlay = std::mem::replace(&mut core.overlay, empty);
             core.frozen = Some((Arc::new(overlay), upto));
@@ -52,25 +58,26 @@ impl Inner {
 
     fn apply_frozen(&self, frozen: &Table, upto: Lsn) -> Result<(), Error> {
         let mut manifest = lock(&self.manifest).clone();
+        let entries = || {
+            let known = frozen.known_range(&[], KEYS_END, upto);
+            known.filter_map(|(key, entry)| self.run_entry(key, entry))
+        };
         if upto > manifest.checkpoint {
-            let changes =
-                frozen.known_range(&[], KEYS_END, upto).filter_map(|(key, entry)| self.base_change(key, entry));
-            let entries = changes.map(|change| change.map(|(key, value)| RunEntry { key, value }));
-            let run = runs::write(self.disk.as_ref(), self.store, (manifest.checkpoint, upto), entries)?;
-            manifest.runs.push(run);
+            let range = (manifest.checkpoint, upto);
+            manifest.runs.push(runs::write(self.disk.as_ref(), self.store, range, &self.numbers, &[], entries())?);
             manifest.checkpoint = upto;
             self.replace_manifest(manifest)?;
         }
         if upto > self.base.applied() {
-            let changes =
-                frozen.known_range(&[], KEYS_END, upto).filter_map(|(key, entry)| self.base_change(key, entry));
-            self.base.apply(upto, changes.collect::<Result<_, _>>()?)?;
+            let changes = entries().map(|entry| entry.map(|entry| (entry.key, entry.value.here())));
+            self.base.apply(upto, changes.collect::<Result<Vec<Change>, _>>()?)?;
         }
         Ok(())
     }
 
     fn replace_manifest(&self, mut manifest: Manifest) -> Result<(), Error> {
         manifest.known = manifest.known.max(self.read().durable);
+        manifest.next_file = self.numbers.next();
         manifest.write(self.disk.as_ref())?;
         self.base.runs_changed(&manifest)?;
         *lock(&self.manifest) = manifest;
@@ -78,30 +85,34 @@ impl Inner {
     }
 
     /// What a key becomes; `None`: it came and went since the last checkpoint, nobody need know.
-    fn base_change(&self, key: &[u8], entry: Option<&Entry>) -> Option<Result<Change, Error>> {
-        match entry {
-            Some(entry) => Some(to_value(entry).map(|value| (key.into(), Some(value)))),
+    fn run_entry(&self, key: &[u8], entry: Option<&Entry>) -> Option<Result<RunEntry, Error>> {
+        let value = match entry {
+            Some(entry) => to_value(entry).map(Value::Here),
             None => match self.base.get(key) {
-                Ok(None) => None,
-                Ok(Some(_)) => Some(Ok((key.into(), None))),
-                Err(error) => Some(Err(error)),
+                Ok(None) => return None,
+                Ok(Some(old)) => Ok(Value::Removed { bytes: u32::try_from(old.len()).unwrap_or(u32::MAX) }),
+                Err(error) => Err(error),
             },
-        }
+        };
+        Some(value.map(|value| RunEntry { key: key.into(), value }))
     }
 
     /// Merges runs that have become alike, so that space and the time of a rebuild follow what is live.
     fn merge_runs(&self) -> Result<(), Error> {
-        let manifest = lock(&self.manifest).clone();
-        let Some(from) = runs::to_merge(&manifest.runs) else { return Ok(()) };
-        let parts = manifest.runs.get(from..).unwrap_or_default();
-        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(()) };
-        let readers: Result<Vec<Reader>, Error> =
-            parts.iter().map(|run| Reader::open(self.disk.as_ref(), self.store, run)).collect();
-        let merged = readers.and_then(|readers| {
-            let entries = Merged::new(readers, from == 0);
-            runs::write(self.disk.as_ref(), self.store, (first.after, last.upto), entries)
-        });
-        let (run, from) = match merged {
+        for _ in 0..MERGES_AT_ONCE {
+            let manifest = lock(&self.manifest).clone();
+            match runs::to_merge(&manifest.runs) {
+                Some(from) if self.merge_from(manifest, from)? => {}
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the runs from a place on one; without what is dead in their packs, where that is most of it. Whether it
+    /// could be done.
+    fn merge_from(&self, manifest: Manifest, from: usize) -> Result<bool, Error> {
+        let (run, from) = match self.merged(&manifest, from) {
             Ok(run) => (run, from),
             // A damaged run is no loss while a copy has it all: it is written anew from there.
             Err(Error::Corrupt { what }) if self.base_is_copy => {
@@ -111,22 +122,41 @@ impl Inner {
             // Nothing more is lost by leaving it as it is.
             Err(Error::Corrupt { what }) => {
                 tracing::error!(%what, "a run is damaged and stays as it is");
-                return Ok(());
+                return Ok(false);
             }
             Err(error) => return Err(error),
         };
         let mut next = manifest.clone();
-        let replaced: Vec<_> = next.runs.drain(from..).filter(|old| old.name != run.name).collect();
+        let kept: BTreeSet<u64> = run.packs.iter().map(|pack| pack.number).collect();
+        let replaced: Vec<_> = next.runs.drain(from..).collect();
+        let packs = replaced.iter().flat_map(|old| &old.packs).filter(|pack| !kept.contains(&pack.number));
+        let gone: Vec<String> = packs.map(PackInfo::name).collect();
+        let gone: Vec<String> = replaced.iter().map(RunInfo::name).chain(gone).collect();
         next.runs.push(run);
         self.replace_manifest(next)?;
-        for old in replaced {
-            self.disk.remove(&old.name).map_err(failed(&old.name))?;
+        for name in &gone {
+            self.disk.remove(name).map_err(failed(name))?;
         }
-        self.disk.sync_folder(runs::FOLDER).map_err(failed(runs::FOLDER))
+        for folder in [runs::FOLDER, packs::FOLDER] {
+            self.disk.sync_folder(folder).map_err(failed(folder))?;
+        }
+        Ok(true)
+    }
+
+    fn merged(&self, manifest: &Manifest, from: usize) -> Result<RunInfo, Error> {
+        let (disk, store) = (self.disk.as_ref(), self.store);
+        let parts = manifest.runs.get(from..).unwrap_or_default();
+        let after = parts.first().map_or(Lsn::START, |run| run.after);
+        let readers: Vec<Reader> = parts.iter().map(|run| Reader::open(disk, store, run)).collect::<Result<_, _>>()?;
+        let copied = runs::to_copy(parts);
+        let known: Vec<PackInfo> = parts.iter().flat_map(|run| run.packs.clone()).collect();
+        let packs = PackSet::default().with(disk, store, known.iter().filter(|pack| copied.contains(&pack.number)))?;
+        let entries = unpacked(Merged::new(readers, from == 0), &packs, |pack| copied.contains(&pack));
+        runs::write(disk, store, (after, manifest.checkpoint), &self.numbers, &known, entries)
     }
 
     /// All of the index as one run, after looking at all of it.
-    fn run_of_base(&self) -> Result<super::manifest::RunInfo, Error> {
+    fn run_of_base(&self) -> Result<RunInfo, Error> {
         self.base.verify()?;
         let applied = self.base.applied();
         let mut from: Vec<u8> = Vec::new();
@@ -136,9 +166,9 @@ impl Inner {
                 Err(error) => return Some(Err(error)),
             };
             from = [&*key, &[0]].concat();
-            Some(Ok(RunEntry { key, value: Some(value) }))
+            Some(Ok(RunEntry { key, value: Value::Here(value) }))
         });
-        runs::write(self.disk.as_ref(), self.store, (Lsn::START, applied), entries)
+        runs::write(self.disk.as_ref(), self.store, (Lsn::START, applied), &self.numbers, &[], entries)
     }
 
     /// Looks at everything that is stored: runs, index, and that the lists say what the rows say.
@@ -151,9 +181,10 @@ impl Inner {
         let wrong = |what: &str| Error::Corrupt { what: format!("the index does not fit the runs: {what}") };
         let mut from: Vec<u8> = Vec::new();
         let (mut entries, mut expected) = (0_u64, 0_u64);
-        for entry in Merged::new(readers?, true) {
+        let packs = PackSet::default().with(self.disk.as_ref(), self.store, manifest.packs())?;
+        for entry in unpacked(Merged::new(readers?, true), &packs, |_| true) {
             let entry = entry?;
-            let value = entry.value.unwrap_or_default();
+            let value = entry.value.here().unwrap_or_default();
             if self.base.first(&from, KEYS_END)? != Some((entry.key.clone(), value.clone())) {
                 return Err(wrong("a key has another value"));
             }

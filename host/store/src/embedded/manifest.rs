@@ -3,10 +3,13 @@
 //! One small file, replaced as a whole: its rename is what makes a checkpoint count. Everything it does not name is a
 //! leftover of a crash.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, failed, read_all, replace};
 use super::journal::StoreId;
+use super::packs::PackInfo;
 use crate::Lsn;
 use crate::error::Error;
 
@@ -28,6 +31,8 @@ pub struct Manifest {
     pub checkpoint: Lsn,
     /// The highest commit that was known to be safe. A journal that ends earlier has lost something.
     pub known: Lsn,
+    /// The number of the next file: none is used twice.
+    pub next_file: u64,
     /// Oldest first; they follow each other without gaps.
     pub runs: Vec<RunInfo>,
 }
@@ -35,8 +40,8 @@ pub struct Manifest {
 /// A run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// Its file.
-    pub name: String,
+    /// Its number.
+    pub number: u64,
     /// It holds what commits after this one wrote last,
     pub after: Lsn,
     /// up to this one.
@@ -45,6 +50,22 @@ pub struct RunInfo {
     pub bytes: u64,
     /// How many rows and removals are in it.
     pub rows: u64,
+    /// The bytes of its keys and values before they were compressed, those in packs included, and of what it removes.
+    pub weight: u64,
+    /// The packs that its values are in. No other run refers to them.
+    pub packs: Vec<PackInfo>,
+}
+
+impl RunInfo {
+    /// A run without entries.
+    pub fn empty(number: u64, after: Lsn, upto: Lsn) -> Self {
+        Self { number, after, upto, bytes: 0, rows: 0, weight: 0, packs: Vec::new() }
+    }
+
+    /// Its file.
+    pub fn name(&self) -> String {
+        super::runs::run_name(self.number)
+    }
 }
 
 impl Manifest {
@@ -56,8 +77,14 @@ impl Manifest {
             program: env!("CARGO_PKG_VERSION").to_owned(),
             checkpoint: Lsn::START,
             known: Lsn::START,
+            next_file: 1,
             runs: Vec::new(),
         }
+    }
+
+    /// All packs.
+    pub fn packs(&self) -> impl Iterator<Item = &PackInfo> {
+        self.runs.iter().flat_map(|run| &run.packs)
     }
 
     /// The store's number.
@@ -80,11 +107,7 @@ impl Manifest {
         let (checksum, json) = text.split_once('\n').ok_or_else(|| damaged("it has no checksum"))?;
         // The format is looked at first: a newer one may be written otherwise.
         if let Some(format) = format_of(json).filter(|format| *format > FORMAT) {
-            return Err(Error::Corrupt {
-                what: format!(
-                    "the data directory has format {format}, this program knows up to {FORMAT}\nhint: use the version that wrote it, or a newer one"
-                ),
-            });
+            return Err(super::newer("the data directory", format, FORMAT));
         }
         if checksum != checksum_of(json) {
             return Err(damaged("its checksum does not fit"));
@@ -97,6 +120,28 @@ impl Manifest {
         let json = serde_json::to_string_pretty(self)
             .map_err(|error| Error::Misuse(format!("the manifest cannot be written: {error}")))?;
         replace(disk, "", NAME, format!("{}\n{json}", checksum_of(&json)).as_bytes()).map_err(failed(NAME))
+    }
+}
+
+/// Gives out the numbers of files. A number that was given out for a file that then was not made is not used again:
+/// whatever a failing disk has left under it is in nobody's way.
+#[derive(Debug)]
+pub struct Numbers(AtomicU64);
+
+impl Numbers {
+    /// Numbers from one on.
+    pub fn from(next: u64) -> Self {
+        Self(AtomicU64::new(next))
+    }
+
+    /// One that nobody else gets.
+    pub fn take(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The next one, without taking it.
+    pub fn next(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -128,7 +173,8 @@ mod tests {
         let mut manifest = Manifest::new(StoreId([0xa5; 16]));
         manifest.write(&disk).unwrap();
         manifest.checkpoint = Lsn(7);
-        manifest.runs.push(RunInfo { name: "runs/1".into(), after: Lsn(0), upto: Lsn(7), bytes: 9, rows: 2 });
+        let pack = PackInfo { number: 1, bytes: 5, values: 1, value_bytes: 9, live_bytes: 9 };
+        manifest.runs.push(RunInfo { bytes: 9, rows: 2, packs: vec![pack], ..RunInfo::empty(2, Lsn(0), Lsn(7)) });
         manifest.write(&disk).unwrap();
         assert_eq!(Manifest::read(&disk).unwrap().as_ref(), Some(&manifest));
         assert_eq!(manifest.store_id().unwrap(), StoreId([0xa5; 16]));

@@ -9,11 +9,15 @@
 
 mod base;
 mod blobs;
+mod block;
+mod cache;
 mod checkpoint;
 pub mod disk;
 mod journal;
 mod layers;
 mod manifest;
+mod offline;
+mod packs;
 mod pump;
 mod recovery;
 mod runs;
@@ -21,8 +25,23 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "simulated"))]
 pub use base::simulated::{Left, SimulatedBase};
 pub use base::{RunsShelf, Shelf, SledShelf};
+pub use offline::{
+    AcceptLoss, Figures, FileFigures, Problem, Rebuilt, Repaired, RowFigures, Verification, rebuild, repair, stats,
+    verify,
+};
 pub use recovery::Report;
-pub use store::{EmbeddedStore, Options, Pace, Stats};
+pub use store::{EmbeddedStore, Index, Options, Pace, Stats};
+
+use crate::error::Error;
+
+/// A file that a newer program wrote.
+fn newer(name: &str, found: u16, known: u16) -> Error {
+    Error::Corrupt {
+        what: format!(
+            "`{name}` has format {found}, this program knows up to {known}\nhint: use the version that wrote it, or a newer one"
+        ),
+    }
+}

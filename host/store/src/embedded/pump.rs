@@ -24,6 +24,10 @@ const QUEUE_BYTES: usize = 64 << 20;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a group that found no room waits before it tries again.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// How long nobody writes until a store is at rest: long enough that a task between two commits is no rest.
+const REST_AFTER: Duration = Duration::from_secs(5);
+/// A journal so long becomes a run when a store is at rest, so that idle disks hold little but what is alive.
+const IDLE_CHECKPOINT_BYTES: u64 = 1 << 20;
 /// What a row counts for without its texts.
 const ROW_BYTES: usize = 300;
 
@@ -41,6 +45,16 @@ pub struct Queue {
     refusal: Option<Refusal>,
     /// A checkpoint is due.
     checkpoint_due: bool,
+}
+
+/// How idle the journal's thread is.
+#[derive(Clone, Copy)]
+enum Idle {
+    No,
+    /// The last group has its mark.
+    Marked,
+    /// There is nothing left to do.
+    Resting,
 }
 
 /// How far the journal is.
@@ -269,26 +283,38 @@ impl Inner {
     /// Waits for the next group; `None`: the store is closed and all is written.
     fn next_group(&self) -> Option<Vec<(Lsn, Vec<Effect>)>> {
         let mut queue = lock(&self.queue);
-        let mut idle = false;
+        let mut idle = Idle::No;
         loop {
             if queue.commits.is_empty() {
                 if queue.closing {
                     return None;
                 }
-                if idle && queue.refusal.is_none() {
-                    queue = self.wake.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
-                    continue;
-                }
-                let wait = if idle { LOOK_AGAIN } else { LONGEST_WAIT };
+                let wait = match idle {
+                    _ if queue.refusal.is_some() => LOOK_AGAIN,
+                    Idle::No => LONGEST_WAIT,
+                    Idle::Marked => REST_AFTER,
+                    Idle::Resting => {
+                        queue = self.wake.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+                        continue;
+                    }
+                };
                 let (back, timeout) =
                     self.wake.wait_timeout(queue, wait).unwrap_or_else(std::sync::PoisonError::into_inner);
                 queue = back;
                 if timeout.timed_out() && queue.commits.is_empty() {
+                    let refusing = queue.refusal.is_some();
                     drop(queue);
-                    if !idle {
-                        idle = true;
-                        lock(&self.writer).mark();
-                    }
+                    idle = match idle {
+                        Idle::No => {
+                            lock(&self.writer).mark();
+                            Idle::Marked
+                        }
+                        Idle::Marked if refusing => Idle::Marked,
+                        Idle::Marked | Idle::Resting => {
+                            self.rest();
+                            Idle::Resting
+                        }
+                    };
                     self.look_at_room();
                     queue = lock(&self.queue);
                 }
@@ -300,6 +326,21 @@ impl Inner {
                     queue = self.wake.wait_timeout(queue, wait).unwrap_or_else(std::sync::PoisonError::into_inner).0;
                 }
             }
+        }
+    }
+
+    /// Nobody has written for a while: what is safe is written down, and a long journal becomes a run.
+    pub fn rest(&self) {
+        let bytes = {
+            let mut writer = lock(&self.writer);
+            if let Err(error) = writer.rest() {
+                tracing::warn!(%error, "the end of the journal was not written down");
+            }
+            writer.bytes()
+        };
+        if bytes >= IDLE_CHECKPOINT_BYTES && self.read().overlay.len() > 0 {
+            lock(&self.queue).checkpoint_due = true;
+            self.wake.notify_all();
         }
     }
 
@@ -334,18 +375,22 @@ impl Inner {
         }
     }
 
-    /// Refuses commits when the reserve is touched, and takes them again when there is room.
-    fn look_at_room(&self) {
-        let Ok(free) = self.disk.free_bytes() else { return };
+    /// Refuses commits when the reserve is touched, and takes them again when there is room. How much is free and how
+    /// much should be, if it is too little.
+    pub fn look_at_room(&self) -> Option<(u64, u64)> {
+        let Ok(free) = self.disk.free_bytes() else { return None };
         let reserve = self.options.reserve_bytes;
         let refusing = self.read().refusal.is_some();
         if free < reserve {
             let reason = format!("{free} bytes are free on its disk, {reserve} are kept in reserve");
             self.refuse(Some(Refusal::Full(reason)));
-        } else if refusing && free - reserve >= reserve / 8 {
+            return Some((free, reserve));
+        }
+        if refusing && free - reserve >= reserve / 8 {
             // Only with some room to spare, or it would change its mind with every commit.
             self.refuse(None);
         }
+        None
     }
 
     /// The checkpoints' thread.

@@ -4,6 +4,7 @@
 //! that nothing names. Everything else is refused with the file's name.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,8 @@ use super::disk::{Disk, SharedDisk, failed};
 use super::journal::{self, Cut, SegmentInfo, StoreId};
 use super::layers::Layers;
 use super::manifest::{self, Manifest};
-use super::runs::{self, Merged, Reader};
+use super::packs::{self, PackSet};
+use super::runs::{self, Merged, Reader, unpacked};
 use super::store::Core;
 use crate::Lsn;
 use crate::error::Error;
@@ -20,10 +22,20 @@ use crate::index::stage::{Effect, Stage};
 use crate::index::table::Table;
 
 /// What keeps a second server out.
-const LOCK: &str = "lock";
+pub const LOCK: &str = "lock";
 /// Names a data directory may have before its manifest is written.
-const OWN_NAMES: &[&str] =
-    &[LOCK, "manifest.new", "journal", "runs", "index", "index.seal", "index.unsound", "index.damaged", "blobs"];
+const OWN_NAMES: &[&str] = &[
+    LOCK,
+    "manifest.new",
+    "journal",
+    "runs",
+    "packs",
+    "index",
+    "index.seal",
+    "index.unsound",
+    "index.damaged",
+    "blobs",
+];
 /// Keys that go into an index at once: bounds the memory of a rebuild.
 const COPIED_AT_ONCE: usize = 50_000;
 
@@ -34,6 +46,12 @@ pub struct Report {
     pub created: bool,
     /// The last commit.
     pub last: Lsn,
+    /// Up to where the runs have it all.
+    pub checkpoint: Lsn,
+    /// Files it is made of.
+    pub runs: usize,
+    pub packs: usize,
+    pub segments: usize,
     /// Commits that were read from the journal.
     pub replayed: u64,
     /// Why the index was rebuilt, if it was.
@@ -42,29 +60,46 @@ pub struct Report {
     pub cut: Option<String>,
     /// Files that a crash had left behind.
     pub removed: Vec<String>,
+    /// Room on the disk, and how much is kept in reserve, where there is less than that.
+    pub crowded: Option<(u64, u64)>,
     pub took: Duration,
 }
+
+/// Leftovers that are named one by one.
+const NAMED_LEFTOVERS: usize = 5;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.created {
-            return write!(f, "made a new store");
+            write!(f, "made a new store")?;
+        } else {
+            write!(
+                f,
+                "opened at commit {} in {} ms: {} runs and {} packs up to commit {}, {} commits from {} segments of the journal",
+                self.last,
+                self.took.as_millis(),
+                self.runs,
+                self.packs,
+                self.checkpoint,
+                self.replayed,
+                self.segments
+            )?;
         }
-        write!(
-            f,
-            "opened at commit {} in {} ms, {} commits from the journal",
-            self.last,
-            self.took.as_millis(),
-            self.replayed
-        )?;
         if let Some(why) = &self.rebuilt {
-            write!(f, "; rebuilt the index: {why}")?;
+            write!(f, "; rebuilt the index, which had not fitted: {}", why.replace('\n', ", "))?;
         }
         if let Some(cut) = &self.cut {
             write!(f, "; {cut}")?;
         }
         if !self.removed.is_empty() {
-            write!(f, "; removed leftovers: {}", self.removed.join(", "))?;
+            let named: Vec<&str> = self.removed.iter().take(NAMED_LEFTOVERS).map(String::as_str).collect();
+            write!(f, "; removed {} leftovers of a crash: {}", self.removed.len(), named.join(", "))?;
+        }
+        if let Some((free, reserve)) = self.crowded {
+            write!(
+                f,
+                "; read-only until there is room: {free} bytes are free on its disk, {reserve} are kept in reserve"
+            )?;
         }
         Ok(())
     }
@@ -83,9 +118,22 @@ pub struct Recovered {
 
 /// Opens what is there, or makes a new store.
 pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report), Error> {
+    open_or_make(shared, shelf).map_err(|error| match error {
+        // Whatever file it was about: what to do is the same, and is told where the reason is.
+        Error::Io { path, source } => match hint_for(source.kind()) {
+            Some(hint) if !source.to_string().contains("hint:") => {
+                Error::Io { path, source: std::io::Error::new(source.kind(), format!("{source}\nhint: {hint}")) }
+            }
+            _ => Error::Io { path, source },
+        },
+        other => other,
+    })
+}
+
+fn open_or_make(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report), Error> {
     let began = Instant::now();
     let disk = shared.as_ref();
-    let lock = disk.lock(LOCK).map_err(failed(LOCK))?;
+    let lock = disk.lock(LOCK).map_err(cannot_lock)?;
     let mut report = Report::default();
     let manifest = match Manifest::read(disk)? {
         Some(manifest) => manifest,
@@ -103,16 +151,13 @@ pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report
     })?;
     let known = manifest.known.max(base.applied());
     if found.last < known {
-        return Err(Error::Corrupt {
-            what: format!(
-                "the journal ends at commit {}, but commit {known} was safe{}\nhint: restore the newest file of `{}` from a copy",
-                found.last,
-                found.cut.as_ref().map(|cut| format!(" ({})", cut_in_words(cut))).unwrap_or_default(),
-                journal::FOLDER,
-            ),
-        });
+        return Err(too_short(found.last, known, found.cut.as_ref()));
     }
     report.last = found.last;
+    report.checkpoint = manifest.checkpoint;
+    report.runs = manifest.runs.len();
+    report.packs = manifest.packs().count();
+    report.segments = found.segments.len();
     report.replayed = found.replayed;
     report.cut = found.cut.as_ref().map(cut_in_words);
     report.took = began.elapsed();
@@ -120,8 +165,52 @@ pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report
     Ok((recovered, report))
 }
 
+/// What to do about a kind of failure that has nothing to do with one file.
+fn hint_for(kind: std::io::ErrorKind) -> Option<&'static str> {
+    use std::io::ErrorKind;
+    match kind {
+        ErrorKind::NotFound => Some("check the path: nothing is there"),
+        ErrorKind::NotADirectory => Some("check the path: a file is where the data directory should be"),
+        ErrorKind::PermissionDenied => Some("give the user that runs this the right to read and write there"),
+        ErrorKind::ReadOnlyFilesystem => Some("mount its file system to write, or name another directory"),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("free space on its disk, then start again"),
+        _ => None,
+    }
+}
+
+/// A folder that cannot be used at all.
+pub fn cannot_use(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
+    move |source| {
+        let hint = hint_for(source.kind()).unwrap_or("name a directory on a local disk");
+        let source = std::io::Error::new(source.kind(), format!("{source}\nhint: {hint}"));
+        Error::Io { path: path.display().to_string(), source }
+    }
+}
+
+/// The lock is the first file that is written: what cannot be written to is noticed here.
+pub fn cannot_lock(source: std::io::Error) -> Error {
+    match source.kind() {
+        std::io::ErrorKind::ResourceBusy => failed(LOCK)(source),
+        _ => cannot_use(Path::new(LOCK))(source),
+    }
+}
+
+/// The journal lacks commits that are known to have been safe.
+pub fn too_short(last: Lsn, known: Lsn, cut: Option<&Cut>) -> Error {
+    let cut = cut.map(|cut| format!(" ({})", cut_in_words(cut))).unwrap_or_default();
+    Error::Corrupt {
+        what: format!(
+            "the journal ends at commit {last}, but commit {known} was safe{cut}\nhint: restore the newest file of `{}` from a copy; `sluice store repair --accept-loss` gives up what is missing",
+            journal::FOLDER,
+        ),
+    }
+}
+
 fn cut_in_words(cut: &Cut) -> String {
-    format!("cut {} bytes that were never synced from `{}` at offset {}", cut.bytes, cut.name, cut.offset)
+    format!(
+        "cut the last {} bytes of `{}` at offset {}: they were never synced, nobody was told of what was in them",
+        cut.bytes, cut.name, cut.offset
+    )
 }
 
 fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
@@ -135,7 +224,7 @@ fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
             ),
         });
     }
-    for folder in [journal::FOLDER, runs::FOLDER] {
+    for folder in [journal::FOLDER, runs::FOLDER, packs::FOLDER] {
         if let Some(name) = disk.list(folder).map_err(failed(folder))?.iter().find(|name| !name.ends_with(".new")) {
             return Err(Error::Corrupt {
                 what: format!(
@@ -152,13 +241,22 @@ fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
     Ok(manifest)
 }
 
-/// Removes what a crash in a checkpoint has left: runs that the manifest does not name.
-fn remove_leftovers(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<String>, Error> {
+/// Removes what a crash in a checkpoint has left: runs and packs that the manifest does not name.
+pub fn remove_leftovers(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<String>, Error> {
     let mut removed = Vec::new();
     for name in disk.list(runs::FOLDER).map_err(failed(runs::FOLDER))? {
         let name = format!("{}{name}", runs::FOLDER);
         let is_run = name.ends_with(".run") || name.ends_with(".run.new");
-        if is_run && !manifest.runs.iter().any(|run| run.name == name) {
+        if is_run && !manifest.runs.iter().any(|run| run.name() == name) {
+            disk.remove(&name).map_err(failed(&name))?;
+            removed.push(name);
+        }
+    }
+    disk.make_folder(packs::FOLDER).map_err(failed(packs::FOLDER))?;
+    for name in disk.list(packs::FOLDER).map_err(failed(packs::FOLDER))? {
+        let name = format!("{}{name}", packs::FOLDER);
+        let is_pack = name.ends_with(".pack") || name.ends_with(".pack.new");
+        if is_pack && !manifest.packs().any(|pack| pack.name() == name) {
             disk.remove(&name).map_err(failed(&name))?;
             removed.push(name);
         }
@@ -166,15 +264,10 @@ fn remove_leftovers(disk: &dyn Disk, manifest: &Manifest) -> Result<Vec<String>,
     let mut after = Lsn::START;
     for run in &manifest.runs {
         if run.after != after {
-            return Err(Error::Corrupt { what: format!("`{}` does not follow commit {after}", run.name) });
+            return Err(Error::Corrupt { what: format!("`{}` does not follow commit {after}", run.name()) });
         }
         after = run.upto;
-        let file = disk.open(&run.name).map_err(failed(&run.name))?;
-        if file.size().map_err(failed(&run.name))? != run.bytes {
-            return Err(Error::Corrupt {
-                what: format!("`{}` is not as long as it was written\nhint: restore it from a copy", run.name),
-            });
-        }
+        runs::exists(disk, run)?;
     }
     if after != manifest.checkpoint {
         return Err(Error::Corrupt { what: format!("the runs end at commit {after}, not at {}", manifest.checkpoint) });
@@ -219,15 +312,16 @@ fn catch_up(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifes
 }
 
 /// Copies the runs from a place on into an index.
-fn copy(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest, from: usize) -> Result<(), Error> {
+pub fn copy(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest, from: usize) -> Result<(), Error> {
     let runs = manifest.runs.get(from..).unwrap_or_default();
     let readers: Result<Vec<Reader>, Error> = runs.iter().map(|run| Reader::open(disk, store, run)).collect();
+    let packs = PackSet::default().with(disk, store, runs.iter().flat_map(|run| &run.packs))?;
     // Until all is there it is up to where it was: a crash now means doing it again.
     let before = base.applied();
     let mut changes: Vec<Change> = Vec::new();
-    for entry in Merged::new(readers?, from == 0) {
+    for entry in unpacked(Merged::new(readers?, from == 0), &packs, |_| true) {
         let entry = entry?;
-        changes.push((entry.key, entry.value));
+        changes.push((entry.key, entry.value.here()));
         if changes.len() >= COPIED_AT_ONCE {
             base.apply(before, std::mem::take(&mut changes))?;
         }
@@ -235,7 +329,7 @@ fn copy(disk: &dyn Disk, base: &dyn Base, store: StoreId, manifest: &Manifest, f
     base.apply(manifest.checkpoint, changes)
 }
 
-fn replay(overlay: &mut Table, base: &dyn Base, lsn: Lsn, effects: Vec<Effect>) -> Result<(), Error> {
+pub fn replay(overlay: &mut Table, base: &dyn Base, lsn: Lsn, effects: Vec<Effect>) -> Result<(), Error> {
     let layers = Layers { tables: [Some(overlay), None], base, lsn };
     let mut stage = Stage::new(&layers, lsn);
     for effect in effects {

@@ -6,12 +6,12 @@ use std::thread::JoinHandle;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::base::{Base, Shelf};
+use super::base::{Base, Shelf, SledShelf};
 use super::blobs::DiskBlobs;
 use super::disk::SharedDisk;
 use super::journal::{StoreId, Writer};
 use super::layers::Layers;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Numbers};
 use super::pump::{Progress, Queue};
 use super::recovery::{self, Report};
 use crate::Lsn;
@@ -27,10 +27,15 @@ use crate::rows::{BlobId, Fence, Key, LogLine, Metric, Row, Stored};
 use crate::store::{Answer, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Health, Store, View};
 use crate::watch::{Hub, Topic, Watch};
 
+/// Where sled is, within the data directory.
+pub const INDEX_FOLDER: &str = "index";
+
 /// How an embedded store is run.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub pace: Pace,
+    /// What things are looked up in.
+    pub index: Index,
     /// A new journal segment is begun once one is so long.
     pub segment_bytes: u64,
     /// A checkpoint is due once so many keys are not in the index: bounds memory and the time of the next start.
@@ -45,12 +50,23 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             pace: Pace::Threads,
+            index: Index::default(),
             segment_bytes: 16 << 20,
             checkpoint_keys: 400_000,
             checkpoint_bytes: 64 << 20,
             reserve_bytes: 256 << 20,
         }
     }
+}
+
+/// What things are looked up in. The runs are the truth up to the last checkpoint whichever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Index {
+    /// The runs themselves: nothing is kept twice, nothing can fall behind, every block that is read is checked.
+    #[default]
+    Runs,
+    /// A copy of the runs in sled, checked when it is opened and made again when it does not fit.
+    Sled,
 }
 
 /// Who writes the journal and makes checkpoints.
@@ -73,6 +89,7 @@ pub struct Stats {
     pub syncs: u64,
     pub journal_bytes: u64,
     pub run_bytes: u64,
+    pub pack_bytes: u64,
     pub index_bytes: u64,
     /// Keys in memory that are not in the index yet.
     pub overlay_keys: usize,
@@ -100,6 +117,8 @@ pub(super) struct Inner {
     /// Whether the base has everything a second time.
     pub base_is_copy: bool,
     pub manifest: Mutex<Manifest>,
+    /// Of files that are not made yet.
+    pub numbers: Numbers,
     /// Held for a whole checkpoint: one at a time.
     pub checkpointing: Mutex<()>,
     pub options: Options,
@@ -137,16 +156,18 @@ impl Refusal {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in a folder of the operating system, looking things up in its runs: what a server uses.
+    /// Opens the store in a folder of the operating system: what a server uses.
     pub fn open_folder(path: &std::path::Path, options: Options) -> Result<(Self, Report), Error> {
-        let disk = super::disk::RealDisk::new(path)
-            .map_err(|source| Error::Io { path: path.display().to_string(), source })?;
-        Self::open(Arc::new(disk), &super::base::RunsShelf, options)
+        let disk = super::disk::RealDisk::new(path).map_err(recovery::cannot_use(path))?;
+        match options.index {
+            Index::Runs => Self::open(Arc::new(disk), &super::base::RunsShelf, options),
+            Index::Sled => Self::open(Arc::new(disk), &SledShelf::new(path.join(INDEX_FOLDER)), options),
+        }
     }
 
     /// Opens the store on a disk, or makes one where there is nothing.
     pub fn open(disk: SharedDisk, shelf: &dyn Shelf, options: Options) -> Result<(Self, Report), Error> {
-        let (recovered, report) = recovery::open(&disk, shelf)?;
+        let (recovered, mut report) = recovery::open(&disk, shelf)?;
         let last = recovered.last;
         let writer_options = super::journal::Options { segment_bytes: options.segment_bytes };
         let writer = Writer::new(disk.clone(), recovered.store, writer_options, recovered.segments, last);
@@ -164,12 +185,14 @@ impl EmbeddedStore {
             store: recovered.store,
             base: recovered.base,
             base_is_copy: shelf.is_copy(),
+            numbers: Numbers::from(recovered.manifest.next_file),
             manifest: Mutex::new(recovered.manifest),
             checkpointing: Mutex::new(()),
             options,
             blobs,
             _lock: recovered.lock,
         });
+        report.crowded = inner.look_at_room();
         let threads = match inner.options.pace {
             Pace::Threads => inner.start_threads()?,
             Pace::ByHand => Vec::new(),
@@ -207,12 +230,13 @@ impl EmbeddedStore {
             let writer = lock(&self.inner.writer);
             (writer.syncs, writer.bytes())
         };
-        let (checkpoint, run_bytes) = {
+        let (checkpoint, run_bytes, pack_bytes) = {
             let manifest = lock(&self.inner.manifest);
-            (manifest.checkpoint, manifest.runs.iter().map(|run| run.bytes).sum())
+            let run_bytes = manifest.runs.iter().map(|run| run.bytes).sum();
+            (manifest.checkpoint, run_bytes, manifest.packs().map(|pack| pack.bytes).sum())
         };
         let index_bytes = self.inner.base.size_bytes();
-        Stats { head, durable, checkpoint, syncs, journal_bytes, run_bytes, index_bytes, overlay_keys }
+        Stats { head, durable, checkpoint, syncs, journal_bytes, run_bytes, pack_bytes, index_bytes, overlay_keys }
     }
 
     fn end_threads(&self) {
@@ -380,7 +404,11 @@ impl Store for EmbeddedStore {
     }
 
     fn collect_blobs(&self, before: Timestamp) -> Answer<'_, usize> {
-        answer(self.inner.blobs.collect(before, |id| local::is_named(self, id)))
+        Box::pin(async move {
+            // A row that was replaced a moment ago is back after a power cut, and needs its content.
+            self.inner.durable(self.newest()).await?;
+            self.inner.blobs.collect(before, |id| local::is_named(self, id))
+        })
     }
 
     fn health(&self) -> Health {

@@ -8,7 +8,8 @@ use crate::Lsn;
 use crate::embedded::disk::SharedDisk;
 use crate::embedded::journal::StoreId;
 use crate::embedded::manifest::Manifest;
-use crate::embedded::runs::{Lookup, Reader, RunSet};
+use crate::embedded::packs::PackSet;
+use crate::embedded::runs::{Lookup, Reader, RunSet, unpacked};
 use crate::error::Error;
 
 /// Looks things up in the runs.
@@ -26,7 +27,7 @@ impl Shelf for RunsShelf {
         let base = RunsBase {
             disk: opening.disk.clone(),
             store: opening.store,
-            now: RwLock::new((RunSet::new(Vec::new()), Manifest::new(opening.store))),
+            now: RwLock::new((RunSet::new(Vec::new(), PackSet::default()), Manifest::new(opening.store))),
         };
         base.runs_changed(opening.manifest)?;
         Ok(Arc::new(base))
@@ -66,14 +67,18 @@ impl Base for RunsBase {
     }
 
     fn runs_changed(&self, manifest: &Manifest) -> Result<(), Error> {
-        let known: Vec<Arc<Lookup>> = self.now.read().unwrap_or_else(PoisonError::into_inner).0.runs().to_vec();
-        let runs = manifest.runs.iter().map(|info| match known.iter().find(|run| run.name() == info.name) {
+        let (known, packs) = {
+            let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+            (now.0.runs().to_vec(), now.0.packs().clone())
+        };
+        let packs = packs.with(self.disk.as_ref(), self.store, manifest.packs())?;
+        let runs = manifest.runs.iter().map(|info| match known.iter().find(|run| run.name() == info.name()) {
             Some(run) => Ok(Arc::clone(run)),
             None => Lookup::open(self.disk.as_ref(), self.store, info).map(Arc::new),
         });
         let runs = runs.collect::<Result<Vec<_>, Error>>()?;
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        *now = (now.0.with(runs), manifest.clone());
+        *now = (now.0.with(runs, packs), manifest.clone());
         Ok(())
     }
 
@@ -83,9 +88,13 @@ impl Base for RunsBase {
     }
 
     fn verify(&self) -> Result<(), Error> {
-        let manifest = self.now.read().unwrap_or_else(PoisonError::into_inner).1.clone();
+        let (manifest, packs) = {
+            let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+            (now.1.clone(), now.0.packs().clone())
+        };
         for run in &manifest.runs {
-            Reader::open(self.disk.as_ref(), self.store, run)?.try_for_each(|entry| entry.map(drop))?;
+            let entries = Reader::open(self.disk.as_ref(), self.store, run)?;
+            unpacked(entries, &packs, |_| true).try_for_each(|entry| entry.map(drop))?;
         }
         Ok(())
     }

@@ -13,6 +13,14 @@ use super::{Disk, DiskFile};
 #[derive(Debug)]
 pub struct RealDisk {
     root: PathBuf,
+    access: Access,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Write,
+    /// Nothing in the folder changes, whoever asks for it.
+    Read,
 }
 
 impl RealDisk {
@@ -25,7 +33,21 @@ impl RealDisk {
                 File::open(above)?.sync_all()?;
             }
         }
-        Ok(Self { root })
+        Ok(Self { root, access: Access::Write })
+    }
+
+    /// A folder that is there, to look at: whatever would change it fails.
+    pub fn read_only(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        fs::read_dir(&root)?;
+        Ok(Self { root, access: Access::Read })
+    }
+
+    fn may_write(&self) -> io::Result<()> {
+        match self.access {
+            Access::Write => Ok(()),
+            Access::Read => Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "it is only looked at")),
+        }
     }
 
     /// Where it is.
@@ -37,35 +59,46 @@ impl RealDisk {
 impl Disk for RealDisk {
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(self.root.join(folder)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
             entries => entries?,
         };
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn make_folder(&self, folder: &str) -> io::Result<()> {
+        self.may_write()?;
         fs::create_dir_all(self.root.join(folder))
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.may_write()?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(self.root.join(name))?;
         Ok(Box::new(RealFile(file)))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.root.join(name))?;
+        let write = self.access == Access::Write;
+        let file = OpenOptions::new().read(true).write(write).open(self.root.join(name))?;
+        if file.metadata()?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+        }
         Ok(Box::new(RealFile(file)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.may_write()?;
         fs::rename(self.root.join(from), self.root.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.may_write()?;
         fs::remove_file(self.root.join(name))
     }
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
+        self.may_write()?;
         File::open(self.root.join(folder))?.sync_all()
     }
 
@@ -80,7 +113,18 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, name: &str) -> io::Result<Box<dyn Send + Sync>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.root.join(name))?;
+        let mut options = OpenOptions::new();
+        let options = match self.access {
+            Access::Write => options.read(true).write(true).create(true).truncate(false),
+            Access::Read => options.read(true),
+        };
+        let file = match options.open(self.root.join(name)) {
+            // Nobody ever had it open, and who only looks makes no file.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.access == Access::Read => {
+                return Ok(Box::new(()));
+            }
+            file => file?,
+        };
         match file.try_lock() {
             Ok(()) => Ok(Box::new(file)),
             Err(fs::TryLockError::WouldBlock) => Err(io::Error::new(

@@ -58,6 +58,18 @@ struct State {
     faults: Faults,
     /// Operations that changed something or made it safe.
     operations: u64,
+    /// The operation before which the power went.
+    cut: Option<(Deed, String)>,
+}
+
+/// What a disk is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    Make,
+    Write,
+    Sync,
+    Rename,
+    Remove,
 }
 
 #[derive(Clone, Debug)]
@@ -85,6 +97,8 @@ pub struct Faults {
     pub failing_syncs: u32,
     /// How much fits in all.
     pub capacity_bytes: Option<u64>,
+    /// Nothing can be changed.
+    pub read_only: bool,
 }
 
 impl Default for SimulatedDisk {
@@ -107,6 +121,11 @@ impl SimulatedDisk {
     /// Operations so far that changed something or made it safe.
     pub fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// The operation before which the power went, and its file or folder.
+    pub fn cut_at(&self) -> Option<(Deed, String)> {
+        self.state().cut.clone()
     }
 
     /// What is left after the power was cut now, as another disk without faults.
@@ -161,6 +180,21 @@ impl SimulatedDisk {
             .iter()
             .map(|(name, id)| (name.clone(), state.files.get(id).map_or(0, |file| file.now.len())))
             .collect()
+    }
+
+    /// Puts a file of another disk in place of one of the same name, or beside it.
+    pub fn take_file(&self, from: &SimulatedDisk, name: &str, as_name: &str) {
+        let content = {
+            let from = from.state();
+            from.names.get(name).and_then(|id| from.files.get(id)).map(|file| file.now.clone())
+        };
+        let Some(now) = content else { return };
+        let mut state = self.state();
+        let id = state.next_file;
+        state.next_file += 1;
+        state.files.insert(id, Content { safe: now.clone(), now, ..Content::default() });
+        state.names.insert(as_name.to_owned(), id);
+        state.safe_names.insert(as_name.to_owned(), id);
     }
 
     /// Changes the content of a file from outside, as damage does.
@@ -239,12 +273,23 @@ impl Content {
 
 impl State {
     /// Counts an operation; an error if the power is off.
-    fn operate(&mut self) -> io::Result<()> {
+    fn operate(&mut self, deed: Deed, name: &str) -> io::Result<()> {
         if self.faults.power_off_at.is_some_and(|at| self.operations >= at) {
+            self.cut.get_or_insert_with(|| (deed, name.to_owned()));
             return Err(io::Error::other("the power is off"));
+        }
+        if self.faults.read_only {
+            return Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "read-only file system"));
         }
         self.operations += 1;
         Ok(())
+    }
+
+    /// As `operate`, for an open file.
+    fn operate_on(&mut self, deed: Deed, file: u64) -> io::Result<()> {
+        let off = self.faults.power_off_at.is_some() && self.cut.is_none();
+        let name = self.names.iter().filter(|_| off).find(|(_, id)| **id == file).map(|(name, _)| name.clone());
+        self.operate(deed, &name.unwrap_or_default())
     }
 
     fn used(&self) -> u64 {
@@ -277,13 +322,13 @@ impl Disk for SimulatedDisk {
         Ok(names)
     }
 
-    fn make_folder(&self, _: &str) -> io::Result<()> {
-        self.state().operate()
+    fn make_folder(&self, folder: &str) -> io::Result<()> {
+        self.state().operate(Deed::Make, folder)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
-        state.operate()?;
+        state.operate(Deed::Make, name)?;
         if state.names.contains_key(name) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("`{name}` is there already")));
         }
@@ -302,7 +347,7 @@ impl Disk for SimulatedDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.operate()?;
+        state.operate(Deed::Rename, to)?;
         let id = state.names.remove(from).ok_or_else(|| missing(from))?;
         state.names.insert(to.to_owned(), id);
         state.pending.push(NameChange::Renamed(from.to_owned(), to.to_owned(), id));
@@ -311,7 +356,7 @@ impl Disk for SimulatedDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.operate()?;
+        state.operate(Deed::Remove, name)?;
         state.names.remove(name).ok_or_else(|| missing(name))?;
         state.pending.push(NameChange::Removed(name.to_owned()));
         Ok(())
@@ -319,7 +364,7 @@ impl Disk for SimulatedDisk {
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.operate()?;
+        state.operate(Deed::Sync, folder)?;
         if state.sync_fails() {
             return Err(io::Error::other("sync failed"));
         }
@@ -344,6 +389,9 @@ impl Disk for SimulatedDisk {
     }
 
     fn lock(&self, name: &str) -> io::Result<Box<dyn Send + Sync>> {
+        if self.state().faults.read_only {
+            return Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "read-only file system"));
+        }
         if !self.state().locked.insert(name.to_owned()) {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process has this store open"));
         }
@@ -380,7 +428,7 @@ impl DiskFile for SimulatedFile {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        state.operate()?;
+        state.operate_on(Deed::Write, self.id)?;
         let from = usize::try_from(offset).map_err(io::Error::other)?;
         let room = state.faults.capacity_bytes.map(|capacity| capacity.saturating_sub(state.used()));
         let content = state.files.entry(self.id).or_default();
@@ -413,7 +461,7 @@ impl DiskFile for SimulatedFile {
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        state.operate()?;
+        state.operate_on(Deed::Write, self.id)?;
         let content = state.files.entry(self.id).or_default();
         content.now.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
         Ok(())
@@ -426,7 +474,7 @@ impl DiskFile for SimulatedFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
-        state.operate()?;
+        state.operate_on(Deed::Sync, self.id)?;
         let fails = state.sync_fails();
         let content = state.files.entry(self.id).or_default();
         let dirty = std::mem::take(&mut content.dirty);

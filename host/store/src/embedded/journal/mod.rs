@@ -12,7 +12,7 @@ mod tests;
 mod writer;
 
 use reader::remove_upto;
-pub use reader::{Cut, SegmentInfo, read};
+pub use reader::{Cut, SegmentInfo, look, read};
 pub use writer::{Options, WriteError, Writer};
 
 use super::disk::{Disk, failed, read_all, replace};
@@ -29,6 +29,8 @@ pub const FORMAT: u16 = 1;
 const MAGIC: [u8; 8] = *b"SLUICEJL";
 /// magic, format, checksum of what follows, store, first commit.
 const HEADER: usize = 8 + 2 + 4 + 16 + 8;
+/// Where the records of a segment begin.
+pub const SEGMENT_HEADER: u64 = HEADER as u64;
 /// length of the payload, checksum of everything else, number, group, kind.
 const RECORD: usize = 4 + 4 + 8 + 8 + 1;
 
@@ -45,25 +47,38 @@ enum RecordKind {
 /// The file that names the newest segment.
 const TIP: &str = "tip";
 
-/// Says which segment is the newest; `None`: there is none.
-fn write_tip(disk: &dyn Disk, newest: Option<Lsn>) -> std::io::Result<()> {
-    let text = format!("{:016x}", newest.unwrap_or_default().0);
+/// What the tip says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tip {
+    /// The first commit of the newest segment; 0: there is no segment.
+    newest: Lsn,
+    /// A commit that was safe when the tip was written.
+    safe: Lsn,
+}
+
+/// Says which segment is the newest, if there is one, and which commit is safe for certain.
+pub fn write_tip(disk: &dyn Disk, newest: Option<Lsn>, safe: Lsn) -> std::io::Result<()> {
+    let text = format!("{:016x} {:016x}", newest.unwrap_or_default().0, safe.0);
     replace(disk, FOLDER, TIP, format!("{text} {:08x}\n", crc32c::crc32c(text.as_bytes())).as_bytes())
 }
 
-/// The newest segment that was begun; `None`: there need be none, or the tip itself is damaged.
-fn read_tip(disk: &dyn Disk) -> Result<Option<Lsn>, Error> {
+/// The tip; `None`: there is none, or it is damaged.
+fn read_tip(disk: &dyn Disk) -> Result<Option<Tip>, Error> {
     let name = format!("{FOLDER}{TIP}");
     let content = match disk.open(&name) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         file => file.and_then(|file| read_all(file.as_ref())).map_err(failed(&name))?,
     };
     let text = String::from_utf8_lossy(&content);
-    let Some((number, checksum)) = text.trim_end().split_once(' ') else { return Ok(None) };
+    let Some((numbers, checksum)) = text.trim_end().rsplit_once(' ') else { return Ok(None) };
     // It only guards against what else would go unnoticed: damaged, it must not keep a whole journal from being read.
-    let sound = checksum == format!("{:08x}", crc32c::crc32c(number.as_bytes()));
-    let newest = u64::from_str_radix(number, 16).ok().filter(|number| sound && *number > 0);
-    Ok(newest.map(Lsn))
+    if checksum != format!("{:08x}", crc32c::crc32c(numbers.as_bytes())) {
+        return Ok(None);
+    }
+    let number = |text: &str| u64::from_str_radix(text, 16).ok().map(Lsn);
+    let tip =
+        numbers.split_once(' ').and_then(|(newest, safe)| Some(Tip { newest: number(newest)?, safe: number(safe)? }));
+    Ok(tip)
 }
 
 /// The name of the segment that begins with a commit.

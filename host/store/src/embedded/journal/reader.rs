@@ -1,7 +1,7 @@
 //! Reads the journal at start, and decides what damage means.
 //!
 //! What was never synced may be cut: the tail of the newest segment. What was synced is never thrown away in silence:
-//! damage before a proof of a sync is an error that names file and offset.
+//! damage before a proof of a sync is an error that names file and offset. Looking decides; only `read` then cuts.
 
 use super::{FOLDER, FORMAT, HEADER, MAGIC, RECORD, RecordKind, StoreId, TIP, checksum_of, read_tip, segment_name};
 use crate::Lsn;
@@ -14,14 +14,20 @@ const PLAUSIBLE_AHEAD: u64 = 1 << 32;
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The last commit.
+    /// The last commit before the first damage.
     pub last: Lsn,
     /// Commits that were given to the caller.
     pub replayed: u64,
-    /// The segments that stay, oldest first.
+    /// The segments, oldest first.
     pub segments: Vec<SegmentInfo>,
-    /// What was cut from the tail.
+    /// A tail that was never synced.
     pub cut: Option<Cut>,
+    /// Everything that is not as it was written, in the order of the commits.
+    pub damage: Vec<Damage>,
+    /// The highest commit that can still be read, behind damage as well.
+    pub highest: Lsn,
+    /// A commit that the tip knows to have been safe.
+    pub safe: Lsn,
 }
 
 /// One segment.
@@ -32,7 +38,7 @@ pub struct SegmentInfo {
     pub bytes: u64,
 }
 
-/// A tail that was cut, because it was never synced.
+/// A tail that may be cut, because it was never synced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
     pub name: String,
@@ -40,40 +46,103 @@ pub struct Cut {
     pub bytes: u64,
 }
 
+/// A place that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    pub name: String,
+    pub offset: u64,
+    /// The first commit that cannot be read there.
+    pub next: Lsn,
+    /// What is wrong, and what to do.
+    pub what: String,
+}
+
+impl Damage {
+    fn new(name: &str, offset: usize, next: Lsn, what: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), offset: offset as u64, next, what: what.into() }
+    }
+
+    /// As an error.
+    pub fn error(&self) -> Error {
+        Error::Corrupt { what: format!("`{}` at offset {}: {}", self.name, self.offset, self.what) }
+    }
+}
+
 /// Reads all commits after `after`, oldest first, and cuts a torn tail.
 pub fn read(
     disk: &dyn Disk,
     store: StoreId,
     after: Lsn,
+    each: impl FnMut(Lsn, &[u8]) -> Result<(), Error>,
+) -> Result<Found, Error> {
+    let mut found = look(disk, store, after, each)?;
+    if let Some(damage) = found.damage.first() {
+        return Err(damage.error());
+    }
+    let Some(cut) = &found.cut else { return Ok(found) };
+    let name = &cut.name;
+    if cut.offset == 0 {
+        // Made, but its header never synced: then nothing in it was either.
+        disk.remove(name).map_err(failed(name))?;
+        disk.sync_folder(FOLDER).map_err(failed(FOLDER))?;
+        found.segments.pop();
+    } else {
+        let file = disk.open(name).map_err(failed(name))?;
+        file.truncate(cut.offset).and_then(|()| file.sync()).map_err(failed(name))?;
+    }
+    Ok(found)
+}
+
+/// Looks at all commits after `after`, oldest first, and changes nothing. `each` gets those before the first damage.
+pub fn look(
+    disk: &dyn Disk,
+    store: StoreId,
+    after: Lsn,
     mut each: impl FnMut(Lsn, &[u8]) -> Result<(), Error>,
 ) -> Result<Found, Error> {
-    let mut found = Found { last: after, ..Found::default() };
+    let mut found = Found { last: after, highest: after, ..Found::default() };
     let segments = list(disk)?;
-    if let Some(newest) = read_tip(disk)?.filter(|newest| segments.iter().all(|(_, first)| first != newest)) {
-        return Err(Error::Corrupt {
-            what: format!(
-                "`{}` is missing\nhint: put the file back, the newest commits are in it",
-                segment_name(newest)
-            ),
-        });
-    }
     let newest = segments.len().saturating_sub(1);
     for (at, (name, first)) in segments.iter().enumerate() {
         // A segment that ends before `after` is done with: the next one tells where it ends.
         if segments.get(at + 1).is_some_and(|(_, next)| next.0 <= after.0 + 1) {
-            found.segments.push(SegmentInfo { name: name.clone(), first: *first, bytes: 0 });
+            let bytes = disk.open(name).and_then(|file| file.size()).map_err(failed(name))?;
+            found.segments.push(SegmentInfo { name: name.clone(), first: *first, bytes });
             continue;
         }
-        if first.0 > found.last.0 + 1 {
-            return Err(Error::Corrupt {
-                what: format!(
-                    "commits {} to {} are missing: `{name}` begins with commit {first}\nhint: put the missing file back, it comes before this one in `{FOLDER}`",
-                    found.last.0 + 1,
+        let expected = found.highest.0 + 1;
+        if first.0 > expected && found.damage.last().is_none_or(|damage| damage.next.0 <= found.highest.0) {
+            found.damage.push(Damage::new(
+                name,
+                0,
+                Lsn(expected),
+                format!(
+                    "commits {expected} to {} are missing before it\nhint: put the missing file back, it comes before this one in `{FOLDER}`",
                     first.0 - 1
                 ),
-            });
+            ));
         }
-        read_segment(disk, store, name, *first, at == newest, &mut found, &mut each)?;
+        look_at_segment(disk, store, (name, *first), at == newest, &mut found, &mut each)?;
+    }
+    let Some(tip) = read_tip(disk)? else { return Ok(found) };
+    found.safe = tip.safe;
+    let name = segment_name(tip.newest);
+    if tip.newest > Lsn::START && segments.iter().all(|(_, first)| *first != tip.newest) {
+        let what = "the file is missing\nhint: put it back, the newest commits are in it";
+        found.damage.push(Damage::new(&name, 0, Lsn(found.highest.0 + 1), what));
+    } else if found.last < tip.safe && found.damage.is_empty() {
+        // Not a torn tail: what is gone was there when the tip was written.
+        let (next, offset) = (Lsn(found.last.0 + 1), found.cut.take().map_or(0, |cut| cut.offset));
+        let (name, offset) = match found.segments.last() {
+            Some(segment) => (segment.name.as_str(), offset.max(segment.bytes)),
+            None => (name.as_str(), 0),
+        };
+        let what = format!(
+            "commits {next} to {} are missing, but were synced\nhint: restore the file from a copy; `sluice store repair --accept-loss` gives up what is missing",
+            tip.safe
+        );
+        let damage = Damage::new(name, offset as usize, next, what);
+        found.damage.push(damage);
     }
     Ok(found)
 }
@@ -116,75 +185,92 @@ fn list(disk: &dyn Disk) -> Result<Vec<(String, Lsn)>, Error> {
     Ok(segments)
 }
 
-fn read_segment(
+fn look_at_segment(
     disk: &dyn Disk,
     store: StoreId,
-    name: &str,
-    first: Lsn,
+    (name, first): (&str, Lsn),
     newest: bool,
     found: &mut Found,
     each: &mut impl FnMut(Lsn, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let file = disk.open(name).map_err(failed(name))?;
     let content = read_all(file.as_ref()).map_err(failed(name))?;
-    let corrupt = |offset: usize, what: &str| Error::Corrupt { what: format!("`{name}` at offset {offset}: {what}") };
-    if let Err(wrong) = check_header(&content, store, first) {
-        if let Wrong::Newer(format) = wrong {
-            return Err(Error::Corrupt {
-                what: format!(
-                    "`{name}` has format {format}, this program knows up to {FORMAT}\nhint: use the version that wrote it, or a newer one"
-                ),
-            });
-        }
-        // Made, but its header never synced: then nothing in it was either.
+    found.segments.push(SegmentInfo { name: name.to_owned(), first, bytes: content.len() as u64 });
+    let header = check_header(&content, store, first);
+    if let Err(Wrong::Newer(format)) = header {
+        return Err(crate::embedded::newer(name, format, FORMAT));
+    }
+    if header.is_err() {
         if newest && first.0 == found.last.0 + 1 && find_record(&content, 0, found.last, |_| true).is_none() {
             found.cut = Some(Cut { name: name.to_owned(), offset: 0, bytes: content.len() as u64 });
-            disk.remove(name).map_err(failed(name))?;
-            return disk.sync_folder(FOLDER).map_err(failed(FOLDER));
+            return Ok(());
         }
-        return Err(corrupt(
-            0,
-            "the header is not that of a segment of this store\nhint: restore the file from a copy",
-        ));
+        let what = "the header is not that of a segment of this store\nhint: restore the file from a copy";
+        found.damage.push(Damage::new(name, 0, first, what));
     }
     let mut offset = HEADER;
     let mut next = first;
     while offset < content.len() {
-        let Some(record) = record_at(&content, offset).filter(|record| record.lsn == next) else {
-            let proves = |record: &Record<'_>| !newest || record.group > next;
-            if let Some((at, record)) = find_record(&content, offset + 1, Lsn(next.0 - 1), proves) {
-                return Err(corrupt(
-                    offset,
-                    &format!(
-                        "commits {next} to {} are damaged, but were synced: commit {} at offset {at} came after\nhint: restore the file from a copy; `sluice store repair --accept-loss` gives up what is damaged",
-                        record.lsn.0.saturating_sub(1),
-                        record.lsn
-                    ),
-                ));
+        if let Some(record) = record_at(&content, offset).filter(|record| record.lsn == next) {
+            if record.kind == RecordKind::Commit {
+                found.highest = found.highest.max(record.lsn);
+                if record.lsn > found.last && found.damage.is_empty() {
+                    each(record.lsn, record.payload).map_err(|error| within(name, offset, record.lsn, error))?;
+                    found.last = record.lsn;
+                    found.replayed += 1;
+                }
+                next = Lsn(next.0 + 1);
             }
-            if !newest {
-                return Err(corrupt(
-                    offset,
-                    &format!("commits from {next} on are damaged, but were synced\nhint: restore the file from a copy"),
-                ));
-            }
-            found.cut =
-                Some(Cut { name: name.to_owned(), offset: offset as u64, bytes: (content.len() - offset) as u64 });
-            file.truncate(offset as u64).and_then(|()| file.sync()).map_err(failed(name))?;
-            break;
-        };
-        if record.kind == RecordKind::Commit {
-            if record.lsn > found.last {
-                each(record.lsn, record.payload)?;
-                found.last = record.lsn;
-                found.replayed += 1;
-            }
-            next = Lsn(next.0 + 1);
+            offset += RECORD + record.payload.len();
+            continue;
         }
-        offset += RECORD + record.payload.len();
+        let behind = find_record(&content, offset + 1, Lsn(next.0 - 1), |_| true);
+        // Only what was followed by another group is known to have been synced.
+        let proof = find_record(&content, offset + 1, Lsn(next.0 - 1), |record| !newest || record.group > next);
+        match (proof, &behind) {
+            (Some((at, record)), _) => found.damage.push(Damage::new(
+                name,
+                offset,
+                next,
+                format!(
+                    "commits {next} to {} are damaged, but were synced: commit {} at offset {at} came after\nhint: restore the file from a copy; `sluice store repair --accept-loss` gives up what is damaged",
+                    record.lsn.0.saturating_sub(1).max(next.0),
+                    record.lsn
+                ),
+            )),
+            (None, _) if !newest => found.damage.push(Damage::new(
+                name,
+                offset,
+                next,
+                format!("commits from {next} on are damaged, but were synced\nhint: restore the file from a copy; `sluice store repair --accept-loss` gives up what is damaged"),
+            )),
+            (None, _) => {
+                let bytes = (content.len() - offset) as u64;
+                // Behind damage a torn tail is nobody's business: all of it goes.
+                if found.damage.is_empty() {
+                    found.cut = Some(Cut { name: name.to_owned(), offset: offset as u64, bytes });
+                }
+                break;
+            }
+        }
+        // What is whole behind the damage is looked at as well.
+        match behind {
+            Some((at, record)) => (offset, next) = (at, record.lsn),
+            None => break,
+        }
     }
-    found.segments.push(SegmentInfo { name: name.to_owned(), first, bytes: offset as u64 });
+    if let (Some(cut), Some(segment)) = (found.cut.as_ref(), found.segments.last_mut()) {
+        segment.bytes = cut.offset;
+    }
     Ok(())
+}
+
+/// A commit that was written as it is there and yet cannot be read: by a newer program, or a defect.
+fn within(name: &str, offset: usize, lsn: Lsn, error: Error) -> Error {
+    match error {
+        Error::Newer { .. } => Error::Corrupt { what: format!("`{name}` at offset {offset}: commit {lsn}: {error}") },
+        other => other,
+    }
 }
 
 enum Wrong {

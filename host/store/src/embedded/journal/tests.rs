@@ -221,3 +221,15 @@ fn segments_go_when_they_are_done_with() {
     assert_eq!(found.unwrap().last, Lsn(40));
     assert_eq!(seen, (36..=40).collect::<Vec<_>>());
 }
+
+#[test]
+fn segment_without_commits_is_written_on() {
+    // The power goes between the making of a segment and its first record.
+    let disk = written(&[3], false);
+    let (name, _) = newest(&disk);
+    disk.damage(&name, |content| content.truncate(HEADER));
+    let (found, _) = read_commits(&disk).unwrap();
+    assert_eq!((found.last, found.segments.len()), (Lsn(0), 1));
+    writer(&disk, found).write(&[commit(1), commit(2)]).unwrap();
+    assert_eq!(read_commits(&disk).unwrap().0.last, Lsn(2));
+}

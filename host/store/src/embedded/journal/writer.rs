@@ -81,7 +81,7 @@ impl Writer {
         let keep = if self.last <= upto {
             self.file = None;
             if !self.segments.is_empty() {
-                write_tip(self.disk.as_ref(), None).map_err(failed(FOLDER))?;
+                write_tip(self.disk.as_ref(), None, self.last).map_err(failed(FOLDER))?;
             }
             0
         } else {
@@ -142,6 +142,17 @@ impl Writer {
         self.marked = pushed.is_ok() && self.append().is_ok();
     }
 
+    /// Writes down what is safe, where a damaged end of the journal cannot be taken for one that was never synced. Costs
+    /// a sync, so only when nobody is in a hurry.
+    pub fn rest(&mut self) -> Result<(), Error> {
+        let newest = self.segments.last().map(|segment| segment.first).filter(|_| self.file.is_some());
+        if self.ended || newest.is_none() {
+            return Ok(());
+        }
+        self.syncs += 2;
+        write_tip(self.disk.as_ref(), newest, self.last).map_err(failed(FOLDER))
+    }
+
     fn append(&mut self) -> Result<(), WriteError> {
         let name = self.name();
         let Some(file) = &self.file else { return Ok(()) };
@@ -187,12 +198,22 @@ impl Writer {
         Ok(())
     }
 
-    fn make_segment(&self, name: &str, first: Lsn) -> io::Result<Box<dyn DiskFile>> {
-        let file = self.disk.create(name)?;
-        file.write_at(0, &super::header(self.store, first))?;
+    fn make_segment(&mut self, name: &str, first: Lsn) -> io::Result<Box<dyn DiskFile>> {
+        // Begun before a crash, but nothing was written to it: it is whole, and goes on from its header.
+        let begun = self.segments.last().is_some_and(|segment| segment.name == name);
+        let file = if begun {
+            self.segments.pop();
+            let file = self.disk.open(name)?;
+            file.truncate(HEADER as u64)?;
+            file
+        } else {
+            let file = self.disk.create(name)?;
+            file.write_at(0, &super::header(self.store, first))?;
+            file
+        };
         file.sync()?;
         self.disk.sync_folder(FOLDER)?;
-        write_tip(self.disk.as_ref(), Some(first))?;
+        write_tip(self.disk.as_ref(), Some(first), self.last)?;
         Ok(file)
     }
 }

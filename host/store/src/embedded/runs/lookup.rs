@@ -1,16 +1,17 @@
 //! Looks single keys up in runs: the filter first, then the one block that can have it.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::filter::hash;
 use super::reader::RunFile;
-use super::{RunEntry, pop};
+use super::{RunEntry, Value, pop};
 use crate::embedded::base::Pair;
+use crate::embedded::cache;
 use crate::embedded::disk::Disk;
 use crate::embedded::journal::StoreId;
 use crate::embedded::manifest::RunInfo;
+use crate::embedded::packs::PackSet;
 use crate::error::Error;
 
 /// What blocks in memory may take in all: the hot end of a store, not all of it.
@@ -21,24 +22,18 @@ pub struct Lookup {
     run: RunFile,
     /// Tells its blocks from those of others in the cache.
     id: u64,
-    /// First key and offset of each block, in order.
-    blocks: Vec<(Box<[u8]>, u64)>,
+    blocks: Vec<BlockAt>,
 }
 
 type Block = Arc<Vec<RunEntry>>;
+type Cache = cache::Cache<(u64, usize), Vec<RunEntry>>;
 
 impl Lookup {
     /// Opens a run that the manifest names.
     pub fn open(disk: &dyn Disk, store: StoreId, info: &RunInfo) -> Result<Self, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let run = RunFile::open(disk, store, info)?;
-        let mut blocks = Vec::new();
-        let mut rest = run.index.as_slice();
-        while !rest.is_empty() {
-            let block =
-                take_block(&mut rest).ok_or_else(|| run.damaged(run.blocks_end, "the block index does not fit"))?;
-            blocks.push(block);
-        }
+        let blocks = block_index(&run)?;
         Ok(Self { run, id: NEXT.fetch_add(1, Ordering::Relaxed), blocks })
     }
 
@@ -54,7 +49,7 @@ impl Lookup {
 
     fn block(&self, cache: &Cache, number: usize) -> Result<Option<Block>, Error> {
         let Some((_, offset)) = self.blocks.get(number) else { return Ok(None) };
-        if let Some(block) = cache.get((self.id, number)) {
+        if let Some(block) = cache.get(&(self.id, number)) {
             return Ok(Some(block));
         }
         let (bytes, _) = self.run.block(*offset)?;
@@ -65,12 +60,12 @@ impl Lookup {
             entries.push(pop(&mut rest, before).ok_or_else(|| self.run.damaged(*offset, "an entry does not fit"))?);
         }
         let block = Arc::new(entries);
-        cache.put((self.id, number), Arc::clone(&block), bytes.len());
+        cache.put((self.id, number), Arc::clone(&block), bytes.len(), CACHE_BYTES);
         Ok(Some(block))
     }
 
     fn get(&self, cache: &Cache, key: &[u8], hash: u64) -> Result<Option<RunEntry>, Error> {
-        if !self.run.filter.may_have(hash) {
+        if self.run.filter.as_ref().is_some_and(|filter| !filter.may_have(hash)) {
             return Ok(None);
         }
         let Some(block) = self.block(cache, self.place(key))? else { return Ok(None) };
@@ -106,11 +101,24 @@ impl Lookup {
     }
 }
 
-fn take_block(rest: &mut &[u8]) -> Option<(Box<[u8]>, u64)> {
+/// The first key of a block, and where it is.
+type BlockAt = (Box<[u8]>, u64);
+
+/// All blocks of a run, in order.
+pub fn block_index(run: &RunFile) -> Result<Vec<BlockAt>, Error> {
+    let mut blocks = Vec::new();
+    let mut rest = run.index.as_slice();
+    while !rest.is_empty() {
+        let block = take_block(&mut rest).ok_or_else(|| run.damaged(run.blocks_end, "the block index does not fit"))?;
+        blocks.push(block);
+    }
+    Ok(blocks)
+}
+
+fn take_block(rest: &mut &[u8]) -> Option<BlockAt> {
     let (len, after) = rest.split_first_chunk::<4>()?;
     let (key, after) = after.split_at_checked(u32::from_le_bytes(*len) as usize)?;
     let (offset, after) = after.split_first_chunk::<8>()?;
-    let (_, after) = after.split_first_chunk::<4>()?;
     *rest = after;
     Some((key.into(), u64::from_le_bytes(*offset)))
 }
@@ -119,18 +127,32 @@ fn take_block(rest: &mut &[u8]) -> Option<(Box<[u8]>, u64)> {
 pub struct RunSet {
     /// Oldest first.
     runs: Vec<Arc<Lookup>>,
+    packs: PackSet,
     cache: Arc<Cache>,
 }
 
 impl RunSet {
-    /// Runs, oldest first.
-    pub fn new(runs: Vec<Arc<Lookup>>) -> Self {
-        Self { runs, cache: Arc::default() }
+    /// Runs, oldest first, and the packs they refer to.
+    pub fn new(runs: Vec<Arc<Lookup>>, packs: PackSet) -> Self {
+        Self { runs, packs, cache: Arc::default() }
     }
 
     /// Other runs with the same cache.
-    pub fn with(&self, runs: Vec<Arc<Lookup>>) -> Self {
-        Self { runs, cache: Arc::clone(&self.cache) }
+    pub fn with(&self, runs: Vec<Arc<Lookup>>, packs: PackSet) -> Self {
+        Self { runs, packs, cache: Arc::clone(&self.cache) }
+    }
+
+    /// The packs.
+    pub fn packs(&self) -> &PackSet {
+        &self.packs
+    }
+
+    fn value(&self, value: Value) -> Result<Option<Vec<u8>>, Error> {
+        match value {
+            Value::Here(value) => Ok(Some(value)),
+            Value::Packed(place) => self.packs.get(&place).map(Some),
+            Value::Removed { .. } => Ok(None),
+        }
     }
 
     /// The runs, oldest first.
@@ -143,7 +165,7 @@ impl RunSet {
         let hash = hash(key);
         for run in self.runs.iter().rev() {
             if let Some(entry) = run.get(&self.cache, key, hash)? {
-                return Ok(entry.value);
+                return self.value(entry.value);
             }
         }
         Ok(None)
@@ -161,10 +183,10 @@ impl RunSet {
                     best = Some(entry);
                 }
             }
-            match best {
-                None => return Ok(None),
-                Some(RunEntry { key, value: Some(value) }) => return Ok(Some((key, value))),
-                Some(RunEntry { key, value: None }) => from = [&*key, &[0]].concat(),
+            let Some(RunEntry { key, value }) = best else { return Ok(None) };
+            match self.value(value)? {
+                Some(value) => return Ok(Some((key, value))),
+                None => from = [&*key, &[0]].concat(),
             }
         }
     }
@@ -180,51 +202,11 @@ impl RunSet {
                     best = Some(entry);
                 }
             }
-            match best {
-                None => return Ok(None),
-                Some(RunEntry { key, value: Some(value) }) => return Ok(Some((key, value))),
-                Some(RunEntry { key, value: None }) => upto = key.into_vec(),
+            let Some(RunEntry { key, value }) = best else { return Ok(None) };
+            match self.value(value)? {
+                Some(value) => return Ok(Some((key, value))),
+                None => upto = key.into_vec(),
             }
         }
-    }
-}
-
-/// Blocks that were read lately: two generations, the older of which is dropped when the younger is full.
-#[derive(Default)]
-struct Cache {
-    generations: Mutex<Generations>,
-}
-
-#[derive(Default)]
-struct Generations {
-    young: HashMap<(u64, usize), (Block, usize)>,
-    old: HashMap<(u64, usize), (Block, usize)>,
-    young_bytes: usize,
-}
-
-impl Cache {
-    fn get(&self, place: (u64, usize)) -> Option<Block> {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((block, _)) = generations.young.get(&place) {
-            return Some(Arc::clone(block));
-        }
-        let (block, bytes) = generations.old.remove(&place)?;
-        generations.put(place, Arc::clone(&block), bytes);
-        Some(block)
-    }
-
-    fn put(&self, place: (u64, usize), block: Block, bytes: usize) {
-        self.generations.lock().unwrap_or_else(PoisonError::into_inner).put(place, block, bytes);
-    }
-}
-
-impl Generations {
-    fn put(&mut self, place: (u64, usize), block: Block, bytes: usize) {
-        if self.young_bytes >= CACHE_BYTES / 2 {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
-        }
-        self.young_bytes += bytes;
-        self.young.insert(place, (block, bytes));
     }
 }

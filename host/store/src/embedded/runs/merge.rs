@@ -1,9 +1,11 @@
 //! Several runs as one, and when to make them one.
 
+use std::collections::BTreeSet;
 use std::iter::Peekable;
 
-use super::RunEntry;
+use super::{RunEntry, Value};
 use crate::embedded::manifest::RunInfo;
+use crate::embedded::packs::PackInfo;
 use crate::error::Error;
 
 /// Several sorted runs as one: of each key the entry of the latest run.
@@ -48,7 +50,7 @@ impl<I: Iterator<Item = Result<RunEntry, Error>>> Iterator for Merged<I> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             match self.step() {
-                Ok(Some(entry)) if self.whole && entry.value.is_none() => {}
+                Ok(Some(RunEntry { value: Value::Removed { .. }, .. })) if self.whole => {}
                 other => return other.transpose(),
             }
         }
@@ -59,18 +61,35 @@ impl<I: Iterator<Item = Result<RunEntry, Error>>> Iterator for Merged<I> {
 /// what is live, their number to a few, and what merging writes to a few times what was written.
 const MERGE_RATIO: u64 = 2;
 
-/// Which runs to merge: the latest ones, from this place on. `None`: they are fine.
+/// Which runs to merge: the latest ones, from this place on. `None`: they are fine. A run counts for the values it
+/// holds, those in packs included, and for what it removes.
 pub fn to_merge(runs: &[RunInfo]) -> Option<usize> {
-    let mut from = runs.len().checked_sub(1)?;
-    let mut bytes = runs.get(from)?.bytes;
+    let last = runs.len().checked_sub(1)?;
+    let (mut from, mut weight) = (last, runs.get(last)?.weight);
     while let Some(older) = from.checked_sub(1).and_then(|at| runs.get(at)) {
-        if older.bytes > bytes.saturating_mul(MERGE_RATIO) {
+        if older.weight > weight.saturating_mul(MERGE_RATIO) {
             break;
         }
-        bytes += older.bytes;
+        weight += older.weight;
         from -= 1;
     }
-    (from + 1 < runs.len()).then_some(from)
+    if from < last {
+        return Some(from);
+    }
+    // A pack that is mostly dead takes room: its run is written anew, with what is left of it in another pack.
+    runs.iter().rposition(|run| run.packs.iter().any(PackInfo::mostly_dead))
+}
+
+/// A pack of fewer bytes of values is copied along when its run is merged with another: or there would be as many files
+/// as there were checkpoints.
+const SMALL_PACK: u64 = 1 << 20;
+
+/// The numbers of the packs that are not kept when these runs become one.
+pub fn to_copy(runs: &[RunInfo]) -> BTreeSet<u64> {
+    let packs = || runs.iter().flat_map(|run| &run.packs);
+    let small = |pack: &&PackInfo| pack.value_bytes < SMALL_PACK;
+    let several = packs().filter(small).count() > 1;
+    packs().filter(|pack| pack.mostly_dead() || several && small(pack)).map(|pack| pack.number).collect()
 }
 
 #[cfg(test)]
@@ -80,7 +99,7 @@ mod tests {
 
     #[test]
     fn neighbours_merge_when_alike() {
-        let run = |bytes| RunInfo { name: String::new(), after: Lsn(0), upto: Lsn(0), bytes, rows: 0 };
+        let run = |weight| RunInfo { weight, ..RunInfo::empty(1, Lsn(0), Lsn(0)) };
         for (bytes, expected) in [
             (&[][..], None),
             (&[100], None),

@@ -2,9 +2,9 @@
 //! and can be looked things up in.
 //!
 //! A run is `header, block*, block index, filter, footer`, each with a checksum of its own, and the footer says how many
-//! entries there are: neither a flipped bit nor a missing block goes unnoticed. Runs follow each other; a later one
-//! wins. Neighbours become one when the older is not much larger, so that space and work stay proportional to what is
-//! live.
+//! entries there are: neither a flipped bit nor a missing block goes unnoticed. Blocks are compressed; large values and
+//! log lines are in packs, of which a run holds the places. Runs follow each other; a later one wins. Neighbours become
+//! one when the older is not much larger, so that space and work stay proportional to what is live.
 
 mod filter;
 mod lookup;
@@ -13,11 +13,12 @@ mod reader;
 mod writer;
 
 pub use lookup::{Lookup, RunSet};
-pub use merge::{Merged, to_merge};
-pub use reader::Reader;
+pub use merge::{Merged, to_copy, to_merge};
+pub use reader::{Reader, exists, look, unpacked};
 pub use writer::write;
 
 use super::journal::StoreId;
+use super::packs::Place;
 use crate::Lsn;
 
 /// Where they are.
@@ -25,70 +26,114 @@ pub const FOLDER: &str = "runs/";
 
 const MAGIC: [u8; 8] = *b"SLUICERN";
 const FORMAT: u16 = 1;
-/// magic, format, store, after, upto, checksum.
-const HEADER: usize = 8 + 2 + 16 + 8 + 8 + 4;
+/// magic, format, store, number, after, upto, checksum.
+const HEADER: usize = 8 + 2 + 16 + 8 + 8 + 8 + 4;
 /// A block ends once it is so long: one read, one checksum, one place in the cache.
 const BLOCK_BYTES: usize = 16 * 1024;
-/// length, checksum.
-const BLOCK_HEAD: usize = 8;
 /// offsets of block index and filter, entries, checksums of block index, filter and of the footer itself.
 const FOOTER: usize = 8 + 8 + 8 + 4 + 4 + 4;
 
-/// What a run says of one key; `None`: removed.
+/// What a run says of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunEntry {
     pub key: Box<[u8]>,
-    pub value: Option<Vec<u8>>,
+    pub value: Value,
+}
+
+/// What a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// It is there.
+    Here(Vec<u8>),
+    /// It is there, its value in a pack.
+    Packed(Place),
+    /// It is removed. Counts for as many bytes as it removes, so that runs of removals are merged with what they remove.
+    Removed { bytes: u32 },
+}
+
+impl Value {
+    /// The value that was taken out of its pack; `None`: it is removed.
+    pub fn here(self) -> Option<Vec<u8>> {
+        match self {
+            Value::Here(value) => Some(value),
+            Value::Packed(_) | Value::Removed { .. } => None,
+        }
+    }
+
+    /// What it counts for.
+    fn weight(&self) -> u64 {
+        match self {
+            Value::Here(value) => value.len() as u64,
+            Value::Packed(place) => u64::from(place.len),
+            Value::Removed { bytes } => u64::from(*bytes),
+        }
+    }
 }
 
 /// The name of a run.
-pub fn run_name(after: Lsn, upto: Lsn) -> String {
-    format!("{FOLDER}{:016x}-{:016x}.run", after.0, upto.0)
+pub fn run_name(number: u64) -> String {
+    format!("{FOLDER}{number:016x}.run")
 }
 
-fn header(store: StoreId, after: Lsn, upto: Lsn) -> Vec<u8> {
+fn header(store: StoreId, number: u64, after: Lsn, upto: Lsn) -> Vec<u8> {
     let mut header = Vec::with_capacity(HEADER);
     header.extend_from_slice(&MAGIC);
     header.extend_from_slice(&FORMAT.to_le_bytes());
     header.extend_from_slice(&store.0);
+    header.extend_from_slice(&number.to_le_bytes());
     header.extend_from_slice(&after.0.to_le_bytes());
     header.extend_from_slice(&upto.0.to_le_bytes());
     header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
     header
 }
 
+/// In place of a length: the value is in a pack, or removed.
+const PACKED: u32 = u32::MAX - 1;
+const REMOVED: u32 = u32::MAX;
+
 /// Appends an entry to a block: the key without what it shares with the one before.
 fn push(block: &mut Vec<u8>, before: &[u8], entry: &RunEntry) {
     let shared = before.iter().zip(entry.key.iter()).take_while(|(a, b)| a == b).count();
     let rest = entry.key.get(shared..).unwrap_or_default();
-    let value = entry.value.as_deref();
+    let len = match &entry.value {
+        Value::Here(value) => value.len() as u32,
+        Value::Packed(_) => PACKED,
+        Value::Removed { .. } => REMOVED,
+    };
     block.extend_from_slice(&(shared as u32).to_le_bytes());
     block.extend_from_slice(&(rest.len() as u32).to_le_bytes());
-    block.extend_from_slice(&value.map_or(u32::MAX, |value| value.len() as u32).to_le_bytes());
+    block.extend_from_slice(&len.to_le_bytes());
     block.extend_from_slice(rest);
-    block.extend_from_slice(value.unwrap_or_default());
+    match &entry.value {
+        Value::Here(value) => block.extend_from_slice(value),
+        Value::Packed(place) => place.push(block),
+        Value::Removed { bytes } => block.extend_from_slice(&bytes.to_le_bytes()),
+    }
 }
 
 /// Takes the next entry of a block.
 fn pop(block: &mut &[u8], before: &[u8]) -> Option<RunEntry> {
     let (shared, rest) = block.split_first_chunk::<4>()?;
     let (key, rest) = rest.split_first_chunk::<4>()?;
-    let (value, rest) = rest.split_first_chunk::<4>()?;
+    let (len, rest) = rest.split_first_chunk::<4>()?;
     let shared = before.get(..u32::from_le_bytes(*shared) as usize)?;
     let (key, rest) = rest.split_at_checked(u32::from_le_bytes(*key) as usize)?;
-    let (value, rest) = match u32::from_le_bytes(*value) {
-        u32::MAX => (None, rest),
+    let (value, rest) = match u32::from_le_bytes(*len) {
+        REMOVED => {
+            let (bytes, rest) = rest.split_first_chunk::<4>()?;
+            (Value::Removed { bytes: u32::from_le_bytes(*bytes) }, rest)
+        }
+        PACKED => {
+            let (place, rest) = rest.split_first_chunk::<{ Place::BYTES }>()?;
+            (Value::Packed(Place::from_bytes(place)?), rest)
+        }
         len => {
             let (value, rest) = rest.split_at_checked(len as usize)?;
-            (Some(value.to_vec()), rest)
+            (Value::Here(value.to_vec()), rest)
         }
     };
     *block = rest;
     Some(RunEntry { key: [shared, key].concat().into(), value })
-}
-
-fn block_checksum(block: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&(block.len() as u32).to_le_bytes()), block)
 }
 
 #[cfg(test)]
@@ -97,21 +142,28 @@ mod tests {
 
     use super::*;
     use crate::embedded::disk::simulated::SimulatedDisk;
-    use crate::embedded::manifest::RunInfo;
+    use crate::embedded::manifest::{Numbers, RunInfo};
+    use crate::embedded::packs::PackSet;
     use crate::error::Error;
 
     const STORE: StoreId = StoreId([3; 16]);
 
     fn entry(key: &str, value: Option<&str>) -> RunEntry {
-        RunEntry { key: key.as_bytes().into(), value: value.map(|value| value.as_bytes().to_vec()) }
+        let value = value.map_or(Value::Removed { bytes: 3 }, |value| Value::Here(value.as_bytes().to_vec()));
+        RunEntry { key: key.as_bytes().into(), value }
     }
 
     fn written(disk: &SimulatedDisk, after: u64, upto: u64, entries: Vec<RunEntry>) -> RunInfo {
-        write(disk, STORE, (Lsn(after), Lsn(upto)), entries.into_iter().map(Ok)).unwrap()
+        write(disk, STORE, (Lsn(after), Lsn(upto)), &Numbers::from(after * 10 + 1), &[], entries.into_iter().map(Ok))
+            .unwrap()
+    }
+
+    fn packs(disk: &SimulatedDisk, info: &RunInfo) -> Result<PackSet, Error> {
+        PackSet::default().with(disk, STORE, info.packs.iter())
     }
 
     fn read(disk: &SimulatedDisk, info: &RunInfo) -> Result<Vec<RunEntry>, Error> {
-        Reader::open(disk, STORE, info)?.collect()
+        unpacked(Reader::open(disk, STORE, info)?, &packs(disk, info)?, |_| true).collect()
     }
 
     #[test]
@@ -122,11 +174,13 @@ mod tests {
         let new = vec![entry("a", Some("new")), entry("c", None), entry("e", Some(""))];
         let runs = [written(&disk, 0, 3, old.clone()), written(&disk, 3, 6, new.clone())];
         assert_eq!((read(&disk, &runs[0]).unwrap(), read(&disk, &runs[1]).unwrap()), (old, new));
-        let open = || runs.iter().map(|info| Reader::open(&disk, STORE, info).unwrap());
+        assert_eq!((runs[0].packs.len(), runs[1].packs.len()), (1, 0), "the large value is in a pack");
+        let packs = packs(&disk, &runs[0]).unwrap();
+        let open = || runs.iter().map(|info| unpacked(Reader::open(&disk, STORE, info).unwrap(), &packs, |_| true));
         let merged: Vec<RunEntry> = Merged::new(open(), true).map(Result::unwrap).collect();
         assert_eq!(merged, [entry("a", Some("new")), entry("b", Some(&large)), entry("e", Some(""))]);
         let kept: Vec<RunEntry> = Merged::new(open(), false).map(Result::unwrap).collect();
-        assert_eq!(kept.iter().filter(|entry| entry.value.is_none()).count(), 2);
+        assert_eq!(kept.iter().filter(|entry| matches!(entry.value, Value::Removed { .. })).count(), 2);
     }
 
     #[test]
@@ -138,13 +192,17 @@ mod tests {
         let new = (0..500).map(|n| entry(&name(n * 9 + n % 2), (n % 5 != 0).then_some("new"))).collect();
         let runs = [written(&disk, 0, 3, old), written(&disk, 3, 6, new)];
         let lookups = runs.iter().map(|info| Arc::new(Lookup::open(&disk, STORE, info).unwrap())).collect();
-        let set = RunSet::new(lookups);
+        let set = RunSet::new(lookups, PackSet::default());
         let readers = runs.iter().map(|info| Reader::open(&disk, STORE, info).unwrap());
         let all: Vec<RunEntry> = Merged::new(readers, true).map(Result::unwrap).collect();
         for n in 0..9_010 {
             let key = name(n);
             let found = set.get(key.as_bytes()).unwrap();
-            let expected = all.iter().find(|entry| &*entry.key == key.as_bytes()).and_then(|entry| entry.value.clone());
+            let expected = all.iter().find(|entry| &*entry.key == key.as_bytes());
+            let expected = expected.map(|entry| match &entry.value {
+                Value::Here(value) => value.clone(),
+                other => panic!("{other:?}"),
+            });
             assert_eq!(found, expected, "{key}");
         }
         let upto = name(8_500);
@@ -165,7 +223,7 @@ mod tests {
         let entries = (0..50).map(|n| entry(&format!("{n:03}"), Some(&"v".repeat(n)))).collect();
         let info = written(&disk, 0, 50, entries);
         let look_at_all = |disk: &SimulatedDisk| {
-            let lookup = RunSet::new(vec![Arc::new(Lookup::open(disk, STORE, &info)?)]);
+            let lookup = RunSet::new(vec![Arc::new(Lookup::open(disk, STORE, &info)?)], packs(disk, &info)?);
             (0..50).try_for_each(|n| {
                 lookup.get(format!("{n:03}").as_bytes()).map(|found| assert_eq!(found, Some(vec![b'v'; n])))
             })
@@ -173,17 +231,29 @@ mod tests {
         look_at_all(&disk).unwrap();
         for offset in 0..info.bytes as usize {
             let damaged = disk.copy();
-            damaged.damage(&info.name, |content| content[offset] ^= 1);
+            damaged.damage(&info.name(), |content| content[offset] ^= 1);
             assert!(read(&damaged, &info).is_err(), "read at {offset}");
             assert!(look_at_all(&damaged).is_err(), "lookup at {offset}");
             let damaged = disk.copy();
-            damaged.damage(&info.name, |content| content.truncate(offset));
+            damaged.damage(&info.name(), |content| content.truncate(offset));
             assert!(read(&damaged, &info).is_err(), "cut at {offset}");
             assert!(look_at_all(&damaged).is_err(), "cut at {offset}");
         }
+        assert_eq!(read(&disk, &info).unwrap().len(), 50);
+        // What is behind the blocks can be made again from them.
+        let broken = disk.copy();
+        broken.damage(&info.name(), |content| {
+            let end = content.len();
+            content[end - 100..].fill(0);
+        });
+        assert!(read(&broken, &info).is_err());
+        assert_eq!(
+            Reader::open_blocks(&broken, STORE, &info).unwrap().collect::<Result<Vec<_>, _>>().unwrap().len(),
+            50
+        );
         let empty = written(&disk, 50, 60, Vec::new());
         assert_eq!(read(&disk, &empty).unwrap(), []);
-        let set = RunSet::new(vec![Arc::new(Lookup::open(&disk, STORE, &empty).unwrap())]);
+        let set = RunSet::new(vec![Arc::new(Lookup::open(&disk, STORE, &empty).unwrap())], PackSet::default());
         assert_eq!(set.first(b"", &[0xff]).unwrap(), None);
     }
 }

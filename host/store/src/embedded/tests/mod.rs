@@ -1,9 +1,15 @@
 //! The embedded store against the suite, and through power cuts, damage and full disks on the simulated disk.
 
 mod damage;
+mod failure_table;
+mod golden;
 mod kill;
+mod limits;
 mod on_sled;
 mod power;
+mod refusals;
+mod tools;
+mod world;
 
 use std::sync::Arc;
 

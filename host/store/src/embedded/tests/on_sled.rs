@@ -146,7 +146,7 @@ async fn second_server_is_refused() {
     on_disk(folder.path(), Options::default()).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
