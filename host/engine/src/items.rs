@@ -21,7 +21,7 @@ pub(crate) struct Items {
     pub open: u32,
     /// Of those, the ones whose execution is known to exist.
     pub running: u32,
-    /// How many batches ended how. RUNNING: nobody waits for them.
+    /// How many batches ended how. One that nobody waits for ended well when it began.
     pub ended: OrdMap<Status, u32>,
     /// Batches that did not end well.
     pub bad: OrdMap<u32, Bad>,

@@ -1041,3 +1041,14 @@ fn attempts_of_a_foreachitem_are_counted() {
     let attempts: Vec<usize> = sim.state(&id).runs().map(|run| run.attempts.len()).collect();
     assert_eq!(attempts, [0, 1, 1, 1]);
 }
+
+#[test]
+fn batches_that_nobody_waits_for_count_as_done() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS, wait: false, inputs: {fails: true}}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(output(&sim, &id, "x_items", "iterations.SUCCESS"), Some(Value::Int(5)));
+    assert_eq!(output(&sim, &id, "x_items", "iterations.RUNNING"), Some(Value::Int(0)));
+    assert_eq!(output(&sim, &id, "x_items", "iterations.CREATED"), None);
+    assert!(sim.state(&id).run_of(&TaskId::trusted("x_merge"), &[]).unwrap().outputs.is_null());
+}

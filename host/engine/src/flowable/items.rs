@@ -171,7 +171,7 @@ impl Draft {
         self.change(Change::ChildStarted { run: wait.run.clone(), child: child.clone() });
         match (wait.waits, self.run_status(&wait.run).is_some_and(Status::is_active)) {
             // The execution is remembered for kills, and for nothing else.
-            (false, true) => self.batch_over(&wait.run, batch, Status::Running, true),
+            (false, true) => self.batch_over(&wait.run, batch, Status::Success, true),
             (true, true) => self.show_items(&wait.run),
             (_, false) => {}
         }
@@ -191,7 +191,7 @@ impl Draft {
             return;
         }
         match result {
-            Ok(_) if !wait.waits => self.batch_over(run, batch, Status::Running, true),
+            Ok(_) if !wait.waits => self.batch_over(run, batch, Status::Success, true),
             Ok(result) if result.state == Status::Retried => {
                 let (run, child) = (run.clone(), retry_id(child));
                 let asked =
@@ -207,14 +207,20 @@ impl Draft {
     // The outputs tell how far it is.
     fn show_items(&mut self, run: &TaskRunId) {
         let Some(items) = self.state.items.get(run).filter(|items| items.batches > 0) else { return };
-        let mut counts: Map =
-            [(Status::Created, items.not_begun() + items.open - items.running), (Status::Running, items.running)]
-                .into_iter()
-                .map(|(state, count)| (Arc::from(state.as_str()), Value::Int(count.into())))
-                .collect();
+        let under_way =
+            [(Status::Created, items.not_begun() + items.open - items.running), (Status::Running, items.running)];
+        let waits = self
+            .state
+            .node(run)
+            .is_some_and(|node| matches!(&node.evaluated, Some(Evaluated::Items(child)) if child.wait));
+        // What nobody waits for counts as done when it has begun.
+        let mut counts: Map = under_way
+            .into_iter()
+            .filter(|(state, _)| waits || *state == Status::Running)
+            .map(|(state, count)| (Arc::from(state.as_str()), Value::Int(count.into())))
+            .collect();
         for (state, count) in &items.ended {
-            let before = counts.get(state.as_str()).and_then(Value::as_i64).unwrap_or(0);
-            counts.insert(Arc::from(state.as_str()), Value::Int(before + i64::from(*count)));
+            counts.insert(Arc::from(state.as_str()), Value::Int((*count).into()));
         }
         let outputs =
             Value::map([("numberOfBatches", Value::Int(items.batches.into())), ("iterations", Value::from(counts))]);
@@ -258,7 +264,7 @@ impl Draft {
         for (child, batch, waits, made) in open {
             // One that was asked for and is not waited for is on its way.
             if !waits {
-                self.change(Change::BatchEnded { run: run.clone(), batch, state: Status::Running, made: true });
+                self.change(Change::BatchEnded { run: run.clone(), batch, state: Status::Success, made: true });
                 continue;
             }
             if !self.spares_children {
