@@ -151,6 +151,7 @@ fn run_case(case: &Case) -> Result<(), Problem> {
     }
     // The words of the corpus are Kestra's.
     if case.is_own {
+        scene.check_rest()?;
         scene.check_failures(case)?;
     }
     scene.check(&case.told["expect"])
@@ -319,6 +320,15 @@ impl Scene {
         }
         self.sim.run();
         Ok(())
+    }
+
+    // Whatever happened, nothing is waited for at the end.
+    fn check_rest(&self) -> Result<(), Problem> {
+        let resting = |id: &&ExecutionId| self.sim.state(id).is_closed() && self.sim.state(id).outstanding().is_empty();
+        match self.sim.made.iter().find(|id| !resting(id)) {
+            Some(id) => Err(Problem::Wrong(format!("{id} is not at rest: {:?}", self.sim.state(id).outstanding()))),
+            None => Ok(()),
+        }
     }
 
     // Lines of a log that are failures; what tasks say themselves is not kept in a simulated world.
