@@ -94,13 +94,13 @@ impl Draft {
     }
 
     /// Begins batches as far as the limit allows; with none left and none under way, the task is over.
-    fn fill_items(&mut self, run: &TaskRunId) {
+    pub(crate) fn fill_items(&mut self, run: &TaskRunId) {
         if self.run_status(run) != Some(Status::Running) {
             return;
         }
         let broken = self.state.node(run).is_some_and(|node| node.failure.is_some());
-        while let Some(items) = self.state.items.get(run).filter(|items| items.open < ITEMS_AT_ONCE && !broken) {
-            let Some(batch) = items.waiting() else { break };
+        while let Some(items) = self.state.items.get(run).filter(|items| items.open < ITEMS_AT_ONCE) {
+            let Some(batch) = items.waiting().filter(|_| !broken && !self.state.held) else { break };
             let known = items.restart.contains(&batch).then(|| batch_child(&self.state, run, batch)).flatten();
             self.change(Change::BatchBegun { run: run.clone(), batch });
             match known {
@@ -109,7 +109,8 @@ impl Draft {
             }
         }
         self.show_items(run);
-        if self.state.items.get(run).is_some_and(|items| items.open == 0) {
+        let over = |items: &Arc<Items>| items.open == 0 && (broken || items.waiting().is_none());
+        if self.state.items.get(run).is_some_and(over) {
             self.items_over(run);
         }
     }

@@ -210,3 +210,20 @@ fn batches_that_nobody_waits_for_count_as_done() {
     assert_eq!(output(&sim, &id, "x_items", "iterations.CREATED"), None);
     assert!(sim.state(&id).run_of(&TaskId::trusted("x_merge"), &[]).unwrap().outputs.is_null());
 }
+
+#[test]
+fn paused_execution_begins_no_batches() {
+    let mut sim = world("tasks: [{id: x, type: ITEMS}]");
+    let rows = engine::ITEMS_AT_ONCE + 5;
+    sim.world.files.insert(ROWS.to_owned(), "x\n".repeat(rows as usize));
+    let id = sim.start("test", "main", Map::new());
+    sim.run_while(|_| false);
+    sim.send(&id, Event::Pause).unwrap();
+    sim.run();
+    assert_eq!(sim.made.len() as u32, 1 + engine::ITEMS_AT_ONCE);
+    assert_eq!(shown(&sim, &id), "PAUSED: x=RUNNING x_split=SUCCESS x_items=RUNNING");
+    sim.send(&id, Event::Resume { run: None, inputs: Map::new() }).unwrap();
+    sim.run();
+    assert_eq!(sim.made.len() as u32, 1 + rows);
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS x_split=SUCCESS x_items=SUCCESS x_merge=SUCCESS");
+}
