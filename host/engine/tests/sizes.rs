@@ -120,4 +120,8 @@ fn hundred_thousand_task_runs() {
             took / (2 * values as u32)
         );
     }
+    for batches in [5_000, 50_000] {
+        let (took, changes) = run_batches(batches);
+        println!("{batches} batches: {took:?}, {changes} changes, {:?} per batch", took / batches as u32);
+    }
 }

@@ -60,7 +60,7 @@ fn world(failing: u8) -> Sim {
     let tries = std::cell::Cell::new(0u32);
     sim.script("flaky", move |_| {
         tries.set(tries.get() + 1);
-        let fails = failing > 0 && tries.get() % u32::from(failing) == 0;
+        let fails = failing > 0 && tries.get().is_multiple_of(u32::from(failing));
         let failure = Failure::new("flaky", "flaky");
         let end = if fails { End::Failed(failure) } else { End::Success };
         Fake { takes: SignedDuration::from_secs(2), outcome: Some(Outcome { end, outputs: Value::Null }) }
