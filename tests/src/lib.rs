@@ -5,6 +5,7 @@ pub mod guests;
 pub mod program;
 pub mod served;
 pub mod simulation;
+pub mod stand_in;
 
 use std::path::{Path, PathBuf};
 

@@ -42,6 +42,9 @@ pub enum Command {
     /// Look at and make plugins.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Look at and mend a store that no server has open.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Compiles one component: how Sluice calls itself, in a child process of its own.
     #[command(hide = true)]
     CompilePlugin {
@@ -131,6 +134,35 @@ pub enum Flow {
         /// One JSON document instead of lines.
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub struct StoreFolder {
+    /// The folder of the store. Default: `store` in the data directory.
+    #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
+    pub store: Option<PathBuf>,
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Read everything and list all that is not as it was written. Changes nothing.
+    Verify(StoreFolder),
+    /// Say what is stored and what room it takes.
+    Stats(StoreFolder),
+    /// Make everything again that is derived: the index, and files that lost their purpose.
+    Rebuild(StoreFolder),
+    /// Cut a damaged journal where the damage begins. What comes after is given up; the damaged files are kept aside.
+    Repair {
+        #[command(flatten)]
+        folder: StoreFolder,
+        /// Do it. Without this, only what would be lost is said.
+        #[arg(long)]
+        accept_loss: bool,
     },
 }
 

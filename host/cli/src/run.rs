@@ -75,6 +75,7 @@ async fn start_and_show(node: &Arc<Node>, arguments: &Run, asked: Asked) -> Resu
         kind: model::execution::Kind::Normal,
         scheduled: None,
         trigger: None,
+        idempotency_key: None,
     };
     let id = match node.start(start).await {
         Ok(id) => id,

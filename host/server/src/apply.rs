@@ -162,6 +162,9 @@ impl Owner {
             if let Some(key) = &envelope.drain {
                 turn.batch.drain(key.clone());
             }
+            if let Some(key) = envelope.take.clone().filter(|_| answer.is_ok()) {
+                turn.batch.take(key);
+            }
             answers.push(answer);
         }
         // Before the commit that shows the failure: who sees an execution ended sees why.

@@ -13,6 +13,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::runs::Runs;
 
+/// Long enough for most tasks, and shorter than what supervisors wait before they kill (systemd 90 s, Kubernetes 30 s).
+const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Everything a node needs.
 pub struct Config {
     pub store: Arc<dyn Store>,
@@ -27,6 +30,8 @@ pub struct Config {
     pub scratch: PathBuf,
     /// Task runs at once.
     pub workers: usize,
+    /// How long running work may go on when the node is told to end. What still runs then is given back, for the next start.
+    pub grace: std::time::Duration,
     /// What every run may use at most.
     pub limits: Limits,
     /// Addresses that tasks may reach beyond the standard profile.
@@ -53,6 +58,7 @@ impl Config {
             entropy: Arc::new(SystemEntropy),
             scratch,
             workers: (cores * 8).clamp(16, 128),
+            grace: GRACE,
             limits: Limits::default(),
             allow_net: Vec::new(),
             secrets: BTreeMap::new(),

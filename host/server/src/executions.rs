@@ -13,7 +13,7 @@ use model::ids::{ExecutionId, TaskId, TaskRunId};
 use model::state::{History, State};
 use model::task::LogLevel;
 use store::query::{ExecutionFilter, NamespaceMatch};
-use store::rows::{self, Key, NamespaceKey, Target};
+use store::rows::{self, Holder, Key, NamespaceKey, Target, UniqueKey, UniqueName};
 use store::{Count, Page, Query, Topic, View, Watch};
 
 use crate::error::Error;
@@ -22,6 +22,12 @@ use crate::inputs;
 use crate::mailbox::Envelope;
 use crate::node::Node;
 
+/// Most executions in memory at once; one takes some tens of kilobytes. What sleeps or is paused for a minute is not in memory.
+const LIVE_MAX: usize = 20_000;
+/// How long an idempotency key is remembered: longer than clients retry.
+const IDEMPOTENCY_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+/// Longest idempotency key.
+const IDEMPOTENCY_BYTES_MAX: usize = 255;
 /// Task runs shown with one execution.
 const RUNS_MAX: usize = 1_000_000;
 /// How often to look when no hint came.
@@ -54,6 +60,8 @@ pub struct Start {
     /// Not before this time.
     pub scheduled: Option<Timestamp>,
     pub trigger: Option<Triggered>,
+    /// What tells a client's retry from a second wish: the same key for the same flow gives the same execution, for a day.
+    pub idempotency_key: Option<String>,
 }
 
 /// An execution as readers see it: durable, with its task runs in order.
@@ -89,8 +97,31 @@ pub struct LogLine {
 impl Node {
     /// Starts an execution. It is durable when this returns.
     pub async fn start(self: &Arc<Self>, start: Start) -> Result<ExecutionId, Error> {
+        let (id, lsn) = self.begin(start).await?;
+        self.store.durable(lsn).await?;
+        Ok(id)
+    }
+
+    /// Starts an execution and waits for its end, for at most so long. Nothing is told in between, so one sync may do for all of it.
+    pub async fn run_to_end(self: &Arc<Self>, start: Start, longest: std::time::Duration) -> Result<Seen, Error> {
+        let (id, lsn) = self.begin(start).await?;
+        match tokio::time::timeout(longest, self.ended(&id)).await {
+            Ok(seen) => seen,
+            Err(_) => {
+                self.store.durable(lsn).await?;
+                self.execution(id.as_str()).await
+            }
+        }
+    }
+
+    /// Starts an execution: committed, but perhaps not durable.
+    async fn begin(self: &Arc<Self>, start: Start) -> Result<(ExecutionId, store::Lsn), Error> {
         if self.is_ending() {
             return Err(Error::Busy { message: "the server is shutting down".to_owned(), retry_after_s: 5 });
+        }
+        if self.mailboxes.len() >= LIVE_MAX {
+            let message = format!("{LIVE_MAX} executions are under way, which is the most this server takes at once");
+            return Err(Error::Busy { message, retry_after_s: 1 });
         }
         let saved = self.flow(&start.namespace, &start.id, start.revision).await?;
         if saved.flow.disabled {
@@ -98,6 +129,12 @@ impl Node {
                 code: "flow.disabled",
                 message: format!("flow `{}` is disabled", saved.flow.key),
             });
+        }
+        let wish = start.idempotency_key.as_ref().map(|key| wish_of(&saved.flow.key, key)).transpose()?;
+        if let Some(wish) = &wish
+            && let Some(known) = self.granted(wish).await?
+        {
+            return Ok((known, self.store.head()));
         }
         let id = new_id(self.entropy.number());
         let inputs = self.type_inputs(&saved, &id, start.inputs).await?;
@@ -107,9 +144,30 @@ impl Node {
             trigger: start.trigger,
             ..self.fresh(&saved, id.clone(), inputs, start.labels)
         };
-        let lsn = self.tell(&id, Event::Start { execution: Box::new(execution) }).await?;
-        self.store.durable(lsn).await?;
-        Ok(id)
+        let take = wish.clone().map(|name| UniqueKey {
+            name,
+            holder: Holder::Execution(id.clone()),
+            created: self.now(),
+            expires: Some(self.now() + IDEMPOTENCY_LASTS),
+        });
+        match (self.tell_and_take(&id, Event::Start { execution: Box::new(execution) }, take).await, wish) {
+            (Ok(lsn), _) => Ok((id, lsn)),
+            // Another request with the same key was faster.
+            (Err(error), Some(wish)) => match self.granted(&wish).await? {
+                Some(known) => Ok((known, self.store.head())),
+                None => Err(error),
+            },
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// The execution that a wish was granted by.
+    async fn granted(&self, wish: &UniqueName) -> Result<Option<ExecutionId>, Error> {
+        let found = self.store.find::<UniqueKey>(View::Newest, Key::Unique(wish.clone())).await?;
+        Ok(found.and_then(|key| match &key.holder {
+            Holder::Execution(id) => Some(id.clone()),
+            Holder::Named(_) => None,
+        }))
     }
 
     /// An execution that nothing has happened to.
@@ -324,6 +382,17 @@ impl Node {
     ) -> Result<Map, Error> {
         inputs::resolve(self, saved, id, given).await
     }
+}
+
+/// What a key names: per flow, so that clients of different flows need not know of each other.
+fn wish_of(flow: &model::ids::FlowKey, key: &str) -> Result<UniqueName, Error> {
+    if key.is_empty() || key.len() > IDEMPOTENCY_BYTES_MAX {
+        return Err(Error::bad_request(
+            "idempotency.key",
+            format!("an idempotency key has 1 to {IDEMPOTENCY_BYTES_MAX} bytes, this one has {}", key.len()),
+        ));
+    }
+    Ok(UniqueName::Idempotency(flow.to_string().into(), key.into()))
 }
 
 /// Waits for hints about one execution.

@@ -13,6 +13,7 @@ mod executions;
 mod flows;
 pub mod http;
 mod inputs;
+mod janitor;
 mod leases;
 mod mailbox;
 mod node;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use engine::{Event, State};
 use model::ids::ExecutionId;
 use store::Lsn;
-use store::rows::{self, MessageKey};
+use store::rows::{self, MessageKey, UniqueKey};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::apply::Owner;
@@ -40,13 +40,15 @@ pub struct Envelope {
     pub mail: Mail,
     /// The stored message it came from: drained in the commit that takes it in.
     pub drain: Option<MessageKey>,
+    /// A name that only this execution may have, taken in the same commit.
+    pub take: Option<UniqueKey>,
     /// Told when the commit is made (not yet durable), or why there is none.
     pub reply: Option<oneshot::Sender<Result<Lsn, Error>>>,
 }
 
 impl Envelope {
     pub fn new(mail: Mail) -> Self {
-        Self { mail, drain: None, reply: None }
+        Self { mail, drain: None, take: None, reply: None }
     }
 
     pub fn event(event: Event) -> Self {
@@ -63,6 +65,11 @@ pub struct Mailboxes {
 impl Mailboxes {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ExecutionId, mpsc::Sender<Envelope>>> {
         self.boxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many executions are in memory.
+    pub fn len(&self) -> usize {
+        self.lock().len()
     }
 
     /// Lets every owner end when it has read its mail.
@@ -103,8 +110,18 @@ impl Node {
 
     /// Puts an event into a mailbox and waits for the commit that takes it in.
     pub(crate) async fn tell(self: &Arc<Self>, id: &ExecutionId, event: Event) -> Result<Lsn, Error> {
+        self.tell_and_take(id, event, None).await
+    }
+
+    /// As [`Node::tell`]; the same commit takes a unique key, or nothing is done.
+    pub(crate) async fn tell_and_take(
+        self: &Arc<Self>,
+        id: &ExecutionId,
+        event: Event,
+        take: Option<UniqueKey>,
+    ) -> Result<Lsn, Error> {
         let (reply, answer) = oneshot::channel();
-        self.post(id, Envelope { reply: Some(reply), ..Envelope::event(event) });
+        self.post(id, Envelope { reply: Some(reply), take, ..Envelope::event(event) });
         answer.await.map_err(|_| Error::Store("the execution's owner ended before it answered".to_owned()))?
     }
 

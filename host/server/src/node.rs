@@ -22,8 +22,8 @@ use crate::runs::Runs;
 use crate::timers::Timers;
 use crate::worker::Workers;
 
-/// How long a node waits for running work when it is told to end, before it leaves it to its next start.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long the parts of a node may take to end, once they are told to.
+const END_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 /// How often the store is asked whether it still works.
 const HEALTH_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
 /// Rows looked at in one page while recovering.
@@ -54,6 +54,7 @@ pub struct Node {
 pub(crate) struct Parts {
     pub scratch: std::path::PathBuf,
     pub limits: runtime::Limits,
+    pub grace: std::time::Duration,
     pub allow_net: Vec<runtime::NetworkRule>,
     pub secrets: std::collections::BTreeMap<String, String>,
     pub environment: std::collections::BTreeMap<String, String>,
@@ -73,6 +74,7 @@ impl Node {
             config: Parts {
                 scratch: config.scratch,
                 limits: config.limits,
+                grace: config.grace,
                 allow_net: config.allow_net,
                 secrets: config.secrets,
                 environment: config.environment,
@@ -89,9 +91,10 @@ impl Node {
             end: Notify::new(),
         });
         node.recover().await?;
-        let (clock, keeper) = (node.clone(), node.clone());
+        let (clock, keeper, janitor) = (node.clone(), node.clone(), node.clone());
         node.tasks.spawn(async move { clock.run_timers().await });
         node.tasks.spawn(async move { keeper.keep_leases().await });
+        node.tasks.spawn(async move { janitor.tidy_up().await });
         Ok(node)
     }
 
@@ -145,16 +148,16 @@ impl Node {
         self.ending.store(true, Ordering::SeqCst);
         self.end.notify_waiters();
         self.tasks.close();
-        if tokio::time::timeout(GRACE, self.workers.idle()).await.is_err() {
+        if tokio::time::timeout(self.config.grace, self.workers.idle()).await.is_err() {
             tracing::warn!("work is still running at the end; it is stopped, and taken up again at the next start");
         }
         // Attempts that wait for a worker end here too, and their leases are given back.
         self.workers.stop();
-        if tokio::time::timeout(GRACE, self.workers.idle()).await.is_err() {
+        if tokio::time::timeout(END_MAX, self.workers.idle()).await.is_err() {
             tracing::warn!("some work did not stop; its leases are void at the next start");
         }
         self.mailboxes.close();
-        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(END_MAX, self.tasks.wait()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
         if let Err(error) = self.store.durable(self.store.head()).await {

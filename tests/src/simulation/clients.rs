@@ -161,6 +161,7 @@ impl Clients {
                 kind: Kind::Normal,
                 scheduled: None,
                 trigger: None,
+                idempotency_key: None,
             };
             match self.node.start(start).await {
                 Ok(id) => {
