@@ -21,7 +21,7 @@ pub(crate) struct Items {
     pub open: u32,
     /// Of those, the ones whose execution is known to exist.
     pub running: u32,
-    /// How many batches ended how. RUNNING: nobody waits for them.
+    /// How many batches ended how. One that nobody waits for ended well when it began.
     pub ended: OrdMap<Status, u32>,
     /// Batches that did not end well.
     pub bad: OrdMap<u32, Bad>,
@@ -89,5 +89,44 @@ impl Items {
             0 => self.ended.remove(&state),
             count => self.ended.insert(state, count),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_begin_in_order_and_those_that_run_again_first() {
+        let mut items = Items::new(4);
+        for batch in 0..3 {
+            assert_eq!(items.waiting(), Some(batch));
+            items.begin(batch);
+        }
+        assert_eq!((items.open, items.not_begun()), (3, 1));
+        items.end(0, Status::Failed, true);
+        items.end(1, Status::Killed, false);
+        items.drop_batch(2);
+        assert_eq!((items.open, items.not_begun()), (0, 2));
+        assert_eq!(items.ended, [(Status::Failed, 1u32), (Status::Killed, 1)].into_iter().collect());
+        items.again(Again::Restart);
+        assert_eq!((items.restart.clone(), items.anew.clone()), (OrdSet::unit(0), [1u32, 2].into_iter().collect()));
+        assert!(items.ended.is_empty() && items.bad.is_empty());
+        for batch in 0..4 {
+            assert_eq!(items.waiting(), Some(batch));
+            items.begin(batch);
+            items.end(batch, Status::Success, true);
+        }
+        assert_eq!((items.waiting(), items.not_begun(), items.open), (None, 0, 0));
+        assert_eq!(items.ended, OrdMap::unit(Status::Success, 4));
+    }
+
+    #[test]
+    fn batches_made_anew_are_not_restarted() {
+        let mut items = Items::new(1);
+        items.begin(0);
+        items.end(0, Status::Cancelled, true);
+        items.again(Again::Anew);
+        assert_eq!((items.restart.len(), items.anew.len()), (0, 1));
     }
 }

@@ -177,6 +177,8 @@ impl Draft {
             self.change(Change::RunHeld { run: run.clone(), on: false });
             self.then(Step::Begin(run));
         }
+        let items: Vec<TaskRunId> = self.state.items.keys().cloned().collect();
+        items.iter().for_each(|run| self.fill_items(run));
     }
 
     /// Begins what more there was than one decision may.

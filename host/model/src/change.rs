@@ -280,7 +280,7 @@ pub enum Change {
         waits: bool,
         ask: Option<Box<Child>>,
     },
-    /// A batch is not under way any more. RUNNING: nobody waits for its execution.
+    /// A batch is not under way any more. One that nobody waits for ended well when it began.
     BatchEnded {
         run: TaskRunId,
         batch: u32,

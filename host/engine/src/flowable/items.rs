@@ -94,13 +94,13 @@ impl Draft {
     }
 
     /// Begins batches as far as the limit allows; with none left and none under way, the task is over.
-    fn fill_items(&mut self, run: &TaskRunId) {
+    pub(crate) fn fill_items(&mut self, run: &TaskRunId) {
         if self.run_status(run) != Some(Status::Running) {
             return;
         }
         let broken = self.state.node(run).is_some_and(|node| node.failure.is_some());
-        while let Some(items) = self.state.items.get(run).filter(|items| items.open < ITEMS_AT_ONCE && !broken) {
-            let Some(batch) = items.waiting() else { break };
+        while let Some(items) = self.state.items.get(run).filter(|items| items.open < ITEMS_AT_ONCE) {
+            let Some(batch) = items.waiting().filter(|_| !broken && !self.state.held) else { break };
             let known = items.restart.contains(&batch).then(|| batch_child(&self.state, run, batch)).flatten();
             self.change(Change::BatchBegun { run: run.clone(), batch });
             match known {
@@ -109,7 +109,8 @@ impl Draft {
             }
         }
         self.show_items(run);
-        if self.state.items.get(run).is_some_and(|items| items.open == 0) {
+        let over = |items: &Arc<Items>| items.open == 0 && (broken || items.waiting().is_none());
+        if self.state.items.get(run).is_some_and(over) {
             self.items_over(run);
         }
     }
@@ -171,7 +172,7 @@ impl Draft {
         self.change(Change::ChildStarted { run: wait.run.clone(), child: child.clone() });
         match (wait.waits, self.run_status(&wait.run).is_some_and(Status::is_active)) {
             // The execution is remembered for kills, and for nothing else.
-            (false, true) => self.batch_over(&wait.run, batch, Status::Running, true),
+            (false, true) => self.batch_over(&wait.run, batch, Status::Success, true),
             (true, true) => self.show_items(&wait.run),
             (_, false) => {}
         }
@@ -191,7 +192,7 @@ impl Draft {
             return;
         }
         match result {
-            Ok(_) if !wait.waits => self.batch_over(run, batch, Status::Running, true),
+            Ok(_) if !wait.waits => self.batch_over(run, batch, Status::Success, true),
             Ok(result) if result.state == Status::Retried => {
                 let (run, child) = (run.clone(), retry_id(child));
                 let asked =
@@ -207,14 +208,20 @@ impl Draft {
     // The outputs tell how far it is.
     fn show_items(&mut self, run: &TaskRunId) {
         let Some(items) = self.state.items.get(run).filter(|items| items.batches > 0) else { return };
-        let mut counts: Map =
-            [(Status::Created, items.not_begun() + items.open - items.running), (Status::Running, items.running)]
-                .into_iter()
-                .map(|(state, count)| (Arc::from(state.as_str()), Value::Int(count.into())))
-                .collect();
+        let under_way =
+            [(Status::Created, items.not_begun() + items.open - items.running), (Status::Running, items.running)];
+        let waits = self
+            .state
+            .node(run)
+            .is_some_and(|node| matches!(&node.evaluated, Some(Evaluated::Items(child)) if child.wait));
+        // What nobody waits for counts as done when it has begun.
+        let mut counts: Map = under_way
+            .into_iter()
+            .filter(|(state, _)| waits || *state == Status::Running)
+            .map(|(state, count)| (Arc::from(state.as_str()), Value::Int(count.into())))
+            .collect();
         for (state, count) in &items.ended {
-            let before = counts.get(state.as_str()).and_then(Value::as_i64).unwrap_or(0);
-            counts.insert(Arc::from(state.as_str()), Value::Int(before + i64::from(*count)));
+            counts.insert(Arc::from(state.as_str()), Value::Int((*count).into()));
         }
         let outputs =
             Value::map([("numberOfBatches", Value::Int(items.batches.into())), ("iterations", Value::from(counts))]);
@@ -258,7 +265,7 @@ impl Draft {
         for (child, batch, waits, made) in open {
             // One that was asked for and is not waited for is on its way.
             if !waits {
-                self.change(Change::BatchEnded { run: run.clone(), batch, state: Status::Running, made: true });
+                self.change(Change::BatchEnded { run: run.clone(), batch, state: Status::Success, made: true });
                 continue;
             }
             if !self.spares_children {

@@ -90,6 +90,7 @@ fn waits(state: &State, run: &TaskRunId) -> Result<(), String> {
         state.paused.contains(run),
         state.held_runs.contains(run),
         state.files.contains(run),
+        state.held && state.items.contains_key(run),
         state.backlog.contains(&Some(run.clone())),
         state.status().is_some_and(|status| matches!(status, Status::Restarted | Status::Queued)),
     ];

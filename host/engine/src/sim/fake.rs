@@ -1,13 +1,10 @@
 //! What the fake tasks of the simulated world do: by the last word of their type.
 
-use std::collections::HashMap;
-
 use expr::Value;
 use model::execution::Failure;
 use model::ids::TaskRunId;
 use model::task::TaskKind;
 
-use super::Script;
 use crate::{End, Outcome, Rendering, State};
 
 /// The outcome of a plugin task, as its type has it.
@@ -20,12 +17,6 @@ pub(super) fn outcome(
         Ok(outputs) => Outcome { end: End::Success, outputs },
         Err(message) => failed("fake", &message),
     }
-}
-
-/// The outcome of a task in a unit: as scripted, or well.
-pub(super) fn of_scripted(task: &str, scripts: &HashMap<String, Script>) -> Outcome {
-    let scripted = scripts.get(task).and_then(|script| script(1).outcome);
-    scripted.unwrap_or(Outcome { end: End::Success, outputs: Value::Null })
 }
 
 pub(super) fn failed(code: &str, message: &str) -> Outcome {

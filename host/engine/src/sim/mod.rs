@@ -22,6 +22,7 @@ use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
 use model::state::{History, State as Status};
 use model::{Role, TypeInfo, Types, Unknown};
 
+use crate::ids::{RunKey, run_id};
 use crate::sla::merge_labels;
 use crate::view::View;
 use crate::{
@@ -44,6 +45,8 @@ pub struct World {
     pub secrets: BTreeMap<String, String>,
     /// Stored values by namespace and key.
     pub values: BTreeMap<(String, String), Value>,
+    /// What `errorLogs()` gives.
+    pub error_logs: Vec<Value>,
     /// Variables that are nobody's own: `envs`, `globals`.
     pub variables: Map,
 }
@@ -327,7 +330,15 @@ impl Sim {
                 }
             }
             Command::Closed => {}
-            Command::Log { run, failure } => self.logs.push((id.clone(), run, failure)),
+            Command::Log { run, failure } => {
+                let task = run.as_ref().and_then(|run| self.state(id).run(run)).map(|run| run.task.to_string());
+                let line = Value::map([
+                    ("taskId", Value::text(task.unwrap_or_default())),
+                    ("message", Value::text(failure.message.as_str())),
+                ]);
+                self.world.error_logs.push(line);
+                self.logs.push((id.clone(), run, failure));
+            }
         }
     }
 
@@ -367,51 +378,61 @@ impl Sim {
 
     fn run_job(&mut self, id: &ExecutionId, job: JobId, epoch: u64, work: &Work) {
         self.attempts.push((job.clone(), epoch));
+        if let Work::Unit { tasks } = work {
+            return self.run_unit(id, job, epoch, tasks);
+        }
         self.ready.push_back((id.clone(), Event::TaskStarted { job: job.clone(), epoch }));
         let task = self.state(id).run(&job.run).map(|run| run.task.to_string()).unwrap_or_default();
         let fake = self.scripts.get(&task).map(|script| script(job.attempt));
-        if let Work::Unit { tasks } = work {
-            let end = self.run_unit(id, &job, epoch, tasks);
-            return self.at(
-                self.now,
-                id,
-                Event::TaskEnded { job, epoch, outcome: Outcome { end, outputs: Value::Null } },
-            );
-        }
         let takes = fake.as_ref().map_or(SignedDuration::ZERO, |fake| fake.takes);
         let outcome = match fake.and_then(|fake| fake.outcome) {
             Some(outcome) => outcome,
-            None => fake::outcome(self.state(id), &job.run, |template, how| {
-                (self.render)(template, &View::of_run(self.state(id), &job.run), how, &self.world)
-            }),
+            None => self.faked(id, &job.run),
         };
         let when = self.now.saturating_add(takes).unwrap_or(Timestamp::MAX);
         self.at(when, id, Event::TaskEnded { job, epoch, outcome });
     }
 
-    // The tasks of a working directory, one after the other; the first that fails is the last.
-    fn run_unit(&mut self, id: &ExecutionId, job: &JobId, epoch: u64, tasks: &[TaskId]) -> End {
+    // What a task does that is not scripted.
+    fn faked(&self, id: &ExecutionId, run: &TaskRunId) -> Outcome {
+        fake::outcome(self.state(id), run, |template, how| {
+            (self.render)(template, &View::of_run(self.state(id), run), how, &self.world)
+        })
+    }
+
+    // The tasks of a working directory, one after the other and in no time; the first that fails is the last.
+    fn run_unit(&mut self, id: &ExecutionId, job: JobId, epoch: u64, tasks: &[TaskId]) {
+        self.deliver(id, Event::TaskStarted { job: job.clone(), epoch });
+        let mut end = End::Success;
         for task in tasks {
+            let report = |report| Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report };
             let condition = self.state(id).flow().task(task).and_then(|task| task.run_if.clone());
+            let view = View::of_run(self.state(id), &job.run);
             let runs = condition.is_none_or(|condition| {
-                (self.render)(&condition.0, &View::of_run(self.state(id), &job.run), Rendering::Typed, &self.world)
-                    .is_ok_and(|value| value.truthy())
+                (self.render)(&condition.0, &view, Rendering::Typed, &self.world).is_ok_and(|value| value.truthy())
             });
-            let outcome = fake::of_scripted(task.as_str(), &self.scripts);
-            let end = outcome.end.clone();
-            let reports =
-                if runs { vec![UnitReport::Started, UnitReport::Ended(outcome)] } else { vec![UnitReport::Skipped] };
-            for report in reports {
-                self.at(self.now, id, Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report });
+            if !runs {
+                self.deliver(id, report(UnitReport::Skipped));
+                continue;
             }
+            self.deliver(id, report(UnitReport::Started));
+            let key = RunKey { execution: id, parent: Some(&job.run), task, iteration: None, loop_count: 0 };
+            let scripted = self.scripts.get(task.as_str()).and_then(|script| script(1).outcome);
+            let outcome = scripted.unwrap_or_else(|| self.faked(id, &run_id(key)));
+            let ended = outcome.end.clone();
+            self.deliver(id, report(UnitReport::Ended(outcome)));
             let allowed = self.state(id).flow().task(task).is_some_and(|task| task.allow_failure);
-            match end {
-                End::Failed(_) if runs && !allowed => return end,
-                End::Killed if runs => return end,
+            match ended {
+                End::Failed(_) if allowed => {}
+                End::Failed(_) | End::Killed => {
+                    end = ended;
+                    break;
+                }
                 _ => {}
             }
         }
-        End::Success
+        let outcome = Outcome { end, outputs: Value::Null };
+        self.at(self.now, id, Event::TaskEnded { job, epoch, outcome });
     }
 
     fn cancel(&mut self, id: &ExecutionId, job: JobId) {

@@ -14,10 +14,11 @@ pub fn render(template: &Value, scope: &dyn Scope, how: Rendering, world: &World
     let settings = Settings::default();
     let mut memo = Memo::new();
     let answer = |call: &expr::Call| match call.function.as_ref() {
-        "errorLogs" => Answer::Value(Value::list([])),
+        "errorLogs" => Answer::Value(Value::list(world.error_logs.clone())),
         "read" => answer(call.arg_text("path"), |path| world.files.get(path).map(|text| Value::text(text.as_str()))),
         "secret" => answer(call.arg_text("key"), |name| {
-            Some(Value::Text(expr::Text::secret(name, world.secrets.get(name)?.as_str())))
+            let (_, secret) = world.secrets.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+            Some(Value::Text(expr::Text::secret(name, secret.as_str())))
         }),
         "kv" => answer(call.arg_text("key"), |key| {
             let (_, value) = world.values.iter().find(|((_, known), _)| known == key)?;

@@ -1,6 +1,5 @@
-//! Runs a corpus of cases (`cases.json` and `flows/`, see its README) against the engine alone, with fake tasks and a simulated clock.
-//!
-//! `SLUICE_CONFORMANCE=DIR cargo test -p sluice-engine --test corpus -- --nocapture`. Without the variable there is nothing to do.
+//! Runs cases against the engine alone, with fake tasks and a simulated clock: the project's own (`tests/cases`), and a corpus (`cases.json`
+//! and `flows/`, see its README) where one is named: `SLUICE_CONFORMANCE=DIR cargo test -p sluice-engine --test corpus -- --nocapture`.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod expect;
@@ -23,21 +22,77 @@ const FILE: &str = "kestra:///file/storage/file.txt";
 #[test]
 fn corpus_holds() {
     let Ok(directory) = std::env::var("SLUICE_CONFORMANCE") else { return };
-    let cases: Vec<Json> =
-        serde_json::from_str(&std::fs::read_to_string(format!("{directory}/cases.json")).unwrap()).unwrap();
+    let listed = std::fs::read_to_string(format!("{directory}/cases.json")).unwrap();
+    let listed: Vec<Json> = serde_json::from_str(&listed).unwrap();
+    let flows = texts(&format!("{directory}/flows"));
+    let cases: Vec<Case> = listed.into_iter().map(|told| Case::of_corpus(told, &flows)).collect();
+    hold(&cases);
+}
+
+#[test]
+fn own_cases_hold() {
+    let files = texts(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cases"));
+    let cases: Vec<Case> = files.iter().map(|(name, text)| Case::own(name, text)).collect();
+    assert!(cases.len() > 20, "{} cases", cases.len());
+    hold(&cases);
+}
+
+/// Why a flow that is refused is skipped.
+const UNREADABLE: &str = "does not parse";
+
+/// A case: its flow, the flows it needs, and what is told about it.
+struct Case {
+    id: String,
+    source: String,
+    others: Vec<String>,
+    told: Json,
+    is_own: bool,
+}
+
+impl Case {
+    fn of_corpus(told: Json, flows: &[(String, String)]) -> Self {
+        let named = |name: &str| flows.iter().find(|(file, _)| file == name).map(|(_, text)| text.clone()).unwrap();
+        let source = named(told["flow"].as_str().unwrap());
+        let needs = told["needs"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        let mut others: Vec<String> = needs.map(named).collect();
+        let called = |text: &str| {
+            let id = text.lines().find_map(|line| line.strip_prefix("id:")).unwrap_or_default();
+            source.contains(&format!("flowId: {}", id.trim().trim_matches('"')))
+        };
+        others.extend(flows.iter().map(|(_, text)| text).filter(|text| called(text)).cloned());
+        let id = told["id"].as_str().unwrap().to_owned();
+        Self { id, source, others, told, is_own: false }
+    }
+
+    fn own(file: &str, text: &str) -> Self {
+        let mut told = model::read_yaml(text).unwrap().to_json();
+        let needs = told["needs"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        let others = needs.map(str::to_owned).collect();
+        if told["action"].is_null() {
+            told["action"] = Json::from("run");
+        }
+        Self { id: file.to_owned(), source: told["flow"].as_str().unwrap().to_owned(), others, told, is_own: true }
+    }
+}
+
+fn texts(folder: &str) -> Vec<(String, String)> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let name = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    paths.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+fn hold(cases: &[Case]) {
     let only = std::env::var("ONLY").unwrap_or_default();
     let (mut passed, mut failed, mut skipped) = (0, Vec::new(), Vec::new());
-    for case in &cases {
-        let id = case["id"].as_str().unwrap();
-        if !id.contains(&only) {
-            continue;
-        }
-        let result = std::panic::catch_unwind(|| run_case(&directory, case));
-        match result {
+    for case in cases.iter().filter(|case| case.id.contains(&only)) {
+        match std::panic::catch_unwind(|| run_case(case)) {
             Ok(Ok(())) => passed += 1,
-            Ok(Err(Problem::Skip(why))) => skipped.push(format!("{id}: {why}")),
-            Ok(Err(Problem::Wrong(why))) => failed.push(format!("{id}: {why}")),
-            Err(_) => failed.push(format!("{id}: panicked")),
+            Ok(Err(Problem::Skip(why))) => skipped.push(format!("{}: {why}", case.id)),
+            Ok(Err(Problem::Wrong(why))) => failed.push(format!("{}: {why}", case.id)),
+            Ok(Err(Problem::Refused(_))) if case.told["expect"]["error"] == true => passed += 1,
+            Ok(Err(Problem::Refused(why))) => failed.push(format!("{}: refused: {why}", case.id)),
+            Err(_) => failed.push(format!("{}: panicked", case.id)),
         }
     }
     for line in &skipped {
@@ -53,32 +108,53 @@ fn corpus_holds() {
 enum Problem {
     Skip(String),
     Wrong(String),
+    /// Its inputs are not taken.
+    Refused(String),
 }
 
 fn skip<T>(why: &str) -> Result<T, Problem> {
     Err(Problem::Skip(why.to_owned()))
 }
 
-fn run_case(directory: &str, case: &Json) -> Result<(), Problem> {
-    if case["needs_test_task"].as_bool() == Some(true) {
+fn run_case(case: &Case) -> Result<(), Problem> {
+    if case.told["needs_test_task"].as_bool() == Some(true) {
         return skip("needs a test task");
     }
-    let action = case["action"].as_str().unwrap_or_default();
+    let action = case.told["action"].as_str().unwrap_or_default();
+    if case.told["needs_plugins"] == true {
+        return skip("needs what plugins say of their types");
+    }
     let elsewhere = ["webhook", "resolve_inputs", "api_create"];
     if elsewhere.contains(&action) {
         return skip(&format!("action {action}"));
     }
-    let types = case["task_types"].as_array().map(Vec::as_slice).unwrap_or_default();
     let external = [".http.", ".kv.", ".state.", ".storage.", ".log.Fetch", "namespace."];
-    if types.iter().filter_map(Json::as_str).any(|name| external.iter().any(|part| name.contains(part))) {
+    let of_plugins = case.source.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("type:"));
+    if of_plugins.into_iter().any(|name| external.iter().any(|part| name.contains(part))) {
         return skip("needs tasks that are not faked here");
     }
-    if case["setup"]["template"].is_object() {
+    if case.told["setup"]["template"].is_object() {
         return skip("needs a stored template");
     }
-    let mut scene = Scene::set(directory, case)?;
-    scene.play(action, case)?;
-    scene.check(&case["expect"])
+    let refused = case.told["expect"]["error"] == true;
+    let mut scene = match Scene::set(case) {
+        Err(Problem::Skip(why)) if refused && why == UNREADABLE => return Ok(()),
+        scene => scene?,
+    };
+    if refused {
+        return Err(Problem::Wrong("it is taken, and should be refused".to_owned()));
+    }
+    scene.play(action, &case.told)?;
+    if std::env::var_os("TELL").is_some() {
+        let told: Vec<&String> = scene.sim.logs.iter().map(|(_, _, failure)| &failure.message).collect();
+        println!("TELL {} {}", case.id, serde_json::to_string(&told).unwrap());
+    }
+    // The words of the corpus are Kestra's.
+    if case.is_own {
+        scene.check_rest()?;
+        scene.check_failures(case)?;
+    }
+    scene.check(&case.told["expect"])
 }
 
 struct Scene {
@@ -92,32 +168,24 @@ struct Scene {
 }
 
 impl Scene {
-    fn set(directory: &str, case: &Json) -> Result<Self, Problem> {
+    fn set(case: &Case) -> Result<Self, Problem> {
         let mut sim = Sim::new();
-        sim.world = world(case);
-        let source = std::fs::read_to_string(format!("{directory}/flows/{}", case["flow"].as_str().unwrap())).unwrap();
-        let Ok(main) = std::panic::catch_unwind(|| flow(&source)) else { return skip("does not parse") };
-        for entry in std::fs::read_dir(format!("{directory}/flows")).unwrap() {
-            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-            let id = text.lines().find_map(|line| line.strip_prefix("id:"));
-            let id = id.map(|id| id.trim().trim_matches('"').to_owned()).unwrap_or_default();
-            let needed = case["needs"].as_array().into_iter().flatten();
-            let needed = needed.filter_map(Json::as_str).any(|name| name.split('.').next() == Some(&id));
-            if (needed || source.contains(&format!("flowId: {id}")))
-                && let Ok(child) = std::panic::catch_unwind(|| flow(&text))
-            {
-                sim.add(child);
-            }
+        let mut told = case.told.clone();
+        sim.world = world(&told);
+        let Ok(main) = std::panic::catch_unwind(|| flow(&case.source)) else { return skip(UNREADABLE) };
+        for other in &case.others {
+            let Ok(other) = std::panic::catch_unwind(|| flow(other)) else { return skip("a flow does not parse") };
+            sim.add(other);
         }
         let key = main.key.clone();
         sim.add(main.clone());
-        let action = case["action"].as_str().unwrap_or_default();
-        let mut case = case.clone();
+        let action = case.told["action"].as_str().unwrap_or_default();
         if action == "run_until_paused(pause)+run" {
             let paused = sim.start("io.kestra.tests", "pause", Map::new());
             sim.run_while(|sim| sim.state(&paused).status() != Some(Status::Paused));
-            case["inputs"]["executionId"] = Json::from(paused.as_str());
+            told["inputs"]["executionId"] = Json::from(paused.as_str());
         }
+        let case = &told;
         let inputs = inputs(&main.inputs, &case["inputs"], case["missing_required_inputs"].is_null())?;
         let due =
             (action == "schedule_at(now+1s)").then(|| sim.now.saturating_add(SignedDuration::from_secs(1)).unwrap());
@@ -254,6 +322,28 @@ impl Scene {
         Ok(())
     }
 
+    // Whatever happened, nothing is waited for at the end.
+    fn check_rest(&self) -> Result<(), Problem> {
+        let resting = |id: &&ExecutionId| self.sim.state(id).is_closed() && self.sim.state(id).outstanding().is_empty();
+        match self.sim.made.iter().find(|id| !resting(id)) {
+            Some(id) => Err(Problem::Wrong(format!("{id} is not at rest: {:?}", self.sim.state(id).outstanding()))),
+            None => Ok(()),
+        }
+    }
+
+    // Lines of a log that are failures; what tasks say themselves is not kept in a simulated world.
+    fn check_failures(&self, case: &Case) -> Result<(), Problem> {
+        let wanted = case.told["expect"]["log_contains"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        let failures = || self.sim.logs.iter().map(|(_, _, failure)| &failure.message);
+        let missing = wanted.into_iter().find(|part| !failures().any(|message| message.contains(part)));
+        match missing.filter(|_| !case.source.contains(".log.Log")) {
+            Some(part) => {
+                Err(Problem::Wrong(format!("no failure says `{part}`: {:?}", failures().collect::<Vec<_>>())))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn check(&self, expect: &Json) -> Result<(), Problem> {
         let wrong = |why| Err(Problem::Wrong(why));
         let wants_refusal = expect["http_status"].as_u64().is_some_and(|status| status >= 400);
@@ -300,7 +390,7 @@ fn world(case: &Json) -> World {
     }
     let (config, setup) = (&case["config"], &case["setup"]);
     for (name, secret) in config["secrets"].as_object().into_iter().flatten() {
-        world.secrets.insert(name.to_lowercase(), secret.as_str().unwrap().to_owned());
+        world.secrets.insert(name.clone(), secret.as_str().unwrap().to_owned());
     }
     for (namespace, values) in setup["kv"].as_object().into_iter().flatten() {
         for (key, value) in values.as_object().into_iter().flatten() {
@@ -346,7 +436,7 @@ fn inputs(declared: &[Input], given: &Json, typed: bool) -> Result<Map, Problem>
     };
     outcome
         .values()
-        .map_err(|errors| Problem::Wrong(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+        .map_err(|errors| Problem::Refused(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
 }
 
 // The content of a file that a case hands in.

@@ -187,7 +187,11 @@ fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &
         reading.problems.push(node.error("flow.more_problems", "not looked at"));
         return None;
     }
-    let info = match reading.lookup(type_name, version) {
+    let known = match builtin::not_here(type_name) {
+        Some(_) => Err(Unknown::Type { nearest: Vec::new() }),
+        None => reading.lookup(type_name, version),
+    };
+    let info = match known {
         Ok(info) => info,
         Err(unknown) => {
             // What is wrong is the version, not the type.
