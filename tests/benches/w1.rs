@@ -1,18 +1,22 @@
-//! What a flow of 40 trivial tasks costs through the API on the memory store, where the time goes, and how the server starts. Prints
+//! What a flow of 40 trivial tasks costs through the API in memory and with durability, where the time goes, and how the server starts. Prints
 //! figures of one run, as ratios where machines differ; asserts nothing about time.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and has nobody to hand errors to")]
 
+use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::sim::Sim;
 use runtime::{Cancel, Facts, Grants, Limits, NoServices, NoSink, PluginSource, Request, Wasm};
+use store::embedded::EmbeddedStore;
+use store::{MemoryStore, Store};
 use tests::program;
-use tests::served::serving;
+use tests::served::{Options, serving_with};
 
 const TASKS: usize = 40;
+const FLOWS: usize = 10;
 const ROUNDS: usize = 25;
 const RETURN: &str = "io.kestra.plugin.core.debug.Return";
 
@@ -41,31 +45,94 @@ fn main() {
 }
 
 async fn w1() {
-    serving(async |api| {
+    let memory = measured(Arc::new(MemoryStore::default()), true).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = EmbeddedStore::open_folder(folder.path(), store::embedded::Options::default()).unwrap();
+    let store = Arc::new(store);
+    let syncs = store.stats().syncs;
+    let durable = measured(store.clone(), false).await;
+    let syncs = store.stats().syncs - syncs;
+    let sync = one_sync(folder.path());
+    println!("the same on the durable store, in the same run");
+    println!(
+        "  W1 {:.2}x the time on the memory store (one sync here: {:.2} ms, {:.2} of W1 in memory)",
+        ratio(durable.w1, memory.w1),
+        sync.as_secs_f64() * 1e3,
+        ratio(sync, memory.w1),
+    );
+    println!("  W2 {:.2}x the time on the memory store", ratio(durable.w2, memory.w2));
+    println!("  {:.3} syncs a task over both", syncs as f64 / durable.tasks as f64);
+}
+
+fn ratio(a: Duration, b: Duration) -> f64 {
+    a.as_secs_f64() / b.as_secs_f64()
+}
+
+/// One write and fdatasync in a folder, the middle of several.
+fn one_sync(folder: &std::path::Path) -> Duration {
+    let mut file = std::fs::File::create(folder.join("probe")).unwrap();
+    let times = (0..50).map(|_| {
+        let begun = Instant::now();
+        file.write_all(&[7; 4096]).unwrap();
+        file.sync_data().unwrap();
+        begun.elapsed()
+    });
+    middle(times.collect())
+}
+
+/// Middle times of W1 (one flow of 40 tasks) and W2 (ten of them at once), and how many tasks ran in all.
+struct Measured {
+    w1: Duration,
+    w2: Duration,
+    tasks: usize,
+}
+
+async fn measured(store: Arc<dyn Store>, shares: bool) -> Measured {
+    let mut measured = Measured { w1: Duration::ZERO, w2: Duration::ZERO, tasks: TASKS };
+    serving_with(Options { store, ..Options::default() }, async |api| {
         api.save(&flow()).await;
         api.run("bench/w1").await;
-        let mut whole = Vec::new();
+        let mut times = Vec::new();
         for _ in 0..ROUNDS {
             let begun = Instant::now();
             let ended = api.run("bench/w1").await;
-            whole.push(begun.elapsed());
+            times.push(begun.elapsed());
             assert_eq!(ended["state"]["current"], "SUCCESS");
         }
-        let whole = middle(whole);
-        let wasm = wasm_alone(api).await;
-        let decided = decided_alone();
-        let share = |part: Duration| 100.0 * part.as_secs_f64() / whole.as_secs_f64();
-        let per_second = TASKS as f64 / whole.as_secs_f64();
-        println!("W1: {TASKS} sequential Return tasks, API with wait=true, memory store, middle of {ROUNDS} rounds");
-        println!("  {:.0} tasks/s, {:.0} µs a task", per_second, whole.as_micros() as f64 / TASKS as f64);
-        println!("  wasm (the same {TASKS} runs alone)                  {:5.1} %", share(wasm));
-        println!("  engine and expressions (the same flow in the simulator) {:5.1} %", share(decided));
-        println!(
-            "  store, shell, HTTP and waiting (the rest)           {:5.1} %",
-            100.0 - share(wasm) - share(decided)
-        );
+        measured.w1 = middle(times);
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            let begun = Instant::now();
+            futures::future::join_all((0..FLOWS).map(|_| api.run("bench/w1"))).await;
+            times.push(begun.elapsed());
+        }
+        measured.w2 = middle(times);
+        measured.tasks += ROUNDS * TASKS * (1 + FLOWS);
+        if shares {
+            let whole = measured.w1;
+            let wasm = wasm_alone(api).await;
+            let decided = decided_alone();
+            let share = |part: Duration| 100.0 * ratio(part, whole);
+            println!("W1: {TASKS} sequential Return tasks, API with wait=true, memory store, middle of {ROUNDS} rounds");
+            println!(
+                "  {:.0} tasks/s, {:.0} µs a task",
+                TASKS as f64 / whole.as_secs_f64(),
+                whole.as_micros() as f64 / TASKS as f64
+            );
+            println!("  wasm (the same {TASKS} runs alone)                  {:5.1} %", share(wasm));
+            println!("  engine and expressions (the same flow in the simulator) {:5.1} %", share(decided));
+            println!(
+                "  store, shell, HTTP and waiting (the rest)           {:5.1} %",
+                100.0 - share(wasm) - share(decided)
+            );
+            println!(
+                "W2: {FLOWS} such flows at once: {:.0} tasks/s",
+                (FLOWS * TASKS) as f64 / measured.w2.as_secs_f64()
+            );
+        }
     })
     .await;
+    measured
 }
 
 /// The same component, as often, with nothing around it.

@@ -14,9 +14,9 @@ use tests::stand_in::StandIn;
 
 use super::{only_execution, until};
 
-const ASK: &str = "id: ask\nnamespace: life\ninputs:\n  - {id: uri, type: URI}\ntasks:\n  - {id: ask, type: io.kestra.plugin.core.http.Request, uri: \"{{ inputs.uri }}\", headers: {x-key: \"{{ taskrun.id }}\"}}\n  - {id: after, type: io.kestra.plugin.core.debug.Return, format: done}\n";
+pub(super) const ASK: &str = "id: ask\nnamespace: life\ninputs:\n  - {id: uri, type: URI}\ntasks:\n  - {id: ask, type: io.kestra.plugin.core.http.Request, uri: \"{{ inputs.uri }}\", headers: {x-key: \"{{ taskrun.id }}\"}}\n  - {id: after, type: io.kestra.plugin.core.debug.Return, format: done}\n";
 
-fn config(store: Arc<dyn Store>, scratch: &tempfile::TempDir, outside: &StandIn) -> Config {
+pub(super) fn config(store: Arc<dyn Store>, scratch: &tempfile::TempDir, outside: &StandIn) -> Config {
     Config {
         allow_net: vec![server::allow_net(&outside.address.to_string()).expect("an address")],
         grace: Duration::from_millis(50),
@@ -24,7 +24,7 @@ fn config(store: Arc<dyn Store>, scratch: &tempfile::TempDir, outside: &StandIn)
     }
 }
 
-async fn started(node: &Arc<Node>, flow: &str, inputs: Vec<(String, Given)>) -> String {
+pub(super) async fn started(node: &Arc<Node>, flow: &str, inputs: Vec<(String, Given)>) -> String {
     let saved = node.save_flow(flow, Save::Any).await.expect("the flow is right");
     let start = Start {
         namespace: saved.flow.key.namespace.to_string(),
@@ -40,21 +40,21 @@ async fn started(node: &Arc<Node>, flow: &str, inputs: Vec<(String, Given)>) -> 
     node.start(start).await.expect("it starts").to_string()
 }
 
-fn uri(outside: &StandIn) -> Vec<(String, Given)> {
+pub(super) fn uri(outside: &StandIn) -> Vec<(String, Given)> {
     vec![("uri".to_owned(), Given::Text(format!("http://{}/", outside.address)))]
 }
 
-async fn ended(node: &Arc<Node>, id: &str) -> Seen {
+pub(super) async fn ended(node: &Arc<Node>, id: &str) -> Seen {
     let id = model::ids::ExecutionId::trusted(id);
     tokio::time::timeout(super::WAIT, node.ended(&id)).await.expect("it ends").expect("it is there")
 }
 
-fn embedded(folder: &tempfile::TempDir) -> Arc<EmbeddedStore> {
+pub(super) fn embedded(folder: &tempfile::TempDir) -> Arc<EmbeddedStore> {
     let opened = EmbeddedStore::open_folder(folder.path(), StoreOptions::default());
     Arc::new(opened.expect("the folder opens").0)
 }
 
-fn close(store: Arc<EmbeddedStore>) {
+pub(super) fn close(store: Arc<EmbeddedStore>) {
     Arc::into_inner(store).expect("nobody else has it").close().expect("it closes");
 }
 

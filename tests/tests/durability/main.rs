@@ -1,7 +1,9 @@
 //! What is promised about crashes: nothing is shown or sent that could still be lost, and nothing is lost that was shown or sent.
 
+mod full;
 mod gates;
 mod life;
+mod table;
 
 use model::state::State;
 use store::rows::{self, Key};
