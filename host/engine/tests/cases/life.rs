@@ -470,3 +470,16 @@ fn replay_from_a_pause_waits_again() {
     };
     check_after(body, "none", |_| fails(), act, "SUCCESS: p=SUCCESS a=SUCCESS");
 }
+
+#[test]
+fn why_an_execution_failed_is_forgotten_when_it_lives_again() {
+    let mut sim = world("tasks: [{id: a, type: LOG}]");
+    let refused = Failure::new("check", "not today");
+    let id = sim.start_as("test", "main", |execution| execution.failure = Some(refused.clone()));
+    sim.run();
+    assert_eq!(sim.state(&id).execution().unwrap().failure.as_ref(), Some(&refused));
+    sim.send(&id, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: a=SUCCESS");
+    assert_eq!(sim.state(&id).execution().unwrap().failure, None);
+}
