@@ -4,7 +4,7 @@ mod commands;
 mod load;
 mod slots;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use engine::{Command, Event, RejectCode, Rejected, State, decide};
@@ -12,8 +12,8 @@ use indexmap::IndexSet;
 use model::change::{Change, Record};
 use model::execution::Execution;
 use model::ids::{ExecutionId, TaskRunId};
-use store::rows::{self, Key, Payload};
-use store::{Batch, Lsn};
+use store::rows::{self, Key, MessageKey, Payload};
+use store::{Batch, Lsn, View};
 
 use crate::error::Error;
 use crate::flows::SavedFlow;
@@ -66,6 +66,8 @@ struct Turn {
     changes: Vec<(jiff::Timestamp, Payload)>,
     /// Task runs whose shown row is out of date.
     touched: IndexSet<TaskRunId>,
+    /// Messages that are taken in.
+    drained: BTreeSet<MessageKey>,
     after: Vec<After>,
     queue: VecDeque<Event>,
     decisions: usize,
@@ -155,17 +157,28 @@ impl Owner {
             },
         };
         let before = hot.state.execution().cloned();
+        let was_after_end = is_after_end(&hot.state);
         let mut turn = Turn::new(hot);
         let mut answers = Vec::new();
         for envelope in mail {
-            let answer = self.take(&mut turn, envelope).await?;
             if let Some(key) = &envelope.drain {
+                if !turn.drained.insert(key.clone()) || !self.waits(key).await? {
+                    // Delivered twice: it has been taken in already.
+                    answers.push(Ok(()));
+                    continue;
+                }
                 turn.batch.drain(key.clone());
             }
+            let answer = self.take(&mut turn, envelope).await?;
             if let Some(key) = envelope.take.clone().filter(|_| answer.is_ok()) {
                 turn.batch.take(key);
             }
             answers.push(answer);
+        }
+        match (was_after_end, is_after_end(&turn.hot.state)) {
+            (false, true) => commands::mark_after_end(&self.id, &mut turn)?,
+            (true, false) => commands::unmark_after_end(&self.id, &mut turn),
+            _ => {}
         }
         // Before the commit that shows the failure: who sees an execution ended sees why.
         commands::log_failures(&self.node, &self.id, &turn.hot, &turn.after).await;
@@ -176,6 +189,12 @@ impl Owner {
             commands::perform(&self.node, &self.id, &hot, deed);
         }
         Ok(answers.into_iter().map(|answer| answer.map(|()| lsn)).collect())
+    }
+
+    /// Whether a stored message has not been taken in.
+    async fn waits(&self, key: &MessageKey) -> Result<bool, Error> {
+        let found = self.node.store.find::<rows::Message>(View::Newest, Key::Message(key.clone())).await?;
+        Ok(found.is_some_and(|message| !message.drained))
     }
 
     /// One piece of mail, and everything that follows from it at once.
@@ -309,6 +328,7 @@ impl Turn {
             batch: Batch::new(),
             changes: Vec::new(),
             touched: IndexSet::new(),
+            drained: BTreeSet::new(),
             after: Vec::new(),
             queue: VecDeque::new(),
             decisions: 0,
@@ -326,6 +346,11 @@ impl Turn {
         self.changes.push((now, payload));
         Ok(())
     }
+}
+
+/// Whether an execution has ended and what comes after its end has not.
+fn is_after_end(state: &State) -> bool {
+    state.status().is_some_and(model::state::State::is_terminal) && !state.is_closed()
 }
 
 fn unwritable(error: rows::PayloadError) -> Error {

@@ -32,6 +32,8 @@ const IDEMPOTENCY_BYTES_MAX: usize = 255;
 const RUNS_MAX: usize = 1_000_000;
 /// How often to look when no hint came.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
+/// How long the start of a child waits that the store did not take.
+const CHILD_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
 /// Exact up to here; above, a total is a lower bound.
 const COUNT_MAX: usize = 10_000;
 /// Letters of an execution's id: base 62, so that it needs no escaping anywhere.
@@ -306,8 +308,10 @@ impl Node {
         if self.store.get(View::Newest, Key::Execution(id.clone())).await?.is_none() {
             return Err(Error::NotFound(format!("no execution `{id}`")));
         }
-        let lsn = self.tell(&id, Event::Kill { cascade: true }).await?;
-        Ok(self.store.durable(lsn).await?)
+        let answer = self.tell(&id, Event::Kill { cascade: true }).await;
+        // A refusal tells of a state, so it too waits until that state is durable.
+        self.store.durable(answer.as_ref().map_or_else(|_| self.store.head(), |lsn| *lsn)).await?;
+        answer.map(|_| ())
     }
 
     /// Makes the execution of another flow that a task run asked for. Its id is derived, so that asking twice makes one.
@@ -319,7 +323,15 @@ impl Node {
         ask: Child,
         waits: bool,
     ) {
-        let answer = match self.make_child(&parent, run, &child, ask, waits).await {
+        let answer = loop {
+            match self.make_child(&parent, &run, &child, &ask, waits).await {
+                // No reason for the task to fail: there may be room soon, and the next start asks again.
+                Err(error) if error.is_of_the_store() && self.is_ending() => return,
+                Err(error) if error.is_of_the_store() => tokio::time::sleep(CHILD_AGAIN).await,
+                made => break made,
+            }
+        };
+        let answer = match answer {
             Ok(()) | Err(Error::Conflict { code: "execution.duplicate", .. }) => Event::ChildStarted { child },
             Err(error) => {
                 let failure = Failure::new("SUBFLOW", error.to_string());
@@ -332,9 +344,9 @@ impl Node {
     async fn make_child(
         self: &Arc<Self>,
         parent: &ExecutionId,
-        run: TaskRunId,
+        run: &TaskRunId,
         child: &ExecutionId,
-        ask: Child,
+        ask: &Child,
         waits: bool,
     ) -> Result<(), Error> {
         let saved = self.flow(ask.namespace.as_str(), ask.flow.as_str(), ask.revision).await?;
@@ -344,10 +356,10 @@ impl Node {
         let given = ask.inputs.iter().map(|(name, value)| (name.to_string(), Given::Value(value.clone()))).collect();
         let inputs = self.type_inputs(&saved, child, given).await?;
         let execution = Execution {
-            trigger: ask.trigger,
+            trigger: ask.trigger.clone(),
             scheduled: ask.scheduled,
-            parent: Some(Parent { execution: parent.clone(), task_run: run, waits }),
-            ..self.fresh(&saved, child.clone(), inputs, ask.labels)
+            parent: Some(Parent { execution: parent.clone(), task_run: run.clone(), waits }),
+            ..self.fresh(&saved, child.clone(), inputs, ask.labels.clone())
         };
         self.tell(child, Event::Start { execution: Box::new(execution) }).await.map(|_| ())
     }

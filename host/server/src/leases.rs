@@ -7,6 +7,7 @@ use std::sync::Arc;
 use engine::{Effects, Event, JobId, State};
 use jiff::SignedDuration;
 use model::ids::{ExecutionId, TaskId};
+use model::task::{FlowTask, TaskKind};
 use store::rows::{self, Fence, JobKey};
 use store::{MAX_CLAIM, Page, Query, View};
 
@@ -97,10 +98,12 @@ impl Node {
     /// Whether an attempt has a task whose effects must not happen twice. One whose plugin is gone is taken for such a one.
     pub(crate) fn at_most_once(&self, state: &State, saved: &SavedFlow, job: &JobId) -> bool {
         let Some(run) = state.run(&job.run) else { return true };
-        let unit = saved.flow.task(&run.task).is_some_and(|task| task.is_unit());
-        match unit {
-            true => saved.flow.all.values().any(|task| self.task_once(saved, &task.id)),
-            false => self.task_once(saved, &run.task),
+        match saved.flow.task(&run.task).map(|task| &task.kind) {
+            Some(TaskKind::Flow(flow)) => match flow.as_ref() {
+                FlowTask::WorkingDirectory { block, .. } => block.tasks.iter().any(|task| self.task_once(saved, task)),
+                _ => false,
+            },
+            _ => self.task_once(saved, &run.task),
         }
     }
 

@@ -167,7 +167,10 @@ impl Node {
 
     /// Everything an earlier life left: executions that have not ended, their timers and their mail.
     async fn recover(self: &Arc<Self>) -> Result<(), Error> {
-        self.load_timers().await?;
+        // Who has a timer may be over but for what comes after its end, which no state tells.
+        for id in self.load_timers().await? {
+            self.post(&id, Envelope::new(Mail::Recover));
+        }
         let filter = store::query::ExecutionFilter {
             kinds: Vec::new(),
             states: unfinished_states(),

@@ -108,7 +108,8 @@ pub fn clear(store: &impl Local, what: &Clear) -> Result<Cleared, Error> {
     Ok(Cleared { lsn, rows, more })
 }
 
-/// Whether a file names a blob, now or in what would be left if the power went now.
+/// Whether a file names a blob, now or in what would be left if the power went now: a row that was replaced a moment ago
+/// is back after a power cut, and needs its content.
 pub fn is_named(store: &impl Local, id: &BlobId) -> Result<bool, Error> {
     let query = Query::FilesOf(id.clone());
     let named = |view| store.part(view, &query, None, 1, 1).map(|part| !part.rows.is_empty());

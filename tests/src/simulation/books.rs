@@ -182,7 +182,7 @@ impl Books {
         Ok(())
     }
 
-    async fn nothing_left(&self, store: &dyn Store) -> Problem {
+    pub async fn nothing_left(&self, store: &dyn Store) -> Problem {
         let failed = |error: store::Error| error.to_string();
         let slots: usize = self.slots.iter().map(|(_, taken)| taken.len()).sum();
         let timers = Query::TimersDue { until: Timestamp::MAX };
@@ -242,15 +242,17 @@ impl Books {
             return Ok(());
         }
         // A kill also ends what comes after the end of an execution; then its state is what it was.
-        if let Some(at) = pages.killed.get(id)
-            && execution.history.ended().is_none_or(|ended| ended > *at)
-        {
-            return Err(format!("{id} was promised to be killed at {at} and is {state}"));
+        if let Some(at) = pages.killed.get(id) {
+            return match execution.history.ended() {
+                Some(ended) if ended <= *at => Ok(()),
+                _ => Err(format!("{id} was promised to be killed at {at} and is {state}")),
+            };
         }
         let over = flows.iter().find(|flow| flow.id == execution.flow.id.as_str()).and_then(|flow| flow.concurrency);
-        let refused = execution.failure.as_ref().is_some_and(|failure| failure.code == "no-slot");
+        let last = self.last_of(seen);
+        let refused = last.execution.failure.as_ref().is_some_and(|failure| failure.code == "no-slot");
         if refused {
-            return match (over, state) {
+            return match (over, last.execution.state()) {
                 (Some((_, "CANCEL")), State::Cancelled) | (Some((_, "FAIL")), State::Failed) => Ok(()),
                 other => Err(format!("{id} was refused a slot: {other:?}")),
             };
@@ -267,6 +269,15 @@ impl Books {
                 Err(format!("{id} of {} with n={} ended {found:?}, its flow says {expected:?}", call.flow, call.n))
             }
         }
+    }
+
+    /// The last of the executions that took an execution's place.
+    fn last_of<'a>(&'a self, first: &'a Seen) -> &'a Seen {
+        let mut last = first;
+        while let Some(next) = self.executions.get(&retry_id(&last.execution.id)) {
+            last = next;
+        }
+        last
     }
 
     fn ending_of(&self, id: &ExecutionId) -> Ending {

@@ -62,8 +62,8 @@ pub fn plan(dice: &Dice, flows: &[Drawn]) -> Vec<Action> {
         .map(|_| {
             let flow = dice.below(flows.len() as u64) as usize;
             let id = flows.get(flow).map(|flow| flow.id.clone()).unwrap_or_default();
-            let what = match dice.below(10) {
-                0 => What::Kill { which: dice.below(8) as usize },
+            let what = match dice.below(11) {
+                0 | 10 => What::Kill { which: dice.below(8) as usize },
                 1 => What::Save { flow },
                 2 => What::List { flow: id },
                 _ => What::Start { flow: id, n: dice.below(6) as i64 },
@@ -175,7 +175,7 @@ impl Clients {
                     return self.look_after(id);
                 }
                 // The disk is full, or the server ends. Whether something was begun nobody knows.
-                Err(Error::Store(reason) | Error::Busy { message: reason, .. }) => {
+                Err(Error::Store(reason) | Error::Full(reason) | Error::Busy { message: reason, .. }) => {
                     self.ledger.note(|| format!("call {call} of {flow} is refused: {reason}"));
                     tokio::time::sleep(AGAIN).await;
                 }
@@ -201,7 +201,7 @@ impl Clients {
                     return self.look(&id, true).await;
                 }
                 Err(Error::Conflict { .. }) => return,
-                Err(Error::Store(_) | Error::Busy { .. }) => tokio::time::sleep(AGAIN).await,
+                Err(Error::Store(_) | Error::Full(_) | Error::Busy { .. }) => tokio::time::sleep(AGAIN).await,
                 Err(error) => return self.ledger.breaks(format!("kill of {id}: {error}")),
             }
         }
@@ -215,7 +215,7 @@ impl Clients {
                 let revision = saved.flow.revision;
                 self.ledger.breaks(format!("flow {} was saved as it is and got revision {revision}", drawn.id));
             }
-            Err(Error::Store(_) | Error::Busy { .. }) => {}
+            Err(Error::Store(_) | Error::Full(_) | Error::Busy { .. }) => {}
             Err(error) => self.ledger.breaks(format!("saving {}: {error}", drawn.id)),
         }
     }
@@ -231,22 +231,20 @@ impl Clients {
         }
     }
 
-    /// Follows an execution, waits for it, both or none.
+    /// Follows an execution, waits for it, or neither. Never both: two who watch the same are woken in an order that is left to chance.
     fn look_after(&self, id: ExecutionId) {
-        if self.dice.percent(60) {
-            let (clients, id) = (self.clone(), id.clone());
-            tokio::spawn(async move { clients.follow(&id).await });
-        }
-        if self.dice.percent(60) {
-            let clients = self.clone();
-            tokio::spawn(async move {
+        let clients = self.clone();
+        match self.dice.below(5) {
+            0 | 1 => drop(tokio::spawn(async move { clients.follow(&id).await })),
+            2 | 3 => drop(tokio::spawn(async move {
                 let before = clients.ledger.shown(&id);
                 match clients.node.ended(&id).await {
                     Ok(seen) => clients.ledger.sees(&seen, &before),
-                    Err(Error::Store(_)) => {}
+                    Err(Error::Store(_) | Error::Full(_)) => {}
                     Err(error) => clients.ledger.breaks(format!("waiting for {id}: {error}")),
                 }
-            });
+            })),
+            _ => {}
         }
     }
 

@@ -48,7 +48,7 @@ pub fn draw(dice: &Dice) -> Vec<Drawn> {
         let callable = drawn.iter().filter(|flow| flow.concurrency.is_none_or(|(_, over)| over == "QUEUE"));
         let callable: Vec<String> = callable.map(|flow| flow.id.clone()).collect();
         // Task ids are unique in the whole world: the oracle's scripts go by them.
-        let mut drawing = Drawing { dice, callable, next, left: dice.within(1, TASKS + 1) };
+        let mut drawing = Drawing { dice, callable, next, left: dice.within(1, TASKS + 1), units: true };
         drawn.push(drawing.flow(&id));
         next = drawing.next;
     }
@@ -60,6 +60,8 @@ struct Drawing<'a> {
     callable: Vec<String>,
     next: u32,
     left: u64,
+    /// A unit that is tried again runs its tasks again as they were: such flows have none, so that an effect that comes twice is told.
+    units: bool,
 }
 
 impl Drawing<'_> {
@@ -79,6 +81,7 @@ impl Drawing<'_> {
         if self.dice.percent(8) {
             let behavior = *self.dice.pick(&["RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION", "CREATE_NEW_EXECUTION"]);
             set("retry", json!({ "type": "constant", "interval": "PT2S", "maxAttempts": 3, "behavior": behavior }));
+            self.units = behavior != "RETRY_FAILED_TASK";
         }
         if self.dice.percent(10) {
             set("sla", json!([{ "id": "long", "type": "MAX_DURATION", "duration": "PT5H", "behavior": "FAIL" }]));
@@ -116,7 +119,7 @@ impl Drawing<'_> {
         if self.left == 0 || depth >= DEPTH {
             return self.work();
         }
-        let mut task = match self.dice.below(20) {
+        let mut task = match self.dice.below(22) {
             0..8 => return self.work(),
             8 => json!({ "id": self.id('q'), "type": core("flow.Sequential"), "tasks": self.tasks(depth + 1) }),
             9 | 10 => json!({ "id": self.id('p'), "type": core("flow.Parallel"), "concurrent": self.dice.below(3),
@@ -128,8 +131,11 @@ impl Drawing<'_> {
             14 => self.sleep(),
             15 => self.pause(),
             16 => self.subflow(),
-            17 => self.unit(),
+            17 if self.units => self.unit(),
             18 => json!({ "id": self.id('a'), "type": core("flow.AllowFailure"), "tasks": self.tasks(depth + 1) }),
+            19 => json!({ "id": self.id('x'), "type": core("flow.Switch"), "value": "{{ inputs.n }}",
+                "cases": { "1": self.tasks(depth + 1), "3": self.tasks(depth + 1) }, "defaults": [self.work()] }),
+            20 => self.dag(),
             _ => self.act(),
         };
         if self.dice.percent(8) {
@@ -232,7 +238,7 @@ impl Drawing<'_> {
 
     /// A WorkingDirectory. Its tasks have ids of their own kind: a lost unit begins anew, and they with it.
     fn unit(&mut self) -> Value {
-        let kinds = ["Pure", "Same", "Again"];
+        let kinds = ["Pure", "Same", "Again", "Once"];
         let id = self.id('u');
         let tasks: Vec<Value> = (0..self.dice.within(1, 4))
             .map(|_| {
@@ -243,6 +249,17 @@ impl Drawing<'_> {
             })
             .collect();
         json!({ "id": id, "type": core("flow.WorkingDirectory"), "tasks": tasks })
+    }
+
+    fn dag(&mut self) -> Value {
+        let (first, second, third) = (self.work(), self.work(), self.work());
+        let on = |task: &Value| task.get("id").cloned().unwrap_or_default();
+        let last = json!([on(&first), on(&second)]);
+        json!({ "id": self.id('d'), "type": core("flow.Dag"), "tasks": [
+            { "task": third, "dependsOn": last },
+            { "task": first },
+            { "task": second },
+        ] })
     }
 
     fn act(&mut self) -> Value {

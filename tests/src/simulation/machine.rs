@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use server::{Clock as _, Config, Error, Node, Save};
+use store::Store as _;
 use store::embedded::disk::simulated::{Faults, SimulatedDisk};
 use store::embedded::{EmbeddedStore, Options, Pace, RunsShelf};
 
@@ -158,11 +159,13 @@ impl World<'_> {
         self.now = now;
         self.disk.set_faults(Faults { power_off_at: Some(0), ..Faults::default() });
         power.cut();
+        let health = gated.health();
         drop(runtime);
         drop(gated);
         match (ended?, self.ledger.pages().broken.clone()) {
             (_, Some(broken)) => Err(broken),
             (Session::Over, None) => Ok(true),
+            (Session::Down, None) if fate == Fate::Lasts => Err(format!("the store failed by itself: {health:?}")),
             (Session::Down, None) => Ok(false),
         }
     }
@@ -208,7 +211,7 @@ impl World<'_> {
                 match node.save_flow(&drawn.source, Save::Any).await {
                     Ok(saved) if saved.flow.revision == 1 => break,
                     Ok(saved) => return Err(format!("{} has revision {}", drawn.id, saved.flow.revision)),
-                    Err(Error::Store(_)) => tokio::time::sleep(LOOK).await,
+                    Err(Error::Store(_) | Error::Full(_)) => tokio::time::sleep(LOOK).await,
                     Err(error) => {
                         return Err(format!(
                             "{} cannot be saved: {error} {:?}\n{}",
@@ -240,6 +243,7 @@ impl World<'_> {
                 let books = self.read(gated).await?;
                 // A retry of a whole execution, or a child nobody waits for, may have come up.
                 if books.are_closed() {
+                    books.nothing_left(gated.inner.as_ref()).await.map_err(|left| format!("alive: {left}"))?;
                     return Ok(Session::Over);
                 }
             }

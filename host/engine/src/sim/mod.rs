@@ -419,10 +419,16 @@ impl Sim {
             let key = RunKey { execution: id, parent: Some(&job.run), task, iteration: None, loop_count: 0 };
             let scripted = self.scripts.get(task.as_str()).and_then(|script| script(1).outcome);
             let outcome = scripted.unwrap_or_else(|| self.faked(id, &run_id(key)));
-            end = outcome.end.clone();
+            let ended = outcome.end.clone();
             self.deliver(id, report(UnitReport::Ended(outcome)));
-            if matches!(end, End::Failed(_) | End::Killed) {
-                break;
+            let allowed = self.state(id).flow().task(task).is_some_and(|task| task.allow_failure);
+            match ended {
+                End::Failed(_) if allowed => {}
+                End::Failed(_) | End::Killed => {
+                    end = ended;
+                    break;
+                }
+                _ => {}
             }
         }
         let outcome = Outcome { end, outputs: Value::Null };

@@ -65,6 +65,23 @@ pub(super) fn timer_key(id: &ExecutionId, timer: &TimerId) -> TimerKey {
     TimerKey { target: Target::Execution(id.clone()), name: format!("{:?}/{run}", timer.purpose).into() }
 }
 
+/// The row by which an execution is found at the next start that has ended, and has something to do after its end: a timer that never fires.
+fn after_end(id: &ExecutionId) -> TimerKey {
+    TimerKey { target: Target::Execution(id.clone()), name: "after-end".into() }
+}
+
+/// From now on, a start has to look after the execution although it has ended.
+pub(super) fn mark_after_end(id: &ExecutionId, turn: &mut Turn) -> Result<(), Error> {
+    let body = Payload::of(FORMAT, &()).map_err(unwritable)?;
+    turn.batch.put(rows::Timer { key: after_end(id), due: Timestamp::MAX, body });
+    Ok(())
+}
+
+/// It need not any more.
+pub(super) fn unmark_after_end(id: &ExecutionId, turn: &mut Turn) {
+    turn.batch.delete(Key::Timer(after_end(id)));
+}
+
 /// The task runs whose shown row a change puts out of date.
 pub(super) fn touched(change: &Change, mut touch: impl FnMut(&TaskRunId)) {
     match change {

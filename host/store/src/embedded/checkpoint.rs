@@ -11,6 +11,7 @@ use super::base::{Change, to_entry, to_value};
 use super::disk::failed;
 use super::manifest::{Manifest, RunInfo};
 use super::packs::{self, PackInfo, PackSet};
+use super::recovery::COPIED_AT_ONCE;
 use super::runs::{self, Merged, Reader, RunEntry, Value, unpacked};
 use super::store::{Core, Inner, lock};
 use crate::Lsn;
@@ -34,6 +35,7 @@ impl Inner {
             self.apply_frozen(&frozen, upto)?;
             drop(frozen);
             self.write().frozen = None;
+            self.gauges.waiting_keys.store(0, std::sync::atomic::Ordering::Relaxed);
         }
         lock(&self.writer).forget(upto)?;
         self.merge_runs()
@@ -68,9 +70,18 @@ impl Inner {
             manifest.checkpoint = upto;
             self.replace_manifest(manifest)?;
         }
-        if upto > self.base.applied() {
-            let changes = entries().map(|entry| entry.map(|entry| (entry.key, entry.value.here())));
-            self.base.apply(upto, changes.collect::<Result<Vec<Change>, _>>()?)?;
+        let before = self.base.applied();
+        if self.base_is_copy && upto > before {
+            let mut changes: Vec<Change> = Vec::new();
+            for entry in entries() {
+                let entry = entry?;
+                changes.push((entry.key, entry.value.here()));
+                if changes.len() >= COPIED_AT_ONCE {
+                    // It has all of it only with the last part: a crash now means bringing it up from the run.
+                    self.base.apply(before, std::mem::take(&mut changes))?;
+                }
+            }
+            self.base.apply(upto, changes)?;
         }
         Ok(())
     }
@@ -91,6 +102,8 @@ impl Inner {
             None => match self.base.get(key) {
                 Ok(None) => return None,
                 Ok(Some(old)) => Ok(Value::Removed { bytes: u32::try_from(old.len()).unwrap_or(u32::MAX) }),
+                // Damaged where it may be: removed all the same, and no reason to make no checkpoint.
+                Err(Error::Corrupt { .. }) => Ok(Value::Removed { bytes: 0 }),
                 Err(error) => Err(error),
             },
         };

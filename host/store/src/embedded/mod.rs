@@ -5,6 +5,13 @@
 //! sync. At a checkpoint the overlay is frozen, written as a sorted run, applied to the index and forgotten; then the
 //! journal before it goes. Runs and journal together hold everything; the index never holds anything alone.
 //!
+//! Large values and lines of log are written into packs at the checkpoint, beside the run that refers to them, and not
+//! before the sync of each group: that would be two syncs in place of one (measured with a raw log: half the commits a
+//! second), with a few lines to compress at a time. Until then the journal has them, so nothing is lost by waiting.
+//!
+//! What things are looked up in is [`Index`]: the runs themselves, or sled. ARCHITECTURE.md has the figures that made
+//! the runs the default.
+//!
 //! Never: acknowledge before a sync, try a failed sync again, throw damaged data away without a human.
 
 mod base;

@@ -2,8 +2,11 @@
 //! has waited long enough.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use super::journal::WriteError;
 use super::store::{Inner, Pace, Refusal, lock};
@@ -20,6 +23,10 @@ const GROUP_BYTES: usize = 1 << 20;
 const GROUP_COMMITS: usize = 4_096;
 /// What may wait for the journal: past that, who commits waits for the disk, or memory would be the queue.
 const QUEUE_BYTES: usize = 64 << 20;
+/// How many times the keys of a checkpoint may be in memory while one is made: past that, who commits waits.
+const OVERLAY_MOST: usize = 2;
+/// How long who commits waits for a checkpoint before it is refused.
+const LONGEST_CHECKPOINT: Duration = Duration::from_secs(60);
 /// How often a store without room looks whether there is some.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a group that found no room waits before it tries again.
@@ -45,6 +52,9 @@ pub struct Queue {
     refusal: Option<Refusal>,
     /// A checkpoint is due.
     checkpoint_due: bool,
+    /// Those who wait for a commit. Each is told when it is durable, and nobody for the commit of another; dropped, it
+    /// means that something else has happened.
+    waiting: Vec<(Lsn, oneshot::Sender<()>)>,
 }
 
 /// How idle the journal's thread is.
@@ -57,11 +67,15 @@ enum Idle {
     Resting,
 }
 
-/// How far the journal is.
-#[derive(Clone, Debug)]
-pub struct Progress {
-    pub durable: Lsn,
-    pub refusal: Option<Refusal>,
+/// What many look at often, without holding anybody up.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// The last commit.
+    pub head: AtomicU64,
+    /// What waits for the journal.
+    pub queued_bytes: AtomicUsize,
+    /// Keys that wait for the next checkpoint while one is made.
+    pub waiting_keys: AtomicUsize,
 }
 
 impl Queue {
@@ -75,6 +89,7 @@ impl Queue {
             durable,
             refusal: None,
             checkpoint_due: false,
+            waiting: Vec::new(),
         }
     }
 
@@ -115,6 +130,7 @@ impl Inner {
         let first = queue.commits.is_empty();
         let before = queue.bytes;
         queue.bytes += effects.iter().map(bytes_of).sum::<usize>();
+        self.gauges.queued_bytes.store(queue.bytes, Ordering::Relaxed);
         queue.commits.push((lsn, effects));
         if first {
             queue.since = Some(Instant::now());
@@ -124,48 +140,75 @@ impl Inner {
         }
     }
 
-    /// Whether more is waiting for the journal than should.
+    /// Whether more is waiting for the journal, or for a checkpoint, than should.
     pub fn is_crowded(&self) -> bool {
-        lock(&self.queue).bytes > QUEUE_BYTES
+        self.gauges.queued_bytes.load(Ordering::Relaxed) > QUEUE_BYTES || self.overlay_is_full()
+    }
+
+    fn overlay_is_full(&self) -> bool {
+        let most = self.options.checkpoint_keys.saturating_mul(OVERLAY_MOST);
+        // By hand nobody makes checkpoints but who waits here.
+        self.gauges.waiting_keys.load(Ordering::Relaxed) > most && self.options.pace == Pace::Threads
+    }
+
+    /// Waits until the disk has caught up with what is committed.
+    pub async fn room(&self, head: Lsn) -> Result<(), Error> {
+        self.durable(head).await?;
+        let began = Instant::now();
+        while self.overlay_is_full() {
+            if began.elapsed() >= LONGEST_CHECKPOINT {
+                let reason = "what is not in runs yet takes too much memory: checkpoints do not keep up".into();
+                return Err(Error::Full { reason });
+            }
+            tokio::time::sleep(LONGEST_WAIT).await;
+        }
+        Ok(())
     }
 
     /// Waits for a commit, and makes the journal hurry.
     pub async fn durable(&self, lsn: Lsn) -> Result<(), Error> {
-        {
-            let core = self.read();
-            if lsn > core.head {
-                return Err(Error::Misuse(format!("commit `{lsn}` does not exist")));
-            }
-            if lsn <= core.durable {
-                return Ok(());
-            }
+        if lsn.0 > self.gauges.head.load(Ordering::Acquire) {
+            return Err(Error::Misuse(format!("commit `{lsn}` does not exist")));
         }
-        let mut progress = self.progress.subscribe();
-        match self.options.pace {
-            Pace::ByHand => self.write_all()?,
-            Pace::Threads => self.want(lsn),
+        if self.options.pace == Pace::ByHand && lock(&self.queue).durable < lsn {
+            self.write_all()?;
         }
         loop {
-            {
-                let progress = progress.borrow_and_update();
-                if progress.durable >= lsn {
+            let told = {
+                let mut queue = lock(&self.queue);
+                if queue.durable >= lsn {
                     return Ok(());
                 }
-                if let Some(refusal) = &progress.refusal {
+                if let Some(refusal) = &queue.refusal {
                     return Err(refusal.error());
                 }
-            }
-            if progress.changed().await.is_err() {
-                return Err(Error::ReadOnly { reason: "the store is closed".into() });
-            }
+                if queue.closing {
+                    return Err(Error::ReadOnly { reason: "the store is closed".into() });
+                }
+                let (tell, told) = oneshot::channel();
+                queue.waiting.push((lsn, tell));
+                self.want(&mut queue, lsn);
+                told
+            };
+            // Told or dropped: what is so is looked at again.
+            drop(told.await);
         }
     }
 
-    fn want(&self, lsn: Lsn) {
-        let mut queue = lock(&self.queue);
+    fn take(&self, queue: &mut Queue) -> Vec<(Lsn, Vec<Effect>)> {
+        let group = queue.take();
+        self.gauges.queued_bytes.store(queue.bytes, Ordering::Relaxed);
+        group
+    }
+
+    fn want(&self, queue: &mut Queue, lsn: Lsn) {
         if queue.wanted < lsn {
+            // Once somebody waits for what is queued, the journal is on its way.
+            let on_its_way = queue.commits.first().is_some_and(|(first, _)| queue.wanted >= *first);
             queue.wanted = lsn;
-            self.wake.notify_all();
+            if !on_its_way {
+                self.wake.notify_all();
+            }
         }
     }
 
@@ -174,8 +217,8 @@ impl Inner {
         if self.options.pace == Pace::ByHand {
             return self.write_all();
         }
-        self.want(lsn);
         let mut queue = lock(&self.queue);
+        self.want(&mut queue, lsn);
         while queue.durable < lsn {
             if let Some(refusal) = &queue.refusal {
                 return Err(refusal.error());
@@ -189,7 +232,7 @@ impl Inner {
     fn write_all(&self) -> Result<(), Error> {
         let mut writer = lock(&self.writer);
         loop {
-            let mut group = lock(&self.queue).take();
+            let mut group = self.take(&mut lock(&self.queue));
             if group.is_empty() {
                 return Ok(());
             }
@@ -222,10 +265,17 @@ impl Inner {
                 table.advance(last);
             }
         }
-        lock(&self.queue).durable = last;
+        let told: Vec<_> = {
+            let mut queue = lock(&self.queue);
+            queue.durable = last;
+            queue.waiting.extract_if(.., |(lsn, _)| *lsn <= last).collect()
+        };
         self.moved.notify_all();
+        for (_, tell) in told {
+            // Who waited may have gone away.
+            tell.send(()).ok();
+        }
         self.hub.durable(last);
-        self.progress.send_modify(|progress| progress.durable = last);
     }
 
     /// Begins or ends refusing commits.
@@ -237,9 +287,11 @@ impl Inner {
             }
             core.refusal = refusal.clone();
         }
-        lock(&self.queue).refusal = refusal.clone();
+        let mut queue = lock(&self.queue);
+        queue.refusal = refusal;
+        queue.waiting.clear();
+        drop(queue);
         self.moved.notify_all();
-        self.progress.send_modify(|progress| progress.refusal = refusal);
     }
 
     pub fn start_threads(self: &Arc<Self>) -> Result<Vec<JoinHandle<()>>, Error> {
@@ -270,7 +322,7 @@ impl Inner {
                 let mut queue = lock(&self.queue);
                 if !queue.checkpoint_due {
                     queue.checkpoint_due = true;
-                    self.wake.notify_all();
+                    self.due.notify_all();
                 }
             }
             if looked.elapsed() >= LOOK_AGAIN {
@@ -321,7 +373,7 @@ impl Inner {
                 continue;
             }
             match queue.wait() {
-                None => return Some(queue.take()),
+                None => return Some(self.take(&mut queue)),
                 Some(wait) => {
                     queue = self.wake.wait_timeout(queue, wait).unwrap_or_else(std::sync::PoisonError::into_inner).0;
                 }
@@ -340,7 +392,7 @@ impl Inner {
         };
         if bytes >= IDLE_CHECKPOINT_BYTES && self.read().overlay.len() > 0 {
             lock(&self.queue).checkpoint_due = true;
-            self.wake.notify_all();
+            self.due.notify_all();
         }
     }
 
@@ -399,7 +451,7 @@ impl Inner {
             {
                 let mut queue = lock(&self.queue);
                 while !queue.checkpoint_due && !queue.closing {
-                    queue = self.wake.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+                    queue = self.due.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
                 }
                 if queue.closing {
                     return;
@@ -411,7 +463,7 @@ impl Inner {
             if let Err(error) = made {
                 tracing::warn!(%error, "a checkpoint was not made; it is tried again");
                 // Not at once: what hinders it is likely still there.
-                drop(self.wake.wait_timeout(queue, LOOK_AGAIN));
+                drop(self.due.wait_timeout(queue, LOOK_AGAIN));
             }
         }
     }

@@ -1,10 +1,8 @@
 //! The embedded store itself: its state, and how commits and reads go through it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
-
-use jiff::Timestamp;
-use tokio::sync::watch;
 
 use super::base::{Base, Shelf, SledShelf};
 use super::blobs::DiskBlobs;
@@ -12,7 +10,7 @@ use super::disk::SharedDisk;
 use super::journal::{StoreId, Writer};
 use super::layers::Layers;
 use super::manifest::{Manifest, Numbers};
-use super::pump::{Progress, Queue};
+use super::pump::{Gauges, Queue};
 use super::recovery::{self, Report};
 use crate::Lsn;
 use crate::batch::Batch;
@@ -26,6 +24,7 @@ use crate::query::{Count, Page, Query, Rows};
 use crate::rows::{BlobId, Fence, Key, LogLine, Metric, Row, Stored};
 use crate::store::{Answer, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Health, Store, View};
 use crate::watch::{Hub, Topic, Watch};
+use jiff::Timestamp;
 
 /// Where sled is, within the data directory.
 pub const INDEX_FOLDER: &str = "index";
@@ -106,11 +105,13 @@ pub(super) struct Inner {
     pub queue: Mutex<Queue>,
     /// Somebody wants the journal to move.
     pub wake: Condvar,
+    /// A checkpoint is due.
+    pub due: Condvar,
     /// The journal has moved.
     pub moved: Condvar,
     pub writer: Mutex<Writer>,
-    pub progress: watch::Sender<Progress>,
     pub hub: Hub,
+    pub gauges: Gauges,
     pub disk: SharedDisk,
     pub store: StoreId,
     pub base: Arc<dyn Base>,
@@ -177,10 +178,11 @@ impl EmbeddedStore {
             core: RwLock::new(core),
             queue: Mutex::new(Queue::new(last)),
             wake: Condvar::new(),
+            due: Condvar::new(),
             moved: Condvar::new(),
             writer: Mutex::new(writer),
-            progress: watch::Sender::new(Progress { durable: last, refusal: None }),
             hub: Hub::default(),
+            gauges: Gauges { head: AtomicU64::new(last.0), ..Gauges::default() },
             disk,
             store: recovered.store,
             base: recovered.base,
@@ -242,6 +244,7 @@ impl EmbeddedStore {
     fn end_threads(&self) {
         lock(&self.inner.queue).closing = true;
         self.inner.wake.notify_all();
+        self.inner.due.notify_all();
         for thread in lock(&self.threads).drain(..) {
             // A thread that panicked has already made the store refuse.
             drop(thread.join());
@@ -302,6 +305,10 @@ impl Local for EmbeddedStore {
             for (key, entry) in outcome.changes {
                 core.overlay.write(lsn, key, entry);
             }
+            if core.frozen.is_some() {
+                inner.gauges.waiting_keys.store(core.overlay.len(), Ordering::Relaxed);
+            }
+            inner.gauges.head.store(lsn.0, Ordering::Release);
             // Queued under the same lock: the journal has commits in their order.
             inner.enqueue(lsn, outcome.effects);
             (lsn, value, outcome.topics)
@@ -327,7 +334,7 @@ impl EmbeddedStore {
             return answer(work());
         }
         Box::pin(async move {
-            self.inner.durable(self.newest()).await?;
+            self.inner.room(self.newest()).await?;
             work()
         })
     }
@@ -405,8 +412,12 @@ impl Store for EmbeddedStore {
 
     fn collect_blobs(&self, before: Timestamp) -> Answer<'_, usize> {
         Box::pin(async move {
-            // A row that was replaced a moment ago is back after a power cut, and needs its content.
-            self.inner.durable(self.newest()).await?;
+            // What named a blob a moment ago does again after a power cut. On a full disk nothing becomes durable, and
+            // collecting is what gives room: then it has to do that both views say that nobody names it.
+            match self.inner.durable(self.newest()).await {
+                Ok(()) | Err(Error::Full { .. }) => {}
+                Err(error) => return Err(error),
+            }
             self.inner.blobs.collect(before, |id| local::is_named(self, id))
         })
     }

@@ -6,9 +6,17 @@
 
 use jiff::Timestamp;
 
-/// A key being written.
-#[derive(Clone, Debug, Default)]
-pub struct KeyBytes(Vec<u8>);
+/// A key being written. Most are short: they are put together in place, and allocated once, as long as they are.
+#[derive(Clone, Debug)]
+pub struct KeyBytes {
+    short: [u8; SHORT],
+    len: usize,
+    /// All of it, once it is longer.
+    long: Vec<u8>,
+}
+
+/// Longer than nearly all keys are.
+const SHORT: usize = 112;
 
 const TEXT_END: [u8; 2] = [0, 1];
 const TEXT_ZERO: [u8; 2] = [0, 0xff];
@@ -16,45 +24,60 @@ const TEXT_ZERO: [u8; 2] = [0, 0xff];
 impl KeyBytes {
     /// Begins with a tag.
     pub fn new(tag: u8) -> Self {
-        let mut bytes = Vec::with_capacity(64);
-        bytes.push(tag);
-        Self(bytes)
+        Self::suffix().byte(tag)
     }
 
     /// Begins with nothing: what stands after a prefix.
     pub fn suffix() -> Self {
-        Self(Vec::with_capacity(48))
+        Self { short: [0; SHORT], len: 0, long: Vec::new() }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        if self.long.is_empty() {
+            if let Some(place) = self.short.get_mut(self.len..self.len + bytes.len()) {
+                place.copy_from_slice(bytes);
+                self.len += bytes.len();
+                return;
+            }
+            self.long.extend_from_slice(self.short.get(..self.len).unwrap_or_default());
+        }
+        self.long.extend_from_slice(bytes);
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.long.is_empty() { self.short.get(..self.len).unwrap_or_default() } else { &self.long }
     }
 
     pub fn byte(mut self, byte: u8) -> Self {
-        self.0.push(byte);
+        self.push(&[byte]);
         self
     }
 
     pub fn u32(mut self, number: u32) -> Self {
-        self.0.extend_from_slice(&number.to_be_bytes());
+        self.push(&number.to_be_bytes());
         self
     }
 
     pub fn u64(mut self, number: u64) -> Self {
-        self.0.extend_from_slice(&number.to_be_bytes());
+        self.push(&number.to_be_bytes());
         self
     }
 
     /// A whole text.
     pub fn text(self, text: &str) -> Self {
         let mut this = self.text_start(text);
-        this.0.extend_from_slice(&TEXT_END);
+        this.push(&TEXT_END);
         this
     }
 
     /// What every text that begins so begins with.
     pub fn text_start(mut self, text: &str) -> Self {
-        for byte in text.bytes() {
-            match byte {
-                0 => self.0.extend_from_slice(&TEXT_ZERO),
-                byte => self.0.push(byte),
+        // Hardly any text has a zero: then all of it is one part.
+        for (number, part) in text.as_bytes().split(|byte| *byte == 0).enumerate() {
+            if number > 0 {
+                self.push(&TEXT_ZERO);
             }
+            self.push(part);
         }
         self
     }
@@ -70,16 +93,16 @@ impl KeyBytes {
     }
 
     pub fn raw(mut self, bytes: &[u8]) -> Self {
-        self.0.extend_from_slice(bytes);
+        self.push(bytes);
         self
     }
 
     pub fn done(self) -> Box<[u8]> {
-        self.0.into_boxed_slice()
+        self.bytes().into()
     }
 
     pub fn into_vec(self) -> Vec<u8> {
-        self.0
+        if self.long.is_empty() { self.bytes().to_vec() } else { self.long }
     }
 }
 
@@ -123,6 +146,16 @@ mod tests {
         let sorted = ["", "\0", "\0\u{1}", "\0a", "a", "a\0", "a\0b", "a\u{1}", "ab", "b", "é"];
         for pair in sorted.windows(2) {
             assert!(text(pair[0]) < text(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn long_keys_are_as_short_ones() {
+        for len in [0, 1, SHORT - 3, SHORT - 2, SHORT - 1, SHORT, SHORT + 1, 3 * SHORT] {
+            let text = "x".repeat(len);
+            let key = KeyBytes::new(9).text(&text).u32(7);
+            let expected = [&[9][..], text.as_bytes(), &TEXT_END, &7_u32.to_be_bytes()].concat();
+            assert_eq!((&*key.clone().done(), key.into_vec()), (&*expected, expected.clone()));
         }
     }
 

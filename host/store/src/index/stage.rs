@@ -120,10 +120,20 @@ impl<'a> Stage<'a> {
     /// Writes a row and its index entries.
     pub fn put(&mut self, row: Row) -> Result<(), Error> {
         let key = keys::key_bytes(&row.key());
+        let old = self.find(&key)?;
+        self.write(key, row, old)
+    }
+
+    /// Writes a row that cannot be there yet.
+    fn put_new(&mut self, row: Row) -> Result<(), Error> {
+        self.write(keys::key_bytes(&row.key()), row, None)
+    }
+
+    fn write(&mut self, key: Box<[u8]>, row: Row, old: Option<Stored<Row>>) -> Result<(), Error> {
         let mut entries = keys::entries(&row);
         let longest = entries.iter().map(|entry| entry.len()).chain([key.len()]).max().unwrap_or(0);
         within("a key (an id, a path, a label)", longest, MAX_KEY_BYTES)?;
-        if let Some(old) = self.find(&key)? {
+        if let Some(old) = old {
             for stale in keys::entries(&old.row) {
                 if !entries.contains(&stale) {
                     self.outcome.changes.insert(stale, None);
@@ -168,7 +178,7 @@ impl<'a> Stage<'a> {
             return Err(Conflict::Sequence { execution: execution.clone(), expected: after, found }.into());
         }
         for (sequence, (at, change)) in (after + 1..).zip(changes) {
-            self.put(Change { execution: execution.clone(), sequence, at, change }.into())?;
+            self.put_new(Change { execution: execution.clone(), sequence, at, change }.into())?;
         }
         Ok(())
     }
@@ -226,7 +236,7 @@ impl<'a> Stage<'a> {
     /// Appends log lines. Their positions come from the number of the commit, so that they grow without being counted.
     pub fn logs(&mut self, lines: Vec<LogLine>) -> Result<(), Error> {
         for (position, line) in (first_position(self.lsn)..).zip(lines) {
-            self.put(LogLine { position, ..line }.into())?;
+            self.put_new(LogLine { position, ..line }.into())?;
         }
         Ok(())
     }
@@ -234,7 +244,7 @@ impl<'a> Stage<'a> {
     /// Appends metrics.
     pub fn metrics(&mut self, metrics: Vec<Metric>) -> Result<(), Error> {
         for (position, metric) in (first_position(self.lsn)..).zip(metrics) {
-            self.put(Metric { position, ..metric }.into())?;
+            self.put_new(Metric { position, ..metric }.into())?;
         }
         Ok(())
     }

@@ -69,20 +69,28 @@ impl SledShelf {
     /// Opens what is there or makes something new, on a thread of its own that can be given up.
     fn guarded(&self, check: bool) -> Result<SledBase, Error> {
         let (path, seal, unsound) = (self.path.clone(), self.seal(), self.unsound());
-        let (done, opened) = mpsc::sync_channel(1);
-        let open = move || {
-            let opened = catch_unwind(AssertUnwindSafe(|| SledBase::open(&path, seal, unsound, check)));
-            // Nobody listens any more if it took too long.
-            drop(done.send(opened.unwrap_or_else(|_| Err(damaged("sled panicked while opening")))));
-        };
-        std::thread::Builder::new()
-            .name("store-index-open".into())
-            .spawn(open)
-            .map_err(|source| Error::Io { path: "thread store-index-open".into(), source })?;
-        match opened.recv_timeout(OPEN_LIMIT) {
-            Ok(opened) => opened,
-            Err(_) => Err(damaged("sled did not open in time")),
-        }
+        within(OPEN_LIMIT, move || SledBase::open(&path, seal, unsound, check))
+    }
+}
+
+/// Does something on a thread of its own that may panic, and is given up when it takes too long.
+fn within<T: Send + 'static>(
+    limit: Duration,
+    open: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let (done, opened) = mpsc::sync_channel(1);
+    let guarded = move || {
+        let opened = catch_unwind(AssertUnwindSafe(open));
+        // Nobody listens any more if it took too long.
+        drop(done.send(opened.unwrap_or_else(|_| Err(damaged("sled panicked while opening")))));
+    };
+    std::thread::Builder::new()
+        .name("store-index-open".into())
+        .spawn(guarded)
+        .map_err(|source| Error::Io { path: "thread store-index-open".into(), source })?;
+    match opened.recv_timeout(limit) {
+        Ok(opened) => opened,
+        Err(_) => Err(damaged("sled did not open in time")),
     }
 }
 
@@ -430,4 +438,21 @@ fn sum_of_files(path: &Path) -> std::io::Result<String> {
     }
     lines.sort();
     Ok(lines.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f24_index_that_hangs_or_panics_is_given_up() {
+        let hangs = within(Duration::from_millis(20), || {
+            std::thread::sleep(Duration::from_secs(2));
+            Ok(())
+        });
+        assert!(hangs.is_err_and(|error| error.to_string().contains("did not open in time")));
+        let panics = within(OPEN_LIMIT, || -> Result<(), Error> { panic!("as sled does on a damaged page") });
+        assert!(panics.is_err_and(|error| error.to_string().contains("panicked")));
+        assert_eq!(within(OPEN_LIMIT, || Ok(7)).unwrap(), 7);
+    }
 }

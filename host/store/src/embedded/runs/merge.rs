@@ -80,9 +80,9 @@ pub fn to_merge(runs: &[RunInfo]) -> Option<usize> {
     runs.iter().rposition(|run| run.packs.iter().any(PackInfo::mostly_dead))
 }
 
-/// A pack of fewer bytes of values is copied along when its run is merged with another: or there would be as many files
-/// as there were checkpoints.
-const SMALL_PACK: u64 = 1 << 20;
+/// A pack of fewer bytes of values is copied along when its run is merged with another: or there would be as many open
+/// files as there were checkpoints. About what a checkpoint holds, so that a value is copied once or twice in its life.
+const SMALL_PACK: u64 = 64 << 20;
 
 /// The numbers of the packs that are not kept when these runs become one.
 pub fn to_copy(runs: &[RunInfo]) -> BTreeSet<u64> {

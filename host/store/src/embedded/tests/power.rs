@@ -17,7 +17,7 @@ use crate::rows::{Key, Row};
 const CUTS: u64 = 4;
 
 fn cuts() -> u64 {
-    std::env::var("STORE_CUTS").ok().and_then(|number| number.parse().ok()).unwrap_or(240)
+    std::env::var("STORE_CUTS").ok().and_then(|number| number.parse().ok()).unwrap_or(160)
 }
 
 fn run<F: std::future::Future>(future: F) -> F::Output {
@@ -143,7 +143,7 @@ fn nothing_acknowledged_is_lost_in_power_cuts() {
     }
     let all: u64 = counts.values().sum();
     println!("{all} power cuts, 0 acknowledged commits lost, 0 stores that did not open; at {counts:?}");
-    if all >= 200 {
+    if all >= 160 {
         for kind in ["journal append", "segment change", "run write", "pack write", "manifest rename", "blob finish"] {
             assert!(counts.contains_key(kind), "no cut at {kind}: {counts:?}");
         }
