@@ -483,3 +483,18 @@ fn why_an_execution_failed_is_forgotten_when_it_lives_again() {
     assert_eq!(shown(&sim, &id), "SUCCESS: a=SUCCESS");
     assert_eq!(sim.state(&id).execution().unwrap().failure, None);
 }
+
+#[test]
+fn loop_that_gave_up_may_succeed_in_another_life() {
+    let mut sim = world(
+        "tasks: [{id: l, type: LOOP, condition: '{{ labels.go is defined }}', failOnMaxReached: true, checkFrequency: {interval: PT1S, maxIterations: 2}, tasks: [{id: a, type: LOG}]}]",
+    );
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: l=FAILED a=SUCCESS");
+    sim.send(&id, Event::SetLabels { labels: vec![engine::sim::label("go", "yes")] }).unwrap();
+    sim.send(&id, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: l=SUCCESS a=SUCCESS");
+    assert_eq!(sim.state(&id).execution().unwrap().attempt, 2);
+}
