@@ -155,7 +155,10 @@ impl State {
             Change::Created { execution } => self.execution = Some(Arc::new((**execution).clone())),
             Change::Entered { state, at } => self.edit(|execution| execution.history.enter(*state, *at)),
             Change::Generation { generation } => {
-                self.edit(|execution| execution.generation = *generation);
+                self.edit(|execution| {
+                    execution.generation = *generation;
+                    execution.failure = None;
+                });
                 self.stop = None;
             }
             Change::Failed { failure } => self.edit(|execution| execution.failure = Some(failure.clone())),

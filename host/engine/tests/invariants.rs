@@ -555,3 +555,25 @@ fn early_timer_is_rejected() {
     assert_eq!(driver.state.status(), Some(Status::Success));
     assert!(driver.take(due).is_err());
 }
+
+#[test]
+fn condition_of_a_loop_whose_time_is_over_is_not_waited_for() {
+    let body = "tasks: [{id: l, type: io.kestra.plugin.core.flow.LoopUntil, condition: '{{ x }}', timeout: PT5S, tasks: [{id: a, type: t.Log}], errors: [{id: e, type: t.Log}]}]";
+    let mut driver = Driver::new(parsed(body));
+    driver.take(Event::Start { execution: Box::new(driver.execution()) }).unwrap();
+    let outstanding =
+        |driver: &Driver, wanted: fn(&Command) -> bool| driver.state.outstanding().into_iter().find(wanted);
+    let job = outstanding(&driver, |command| matches!(command, Command::Run { .. })).unwrap();
+    for event in driver.answer(&job, 255, true) {
+        driver.take(event).unwrap();
+    }
+    let condition = outstanding(&driver, |command| matches!(command, Command::Render { .. })).unwrap();
+    let limit = outstanding(&driver, |command| matches!(command, Command::SetTimer { .. })).unwrap();
+    for event in driver.answer(&limit, 255, true) {
+        driver.take(event).unwrap();
+    }
+    let late = driver.answer(&condition, 255, true).remove(0);
+    assert!(driver.take(late).is_err());
+    driver.bring_to_end();
+    assert_eq!(runs(&driver.state), ["l[]=FAILED", "a[]=SUCCESS", "e[]=SUCCESS"]);
+}

@@ -61,7 +61,7 @@ pub enum Change {
         state: State,
         at: Timestamp,
     },
-    /// Restart, change of state: what was sent before belongs to another life.
+    /// Restart, change of state: what was sent before belongs to another life, and why that one failed is told no more.
     Generation {
         generation: u32,
     },

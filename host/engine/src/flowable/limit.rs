@@ -31,7 +31,6 @@ impl Draft {
         let Some(limit) = frame.limit.filter(|_| frame.phase != Phase::Done) else { return };
         let problem =
             failure("timeout", format!("the task and what it holds ran longer than its timeout of {limit:#}"));
-        self.change(Change::RunFailed { run: run.clone(), failure: Some(problem.clone()) });
         self.log(Some(run), problem);
         self.change(Change::Expired { run: run.clone() });
         self.drop_renders(Some(run));

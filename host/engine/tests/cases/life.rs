@@ -434,3 +434,67 @@ fn change_of_state_goes_on_from_there() {
     changed(Status::Failed, "FAILED: a=FAILED e=SUCCESS");
     changed(Status::Killed, "KILLED: a=KILLED");
 }
+
+#[test]
+fn change_of_state_within_a_group_goes_on_in_it() {
+    let body = "tasks: [{id: s, type: SEQ, tasks: [{id: a, type: FAIL}, {id: b, type: LOG}], errors: [{id: e, type: LOG}]}, {id: c, type: LOG}]";
+    let act = |sim: &mut Sim, id: &ExecutionId| {
+        sim.run();
+        assert_eq!(shown(sim, id), "FAILED: s=FAILED a=FAILED e=SUCCESS");
+        let run = run_of(sim, id, "a");
+        sim.send(id, Event::ChangeState { run, state: Status::Success }).unwrap();
+    };
+    check_after(body, "none", |_| fails(), act, "SUCCESS: s=SUCCESS a=SUCCESS b=SUCCESS c=SUCCESS");
+}
+
+#[test]
+fn change_of_a_childs_state_is_told_to_its_parent() {
+    let mut sim = world("tasks: [{id: x, type: SUB, inputs: {fails: true}}, {id: y, type: LOG}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let child = sim.made[1].clone();
+    sim.send(&child, Event::ChangeState { run: None, state: Status::Success }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &child), "SUCCESS: c1=FAILED");
+    assert_eq!(shown(&sim, &id), "SUCCESS: x=SUCCESS y=SUCCESS");
+}
+
+#[test]
+fn replay_from_a_pause_waits_again() {
+    let body = "tasks: [{id: p, type: PAUSE, pauseDuration: PT5S, tasks: [{id: a, type: LOG}]}]";
+    let act = |sim: &mut Sim, id: &ExecutionId| {
+        sim.run();
+        let from = run_of(sim, id, "p");
+        sim.send(id, Event::Restart { from }).unwrap();
+        assert_eq!(shown(sim, id), "PAUSED: p=PAUSED");
+    };
+    check_after(body, "none", |_| fails(), act, "SUCCESS: p=SUCCESS a=SUCCESS");
+}
+
+#[test]
+fn why_an_execution_failed_is_forgotten_when_it_lives_again() {
+    let mut sim = world("tasks: [{id: a, type: LOG}]");
+    let refused = Failure::new("check", "not today");
+    let id = sim.start_as("test", "main", |execution| execution.failure = Some(refused.clone()));
+    sim.run();
+    assert_eq!(sim.state(&id).execution().unwrap().failure.as_ref(), Some(&refused));
+    sim.send(&id, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: a=SUCCESS");
+    assert_eq!(sim.state(&id).execution().unwrap().failure, None);
+}
+
+#[test]
+fn loop_that_gave_up_may_succeed_in_another_life() {
+    let mut sim = world(
+        "tasks: [{id: l, type: LOOP, condition: '{{ labels.go is defined }}', failOnMaxReached: true, checkFrequency: {interval: PT1S, maxIterations: 2}, tasks: [{id: a, type: LOG}]}]",
+    );
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: l=FAILED a=SUCCESS");
+    sim.send(&id, Event::SetLabels { labels: vec![engine::sim::label("go", "yes")] }).unwrap();
+    sim.send(&id, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: l=SUCCESS a=SUCCESS");
+    assert_eq!(sim.state(&id).execution().unwrap().attempt, 2);
+}
