@@ -119,12 +119,16 @@ fn decided_alone() -> Duration {
 
 /// `sluice server` to ready, with compiled code at hand.
 fn start() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().to_str().unwrap();
     let mut times = Vec::new();
     let mut memory_kb = 0;
     for _ in 0..5 {
         let begun = Instant::now();
-        let mut server =
-            program::command(&["server", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut server = program::command(&["server", "--listen", "127.0.0.1:0", "--store", store])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(server.stdout.take().unwrap()));
         // The line is printed when the listener is bound and the node is open.
         let first = lines.next().unwrap().unwrap();

@@ -4,6 +4,8 @@ pub mod conformance;
 pub mod guests;
 pub mod program;
 pub mod served;
+pub mod simulation;
+pub mod stand_in;
 
 use std::path::{Path, PathBuf};
 

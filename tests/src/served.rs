@@ -1,7 +1,7 @@
 //! A node of its own behind the HTTP API on a port of its own, and a client of it. Everything started is awaited at the end.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use runtime::{Compiler, Runtime};
 use serde_json::Value;
 use server::Node;
 use server::http::auth::Access;
-use store::{Durability, MemoryStore};
+use store::{MemoryStore, Store};
 use tokio::sync::oneshot;
 
 use crate::{data_dir, registry};
@@ -31,11 +31,18 @@ pub struct Options {
     pub credentials: Option<(&'static str, &'static str)>,
     /// Compiled code; by default shared by all tests.
     pub compiled: PathBuf,
+    pub store: Arc<dyn Store>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { registry: registry(), plugins: Vec::new(), credentials: None, compiled: data_dir().join("compiled") }
+        Self {
+            registry: registry(),
+            plugins: Vec::new(),
+            credentials: None,
+            compiled: data_dir().join("compiled"),
+            store: Arc::new(MemoryStore::default()),
+        }
     }
 }
 
@@ -69,20 +76,12 @@ pub async fn serving(test: impl AsyncFnOnce(&Api)) {
 
 /// Runs a test against a server.
 pub async fn serving_with(options: Options, test: impl AsyncFnOnce(&Api)) {
-    // Saying so twice is no error.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let scratch = tempfile::tempdir().expect("tests have a temporary folder");
-    let mut sources = vec![Source::Folder { origin: Origin::Shipped, root: options.registry }];
-    sources.extend(options.plugins.into_iter().map(Source::File));
-    let version = env!("CARGO_PKG_VERSION").parse().expect("the package has a version");
-    let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);
-    let runtime = Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime");
-    let store = Arc::new(MemoryStore::new(Durability::AtOnce));
-    let config = server::Config::new(store, runtime, catalog, scratch.path().join("scratch"));
-    let node = Node::open(config).await.expect("an empty store opens");
+    let credentials = options.credentials;
+    let node = Node::open(config(options, scratch.path())).await.expect("the store opens");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
     let address = listener.local_addr().expect("a bound listener has an address");
-    let access = Access::for_address(address, options.credentials).expect("loopback needs no credentials");
+    let access = Access::for_address(address, credentials).expect("loopback needs no credentials");
     let (end, ended) = oneshot::channel::<()>();
     let serving = tokio::spawn(server::http::serve(listener, node.clone(), access, async move {
         let _ = ended.await;
@@ -96,6 +95,18 @@ pub async fn serving_with(options: Options, test: impl AsyncFnOnce(&Api)) {
     let served = tokio::time::timeout(END_MAX, serving).await.expect("the server ends when asked to");
     served.expect("the server does not panic").expect("the server ends well");
     node.shutdown().await;
+}
+
+/// A node with these options, that has what it makes in a folder.
+pub fn config(options: Options, scratch: &Path) -> server::Config {
+    // Saying so twice is no error.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut sources = vec![Source::Folder { origin: Origin::Shipped, root: options.registry }];
+    sources.extend(options.plugins.into_iter().map(Source::File));
+    let version = env!("CARGO_PKG_VERSION").parse().expect("the package has a version");
+    let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);
+    let runtime = Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime");
+    server::Config::new(options.store, runtime, catalog, scratch.join("scratch"))
 }
 
 impl Api {

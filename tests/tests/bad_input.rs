@@ -91,7 +91,7 @@ tasks:
             &["12:", "`mesage`", "`message`"],
             &["15:"],
             &["16:", "LOUD"],
-            &["18:", "`^9`", "installed are 1.0.0, 1.1.0"],
+            &["19:", "`^9`", "installed are 1.0.0, 1.1.0"],
             &["23:", "not a version"],
         ] {
             check(api, source, expected).await;

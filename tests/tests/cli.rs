@@ -217,7 +217,9 @@ fn open_server_outside_loopback_does_not_start() {
 
 #[test]
 fn server_ends_when_asked_to() {
-    let mut child = command(&["server", "--listen", "127.0.0.1:0", "--flow", "examples/hello.yaml"])
+    let store = tempfile::tempdir().expect("a folder");
+    let folder = store.path().to_str().expect("UTF-8");
+    let mut child = command(&["server", "--listen", "127.0.0.1:0", "--store", folder, "--flow", "examples/hello.yaml"])
         .spawn()
         .expect("the program was just built");
     let mut out = BufReader::new(child.stdout.take().expect("standard output is a pipe"));

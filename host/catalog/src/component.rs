@@ -13,6 +13,8 @@ pub(crate) const MANIFEST_BYTES_MAX: usize = 1024 * 1024;
 const SECTIONS_MAX: usize = 100_000;
 /// Id of a custom section in the binary format.
 const CUSTOM_SECTION_ID: u8 = 0;
+/// What every WebAssembly file begins with.
+const MAGIC: &[u8] = b"\0asm";
 
 /// Where a manifest lies in a component.
 struct Found<'a> {
@@ -78,6 +80,9 @@ fn too_large() -> String {
 fn find(component: &[u8]) -> Result<Option<Found<'_>>, String> {
     if component.len() as u64 > COMPONENT_BYTES_MAX {
         return Err(too_large());
+    }
+    if !component.starts_with(MAGIC) {
+        return Err("it is not WebAssembly: it does not begin with `\\0asm`".to_owned());
     }
     let mut found: Option<Found<'_>> = None;
     let mut parser = Parser::new(0);
@@ -198,8 +203,8 @@ mod tests {
 
     #[test]
     fn hostile_files_are_refused_in_words() {
-        refused(b"", "byte 0");
-        refused(b"#!/bin/sh\n", "byte 0");
+        refused(b"", "not WebAssembly");
+        refused(b"#!/bin/sh\n", "not WebAssembly");
         refused(&[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], "core module");
         refused(EMPTY_COMPONENT, "no section `sluice:manifest`");
         let mut twice = embed(EMPTY_COMPONENT, MANIFEST).unwrap();

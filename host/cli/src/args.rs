@@ -42,6 +42,9 @@ pub enum Command {
     /// Look at and make plugins.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Look at and mend a store that no server has open.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Compiles one component: how Sluice calls itself, in a child process of its own.
     #[command(hide = true)]
     CompilePlugin {
@@ -76,6 +79,9 @@ pub struct Run {
     /// repeated; `HOST:*` means every port.
     #[arg(long, value_name = "HOST:PORT")]
     pub allow_net: Vec<String>,
+    /// Keep what happens in a store in this folder, which `sluice server --store` can serve. By default the store is a temporary one.
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
     /// How to show the run.
     #[arg(long, value_enum, default_value_t = Output::Auto)]
     pub output: Output,
@@ -107,6 +113,9 @@ pub struct Server {
     /// Password for HTTP basic authentication. Prefer the environment variable: arguments are visible to other users.
     #[arg(long, value_name = "PASSWORD", env = "SLUICE_PASSWORD", requires = "username", hide_env_values = true)]
     pub password: Option<String>,
+    /// The folder of the store: flows, executions, logs, files. Default: `store` in the data directory.
+    #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
+    pub store: Option<PathBuf>,
     /// Flows to save at start. May be repeated.
     #[arg(long = "flow", value_name = "FILE")]
     pub flows: Vec<PathBuf>,
@@ -125,6 +134,35 @@ pub enum Flow {
         /// One JSON document instead of lines.
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub struct StoreFolder {
+    /// The folder of the store. Default: `store` in the data directory.
+    #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
+    pub store: Option<PathBuf>,
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Read everything and list all that is not as it was written. Changes nothing.
+    Verify(StoreFolder),
+    /// Say what is stored and what room it takes.
+    Stats(StoreFolder),
+    /// Make everything again that is derived: the index, and files that lost their purpose.
+    Rebuild(StoreFolder),
+    /// Cut a damaged journal where the damage begins. What comes after is given up; the damaged files are kept aside.
+    Repair {
+        #[command(flatten)]
+        folder: StoreFolder,
+        /// Do it. Without this, only what would be lost is said.
+        #[arg(long)]
+        accept_loss: bool,
     },
 }
 

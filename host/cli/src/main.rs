@@ -7,6 +7,7 @@ mod run;
 mod screen;
 mod serve;
 mod setup;
+mod store;
 mod tree;
 
 use std::io::Write as _;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             Command::Flow(args::Flow::Validate { files, json }) => flow::validate(&cli.global, files, *json).await,
             Command::Plugin(args::Plugin::List { json }) => plugin::list(&cli.global, *json),
             Command::Plugin(args::Plugin::Pack { file, out }) => plugin::pack(&cli.global, file, out.as_deref()).await,
+            Command::Store(command) => store::run(&cli.global, command),
             Command::CompilePlugin { .. } => Ok(ExitCode::SUCCESS),
         }
     });

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Global, Output, Run};
 use crate::screen::Screen;
-use crate::setup;
+use crate::setup::{self, Kept};
 
 /// How often a live tree is drawn again when nothing happened, so that its clocks run.
 const REDRAW: std::time::Duration = std::time::Duration::from_millis(100);
@@ -25,7 +25,7 @@ const LINES: usize = 1_000;
 const NOT_STARTED: u8 = 2;
 
 pub async fn run(global: &Global, arguments: &Run) -> Result<ExitCode> {
-    let (node, asked) = match prepare(global, arguments).await {
+    let (kept, node, asked) = match prepare(global, arguments).await {
         Ok(ready) => ready,
         Err(error) => {
             crate::complain(&format!("error: {error:#}"));
@@ -33,7 +33,7 @@ pub async fn run(global: &Global, arguments: &Run) -> Result<ExitCode> {
         }
     };
     let outcome = start_and_show(&node, arguments, asked).await;
-    node.shutdown().await;
+    kept.end(node).await?;
     outcome
 }
 
@@ -44,15 +44,16 @@ struct Asked {
     labels: Vec<Label>,
 }
 
-async fn prepare(global: &Global, arguments: &Run) -> Result<(Arc<Node>, Asked)> {
+async fn prepare(global: &Global, arguments: &Run) -> Result<(Kept, Arc<Node>, Asked)> {
     let source = read(&arguments.file)?;
     let inputs = arguments.inputs.iter().map(|text| input(text)).collect::<Result<Vec<_>>>()?;
     if let [name, ..] = repeated(&inputs).as_slice() {
         bail!("input `{name}` is given twice");
     }
     let labels = arguments.labels.iter().map(|text| label(text)).collect::<Result<Vec<_>>>()?;
-    let node = setup::node(global, &arguments.plugins, &arguments.allow_net).await?;
-    Ok((node, Asked { source, inputs, labels }))
+    let kept = Kept::open(global, arguments.store.as_deref())?;
+    let node = setup::node(global, &kept, &arguments.plugins, &arguments.allow_net).await?;
+    Ok((kept, node, Asked { source, inputs, labels }))
 }
 
 async fn start_and_show(node: &Arc<Node>, arguments: &Run, asked: Asked) -> Result<ExitCode> {
@@ -74,6 +75,7 @@ async fn start_and_show(node: &Arc<Node>, arguments: &Run, asked: Asked) -> Resu
         kind: model::execution::Kind::Normal,
         scheduled: None,
         trigger: None,
+        idempotency_key: None,
     };
     let id = match node.start(start).await {
         Ok(id) => id,

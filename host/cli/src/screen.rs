@@ -58,22 +58,19 @@ impl Screen {
             }
             Self::Plain { known, lock } => {
                 let mut out = std::io::stdout().lock();
-                let mut changes: Vec<&TaskRun> = Vec::new();
-                for run in &seen.runs {
-                    if known.insert(run.id.clone(), run.state()) != Some(run.state()) && run.state() != State::Created {
-                        changes.push(run);
-                    }
-                }
+                let changed = seen.runs.iter().filter(|run| {
+                    known.insert(run.id.clone(), run.state()) != Some(run.state()) && run.state() != State::Created
+                });
                 let (begun, ended): (Vec<&TaskRun>, Vec<&TaskRun>) =
-                    changes.into_iter().partition(|run| !run.state().is_terminal());
-                for run in begun {
-                    writeln!(out, "{}", run_line(run, lock, now))?;
-                }
-                for line in lines {
-                    writeln!(out, "{}", log_line(line))?;
-                }
-                for run in ended {
-                    writeln!(out, "{}", run_line(run, lock, now))?;
+                    changed.partition(|run| !run.state().is_terminal());
+                let tell = |run: &&TaskRun| (when(run, lines), run_line(run, lock, now));
+                // A stable sort: of what has one time, beginnings come first and ends last.
+                let mut told: Vec<(Timestamp, String)> = begun.iter().map(tell).collect();
+                told.extend(lines.iter().map(|line| (line.at, log_line(line))));
+                told.extend(ended.iter().map(tell));
+                told.sort_by_key(|(at, _)| *at);
+                for (_, line) in told {
+                    writeln!(out, "{line}")?;
                 }
                 Ok(())
             }
@@ -107,6 +104,16 @@ impl Screen {
             tree::duration(execution.history.started(), execution.history.ended(), now)
         )
     }
+}
+
+/// When a task run came into its state; one that ended, only after the last of what it said.
+fn when(run: &TaskRun, lines: &[LogLine]) -> Timestamp {
+    let since = run.history.since();
+    if !run.state().is_terminal() {
+        return since;
+    }
+    let own = lines.iter().filter(|line| line.task_run.as_ref() == Some(&run.id));
+    own.map(|line| line.at).fold(since, Timestamp::max)
 }
 
 fn run_line(run: &TaskRun, lock: &Lock, now: Timestamp) -> String {

@@ -9,7 +9,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Global, Server};
-use crate::setup;
+use crate::setup::{self, Kept};
+
+/// Exit code for a store that failed under the server: whoever supervises it should start it again.
+const STORE_FAILED: u8 = 74;
 
 pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
     let credentials = arguments.username.as_deref().zip(arguments.password.as_deref());
@@ -19,7 +22,9 @@ pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on `{}`; hint: --listen chooses another address", arguments.listen))?;
     let address = listener.local_addr()?;
-    let node = setup::node(global, &[], &arguments.allow_net).await?;
+    let folder = arguments.store.clone().unwrap_or_else(|| setup::data_dir(global).join("store"));
+    let kept = Kept::open(global, Some(&folder))?;
+    let node = setup::node(global, &kept, &[], &arguments.allow_net).await?;
     for file in &arguments.flows {
         let source =
             std::fs::read_to_string(file).with_context(|| format!("cannot read the flow `{}`", file.display()))?;
@@ -36,10 +41,17 @@ pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
     // Before anybody can know that it is there, and end it.
     let end = asked_to_end()?;
     crate::print(&format!("sluice {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
-    crate::print("the store is in memory: what happens here is gone when the server ends");
-    server::http::serve(listener, node.clone(), access, end).await?;
+    crate::print(&format!("store `{}`: {}", folder.display(), kept.report()));
+    tokio::select! {
+        served = server::http::serve(listener, node.clone(), access, end) => served?,
+        // Nothing can be written any more, an end in good order least of all. What was acknowledged is on the disk.
+        reason = node.failed() => {
+            crate::complain(&format!("error: the store has failed: {reason}"));
+            return Ok(ExitCode::from(STORE_FAILED));
+        }
+    }
     crate::print("ending: waiting for running work");
-    node.shutdown().await;
+    kept.end(node).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use catalog::{Catalog, Check, Host, Origin, Source};
 use runtime::{Compiler, Config, Runtime};
 use server::Node;
-use store::{Durability, MemoryStore};
+use store::embedded::{EmbeddedStore, Options, Report};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Global;
@@ -99,17 +99,58 @@ pub fn runtime(global: &Global) -> Result<Arc<Runtime>> {
     Ok(Runtime::new(Config::new(data_dir(global).join("compiled"), compiler))?)
 }
 
+/// The store of this process.
+pub struct Kept {
+    store: Arc<EmbeddedStore>,
+    report: Report,
+    /// Removed with everything in it when this is dropped.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Kept {
+    /// Opens the store in a folder; `None`: in one that is gone at the end.
+    pub fn open(global: &Global, folder: Option<&Path>) -> Result<Self> {
+        let (path, temporary) = match folder {
+            Some(folder) => (folder.to_owned(), None),
+            None => {
+                let runs = data_dir(global).join("runs");
+                let made = std::fs::create_dir_all(&runs).and_then(|()| tempfile::tempdir_in(&runs));
+                let made = made.with_context(|| format!("cannot make a folder in `{}`", runs.display()))?;
+                (made.path().to_owned(), Some(made))
+            }
+        };
+        let (store, report) = EmbeddedStore::open_folder(&path, Options::default())
+            .map_err(|error| anyhow!("cannot open the store `{}`: {error}", path.display()))?;
+        Ok(Self { store: Arc::new(store), report, _temporary: temporary })
+    }
+
+    /// What was found and done when it was opened.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Ends the node, then the store: all of it is safe when this returns.
+    pub async fn end(self, node: Arc<Node>) -> Result<()> {
+        node.shutdown().await;
+        drop(node);
+        match Arc::into_inner(self.store) {
+            Some(store) => tokio::task::spawn_blocking(move || store.close()).await?.context("closing the store"),
+            // Somebody still reads. Dropping it writes what is waiting; the next start reads a longer journal.
+            None => Ok(()),
+        }
+    }
+}
+
 /// A node of its own, in this process.
-pub async fn node(global: &Global, plugins: &[PathBuf], allow_net: &[String]) -> Result<Arc<Node>> {
+pub async fn node(global: &Global, kept: &Kept, plugins: &[PathBuf], allow_net: &[String]) -> Result<Arc<Node>> {
     let rules = allow_net.iter().map(|text| server::allow_net(text).map_err(|error| anyhow!(error)));
     let allow_net = rules.collect::<Result<Vec<_>>>()?;
-    let store = Arc::new(MemoryStore::new(Durability::AtOnce));
     let scratch = data_dir(global).join("scratch");
     let config = server::Config {
         allow_net,
         secrets: secrets()?,
         environment: environment(),
-        ..server::Config::new(store, runtime(global)?, catalog(global, plugins)?, scratch)
+        ..server::Config::new(kept.store.clone(), runtime(global)?, catalog(global, plugins)?, scratch)
     };
     Ok(Node::open(config).await?)
 }

@@ -3,6 +3,7 @@
 
 use expr::{Map, Value};
 use jiff::{SignedDuration, Timestamp};
+use model::batch::Batching;
 use model::change::{Child, RenderId, TimerId};
 use model::execution::Failure;
 use model::flow::Overflow;
@@ -46,6 +47,23 @@ pub enum Command {
         child: ExecutionId,
         ask: Child,
     },
+    /// Cut the file `items` (the URI of a file this execution may read) into batches, row by row: a row is what stands before each
+    /// `batching.separator`, and what is left after the last one, if that is not empty; `batching.deal()` says for each row which batch
+    /// it belongs to, `None` that there are too many. Each row is written to its batch with a separator behind it. The batches are files
+    /// of the execution, under `<files of the execution>/tasks/<id of the _split task>/<job.run>/`, named by their number and with the
+    /// extension of the file; the names follow from the job's run alone, so that cutting twice writes the same files again.
+    /// Answer with `Event::Split`. A file that is not there, or not for this execution, is a failure of the task.
+    Split {
+        job: JobId,
+        items: String,
+        batching: Batching,
+    },
+    /// Write one file of this execution (`outputs.ion` in the folder of the job's run) with a line for each of these executions, in this order, that has outputs: the outputs of its
+    /// flow as a JSON object. They all have ended. Answer with `Event::Merged`: the file's URI, or `None` where none of them has any.
+    Merge {
+        job: JobId,
+        children: Vec<ExecutionId>,
+    },
     /// Something for another execution or object, drained once by its key.
     Message {
         key: String,
@@ -85,6 +103,11 @@ pub enum RenderScope {
     Run(TaskRunId),
     /// Another execution's.
     Child(ExecutionId),
+    /// The task run's, for one batch of a ForEachItem: `taskrun.items` and `taskrun.iteration` are the batch's.
+    Batch {
+        run: TaskRunId,
+        batch: u32,
+    },
 }
 
 /// What the answer to a template must be.

@@ -25,7 +25,6 @@ pub fn decide(state: &State, event: Event, now: Timestamp) -> Result<Decision, R
 }
 
 /// Decides, and shows the state the decision saw at its end: for tests that compare it with the fold of its changes.
-#[cfg(feature = "sim")]
 pub fn decide_shown(state: &State, event: Event, now: Timestamp) -> Result<(Decision, State), Rejected> {
     let mut draft = Draft::new(state, now);
     draft.handle(event)?;
@@ -53,10 +52,13 @@ impl Draft {
             Event::EffectsBegan { job, epoch } => self.effects_began(&job, epoch),
             Event::TaskEnded { job, epoch, outcome } => self.job_ended(&job, epoch, outcome),
             Event::TaskLost { job, epoch, effects } => self.job_lost(&job, epoch, effects),
+            Event::TaskReturned { job, epoch } => self.job_returned(&job, epoch),
             Event::UnitTask { job, epoch, task, report } => self.unit_task(&job, epoch, &task, report),
             Event::TimerDue { id } => self.timer_due(&id),
             Event::ChildStarted { child } => self.child_started(&child),
             Event::ChildEnded { child, result } => self.child_over(&child, result),
+            Event::Split { job, result } => self.split_over(&job, result),
+            Event::Merged { job, result } => self.merge_over(&job, result),
             Event::SlotGranted { slot } => self.slot_granted(slot),
             Event::SlotRefused => self.slot_refused(),
             Event::Kill { cascade } => self.kill(cascade),

@@ -220,6 +220,7 @@ pub(crate) fn render_scope(state: &State, id: &RenderId) -> RenderScope {
             Some(child) => RenderScope::Child(child),
             None => RenderScope::Run(run.clone()),
         },
+        (Some(run), RenderPurpose::Batch(batch)) => RenderScope::Batch { run: run.clone(), batch },
         (Some(run), _) => RenderScope::Run(run.clone()),
     }
 }

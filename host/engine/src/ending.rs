@@ -85,7 +85,8 @@ impl Draft {
                 RenderPurpose::RunIf
                 | RenderPurpose::Begin
                 | RenderPurpose::LoopCondition
-                | RenderPurpose::ChildOutputs,
+                | RenderPurpose::ChildOutputs
+                | RenderPurpose::Batch(_),
                 _,
             ) => {}
         }
@@ -159,6 +160,10 @@ impl Draft {
         }
         let retry = self.replacing_retry()?;
         let execution = self.state.execution()?.clone();
+        // One that was not let run would not be let run again.
+        if execution.state() == Status::Created {
+            return None;
+        }
         let seed = model::ids::TaskRunId::trusted(execution.id.as_str());
         let first = execution.retried_since.unwrap_or_else(|| execution.history.started());
         let due = next_due(&retry, execution.attempt, first, self.now, fraction(&seed, execution.attempt))?;

@@ -1,6 +1,7 @@
 //! What may happen to an execution: the one way in. An event that does not fit the state is rejected, never ignored in silence.
 
 use expr::{Map, Value};
+use model::batch::Batches;
 use model::change::{RenderId, TimerId};
 use model::execution::{Execution, Failure};
 use model::flow::Label;
@@ -22,6 +23,7 @@ pub struct JobId {
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The execution as asked for: inputs typed, labels of the flow merged in. The engine fills in history, variables and generation.
+    /// One with a `failure` fails without having run: a check of the flow (`FAIL_EXECUTION`) wants it so.
     Start {
         execution: Box<Execution>,
     },
@@ -51,6 +53,11 @@ pub enum Event {
         epoch: u64,
         effects: Effects,
     },
+    /// A worker that ends in good order gives an unfinished attempt back: no loss, and it may run again.
+    TaskReturned {
+        job: JobId,
+        epoch: u64,
+    },
     /// One task of a WorkingDirectory, reported by the worker that runs the unit `job`.
     UnitTask {
         job: JobId,
@@ -67,6 +74,16 @@ pub enum Event {
     ChildEnded {
         child: ExecutionId,
         result: Result<ChildResult, Failure>,
+    },
+    /// The answer to `Command::Split`.
+    Split {
+        job: JobId,
+        result: Result<Batches, Failure>,
+    },
+    /// The answer to `Command::Merge`.
+    Merged {
+        job: JobId,
+        result: Result<Option<String>, Failure>,
     },
     SlotGranted {
         slot: u32,

@@ -38,6 +38,7 @@ impl Draft {
         for purpose in RUN_TIMERS {
             self.clear_timer(Some(run), purpose);
         }
+        self.halt_items(run);
         if self.state.jobs.contains_key(run) {
             self.enter_run(run, Status::Killing);
             return self.cancel_job(run, CancelReason::Stopped(state));
@@ -83,6 +84,7 @@ impl Draft {
     pub(crate) fn drop_renders(&mut self, run: Option<&TaskRunId>) {
         let own: Vec<RenderId> = match run {
             Some(run) => {
+                // Those of batches go with the batches.
                 RUN_RENDERS.iter().map(|purpose| RenderId { run: Some(run.clone()), purpose: *purpose }).collect()
             }
             None => self.state.renders.iter().filter(|id| id.run.is_none()).cloned().collect(),

@@ -122,20 +122,16 @@ impl Draft {
             return Err(stale(id));
         }
         match job.cancel {
-            Some(CancelReason::Timeout) => self.attempt_over(&id.run, Err(timed_out(job.timeout)), Value::Null),
+            Some(CancelReason::Timeout) => self.lost_for_good(&id.run, timed_out(job.timeout)),
             Some(CancelReason::Stopped(state)) => self.job_stopped(id, state, Value::Null),
             None if effects == Effects::Unknown => {
                 let message =
                     "the worker of this task was lost while its effects had begun, and the task must not run twice";
-                self.attempt_over(
-                    &id.run,
-                    Err(Failure { retryable: Some(false), ..failure("outcome-unknown", message) }),
-                    Value::Null,
-                );
+                self.lost_for_good(&id.run, Failure { retryable: Some(false), ..failure("outcome-unknown", message) });
             }
             None if job.losses + 1 >= LOSSES_PER_ATTEMPT => {
                 let message = format!("{LOSSES_PER_ATTEMPT} workers were lost while running this task");
-                self.attempt_over(&id.run, Err(failure("workers-lost", message)), Value::Null);
+                self.lost_for_good(&id.run, failure("workers-lost", message));
             }
             None => {
                 self.clear_timer(Some(&id.run), TimerPurpose::Timeout);
@@ -143,6 +139,24 @@ impl Draft {
                 self.command_job(&id.run);
             }
         }
+        Ok(())
+    }
+
+    /// An attempt whose worker is gone is over. Of a unit, so is what the worker had begun of it.
+    fn lost_for_good(&mut self, run: &TaskRunId, problem: Failure) {
+        match self.is_unit(run) {
+            true => self.unit_over(run, Err(problem), Value::Null),
+            false => self.attempt_over(run, Err(problem), Value::Null),
+        }
+    }
+
+    pub(crate) fn job_returned(&mut self, id: &JobId, epoch: u64) -> Result<(), Rejected> {
+        if leased(&self.state, id, epoch)?.cancel.is_some() {
+            return self.job_lost(id, epoch, Effects::Repeatable);
+        }
+        self.clear_timer(Some(&id.run), TimerPurpose::Timeout);
+        self.change(Change::JobReturned { run: id.run.clone() });
+        self.command_job(&id.run);
         Ok(())
     }
 
@@ -187,7 +201,7 @@ impl Draft {
     }
 
     pub(crate) fn is_unit(&self, run: &TaskRunId) -> bool {
-        self.task(run).is_some_and(|task| matches!(&task.kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::WorkingDirectory { .. })))
+        self.task(run).is_some_and(|task| task.is_unit())
     }
 }
 
@@ -232,5 +246,5 @@ fn stale(id: &JobId) -> Rejected {
 }
 
 fn timed_out(timeout: Option<SignedDuration>) -> Failure {
-    failure("timeout", format!("the task ran longer than its timeout of {:#}", timeout.unwrap_or_default()))
+    failure("timeout", format!("Timeout: the task ran longer than {:#}", timeout.unwrap_or_default()))
 }

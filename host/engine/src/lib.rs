@@ -13,6 +13,7 @@ mod event;
 mod flowable;
 mod halt;
 pub mod ids;
+mod items;
 mod job;
 mod labels;
 mod life;
@@ -20,23 +21,24 @@ mod outstanding;
 mod replay;
 mod restart;
 mod retry;
-#[cfg(feature = "sim")]
+// Not behind a feature: with one, every crate above would be built twice, once for use and once for tests.
 pub mod sim;
 mod sla;
 mod slots;
+mod snapshot;
 mod state;
 mod task;
 mod templates;
 pub mod view;
 
 pub use command::{Command, Message, RenderScope, Rendering, Work};
-#[cfg(feature = "sim")]
-pub use decide::decide_shown;
-pub use decide::{Decision, decide};
+pub use decide::{Decision, decide, decide_shown};
 pub use event::{ChildResult, Effects, End, Event, JobId, Outcome, RejectCode, Rejected, UnitReport};
 pub use flowable::each::VALUES_PER_EACH;
+pub use flowable::items::ITEMS_AT_ONCE;
 pub use job::LOSSES_PER_ATTEMPT;
 pub use life::CORRELATION;
 pub use replay::replay;
 pub use retry::ATTEMPTS_PER_RUN;
-pub use state::{Node, Snapshot, State};
+pub use snapshot::Snapshot;
+pub use state::{Node, State};

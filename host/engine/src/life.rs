@@ -31,7 +31,13 @@ impl Draft {
             execution.labels.push(Label { key: CORRELATION.to_owned(), value: execution.id.as_str().to_owned() });
         }
         let scheduled = execution.scheduled.filter(|due| *due > self.now);
+        let refused = execution.failure.clone();
         self.change(Change::Created { execution: Box::new(execution) });
+        if let Some(problem) = refused {
+            self.log(None, problem);
+            self.stop(Stop { state: Status::Failed, cleanup: Cleanup::None });
+            return Ok(());
+        }
         self.watch_slas();
         match scheduled {
             Some(due) => self.set_timer(None, TimerPurpose::Schedule, due),
@@ -171,6 +177,8 @@ impl Draft {
             self.change(Change::RunHeld { run: run.clone(), on: false });
             self.then(Step::Begin(run));
         }
+        let items: Vec<TaskRunId> = self.state.items.keys().cloned().collect();
+        items.iter().for_each(|run| self.fill_items(run));
     }
 
     /// Begins what more there was than one decision may.

@@ -6,6 +6,7 @@ use model::state::State as Status;
 use crate::command::Command;
 use crate::draft::render_scope;
 use crate::event::JobId;
+use crate::flowable::items::files_command;
 use crate::flowable::subflow::start_command;
 use crate::job::run_command;
 use crate::slots::take_slot;
@@ -27,6 +28,7 @@ impl State {
         }));
         commands.extend(self.timers.iter().map(|(id, due)| Command::SetTimer { id: id.clone(), due: *due }));
         commands.extend(self.children.keys().filter_map(|child| start_command(self, child)));
+        commands.extend(self.files.iter().filter_map(|run| files_command(self, run)));
         if self.slot == Slot::Asked || self.slot == Slot::Waiting {
             commands.extend(take_slot(self));
         }
@@ -42,5 +44,10 @@ impl State {
         let held = self.jobs.iter().filter(|(_, job)| job.started);
         held.map(|(run, job)| (JobId { run: run.clone(), attempt: job.attempt, generation: job.generation }, job.epoch))
             .collect()
+    }
+
+    /// Whether an attempt in flight may have had an effect outside.
+    pub fn effects_began(&self, job: &JobId) -> bool {
+        self.jobs.get(&job.run).is_some_and(|known| known.attempt == job.attempt && known.effects)
     }
 }

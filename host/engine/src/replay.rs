@@ -8,6 +8,7 @@ use model::change::{Change, Phase};
 use model::execution::Execution;
 use model::flow::Flow;
 use model::ids::TaskRunId;
+use model::task::{FlowTask, TaskKind};
 
 use crate::decide::Decision;
 use crate::draft::Draft;
@@ -41,6 +42,13 @@ pub fn replay(
             ..execution
         }),
     });
+    if let Some(task) = source.task_of(from).filter(|task| is_merge(&task.kind)) {
+        let message = format!(
+            "the executions that `{}` gathers from belong to the other execution (hint: replay from the ForEachItem)",
+            task.id
+        );
+        return Err(Rejected::new(RejectCode::Invalid, message));
+    }
     let ids = draft.copy_runs(source);
     draft.change(Change::Closed);
     let Some(from) = ids.get(from).filter(|run| draft.task(run).is_some()) else {
@@ -53,6 +61,10 @@ pub fn replay(
     draft.watch_slas();
     draft.settle();
     Ok(Decision { changes: draft.changes, commands: draft.commands })
+}
+
+fn is_merge(kind: &TaskKind) -> bool {
+    matches!(kind, TaskKind::Flow(task) if matches!(task.as_ref(), FlowTask::MergeItems))
 }
 
 impl Draft {

@@ -23,7 +23,8 @@ impl Draft {
             Some(run) => vec![self.whole(&self.main_run(run)?)],
             None => self.failed_leaves(),
         };
-        if chosen.is_empty() {
+        // Without a task run that failed it was ended before its time, or its outputs failed: it goes on from where it was.
+        if chosen.is_empty() && !self.state.status().is_some_and(Status::is_failed) {
             return Err(Rejected::new(
                 RejectCode::Invalid,
                 "no task run to restart: none has failed (hint: replay it from a task run)",
@@ -273,7 +274,10 @@ impl Draft {
         for child in &children {
             match self.run_status(child) {
                 Some(Status::Restarted) => self.then(Step::Begin(child.clone())),
-                Some(Status::Running) => self.rerun_in(Some(child)),
+                Some(Status::Running) => {
+                    self.start_clock(child);
+                    self.rerun_in(Some(child));
+                }
                 Some(state) if !state.is_failed() && self.is_followed(parent, child, &children) => {
                     self.then(Step::Ended(child.clone()))
                 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use jiff::{SignedDuration, Timestamp};
-use model::change::{CancelReason, Change, Evaluated, Phase, Place, RenderId, Stop, TimerId};
+use model::change::{CancelReason, Change, Child, Evaluated, Phase, Place, RenderId, Stop, TimerId};
 use model::execution::{Execution, TaskRun};
 use model::flow::Flow;
 use model::ids::{ExecutionId, TaskId, TaskRunId};
 use model::state::State as Status;
 use model::task::Task;
 use serde::{Deserialize, Serialize};
+
+use crate::ids::child_id;
+use crate::items::Items;
 
 /// The state of one execution.
 #[derive(Clone, Debug)]
@@ -29,6 +32,10 @@ pub struct State {
     pub(crate) timers: OrdMap<TimerId, Timestamp>,
     pub(crate) jobs: OrdMap<TaskRunId, Job>,
     pub(crate) children: OrdMap<ExecutionId, ChildWait>,
+    /// The batches of ForEachItems, by their `_items` task runs.
+    pub(crate) items: OrdMap<TaskRunId, Arc<Items>>,
+    /// Task runs of ForEachItems that wait for files.
+    pub(crate) files: OrdSet<TaskRunId>,
     pub(crate) paused: OrdSet<TaskRunId>,
     pub(crate) backlog: OrdSet<Option<TaskRunId>>,
     pub(crate) breached: OrdSet<u32>,
@@ -67,6 +74,12 @@ pub(crate) struct Frame {
     pub iteration: u32,
     /// The worst end of the children of the main phase. `None`: all well so far.
     pub verdict: Option<Status>,
+    /// How long it may take, each time it begins.
+    #[serde(default)]
+    pub limit: Option<SignedDuration>,
+    /// The phase in which it took longer.
+    #[serde(default)]
+    pub expired: Option<Phase>,
 }
 
 /// An attempt that was handed out.
@@ -89,6 +102,12 @@ pub(crate) struct ChildWait {
     pub run: TaskRunId,
     pub started: bool,
     pub waits: bool,
+    /// The batch of a ForEachItem that it stands for.
+    #[serde(default)]
+    pub batch: Option<u32>,
+    /// What is asked for, until it has started, where the task run does not tell.
+    #[serde(default)]
+    pub ask: Option<Box<Child>>,
 }
 
 /// The concurrency slot of an execution.
@@ -101,25 +120,6 @@ pub(crate) enum Slot {
     /// Refused, and waiting for one.
     Waiting,
     Held(u32),
-}
-
-/// A state as it is stored now and then, so that not every change must be folded again. The flow is not in it: it is immutable and stored once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    execution: Option<Arc<Execution>>,
-    root: Arc<Frame>,
-    nodes: Vec<Arc<Node>>,
-    next_seq: u64,
-    renders: Vec<RenderId>,
-    timers: Vec<(TimerId, Timestamp)>,
-    jobs: Vec<(TaskRunId, Job)>,
-    children: Vec<(ExecutionId, ChildWait)>,
-    backlog: Vec<Option<TaskRunId>>,
-    breached: Vec<u32>,
-    stop: Option<Stop>,
-    slot: Slot,
-    held: bool,
-    held_runs: Vec<TaskRunId>,
 }
 
 impl State {
@@ -137,6 +137,8 @@ impl State {
             timers: OrdMap::new(),
             jobs: OrdMap::new(),
             children: OrdMap::new(),
+            items: OrdMap::new(),
+            files: OrdSet::new(),
             paused: OrdSet::new(),
             backlog: OrdSet::new(),
             breached: OrdSet::new(),
@@ -202,12 +204,18 @@ impl State {
             Change::Reopened { parent, lanes } => self.edit_frame(parent.as_ref(), |frame| {
                 frame.phase = Phase::Main;
                 frame.next = *lanes;
+                frame.expired = None;
             }),
             Change::Backlog { parent, waiting: true } => drop(self.backlog.insert(parent.clone())),
             Change::Backlog { parent, waiting: false } => drop(self.backlog.remove(parent)),
             Change::Verdict { parent, state } => {
                 self.edit_frame(parent.as_ref(), |frame| frame.verdict = (*state != Status::Success).then_some(*state))
             }
+            Change::TimeLimit { run, limit } => self.edit_frame(Some(run), |frame| frame.limit = Some(*limit)),
+            Change::Expired { run } => self.edit_frame(Some(run), |frame| {
+                frame.expired = Some(frame.phase);
+                frame.verdict = Some(Status::Failed);
+            }),
             Change::JobSent { run, attempt, generation, timeout } => {
                 let job = Job {
                     attempt: *attempt,
@@ -238,6 +246,7 @@ impl State {
                 job.started = false;
                 job.losses += 1;
             }),
+            Change::JobReturned { run } => self.edit_job(run, |job| job.started = false),
             Change::JobCancelled { run, why } => self.edit_job(run, |job| job.cancel = Some(*why)),
             Change::AttemptEnded { run, attempt, state, failure, at } => {
                 self.jobs.remove(run);
@@ -258,70 +267,41 @@ impl State {
                 let waits = self
                     .node(run)
                     .is_some_and(|node| matches!(&node.evaluated, Some(Evaluated::Subflow(ask)) if ask.wait));
-                self.children.insert(child.clone(), ChildWait { run: run.clone(), started: false, waits });
+                let wait = ChildWait { run: run.clone(), started: false, waits, batch: None, ask: None };
+                self.children.insert(child.clone(), wait);
             }
             Change::ChildStarted { child, .. } => {
-                if let Some(wait) = self.children.get_mut(child) {
-                    wait.started = true;
+                let Some(wait) = self.children.get_mut(child) else { return };
+                let first = !std::mem::replace(&mut wait.started, true) && wait.batch.is_some() && wait.waits;
+                wait.ask = None;
+                let run = wait.run.clone();
+                if first {
+                    self.edit_items(&run, |items| items.running += 1);
                 }
             }
-            Change::ChildEnded { child } => drop(self.children.remove(child)),
+            Change::ChildEnded { child } => {
+                let Some(wait) = self.children.remove(child) else { return };
+                if wait.started && wait.batch.is_some() && wait.waits {
+                    self.edit_items(&wait.run, |items| items.running = items.running.saturating_sub(1));
+                }
+            }
+            Change::FilesAsked { run } => drop(self.files.insert(run.clone())),
+            Change::FilesAnswered { run } => drop(self.files.remove(run)),
+            Change::ItemsBegun { run, batches } => {
+                drop(self.items.insert(run.clone(), Arc::new(Items::new(*batches))));
+            }
+            Change::ItemsAgain { run, again } => self.edit_items(run, |items| items.again(*again)),
+            Change::BatchBegun { run, batch } => self.edit_items(run, |items| items.begin(*batch)),
+            Change::BatchAsked { run, batch, child, waits, ask } => self.ask_batch(run, *batch, child, *waits, ask),
+            Change::BatchEnded { run, batch, state, made } => {
+                self.edit_items(run, |items| items.end(*batch, *state, *made));
+            }
+            Change::BatchDropped { run, batch } => self.edit_items(run, |items| items.drop_batch(*batch)),
             Change::SlotAsked => self.slot = Slot::Asked,
             Change::SlotRefused => self.slot = Slot::Waiting,
             Change::SlotTaken { slot } => self.slot = Slot::Held(*slot),
             Change::SlotWaived | Change::SlotFreed => self.slot = Slot::None,
             Change::SlaBreached { index } => drop(self.breached.insert(*index)),
-        }
-    }
-
-    /// Everything but the flow, in a form that can be stored.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            execution: self.execution.clone(),
-            root: self.root.clone(),
-            nodes: self.order.values().filter_map(|id| self.nodes.get(id).cloned()).collect(),
-            next_seq: self.next_seq,
-            renders: self.renders.iter().cloned().collect(),
-            timers: self.timers.iter().map(|(id, due)| (id.clone(), *due)).collect(),
-            jobs: self.jobs.iter().map(|(run, job)| (run.clone(), job.clone())).collect(),
-            children: self.children.iter().map(|(id, wait)| (id.clone(), wait.clone())).collect(),
-            backlog: self.backlog.iter().cloned().collect(),
-            breached: self.breached.iter().copied().collect(),
-            stop: self.stop,
-            slot: self.slot,
-            held: self.held,
-            held_runs: self.held_runs.iter().cloned().collect(),
-        }
-    }
-
-    /// The state that was stored. With another revision of the flow it is a restart on that revision.
-    pub fn restore(flow: Arc<Flow>, snapshot: Snapshot) -> Self {
-        let mut state = Self::new(flow);
-        for node in snapshot.nodes {
-            state.order.insert(node.seq, node.run.id.clone());
-            if node.run.state() == Status::Paused {
-                state.paused.insert(node.run.id.clone());
-            }
-            let key =
-                Arc::new((node.run.task.clone(), state.values_path(node.run.parent.as_ref(), node.run.value.as_ref())));
-            state.index.insert(key, node.run.id.clone());
-            state.nodes.insert(node.run.id.clone(), node);
-        }
-        State {
-            execution: snapshot.execution,
-            root: snapshot.root,
-            next_seq: snapshot.next_seq,
-            renders: snapshot.renders.into_iter().collect(),
-            timers: snapshot.timers.into_iter().collect(),
-            jobs: snapshot.jobs.into_iter().collect(),
-            children: snapshot.children.into_iter().collect(),
-            backlog: snapshot.backlog.into_iter().collect(),
-            breached: snapshot.breached.into_iter().collect(),
-            stop: snapshot.stop,
-            slot: snapshot.slot,
-            held: snapshot.held,
-            held_runs: snapshot.held_runs.into_iter().collect(),
-            ..state
         }
     }
 
@@ -358,6 +338,8 @@ impl State {
             if status.is_terminal() {
                 frame.open = frame.open.saturating_sub(1);
                 if place.phase == Phase::Main {
+                    // What is ended because its time is over ends as a failure of what holds it.
+                    let status = if frame.expired.is_some() { Status::Failed } else { status };
                     frame.verdict = worse(frame.verdict, status);
                 }
             } else if was.is_terminal() {
@@ -371,6 +353,8 @@ impl State {
         self.order.remove(&node.seq);
         self.paused.remove(run);
         self.jobs.remove(run);
+        self.items.remove(run);
+        self.files.remove(run);
         let key =
             Arc::new((node.run.task.clone(), self.values_path(node.run.parent.as_ref(), node.run.value.as_ref())));
         if self.index.get(&key) == Some(run) {
@@ -394,6 +378,22 @@ impl State {
         if let Some(job) = self.jobs.get_mut(run) {
             change(job);
         }
+    }
+
+    fn edit_items(&mut self, run: &TaskRunId, change: impl FnOnce(&mut Items)) {
+        if let Some(items) = self.items.get_mut(run) {
+            change(Arc::make_mut(items));
+        }
+    }
+
+    fn ask_batch(&mut self, run: &TaskRunId, batch: u32, child: &ExecutionId, waits: bool, ask: &Option<Box<Child>>) {
+        let wait = ChildWait { run: run.clone(), started: false, waits, batch: Some(batch), ask: ask.clone() };
+        self.children.insert(child.clone(), wait);
+        let rule = self.execution.as_ref().map(|execution| child_id(&execution.id, run, 1, batch));
+        self.edit_items(run, |items| match rule.as_ref() == Some(child) {
+            true => drop(items.ids.remove(&batch)),
+            false => drop(items.ids.insert(batch, child.clone())),
+        });
     }
 
     fn edit_frame(&mut self, parent: Option<&TaskRunId>, change: impl FnOnce(&mut Frame)) {

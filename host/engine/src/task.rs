@@ -53,6 +53,7 @@ impl Draft {
             }
             (RenderPurpose::RunIf, Ok(_)) => self.ask_for(run, RenderPurpose::Begin),
             (RenderPurpose::Begin, Ok(values)) => self.go(run, &task, &values),
+            (RenderPurpose::Batch(batch), result) => self.batch_rendered(run, batch, result),
             (RenderPurpose::LoopCondition, Ok(values)) => {
                 self.loop_decides(run, &task, values.get("condition").is_some_and(Value::truthy))
             }
@@ -79,13 +80,19 @@ impl Draft {
                 FlowTask::Subflow(_) => self.ask_child(run, values, timeout),
                 FlowTask::Pause(pause) => self.pause(run, pause, values, timeout),
                 FlowTask::WorkingDirectory { .. } => self.send_job(run, timeout),
-                FlowTask::ForEachItem(_) | FlowTask::Template { .. } | FlowTask::Templated { .. } => {
+                FlowTask::SplitItems { .. } => self.ask_split(run, values),
+                FlowTask::RunItems(_) => self.begin_items(run, values),
+                FlowTask::MergeItems => self.ask_merge(run),
+                FlowTask::Template { .. } => {
+                    let name = |name| text_of(values, name).unwrap_or_default();
+                    let name = format!("{}.{}", name("namespace"), name("templateId"));
                     let message =
-                        format!("task type `{}` is not carried out by this version of sluice", task.type_name);
-                    self.fail(run, failure("unsupported", message));
+                        format!("there is no template `{name}` (hint: make it a flow, and start it with Subflow)");
+                    self.fail(run, failure("no-template", message));
                 }
                 FlowTask::Sequential(_)
                 | FlowTask::AllowFailure(_)
+                | FlowTask::ForEachItem(_)
                 | FlowTask::Parallel { .. }
                 | FlowTask::Dag { .. } => self.open_frame(run),
                 FlowTask::If { .. } => self.branch_if(run, values),
@@ -93,6 +100,9 @@ impl Draft {
                 FlowTask::ForEach { .. } => self.each(run, values),
                 FlowTask::LoopUntil { .. } => self.begin_loop(run, values),
             },
+        }
+        if holds_others(task) {
+            self.limit_time(run, timeout);
         }
     }
 
@@ -153,7 +163,25 @@ fn allow_warning(task: &Task, state: Status) -> Status {
 pub(crate) fn has_attempts(task: &Task) -> bool {
     match &task.kind {
         TaskKind::Plugin(_) | TaskKind::Engine(_) => true,
-        TaskKind::Flow(flow) => matches!(flow.as_ref(), FlowTask::Sleep { .. } | FlowTask::Subflow(_)),
+        TaskKind::Flow(flow) => matches!(
+            flow.as_ref(),
+            FlowTask::Sleep { .. }
+                | FlowTask::Subflow(_)
+                | FlowTask::SplitItems { .. }
+                | FlowTask::RunItems(_)
+                | FlowTask::MergeItems
+        ),
+    }
+}
+
+/// Whether its time is that of what it holds. A pause waits by itself, and a working directory is one job.
+fn holds_others(task: &Task) -> bool {
+    match &task.kind {
+        TaskKind::Flow(flow) => match flow.as_ref() {
+            FlowTask::Pause(_) | FlowTask::WorkingDirectory { .. } => false,
+            _ => crate::flowable::block(&task.kind).is_some(),
+        },
+        _ => false,
     }
 }
 

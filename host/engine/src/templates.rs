@@ -5,7 +5,7 @@ use std::sync::Arc;
 use expr::Value;
 use model::change::{RenderId, RenderPurpose};
 use model::flow::SlaRule;
-use model::task::{FlowTask, Task, TaskKind};
+use model::task::{FlowTask, Subflow, Task, TaskKind};
 
 use crate::command::Rendering;
 use crate::draft::optional;
@@ -33,6 +33,13 @@ pub(crate) fn templates(state: &State, id: &RenderId) -> Vec<Template> {
                 FlowTask::Subflow(subflow) => {
                     vec![("outputs", Value::Map(Arc::new(subflow.outputs.clone())), Rendering::Typed)]
                 }
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        },
+        (RenderPurpose::Batch(_), Some(task)) => match &task.kind {
+            TaskKind::Flow(flow) => match flow.as_ref() {
+                FlowTask::RunItems(subflow) => of_batch(subflow),
                 _ => Vec::new(),
             },
             _ => Vec::new(),
@@ -82,26 +89,42 @@ fn of_flow_task(task: &FlowTask) -> Vec<Template> {
             templates
         }
         FlowTask::Sleep { duration } => vec![("duration", duration.0.clone(), Rendering::Text)],
-        FlowTask::Subflow(subflow) => {
-            let mut templates = vec![
-                ("namespace", subflow.namespace.0.clone(), Rendering::Text),
-                ("flowId", subflow.flow_id.0.clone(), Rendering::Text),
-                ("inputs", Value::Map(Arc::new(subflow.inputs.clone())), Rendering::Typed),
-                ("wait", subflow.wait.0.clone(), Rendering::Typed),
-                ("transmitFailed", subflow.transmit_failed.0.clone(), Rendering::Typed),
-                ("inheritLabels", subflow.inherit_labels.0.clone(), Rendering::Typed),
-            ];
-            templates.extend(optional("labels", subflow.labels.as_ref(), Rendering::Typed));
-            templates.extend(optional("scheduleDate", subflow.schedule_date.as_ref(), Rendering::Text));
-            templates
+        FlowTask::Subflow(subflow) => of_children(subflow).into_iter().chain(of_batch(subflow)).collect(),
+        FlowTask::RunItems(subflow) => of_children(subflow),
+        FlowTask::SplitItems { items, batch } => {
+            let batch = Value::Map(Arc::new(batch.clone()));
+            vec![("items", items.0.clone(), Rendering::Text), ("batch", batch, Rendering::Typed)]
         }
         FlowTask::Sequential(_)
         | FlowTask::AllowFailure(_)
         | FlowTask::Parallel { .. }
         | FlowTask::Dag { .. }
         | FlowTask::ForEachItem(_)
-        | FlowTask::WorkingDirectory { .. }
-        | FlowTask::Template { .. }
-        | FlowTask::Templated { .. } => Vec::new(),
+        | FlowTask::MergeItems
+        | FlowTask::WorkingDirectory { .. } => Vec::new(),
+        FlowTask::Template { namespace, template_id } => {
+            let template_id = ("templateId", template_id.0.clone(), Rendering::Text);
+            vec![("namespace", namespace.0.clone(), Rendering::Text), template_id]
+        }
     }
+}
+
+// What all executions of a task have in common.
+fn of_children(subflow: &Subflow) -> Vec<Template> {
+    let mut templates = vec![
+        ("namespace", subflow.namespace.0.clone(), Rendering::Text),
+        ("flowId", subflow.flow_id.0.clone(), Rendering::Text),
+        ("wait", subflow.wait.0.clone(), Rendering::Typed),
+        ("transmitFailed", subflow.transmit_failed.0.clone(), Rendering::Typed),
+        ("inheritLabels", subflow.inherit_labels.0.clone(), Rendering::Typed),
+    ];
+    templates.extend(optional("scheduleDate", subflow.schedule_date.as_ref(), Rendering::Text));
+    templates
+}
+
+// What each of them has for itself.
+fn of_batch(subflow: &Subflow) -> Vec<Template> {
+    let mut templates = vec![("inputs", Value::Map(Arc::new(subflow.inputs.clone())), Rendering::Typed)];
+    templates.extend(optional("labels", subflow.labels.as_ref(), Rendering::Typed));
+    templates
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use expr::{Map, Scope, Value};
 use jiff::Timestamp;
+use model::condition::ExecutionFacts;
 use model::execution::{Execution, TaskRun};
 use model::ids::{TaskId, TaskRunId};
 use model::state::State as Status;
 
+use crate::command::RenderScope;
+use crate::flowable::items::batches_of;
 use crate::state::State;
 
 /// The variables an expression of a task run, or of the execution, sees. `envs`, `globals` and functions come from the shell.
@@ -15,10 +18,12 @@ use crate::state::State;
 pub struct View<'a> {
     state: &'a State,
     run: Option<&'a TaskRunId>,
+    /// Of a ForEachItem.
+    batch: Option<u32>,
 }
 
 /// The names a view may know.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "execution",
     "flow",
     "inputs",
@@ -31,17 +36,32 @@ const NAMES: [&str; 12] = [
     "tasks",
     "trigger",
     "vars",
+    "workerTaskrun",
 ];
 
 impl<'a> View<'a> {
     /// In the eyes of the execution.
     pub fn of_execution(state: &'a State) -> Self {
-        Self { state, run: None }
+        Self { state, run: None, batch: None }
     }
 
     /// In the eyes of a task run.
     pub fn of_run(state: &'a State, run: &'a TaskRunId) -> Self {
-        Self { state, run: Some(run) }
+        Self { state, run: Some(run), batch: None }
+    }
+
+    /// In the eyes of a task run, for one batch of a ForEachItem.
+    pub fn of_batch(state: &'a State, run: &'a TaskRunId, batch: u32) -> Self {
+        Self { state, run: Some(run), batch: Some(batch) }
+    }
+
+    /// In whose eyes a render happens. `state` is that of the execution whose eyes they are, with `RenderScope::Child` the child's.
+    pub fn in_scope(state: &'a State, scope: &'a RenderScope) -> Self {
+        match scope {
+            RenderScope::Execution | RenderScope::Child(_) => Self::of_execution(state),
+            RenderScope::Run(run) => Self::of_run(state, run),
+            RenderScope::Batch { run, batch } => Self::of_batch(state, run, *batch),
+        }
     }
 
     fn execution(&self) -> Option<&'a Execution> {
@@ -73,6 +93,22 @@ impl<'a> View<'a> {
             }
         }
         None
+    }
+
+    // The WorkingDirectory around a task run.
+    fn worker_run(&self) -> Option<&'a TaskRun> {
+        let parent = self.state.run(self.task_run()?.parent.as_ref()?)?;
+        let task = self.state.flow().task(&parent.task)?;
+        task.is_unit().then_some(parent)
+    }
+
+    fn of_its_batch(&self, mut shown: Map) -> Value {
+        if let (Some(run), Some(batch)) = (self.run, self.batch) {
+            let uri = batches_of(self.state, run).map(|batches| batches.uri(batch)).unwrap_or_default();
+            shown.insert(Arc::from("items"), Value::text(uri));
+            shown.insert(Arc::from("iteration"), Value::Int(batch.into()));
+        }
+        Value::from(shown)
     }
 
     fn sibling(&self, task: &TaskId) -> Option<&'a TaskRun> {
@@ -144,12 +180,29 @@ impl<'a> View<'a> {
     }
 }
 
+/// How the attempts of all task runs ended, for conditions.
+pub fn attempts(state: &State) -> Vec<Status> {
+    state.runs().flat_map(|run| run.attempts.iter().map(|attempt| attempt.history.current())).collect()
+}
+
+/// What conditions may ask about the execution. `attempts` are those of [`attempts`].
+pub fn execution_facts<'a>(state: &'a State, attempts: &'a [Status]) -> Option<ExecutionFacts<'a>> {
+    let execution = state.execution()?;
+    Some(ExecutionFacts {
+        flow: &execution.flow,
+        state: execution.state(),
+        labels: &execution.labels,
+        outputs: &execution.outputs,
+        attempts,
+    })
+}
+
 impl Scope for View<'_> {
     fn lookup(&self, name: &str) -> Option<Value> {
         match name {
             "outputs" => Some(self.all_tasks(shown_outputs)),
             "tasks" => Some(self.all_tasks(shown_state)),
-            "taskrun" => self.task_run().map(task_run),
+            "taskrun" => self.task_run().map(|run| self.of_its_batch(task_run(run))),
             "task" => {
                 let task = self.state.flow().task(&self.task_run()?.task)?;
                 Some(Value::map([
@@ -157,6 +210,7 @@ impl Scope for View<'_> {
                     ("type", Value::text(task.type_name.as_str())),
                 ]))
             }
+            "workerTaskrun" => self.worker_run().map(|run| Value::from(task_run(run))),
             "parents" => self.run.map(|_| Value::list(self.parents())),
             "parent" => self.parents().into_iter().next(),
             "execution" => self.execution().map(execution),
@@ -195,6 +249,7 @@ impl Scope for View<'_> {
         NAMES
             .iter()
             .filter(|name| self.run.is_some() || !matches!(**name, "parent" | "parents" | "task" | "taskrun"))
+            .filter(|name| **name != "workerTaskrun" || self.worker_run().is_some())
             .map(|name| Arc::from(*name))
             .collect()
     }
@@ -208,7 +263,7 @@ fn shown_state(run: &TaskRun) -> Option<Value> {
     Some(Value::map([("state", Value::text(run.state().as_str()))]))
 }
 
-fn task_run(run: &TaskRun) -> Value {
+fn task_run(run: &TaskRun) -> Map {
     let ended = run.attempts.iter().filter(|attempt| attempt.history.current().is_terminal()).count();
     let mut map = Map::new();
     map.insert(Arc::from("id"), Value::text(run.id.as_str()));
@@ -223,7 +278,7 @@ fn task_run(run: &TaskRun) -> Value {
     if let Some(iteration) = run.iteration {
         map.insert(Arc::from("iteration"), Value::Int(iteration.into()));
     }
-    Value::from(map)
+    map
 }
 
 fn execution(execution: &Execution) -> Value {

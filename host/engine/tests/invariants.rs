@@ -13,6 +13,7 @@ use engine::{
 };
 use expr::{Map, Value};
 use jiff::{SignedDuration, Timestamp};
+use model::batch::Batches;
 use model::change::Change;
 use model::execution::{Execution, Failure, Kind};
 use model::flow::Flow;
@@ -20,7 +21,7 @@ use model::ids::{ExecutionId, TaskRunId};
 use model::state::{History, State as Status};
 use proptest::prelude::*;
 
-const FLOWS: [&str; 7] = [
+const FLOWS: [&str; 10] = [
     "
 tasks:
   - {id: a, type: t.Log, retry: {type: constant, interval: PT1S, maxAttempts: 2}}
@@ -127,6 +128,55 @@ tasks:
     cases: {a: [{id: c1, type: t.Log}], b: [{id: c2, type: io.kestra.plugin.core.execution.Kill}]}
     defaults: [{id: c3, type: io.kestra.plugin.core.flow.Sleep, duration: PT2S}]
 ",
+    "
+tasks:
+  - id: items
+    type: io.kestra.plugin.core.flow.ForEachItem
+    items: '{{ x }}'
+    batch: {rows: 2}
+    namespace: n
+    flowId: child
+    inputs: {i: '{{ taskrun.items }}'}
+    timeout: PT9S
+    retry: {type: constant, interval: PT1S, maxAttempts: 2}
+    errors: [{id: m1, type: t.Log}]
+  - {id: m2, type: t.Log}
+",
+    "
+tasks:
+  - id: items
+    type: io.kestra.plugin.core.flow.ForEachItem
+    items: '{{ x }}'
+    namespace: n
+    flowId: child
+    wait: '{{ x }}'
+    allowFailure: true
+    restartBehavior: NEW_EXECUTION
+retry: {type: constant, interval: PT1S, maxAttempts: 2, behavior: CREATE_NEW_EXECUTION}
+",
+    "
+tasks:
+  - id: loop
+    type: io.kestra.plugin.core.flow.LoopUntil
+    condition: '{{ x }}'
+    timeout: PT9S
+    checkFrequency: {interval: PT4S}
+    tasks:
+      - id: par
+        type: io.kestra.plugin.core.flow.Parallel
+        timeout: PT5S
+        tasks:
+          - {id: n1, type: t.Log}
+          - id: n2
+            type: io.kestra.plugin.core.flow.ForEach
+            values: '{{ x }}'
+            timeout: PT2S
+            tasks: [{id: n3, type: io.kestra.plugin.core.flow.Sleep, duration: PT1S}]
+            errors: [{id: n4, type: t.Log}]
+            finally: [{id: n5, type: io.kestra.plugin.core.flow.Sleep, duration: PT1S}]
+    errors: [{id: n6, type: t.Log}]
+finally: [{id: n7, type: t.Log}]
+",
 ];
 
 struct Driver {
@@ -210,7 +260,7 @@ impl Driver {
                 *times += 1;
                 assert!(*times == 1, "attempt {attempt} of {run} began twice");
             }
-            Change::JobLost { run } => {
+            Change::JobLost { run } | Change::JobReturned { run } => {
                 let attempt = self.state.run(run).unwrap().attempts.len() as u32;
                 let generation = self.state.execution().unwrap().generation;
                 self.began.remove(&(run.clone(), attempt.max(1), generation));
@@ -274,6 +324,7 @@ impl Driver {
                 events.push(match choice % 8 {
                     0..=2 if !kind => ended(End::Failed(bad())),
                     3 if !kind => ended(End::Warning),
+                    5 if !kind => Event::TaskReturned { job: job.clone(), epoch },
                     4 if !kind => Event::TaskLost {
                         job: job.clone(),
                         epoch,
@@ -302,6 +353,17 @@ impl Driver {
                     vec![started]
                 }
             }
+            Command::Split { job, .. } => {
+                let (prefix, suffix, list) = ("b/".to_owned(), ".txt".to_owned(), "b/list".to_owned());
+                let batches = Batches { prefix, suffix, count: u32::from(choice % 4), list };
+                let result = if !kind && choice.is_multiple_of(5) { Err(bad()) } else { Ok(batches) };
+                vec![Event::Split { job: job.clone(), result }]
+            }
+            Command::Merge { job, children } => {
+                assert!(!children.is_empty());
+                let result = if !kind && choice.is_multiple_of(5) { Err(bad()) } else { Ok(Some("m".to_owned())) };
+                vec![Event::Merged { job: job.clone(), result }]
+            }
             Command::TakeSlot { .. } => vec![if !kind && choice.is_multiple_of(2) {
                 Event::SlotRefused
             } else {
@@ -321,9 +383,10 @@ impl Driver {
     }
 
     fn child_events(&self, choice: u8) -> Vec<Event> {
-        let state = [Status::Success, Status::Failed, Status::Warning, Status::Killed][usize::from(choice % 4)];
+        let states = [Status::Success, Status::Failed, Status::Warning, Status::Killed, Status::Retried];
+        let state = states[usize::from(choice) % states.len()];
         let started = self.changes.iter().filter_map(|change| match change {
-            Change::ChildAsked { child, .. } => Some(child.clone()),
+            Change::ChildAsked { child, .. } | Change::BatchAsked { child, .. } => Some(child.clone()),
             _ => None,
         });
         started
@@ -406,6 +469,8 @@ fn rendered(templates: &[(&'static str, Value, Rendering)], choice: u8, kind: bo
         "values" => Value::list([Value::text("x"), Value::text("y"), Value::text("x")]),
         "behavior" => Value::text(behaviors[if kind { 0 } else { usize::from(choice % 4) }]),
         "value" => Value::text(["a", "b", "c"][if kind { 0 } else { usize::from(choice % 3) }]),
+        "wait" => Value::Bool(kind || !choice.is_multiple_of(4)),
+        "items" => Value::text("in"),
         "condition" | "runIf" | "assert" | "conditions" => Value::Bool(kind || !choice.is_multiple_of(3)),
         _ => template.clone(),
     };

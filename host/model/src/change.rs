@@ -7,6 +7,7 @@ use expr::{Map, Value};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::batch::{Batches, Batching};
 use crate::execution::{Execution, Failure, Triggered};
 use crate::flow::Label;
 use crate::ids::{ExecutionId, FlowId, Namespace, TaskId, TaskRunId};
@@ -170,6 +171,15 @@ pub enum Change {
         parent: Option<TaskRunId>,
         state: State,
     },
+    /// A task that holds others may take this long, from each time it begins.
+    TimeLimit {
+        run: TaskRunId,
+        limit: SignedDuration,
+    },
+    /// It took longer: what it holds is being ended, and it fails.
+    Expired {
+        run: TaskRunId,
+    },
 
     /// A job was handed out. `timeout` counts from its start.
     JobSent {
@@ -191,6 +201,10 @@ pub enum Change {
     },
     /// Its worker is gone, and it waits for another.
     JobLost {
+        run: TaskRunId,
+    },
+    /// Its worker gave it back, and it waits for another.
+    JobReturned {
         run: TaskRunId,
     },
     /// It was told to end.
@@ -234,6 +248,50 @@ pub enum Change {
     /// It ended, or never came to be.
     ChildEnded {
         child: ExecutionId,
+    },
+
+    /// A file is to be cut, or files to be gathered, for a task of a ForEachItem.
+    FilesAsked {
+        run: TaskRunId,
+    },
+    FilesAnswered {
+        run: TaskRunId,
+    },
+    /// The `_items` task of a ForEachItem has so many batches to run, none of which has begun.
+    ItemsBegun {
+        run: TaskRunId,
+        batches: u32,
+    },
+    /// Batches that did not end well are to run again.
+    ItemsAgain {
+        run: TaskRunId,
+        again: Again,
+    },
+    /// A batch is under way: what its execution gets is being rendered.
+    BatchBegun {
+        run: TaskRunId,
+        batch: u32,
+    },
+    /// This execution stands for the batch from here on. `ask`: it is to be made.
+    BatchAsked {
+        run: TaskRunId,
+        batch: u32,
+        child: ExecutionId,
+        waits: bool,
+        ask: Option<Box<Child>>,
+    },
+    /// A batch is not under way any more. One that nobody waits for ended well when it began.
+    BatchEnded {
+        run: TaskRunId,
+        batch: u32,
+        state: State,
+        /// Whether there is an execution that can be restarted.
+        made: bool,
+    },
+    /// A batch that was under way has not begun after all.
+    BatchDropped {
+        run: TaskRunId,
+        batch: u32,
     },
 
     /// A concurrency slot is asked for.
@@ -308,6 +366,25 @@ pub enum Evaluated {
     Timeout {
         timeout: SignedDuration,
     },
+    /// The `_split` of a ForEachItem.
+    Split {
+        items: String,
+        batching: Batching,
+    },
+    /// ForEachItem: what its `_split` came to.
+    Batches(Batches),
+    /// The `_items` of a ForEachItem: what its executions have in common. Inputs and labels are each batch's own.
+    Items(Box<Child>),
+}
+
+/// How batches that did not end well run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Again {
+    /// Their executions are restarted, where there are any.
+    Restart,
+    /// By other executions.
+    Anew,
 }
 
 /// The branch a Switch takes.
@@ -390,6 +467,8 @@ pub enum RenderPurpose {
     Sla(u32),
     /// The conditions of this listener of the flow: a list of condition objects, answered by one boolean.
     Listener(u32),
+    /// Inputs and labels of the execution for this batch of a ForEachItem.
+    Batch(u32),
 }
 
 /// A moment an execution waits for.

@@ -149,6 +149,13 @@ pub struct Check {
     pub behavior: CheckBehavior,
 }
 
+impl Flow {
+    /// The check that decides, of those that do not hold (by their positions in [`Flow::checks`]): the strictest, of equals the first.
+    pub fn strictest_check(&self, failing: &[usize]) -> Option<&Check> {
+        failing.iter().filter_map(|index| self.checks.get(*index)).min_by_key(|check| check.behavior)
+    }
+}
+
 /// What a failing check does; of several, the first in this order wins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

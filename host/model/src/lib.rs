@@ -4,7 +4,9 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests"))]
 
+pub mod batch;
 pub mod change;
+pub mod condition;
 pub mod duration;
 pub mod execution;
 pub mod flow;

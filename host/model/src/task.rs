@@ -35,6 +35,13 @@ pub struct Task {
     pub line: u32,
 }
 
+impl Task {
+    /// Whether its tasks run as one unit on one worker.
+    pub fn is_unit(&self) -> bool {
+        matches!(&self.kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::WorkingDirectory { .. }))
+    }
+}
+
 /// What a task does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskKind {
@@ -83,7 +90,18 @@ pub enum FlowTask {
         block: Block,
         style: EachStyle,
     },
-    ForEachItem(Box<ForEachItem>),
+    /// One execution of another flow per batch of a file's items. `block.tasks` are its own three: `<id>_split`, `<id>_items`,
+    /// `<id>_merge`.
+    ForEachItem(Block),
+    /// `<id>_split` of a ForEachItem: cuts the file. `batch` holds the properties of [`crate::batch::Batching`] as written.
+    SplitItems {
+        items: Dynamic,
+        batch: Map,
+    },
+    /// `<id>_items` of a ForEachItem: an execution per batch.
+    RunItems(Box<Subflow>),
+    /// `<id>_merge` of a ForEachItem: gathers the outputs of those executions.
+    MergeItems,
     /// LoopUntil and WaitFor.
     LoopUntil {
         condition: Dynamic,
@@ -100,15 +118,10 @@ pub enum FlowTask {
         block: Block,
         properties: Arc<Map>,
     },
-    /// Deprecated; `spec` is rendered and then parsed as a task.
-    Templated {
-        spec: Dynamic,
-    },
-    /// Deprecated: the tasks of a stored template.
+    /// Deprecated: the tasks of a stored template. There are none, so it fails.
     Template {
         namespace: Dynamic,
         template_id: Dynamic,
-        args: Map,
     },
 }
 
@@ -129,16 +142,6 @@ pub struct Block {
     pub tasks: Vec<TaskId>,
     pub errors: Vec<TaskId>,
     pub finally: Vec<TaskId>,
-}
-
-/// One execution of another flow per batch of a file's items.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ForEachItem {
-    pub items: Dynamic,
-    /// `rows`, `partitions`, `bytes`, `separator`, as written.
-    pub batch: Map,
-    pub subflow: Subflow,
-    pub errors: Vec<TaskId>,
 }
 
 /// How often a loop looks, and how long.

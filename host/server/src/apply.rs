@@ -4,7 +4,7 @@ mod commands;
 mod load;
 mod slots;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use engine::{Command, Event, RejectCode, Rejected, State, decide};
@@ -12,8 +12,8 @@ use indexmap::IndexSet;
 use model::change::{Change, Record};
 use model::execution::Execution;
 use model::ids::{ExecutionId, TaskRunId};
-use store::rows::{self, Key, Payload};
-use store::{Batch, Lsn};
+use store::rows::{self, Key, MessageKey, Payload};
+use store::{Batch, Lsn, View};
 
 use crate::error::Error;
 use crate::flows::SavedFlow;
@@ -66,6 +66,8 @@ struct Turn {
     changes: Vec<(jiff::Timestamp, Payload)>,
     /// Task runs whose shown row is out of date.
     touched: IndexSet<TaskRunId>,
+    /// Messages that are taken in.
+    drained: BTreeSet<MessageKey>,
     after: Vec<After>,
     queue: VecDeque<Event>,
     decisions: usize,
@@ -81,8 +83,9 @@ impl Owner {
         self.hot.as_ref().is_none_or(|hot| hot.state.is_closed())
     }
 
-    /// Takes mail in: decides, commits once, does what was decided.
-    pub async fn turn(&mut self, mail: Vec<Envelope>) {
+    /// Takes mail in: decides, commits once, does what was decided. Gives back what the store did not take and nobody waits for; whoever
+    /// waits is told at once.
+    pub async fn turn(&mut self, mail: Vec<Envelope>) -> Vec<Envelope> {
         let mut events = Vec::new();
         for envelope in mail {
             match envelope.mail {
@@ -91,7 +94,7 @@ impl Owner {
             }
         }
         if events.is_empty() {
-            return;
+            return Vec::new();
         }
         for tries in 1..=TRIES {
             match self.try_turn(&events).await {
@@ -101,22 +104,32 @@ impl Owner {
                             let _ = reply.send(answer);
                         }
                     }
-                    return;
+                    return Vec::new();
                 }
                 Err(Error::Conflict { message, .. }) if tries < TRIES => {
                     tracing::debug!(execution = %self.id, %message, "somebody else wrote in between; deciding again");
                     self.hot = None;
                 }
                 Err(error) => {
-                    tracing::error!(execution = %self.id, %error, "a turn failed");
                     self.hot = None;
-                    for reply in events.into_iter().filter_map(|envelope| envelope.reply) {
-                        let _ = reply.send(Err(Error::Store(error.to_string())));
+                    let again = error.is_of_the_store();
+                    match again {
+                        true => tracing::warn!(execution = %self.id, %error, "a turn waits for the store"),
+                        false => tracing::error!(execution = %self.id, %error, "a turn failed"),
                     }
-                    return;
+                    let mut kept = Vec::new();
+                    for envelope in events {
+                        match envelope.reply {
+                            Some(reply) => drop(reply.send(Err(error.clone()))),
+                            None if again => kept.push(envelope),
+                            None => {}
+                        }
+                    }
+                    return kept;
                 }
             }
         }
+        Vec::new()
     }
 
     async fn show(&mut self, reply: tokio::sync::oneshot::Sender<State>) {
@@ -144,23 +157,44 @@ impl Owner {
             },
         };
         let before = hot.state.execution().cloned();
+        let was_after_end = is_after_end(&hot.state);
         let mut turn = Turn::new(hot);
         let mut answers = Vec::new();
         for envelope in mail {
-            let answer = self.take(&mut turn, envelope).await?;
             if let Some(key) = &envelope.drain {
+                if !turn.drained.insert(key.clone()) || !self.waits(key).await? {
+                    // Delivered twice: it has been taken in already.
+                    answers.push(Ok(()));
+                    continue;
+                }
                 turn.batch.drain(key.clone());
+            }
+            let answer = self.take(&mut turn, envelope).await?;
+            if let Some(key) = envelope.take.clone().filter(|_| answer.is_ok()) {
+                turn.batch.take(key);
             }
             answers.push(answer);
         }
+        match (was_after_end, is_after_end(&turn.hot.state)) {
+            (false, true) => commands::mark_after_end(&self.id, &mut turn)?,
+            (true, false) => commands::unmark_after_end(&self.id, &mut turn),
+            _ => {}
+        }
+        // Before the commit that shows the failure: who sees an execution ended sees why.
+        commands::log_failures(&self.node, &self.id, &turn.hot, &turn.after).await;
         let lsn = self.commit(&mut turn, before.as_ref()).await?;
         let Turn { hot, after, .. } = turn;
         self.hot = Some(hot.clone());
-        commands::log_failures(&self.node, &self.id, &hot, &after).await;
         for deed in after {
             commands::perform(&self.node, &self.id, &hot, deed);
         }
         Ok(answers.into_iter().map(|answer| answer.map(|()| lsn)).collect())
+    }
+
+    /// Whether a stored message has not been taken in.
+    async fn waits(&self, key: &MessageKey) -> Result<bool, Error> {
+        let found = self.node.store.find::<rows::Message>(View::Newest, Key::Message(key.clone())).await?;
+        Ok(found.is_some_and(|message| !message.drained))
     }
 
     /// One piece of mail, and everything that follows from it at once.
@@ -199,7 +233,7 @@ impl Owner {
     /// What was asked for before the node went down and has not been answered.
     async fn recover(&self, turn: &mut Turn) -> Result<(), Error> {
         let now = self.node.now();
-        for event in commands::lost_jobs(&self.node, &self.id, now).await? {
+        for event in commands::lost_jobs(&self.node, &turn.hot, &self.id, now).await? {
             if let Err(rejected) = self.decide(turn, event).await? {
                 tracing::debug!(execution = %self.id, %rejected, "a lost job was dealt with before");
             }
@@ -234,6 +268,10 @@ impl Owner {
                 turn.queue.push_back(Event::Rendered { id, result });
             }
             Command::TakeSlot { flow, limit, .. } => slots::take(self, turn, &flow, limit).await?,
+            Command::FreeSlot { flow, slot } => {
+                slots::give_back(self, turn, &flow, slot).await?;
+                turn.after.push(After::WakeQueue(flow));
+            }
             other => commands::record(&self.node, &self.id, turn, other, now)?,
         }
         Ok(())
@@ -290,6 +328,7 @@ impl Turn {
             batch: Batch::new(),
             changes: Vec::new(),
             touched: IndexSet::new(),
+            drained: BTreeSet::new(),
             after: Vec::new(),
             queue: VecDeque::new(),
             decisions: 0,
@@ -307,6 +346,11 @@ impl Turn {
         self.changes.push((now, payload));
         Ok(())
     }
+}
+
+/// Whether an execution has ended and what comes after its end has not.
+fn is_after_end(state: &State) -> bool {
+    state.status().is_some_and(model::state::State::is_terminal) && !state.is_closed()
 }
 
 fn unwritable(error: rows::PayloadError) -> Error {

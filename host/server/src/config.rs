@@ -5,21 +5,33 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catalog::Catalog;
-use runtime::{Limits, NetworkRule, Runtime};
+use runtime::{Limits, NetworkRule};
 use store::Store;
+use store::rows::NodeId;
 
 use crate::clock::{Clock, SystemClock};
+use crate::entropy::{Entropy, SystemEntropy};
+use crate::runs::Runs;
+
+/// Long enough for most tasks, and shorter than what supervisors wait before they kill (systemd 90 s, Kubernetes 30 s).
+const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Everything a node needs.
 pub struct Config {
     pub store: Arc<dyn Store>,
-    pub runtime: Arc<Runtime>,
+    /// Its name among the nodes of one store.
+    pub node: NodeId,
+    /// What runs components.
+    pub runtime: Arc<dyn Runs>,
     pub catalog: Catalog,
     pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
     /// Where working directories of running tasks are made.
     pub scratch: PathBuf,
     /// Task runs at once.
     pub workers: usize,
+    /// How long running work may go on when the node is told to end. What still runs then is given back, for the next start.
+    pub grace: std::time::Duration,
     /// What every run may use at most.
     pub limits: Limits,
     /// Addresses that tasks may reach beyond the standard profile.
@@ -34,16 +46,19 @@ pub struct Config {
 
 impl Config {
     /// Defaults for everything that has one.
-    pub fn new(store: Arc<dyn Store>, runtime: Arc<Runtime>, catalog: Catalog, scratch: PathBuf) -> Self {
+    pub fn new(store: Arc<dyn Store>, runtime: Arc<dyn Runs>, catalog: Catalog, scratch: PathBuf) -> Self {
         // Guests wait more than they compute; but every running one holds its memory.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             store,
+            node: NodeId("node".into()),
             runtime,
             catalog,
             clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
             scratch,
             workers: (cores * 8).clamp(16, 128),
+            grace: GRACE,
             limits: Limits::default(),
             allow_net: Vec::new(),
             secrets: BTreeMap::new(),

@@ -47,7 +47,7 @@ impl std::fmt::Display for Issue {
 }
 
 /// Why a node did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such thing.
     #[error("{0}")]
@@ -64,7 +64,10 @@ pub enum Error {
     /// Too much at once; try again later.
     #[error("{message}")]
     Busy { message: String, retry_after_s: u64 },
-    /// The store cannot take it: disk full, read-only, lost.
+    /// The store has no room. Reading goes on, and writing resumes by itself.
+    #[error("{0}")]
+    Full(String),
+    /// The store cannot take it: it no longer writes, or has lost what was not acknowledged.
     #[error("the store cannot take it: {0}")]
     Store(String),
     /// Our fault.
@@ -105,9 +108,15 @@ impl Error {
             Self::Invalid { code, .. } | Self::Conflict { code, .. } => code,
             Self::TooLarge(_) => "body.too_large",
             Self::Busy { .. } => "busy",
+            Self::Full(_) => "store.full",
             Self::Store(_) => "store.unavailable",
             Self::Internal(_) => "internal",
         }
+    }
+
+    /// Whether the store could not take it: nothing is done, and the same may be tried again.
+    pub fn is_of_the_store(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Store(_))
     }
 
     /// All problems at once; empty where the message says it all.

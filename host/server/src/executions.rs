@@ -13,7 +13,7 @@ use model::ids::{ExecutionId, TaskId, TaskRunId};
 use model::state::{History, State};
 use model::task::LogLevel;
 use store::query::{ExecutionFilter, NamespaceMatch};
-use store::rows::{self, Key, NamespaceKey, Target};
+use store::rows::{self, Holder, Key, NamespaceKey, Target, UniqueKey, UniqueName};
 use store::{Count, Page, Query, Topic, View, Watch};
 
 use crate::error::Error;
@@ -22,10 +22,18 @@ use crate::inputs;
 use crate::mailbox::Envelope;
 use crate::node::Node;
 
+/// Most executions in memory at once; one takes some tens of kilobytes. What sleeps or is paused for a minute is not in memory.
+const LIVE_MAX: usize = 20_000;
+/// How long an idempotency key is remembered: longer than clients retry.
+const IDEMPOTENCY_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+/// Longest idempotency key.
+const IDEMPOTENCY_BYTES_MAX: usize = 255;
 /// Task runs shown with one execution.
 const RUNS_MAX: usize = 1_000_000;
 /// How often to look when no hint came.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
+/// How long the start of a child waits that the store did not take.
+const CHILD_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
 /// Exact up to here; above, a total is a lower bound.
 const COUNT_MAX: usize = 10_000;
 /// Letters of an execution's id: base 62, so that it needs no escaping anywhere.
@@ -54,6 +62,8 @@ pub struct Start {
     /// Not before this time.
     pub scheduled: Option<Timestamp>,
     pub trigger: Option<Triggered>,
+    /// What tells a client's retry from a second wish: the same key for the same flow gives the same execution, for a day.
+    pub idempotency_key: Option<String>,
 }
 
 /// An execution as readers see it: durable, with its task runs in order.
@@ -89,8 +99,31 @@ pub struct LogLine {
 impl Node {
     /// Starts an execution. It is durable when this returns.
     pub async fn start(self: &Arc<Self>, start: Start) -> Result<ExecutionId, Error> {
+        let (id, lsn) = self.begin(start).await?;
+        self.store.durable(lsn).await?;
+        Ok(id)
+    }
+
+    /// Starts an execution and waits for its end, for at most so long. Nothing is told in between, so one sync may do for all of it.
+    pub async fn run_to_end(self: &Arc<Self>, start: Start, longest: std::time::Duration) -> Result<Seen, Error> {
+        let (id, lsn) = self.begin(start).await?;
+        match tokio::time::timeout(longest, self.ended(&id)).await {
+            Ok(seen) => seen,
+            Err(_) => {
+                self.store.durable(lsn).await?;
+                self.execution(id.as_str()).await
+            }
+        }
+    }
+
+    /// Starts an execution: committed, but perhaps not durable.
+    async fn begin(self: &Arc<Self>, start: Start) -> Result<(ExecutionId, store::Lsn), Error> {
         if self.is_ending() {
             return Err(Error::Busy { message: "the server is shutting down".to_owned(), retry_after_s: 5 });
+        }
+        if self.mailboxes.len() >= LIVE_MAX {
+            let message = format!("{LIVE_MAX} executions are under way, which is the most this server takes at once");
+            return Err(Error::Busy { message, retry_after_s: 1 });
         }
         let saved = self.flow(&start.namespace, &start.id, start.revision).await?;
         if saved.flow.disabled {
@@ -99,7 +132,13 @@ impl Node {
                 message: format!("flow `{}` is disabled", saved.flow.key),
             });
         }
-        let id = new_id();
+        let wish = start.idempotency_key.as_ref().map(|key| wish_of(&saved.flow.key, key)).transpose()?;
+        if let Some(wish) = &wish
+            && let Some(known) = self.granted(wish).await?
+        {
+            return Ok((known, self.store.head()));
+        }
+        let id = new_id(self.entropy.number());
         let inputs = self.type_inputs(&saved, &id, start.inputs).await?;
         let execution = Execution {
             kind: start.kind,
@@ -107,9 +146,30 @@ impl Node {
             trigger: start.trigger,
             ..self.fresh(&saved, id.clone(), inputs, start.labels)
         };
-        let lsn = self.tell(&id, Event::Start { execution: Box::new(execution) }).await?;
-        self.store.durable(lsn).await?;
-        Ok(id)
+        let take = wish.clone().map(|name| UniqueKey {
+            name,
+            holder: Holder::Execution(id.clone()),
+            created: self.now(),
+            expires: Some(self.now() + IDEMPOTENCY_LASTS),
+        });
+        match (self.tell_and_take(&id, Event::Start { execution: Box::new(execution) }, take).await, wish) {
+            (Ok(lsn), _) => Ok((id, lsn)),
+            // Another request with the same key was faster.
+            (Err(error), Some(wish)) => match self.granted(&wish).await? {
+                Some(known) => Ok((known, self.store.head())),
+                None => Err(error),
+            },
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// The execution that a wish was granted by.
+    async fn granted(&self, wish: &UniqueName) -> Result<Option<ExecutionId>, Error> {
+        let found = self.store.find::<UniqueKey>(View::Newest, Key::Unique(wish.clone())).await?;
+        Ok(found.and_then(|key| match &key.holder {
+            Holder::Execution(id) => Some(id.clone()),
+            Holder::Named(_) => None,
+        }))
     }
 
     /// An execution that nothing has happened to.
@@ -248,8 +308,10 @@ impl Node {
         if self.store.get(View::Newest, Key::Execution(id.clone())).await?.is_none() {
             return Err(Error::NotFound(format!("no execution `{id}`")));
         }
-        let lsn = self.tell(&id, Event::Kill { cascade: true }).await?;
-        Ok(self.store.durable(lsn).await?)
+        let answer = self.tell(&id, Event::Kill { cascade: true }).await;
+        // A refusal tells of a state, so it too waits until that state is durable.
+        self.store.durable(answer.as_ref().map_or_else(|_| self.store.head(), |lsn| *lsn)).await?;
+        answer.map(|_| ())
     }
 
     /// Makes the execution of another flow that a task run asked for. Its id is derived, so that asking twice makes one.
@@ -261,7 +323,15 @@ impl Node {
         ask: Child,
         waits: bool,
     ) {
-        let answer = match self.make_child(&parent, run, &child, ask, waits).await {
+        let answer = loop {
+            match self.make_child(&parent, &run, &child, &ask, waits).await {
+                // No reason for the task to fail: there may be room soon, and the next start asks again.
+                Err(error) if error.is_of_the_store() && self.is_ending() => return,
+                Err(error) if error.is_of_the_store() => tokio::time::sleep(CHILD_AGAIN).await,
+                made => break made,
+            }
+        };
+        let answer = match answer {
             Ok(()) | Err(Error::Conflict { code: "execution.duplicate", .. }) => Event::ChildStarted { child },
             Err(error) => {
                 let failure = Failure::new("SUBFLOW", error.to_string());
@@ -274,9 +344,9 @@ impl Node {
     async fn make_child(
         self: &Arc<Self>,
         parent: &ExecutionId,
-        run: TaskRunId,
+        run: &TaskRunId,
         child: &ExecutionId,
-        ask: Child,
+        ask: &Child,
         waits: bool,
     ) -> Result<(), Error> {
         let saved = self.flow(ask.namespace.as_str(), ask.flow.as_str(), ask.revision).await?;
@@ -286,42 +356,33 @@ impl Node {
         let given = ask.inputs.iter().map(|(name, value)| (name.to_string(), Given::Value(value.clone()))).collect();
         let inputs = self.type_inputs(&saved, child, given).await?;
         let execution = Execution {
-            trigger: ask.trigger,
+            trigger: ask.trigger.clone(),
             scheduled: ask.scheduled,
-            parent: Some(Parent { execution: parent.clone(), task_run: run, waits }),
-            ..self.fresh(&saved, child.clone(), inputs, ask.labels)
+            parent: Some(Parent { execution: parent.clone(), task_run: run.clone(), waits }),
+            ..self.fresh(&saved, child.clone(), inputs, ask.labels.clone())
         };
         self.tell(child, Event::Start { execution: Box::new(execution) }).await.map(|_| ())
     }
 
-    /// Another try at an execution, under an id of its own that is derived from the original's.
-    pub(crate) async fn retry_execution(
-        self: Arc<Self>,
-        original: &ExecutionId,
+    /// Another try at an execution: of the same revision, with the same inputs, labels, trigger and parent.
+    pub(crate) fn next_try(
+        &self,
+        saved: &SavedFlow,
+        last: &Execution,
+        id: ExecutionId,
         attempt: u32,
         due: Timestamp,
         since: Timestamp,
-    ) {
-        let made = async {
-            let seen = self.store.find::<rows::Execution>(View::Newest, Key::Execution(original.clone())).await?;
-            let seen = seen.ok_or_else(|| Error::NotFound(format!("no execution `{original}`")))?;
-            let saved = self.flow_revision(&seen.record.flow, seen.record.revision).await?;
-            let id = engine::ids::retry_id(original);
-            let first = seen.record.original.clone().unwrap_or_else(|| original.clone());
-            let execution = Execution {
-                kind: seen.record.kind,
-                trigger: seen.record.trigger.clone(),
-                original: Some(first),
-                attempt,
-                scheduled: Some(due),
-                retried_since: Some(since),
-                parent: seen.record.parent.clone(),
-                ..self.fresh(&saved, id.clone(), seen.record.inputs.clone(), seen.record.labels.clone())
-            };
-            self.tell(&id, Event::Start { execution: Box::new(execution) }).await.map(|_| ())
-        };
-        if let Err(error) = made.await {
-            tracing::error!(execution = %original, %error, "the next try at the execution was not made");
+    ) -> Execution {
+        Execution {
+            kind: last.kind,
+            trigger: last.trigger.clone(),
+            original: Some(last.original.clone().unwrap_or_else(|| last.id.clone())),
+            attempt,
+            scheduled: Some(due),
+            retried_since: Some(since),
+            parent: last.parent.clone(),
+            ..self.fresh(saved, id, last.inputs.clone(), last.labels.clone())
         }
     }
 
@@ -335,6 +396,17 @@ impl Node {
     }
 }
 
+/// What a key names: per flow, so that clients of different flows need not know of each other.
+fn wish_of(flow: &model::ids::FlowKey, key: &str) -> Result<UniqueName, Error> {
+    if key.is_empty() || key.len() > IDEMPOTENCY_BYTES_MAX {
+        return Err(Error::bad_request(
+            "idempotency.key",
+            format!("an idempotency key has 1 to {IDEMPOTENCY_BYTES_MAX} bytes, this one has {}", key.len()),
+        ));
+    }
+    Ok(UniqueName::Idempotency(flow.to_string().into(), key.into()))
+}
+
 /// Waits for hints about one execution.
 pub struct Changes {
     execution: Watch,
@@ -345,14 +417,15 @@ impl Changes {
     /// Returns when something may have changed.
     pub async fn changed(&mut self) {
         tokio::select! {
+            biased;
             () = self.execution.changed() => {}
             () = self.logs.changed() => {}
         }
     }
 }
 
-fn new_id() -> ExecutionId {
-    let mut rest = uuid::Uuid::new_v4().as_u128();
+fn new_id(number: u128) -> ExecutionId {
+    let mut rest = number;
     let mut text = String::with_capacity(ID_LETTERS);
     for _ in 0..ID_LETTERS {
         let letter = LETTERS.get((rest % 62) as usize).copied().unwrap_or(b'0');

@@ -94,6 +94,8 @@ impl Node {
                 && *row.source == *flow.source
                 && row.lock == lock
             {
+                // Saved by somebody else, perhaps just now.
+                self.store.durable(self.store.head()).await?;
                 return self.flow_revision(&flow.key, row.revision).await;
             }
             let revision = before.as_ref().map_or(0, |row| row.revision) + 1;

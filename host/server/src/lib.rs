@@ -3,27 +3,34 @@
 //! `apply` is the only caller of the engine. Readers watch the store; they never ask a worker.
 
 mod apply;
+mod batches;
 mod clock;
 mod conditions;
 mod config;
+mod entropy;
 mod error;
 mod executions;
 mod flows;
 pub mod http;
 mod inputs;
+mod janitor;
+mod leases;
 mod mailbox;
 mod node;
 mod plugins;
 mod render;
+mod runs;
 mod timers;
 mod worker;
 
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
+pub use entropy::{Entropy, SystemEntropy};
 pub use error::{Error, Issue};
 pub use executions::{Given, LogLine, Seen, Start};
 pub use flows::{Save, SavedFlow, Validation};
 pub use http::wire;
 pub use node::Node;
 pub use plugins::check;
+pub use runs::Runs;
 pub use worker::allow_net;

@@ -1,13 +1,13 @@
 //! One mailbox per hot execution: whatever happens to it comes through here, one turn after the other. Never decides.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::{Event, State};
 use model::ids::ExecutionId;
 use store::Lsn;
-use store::rows::{self, MessageKey};
+use store::rows::{self, MessageKey, UniqueKey};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::apply::Owner;
@@ -18,6 +18,8 @@ use crate::node::Node;
 pub const MAIL_PER_TURN: usize = 256;
 /// Most mail that waits for one execution: beyond it senders wait. More than workers, timers and children send at once.
 const MAIL_WAITING: usize = 16_384;
+/// How long mail waits that the store did not take.
+const STORE_AGAIN: Duration = Duration::from_millis(200);
 /// How long an execution that nothing happens to stays in memory.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -38,13 +40,15 @@ pub struct Envelope {
     pub mail: Mail,
     /// The stored message it came from: drained in the commit that takes it in.
     pub drain: Option<MessageKey>,
+    /// A name that only this execution may have, taken in the same commit.
+    pub take: Option<UniqueKey>,
     /// Told when the commit is made (not yet durable), or why there is none.
     pub reply: Option<oneshot::Sender<Result<Lsn, Error>>>,
 }
 
 impl Envelope {
     pub fn new(mail: Mail) -> Self {
-        Self { mail, drain: None, reply: None }
+        Self { mail, drain: None, take: None, reply: None }
     }
 
     pub fn event(event: Event) -> Self {
@@ -55,12 +59,17 @@ impl Envelope {
 /// The mailboxes of the executions that are in memory.
 #[derive(Default)]
 pub struct Mailboxes {
-    boxes: Mutex<HashMap<ExecutionId, mpsc::Sender<Envelope>>>,
+    boxes: Mutex<BTreeMap<ExecutionId, mpsc::Sender<Envelope>>>,
 }
 
 impl Mailboxes {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, mpsc::Sender<Envelope>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ExecutionId, mpsc::Sender<Envelope>>> {
         self.boxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many executions are in memory.
+    pub fn len(&self) -> usize {
+        self.lock().len()
     }
 
     /// Lets every owner end when it has read its mail.
@@ -101,8 +110,18 @@ impl Node {
 
     /// Puts an event into a mailbox and waits for the commit that takes it in.
     pub(crate) async fn tell(self: &Arc<Self>, id: &ExecutionId, event: Event) -> Result<Lsn, Error> {
+        self.tell_and_take(id, event, None).await
+    }
+
+    /// As [`Node::tell`]; the same commit takes a unique key, or nothing is done.
+    pub(crate) async fn tell_and_take(
+        self: &Arc<Self>,
+        id: &ExecutionId,
+        event: Event,
+        take: Option<UniqueKey>,
+    ) -> Result<Lsn, Error> {
         let (reply, answer) = oneshot::channel();
-        self.post(id, Envelope { reply: Some(reply), ..Envelope::event(event) });
+        self.post(id, Envelope { reply: Some(reply), take, ..Envelope::event(event) });
         answer.await.map_err(|_| Error::Store("the execution's owner ended before it answered".to_owned()))?
     }
 
@@ -130,10 +149,24 @@ impl Node {
         let mut owner = Owner::new(self.clone(), id.clone());
         let mut mail = Vec::new();
         loop {
+            if !mail.is_empty() {
+                // The store did not take it. It is offered again, with what has come since, until it does or the node ends.
+                if self.is_ending() {
+                    return;
+                }
+                tokio::time::sleep(STORE_AGAIN).await;
+                while mail.len() < MAIL_PER_TURN
+                    && let Ok(envelope) = receiver.try_recv()
+                {
+                    mail.push(envelope);
+                }
+                mail = owner.turn(mail).await;
+                continue;
+            }
             let received = tokio::time::timeout(IDLE, receiver.recv_many(&mut mail, MAIL_PER_TURN)).await;
             match received {
                 Ok(0) => return,
-                Ok(_) => owner.turn(std::mem::take(&mut mail)).await,
+                Ok(_) => mail = owner.turn(std::mem::take(&mut mail)).await,
                 Err(_) => {
                     let mut boxes = self.mailboxes.lock();
                     // Mail is put in under this lock: an empty box stays empty until it is out of the table.
@@ -143,7 +176,7 @@ impl Node {
                     }
                 }
             }
-            if owner.is_done() {
+            if mail.is_empty() && owner.is_done() {
                 let mut boxes = self.mailboxes.lock();
                 if receiver.is_empty() {
                     boxes.remove(&id);

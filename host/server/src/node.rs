@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use catalog::Catalog;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use model::ids::{ExecutionId, FlowKey};
-use runtime::Runtime;
 use store::rows::{self, Boot, NodeId};
 use store::{Health, Page, Query, Store, View};
 use tokio::sync::Notify;
@@ -15,25 +14,28 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Mailboxes};
+use crate::runs::Runs;
 use crate::timers::Timers;
 use crate::worker::Workers;
 
-/// How long a lease on a job lasts without being renewed.
-pub const LEASE: SignedDuration = SignedDuration::from_secs(30);
-/// How long a node waits for running work when it is told to end, before it leaves it to its next start.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long the parts of a node may take to end, once they are told to.
+const END_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+/// How often the store is asked whether it still works.
+const HEALTH_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
 /// Rows looked at in one page while recovering.
 const RECOVERY_PAGE: usize = 500;
 
 /// A running node.
 pub struct Node {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) runtime: Arc<dyn Runs>,
     catalog: RwLock<Catalog>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) config: Parts,
     pub(crate) id: NodeId,
     pub(crate) boot: Boot,
@@ -52,6 +54,7 @@ pub struct Node {
 pub(crate) struct Parts {
     pub scratch: std::path::PathBuf,
     pub limits: runtime::Limits,
+    pub grace: std::time::Duration,
     pub allow_net: Vec<runtime::NetworkRule>,
     pub secrets: std::collections::BTreeMap<String, String>,
     pub environment: std::collections::BTreeMap<String, String>,
@@ -61,21 +64,24 @@ pub(crate) struct Parts {
 impl Node {
     /// Starts a node on a store: finds what an earlier life left unfinished, and goes on with it.
     pub async fn open(config: Config) -> Result<Arc<Self>, Error> {
+        let boot = format!("{:032x}", config.entropy.number());
         let node = Arc::new(Self {
             store: config.store,
             runtime: config.runtime,
             catalog: RwLock::new(config.catalog),
             clock: config.clock,
+            entropy: config.entropy,
             config: Parts {
                 scratch: config.scratch,
                 limits: config.limits,
+                grace: config.grace,
                 allow_net: config.allow_net,
                 secrets: config.secrets,
                 environment: config.environment,
                 globals: config.globals,
             },
-            id: NodeId("node".into()),
-            boot: Boot(uuid::Uuid::new_v4().simple().to_string().into()),
+            id: config.node,
+            boot: Boot(boot.into()),
             mailboxes: Mailboxes::default(),
             timers: Timers::default(),
             workers: Workers::new(config.workers),
@@ -85,8 +91,10 @@ impl Node {
             end: Notify::new(),
         });
         node.recover().await?;
-        let clock = node.clone();
+        let (clock, keeper, janitor) = (node.clone(), node.clone(), node.clone());
         node.tasks.spawn(async move { clock.run_timers().await });
+        node.tasks.spawn(async move { keeper.keep_leases().await });
+        node.tasks.spawn(async move { janitor.tidy_up().await });
         Ok(node)
     }
 
@@ -100,14 +108,24 @@ impl Node {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What runs components, for those who ask how it does.
-    pub fn runtime(&self) -> &Arc<Runtime> {
+    /// What runs components.
+    pub fn runtime(&self) -> &Arc<dyn Runs> {
         &self.runtime
     }
 
     /// Puts another catalog in place, after an installation.
     pub fn set_catalog(&self, catalog: Catalog) {
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+    }
+
+    /// Returns, with the reason, once the store has failed for good: the process must end then, and start again on what is durable.
+    pub async fn failed(&self) -> String {
+        loop {
+            if let Health::Failed { reason } = self.store.health() {
+                return reason;
+            }
+            tokio::time::sleep(HEALTH_EVERY).await;
+        }
     }
 
     /// Whether it can take work; otherwise why not.
@@ -125,17 +143,21 @@ impl Node {
         self.ending.load(Ordering::SeqCst)
     }
 
-    /// Ends the node: takes no more work, waits a while for what runs, and leaves the rest to the next start.
+    /// Ends the node: takes no more work, waits a while for what runs, and gives back what still does: the next start takes it up again.
     pub async fn shutdown(&self) {
         self.ending.store(true, Ordering::SeqCst);
         self.end.notify_waiters();
         self.tasks.close();
-        if tokio::time::timeout(GRACE, self.workers.idle()).await.is_err() {
-            tracing::warn!("work was still running at the end; it is taken up again at the next start");
-            self.workers.cancel_all();
+        if tokio::time::timeout(self.config.grace, self.workers.idle()).await.is_err() {
+            tracing::warn!("work is still running at the end; it is stopped, and taken up again at the next start");
+        }
+        // Attempts that wait for a worker end here too, and their leases are given back.
+        self.workers.stop();
+        if tokio::time::timeout(END_MAX, self.workers.idle()).await.is_err() {
+            tracing::warn!("some work did not stop; its leases are void at the next start");
         }
         self.mailboxes.close();
-        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(END_MAX, self.tasks.wait()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
         if let Err(error) = self.store.durable(self.store.head()).await {
@@ -145,7 +167,10 @@ impl Node {
 
     /// Everything an earlier life left: executions that have not ended, their timers and their mail.
     async fn recover(self: &Arc<Self>) -> Result<(), Error> {
-        self.load_timers().await?;
+        // Who has a timer may be over but for what comes after its end, which no state tells.
+        for id in self.load_timers().await? {
+            self.post(&id, Envelope::new(Mail::Recover));
+        }
         let filter = store::query::ExecutionFilter {
             kinds: Vec::new(),
             states: unfinished_states(),
@@ -200,9 +225,8 @@ fn unfinished_states() -> Vec<model::state::State> {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Full { .. } | store::Error::ReadOnly { .. } | store::Error::Lost { .. } => {
-                Self::Store(error.to_string())
-            }
+            store::Error::Full { .. } => Self::Full(error.to_string()),
+            store::Error::ReadOnly { .. } | store::Error::Lost { .. } => Self::Store(error.to_string()),
             store::Error::Conflict(conflict) => {
                 Self::Conflict { code: "store.conflict", message: conflict.to_string() }
             }

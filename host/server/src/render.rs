@@ -32,18 +32,19 @@ impl Node {
         templates: Vec<(&'static str, Value, Rendering)>,
     ) -> Result<Map, Failure> {
         let other;
-        let (state, run) = match scope {
-            RenderScope::Execution => (state, None),
-            RenderScope::Run(run) => (state, Some(run)),
+        let (state, view) = match scope {
+            RenderScope::Execution => (state, View::of_execution(state)),
+            RenderScope::Run(run) => (state, View::of_run(state, run)),
+            RenderScope::Batch { run, batch } => (state, View::of_batch(state, run, *batch)),
             RenderScope::Child(child) => {
                 other = crate::apply::stored_state(self, child)
                     .await
                     .map_err(|error| Failure::new("RENDER", error.to_string()))?;
-                (&other, None)
+                (&other, View::of_execution(&other))
             }
         };
         let execution = state.execution().map(|execution| execution.id.clone());
-        let scope = RunScope { node: self, view: view(state, run) };
+        let scope = RunScope { node: self, view };
         let mut memo = Memo::new();
         let mut values = Map::new();
         for (site, (name, template, rendering)) in templates.into_iter().enumerate() {
@@ -113,7 +114,7 @@ impl Node {
                 {
                     Value::from("")
                 }
-                Some(task) => coerce::property(&task.properties, name, typed),
+                Some(task) => coerce::property(&task.properties, name, value, typed),
                 None => typed,
             };
             rendered.insert(name.clone(), fitted);
@@ -193,13 +194,6 @@ fn text(template: &Value, scope: &dyn Scope, memo: &Memo, settings: &Settings) -
     match template.as_str() {
         Some(source) => expr::render_text(source, scope, memo, settings).map(Value::Text),
         None => expr::render_map(template, scope, memo, settings),
-    }
-}
-
-fn view<'a>(state: &'a State, run: Option<&'a TaskRunId>) -> View<'a> {
-    match run {
-        Some(run) => View::of_run(state, run),
-        None => View::of_execution(state),
     }
 }
 

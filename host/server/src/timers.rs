@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use engine::Event;
 use jiff::Timestamp;
 use model::change::TimerId;
+use model::ids::ExecutionId;
 use store::rows::{self, Key, Target, TimerKey};
 use store::{Page, Query, View};
 use tokio::sync::Notify;
@@ -55,8 +56,9 @@ impl Timers {
 }
 
 impl Node {
-    /// Reads when everything is due.
-    pub(crate) async fn load_timers(&self) -> Result<(), Error> {
+    /// Reads when everything is due, and whose it is.
+    pub(crate) async fn load_timers(&self) -> Result<BTreeSet<ExecutionId>, Error> {
+        let mut owners = BTreeSet::new();
         let mut after = None;
         loop {
             let page = Page { size: LOAD_PAGE, after };
@@ -64,10 +66,13 @@ impl Node {
             let rows = self.store.list::<rows::Timer>(View::Newest, query, page).await?;
             for row in &rows.items {
                 self.timers.set(row.key.clone(), row.due);
+                if let Target::Execution(id) = &row.key.target {
+                    owners.insert(id.clone());
+                }
             }
             match rows.next {
                 Some(next) => after = Some(next),
-                None => return Ok(()),
+                None => return Ok(owners),
             }
         }
     }
@@ -89,6 +94,7 @@ impl Node {
                 }
             };
             tokio::select! {
+                biased;
                 () = wait => {}
                 () = self.timers.sooner.notified() => {}
                 () = self.end.notified() => return,

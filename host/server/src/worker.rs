@@ -8,30 +8,34 @@ mod sink;
 pub use grants::allow_net;
 pub(crate) use services::ancestors;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use catalog::Capabilities;
 use engine::{Event, JobId, Outcome, State, UnitReport};
 use expr::Value;
+use indexmap::IndexMap;
 use jiff::SignedDuration;
 use model::execution::{Execution, Failure, TaskRun};
 use model::ids::{ExecutionId, TaskId};
 use model::lock::Locked;
 use model::task::{Task, TaskKind};
 use runtime::{Cancel, Facts, PluginSource, Request};
+use store::rows::Fence;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::flows::SavedFlow;
+use crate::leases::fence;
 use crate::mailbox::Envelope;
 use crate::node::Node;
 use secrets::RunSecrets;
 use sink::RunSink;
 
-/// Times a result is offered again while the store does not take it.
-const REPORT_TRIES: u32 = 8;
+/// How long a result waits that the store did not take; doubled each time, up to the second.
+const REPORT_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
+const REPORT_AGAIN_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// One attempt to run.
 pub struct Assignment {
@@ -45,10 +49,19 @@ pub struct Assignment {
     pub epoch: u64,
 }
 
+/// An attempt that is waiting or running.
+struct Taken {
+    cancel: Cancel,
+    fence: Fence,
+}
+
 /// The workers of a node.
 pub struct Workers {
     slots: Arc<Semaphore>,
-    running: Mutex<HashMap<JobId, Cancel>>,
+    /// In an order that does not change from run to run: it is the order in which they are cancelled.
+    running: Mutex<IndexMap<(JobId, u64), Taken>>,
+    /// The node ends: nothing is begun any more.
+    stopping: AtomicBool,
     /// Attempts taken in and not yet reported.
     busy: AtomicUsize,
     idle: Notify,
@@ -59,25 +72,40 @@ impl Workers {
         Self {
             slots: Arc::new(Semaphore::new(count.max(1))),
             running: Mutex::default(),
+            stopping: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
             idle: Notify::new(),
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Cancel>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, IndexMap<(JobId, u64), Taken>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks a running or waiting attempt to end.
     pub fn cancel(&self, job: &JobId) {
-        if let Some(cancel) = self.lock().get(job) {
-            cancel.cancel();
-        }
+        self.lock().iter().filter(|((known, _), _)| known == job).for_each(|(_, taken)| taken.cancel.cancel());
     }
 
-    /// Asks all of them.
-    pub fn cancel_all(&self) {
-        self.lock().values().for_each(Cancel::cancel);
+    /// Asks the attempt under a lease to end.
+    pub fn cancel_fence(&self, fence: &Fence) {
+        self.lock().values().filter(|taken| taken.fence == *fence).for_each(|taken| taken.cancel.cancel());
+    }
+
+    /// The node ends: asks all of them to end, and begins no more.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.lock().values().for_each(|taken| taken.cancel.cancel());
+    }
+
+    /// Whether an attempt is waiting or running here.
+    pub fn has(&self, job: &JobId) -> bool {
+        self.lock().keys().any(|(known, _)| known == job)
+    }
+
+    /// The leases of all that is waiting or running here.
+    pub fn fences(&self) -> Vec<Fence> {
+        self.lock().values().map(|taken| taken.fence.clone()).collect()
     }
 
     /// Waits until nothing runs.
@@ -91,15 +119,21 @@ impl Workers {
         }
     }
 
-    fn begin(self: &Workers, job: &JobId) -> Cancel {
+    /// Takes an attempt in; nothing, if it is here already or the node ends.
+    fn begin(&self, execution: &ExecutionId, job: &JobId, epoch: u64) -> Option<Cancel> {
+        let mut running = self.lock();
+        let key = (job.clone(), epoch);
+        if self.stopping.load(Ordering::SeqCst) || running.contains_key(&key) {
+            return None;
+        }
         let cancel = Cancel::new();
+        running.insert(key, Taken { cancel: cancel.clone(), fence: fence(execution, job, epoch) });
         self.busy.fetch_add(1, Ordering::SeqCst);
-        self.lock().insert(job.clone(), cancel.clone());
-        cancel
+        Some(cancel)
     }
 
-    fn end(&self, job: &JobId) {
-        self.lock().remove(job);
+    fn end(&self, job: &JobId, epoch: u64) {
+        self.lock().swap_remove(&(job.clone(), epoch));
         if self.busy.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.idle.notify_waiters();
         }
@@ -113,6 +147,9 @@ struct Ready<'a> {
     execution: &'a Execution,
     run: &'a TaskRun,
     task: &'a Task,
+    /// The attempt under its lease; of a task in a WorkingDirectory, the attempt of the unit.
+    job: &'a JobId,
+    epoch: u64,
     attempt: u32,
     timeout: Option<SignedDuration>,
     working_dir: Option<PathBuf>,
@@ -122,13 +159,13 @@ struct Ready<'a> {
 impl Node {
     /// Takes a task in; it runs as soon as a worker is free.
     pub(crate) fn run_task(self: &Arc<Self>, assignment: Assignment) {
-        let cancel = self.workers.begin(&assignment.job);
+        let Some(cancel) = self.workers.begin(&assignment.execution, &assignment.job, assignment.epoch) else { return };
         let node = self.clone();
         self.tasks.spawn(async move {
             let Assignment { execution, state, saved, job, task, timeout, epoch } = assignment;
-            if let Some(_slot) = node.slot(&cancel).await {
+            let outcome = if let Some(_slot) = node.slot(&cancel).await {
                 node.post(&execution, Envelope::event(Event::TaskStarted { job: job.clone(), epoch }));
-                let outcome = match (state.execution(), state.run(&job.run), saved.flow.task(&task)) {
+                match (state.execution(), state.run(&job.run), saved.flow.task(&task)) {
                     (Some(record), Some(run), Some(task)) => {
                         let ready = Ready {
                             state: &state,
@@ -136,6 +173,8 @@ impl Node {
                             execution: record,
                             run,
                             task,
+                            job: &job,
+                            epoch,
                             attempt: job.attempt,
                             timeout,
                             working_dir: None,
@@ -144,22 +183,21 @@ impl Node {
                         node.attempt(ready).await
                     }
                     _ => failed(unknown_task(&task)),
-                };
-                node.report(&execution, Event::TaskEnded { job: job.clone(), epoch, outcome }).await;
+                }
             } else {
-                let outcome = Outcome { end: engine::End::Killed, outputs: Value::Null };
-                node.report(&execution, Event::TaskEnded { job: job.clone(), epoch, outcome }).await;
-            }
-            node.workers.end(&job);
+                Outcome { end: engine::End::Killed, outputs: Value::Null }
+            };
+            node.conclude(&execution, &saved, &job, epoch, outcome).await;
+            node.workers.end(&job, epoch);
         });
     }
 
     /// Runs the tasks of a WorkingDirectory one after the other in one directory, on this worker.
     pub(crate) fn run_unit(self: &Arc<Self>, assignment: Assignment, tasks: Vec<TaskId>) {
-        let cancel = self.workers.begin(&assignment.job);
+        let Some(cancel) = self.workers.begin(&assignment.execution, &assignment.job, assignment.epoch) else { return };
         let node = self.clone();
         self.tasks.spawn(async move {
-            let Assignment { execution, job, epoch, .. } = &assignment;
+            let Assignment { execution, saved, job, epoch, .. } = &assignment;
             let end = match node.slot(&cancel).await {
                 None => engine::End::Killed,
                 Some(_slot) => {
@@ -168,9 +206,24 @@ impl Node {
                 }
             };
             let outcome = Outcome { end, outputs: Value::Null };
-            node.report(execution, Event::TaskEnded { job: job.clone(), epoch: *epoch, outcome }).await;
-            node.workers.end(job);
+            node.conclude(execution, saved, job, *epoch, outcome).await;
+            node.workers.end(job, *epoch);
         });
+    }
+
+    /// Reports how an attempt ended. One that was stopped because the node ends has not ended: it is given back.
+    async fn conclude(
+        self: &Arc<Self>,
+        execution: &ExecutionId,
+        saved: &SavedFlow,
+        job: &JobId,
+        epoch: u64,
+        outcome: Outcome,
+    ) {
+        if outcome.end == engine::End::Killed && self.workers.stopping.load(Ordering::SeqCst) {
+            return self.give_back(execution, saved, job, epoch).await;
+        }
+        self.report(execution, Event::TaskEnded { job: job.clone(), epoch, outcome }).await;
     }
 
     async fn unit(self: &Arc<Self>, unit: &Assignment, tasks: &[TaskId], cancel: &Cancel) -> engine::End {
@@ -209,6 +262,8 @@ impl Node {
                 execution: record,
                 run,
                 task,
+                job: &unit.job,
+                epoch: unit.epoch,
                 attempt: 1,
                 timeout: unit.timeout,
                 working_dir: Some(directory.path().to_owned()),
@@ -237,24 +292,29 @@ impl Node {
 
     async fn slot(&self, cancel: &Cancel) -> Option<tokio::sync::OwnedSemaphorePermit> {
         tokio::select! {
-            slot = self.workers.slots.clone().acquire_owned() => slot.ok().filter(|_| !cancel.is_cancelled()),
+            biased;
             () = cancel.cancelled() => None,
+            slot = self.workers.slots.clone().acquire_owned() => slot.ok(),
         }
     }
 
-    /// Hands a result over until the store has taken it, or says in the log that it is lost: the lease then runs out.
+    /// Hands a result over until the store has taken it: a full disk may take as long as it likes. Only the end of the node ends that.
     async fn report(self: &Arc<Self>, execution: &ExecutionId, event: Event) {
-        for tries in 0..REPORT_TRIES {
+        let mut wait = REPORT_AGAIN;
+        loop {
             match self.tell(execution, event.clone()).await {
-                Err(crate::error::Error::Store(reason)) => {
-                    tracing::warn!(%execution, %reason, "a result was not taken; offering it again");
-                    tokio::time::sleep(std::time::Duration::from_millis(50 << tries)).await;
+                Err(error) if error.is_of_the_store() && !self.workers.stopping.load(Ordering::SeqCst) => {
+                    tracing::warn!(%execution, %error, "a result was not taken; offering it again");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(REPORT_AGAIN_MAX);
+                }
+                Err(error) if error.is_of_the_store() => {
+                    return tracing::error!(%execution, %error, "a result was lost; the attempt is found lost at the next start");
                 }
                 Err(error) => return tracing::debug!(%execution, %error, "a result was refused"),
                 Ok(_) => return,
             }
         }
-        tracing::error!(%execution, "a result was lost; the attempt is found lost at the next start");
     }
 
     /// One attempt: render, run, read the answer.

@@ -212,6 +212,7 @@ fn start(saved: &SavedFlow, case: &Case) -> Result<Start, Miss> {
         kind: Kind::Normal,
         scheduled: None,
         trigger: None,
+        idempotency_key: None,
     })
 }
 

@@ -47,7 +47,8 @@ fn list_of(values: Option<&Value>) -> Result<Vec<Value>, String> {
     let nulls = list.iter().filter(|value| value.is_null()).count();
     if nulls > 0 {
         return Err(format!(
-            "found {nulls} null values in `values` (hint: every value names an iteration, leave them out)"
+            "Found '{nulls}' null values on Each, with values={} (hint: every value names an iteration, leave them out)",
+            java_text(&parsed)
         ));
     }
     if list.len() > VALUES_PER_EACH {
@@ -57,6 +58,20 @@ fn list_of(values: Option<&Value>) -> Result<Vec<Value>, String> {
         ));
     }
     Ok(list)
+}
+
+/// A value as Java prints collections: the words of Kestra's message, which people look for in logs. Secrets stay masked.
+fn java_text(value: &Value) -> String {
+    match value {
+        Value::List(list) => format!("[{}]", list.iter().map(java_text).collect::<Vec<_>>().join(", ")),
+        Value::Map(map) => {
+            let entries = map.iter().map(|(key, value)| format!("{key}={}", java_text(value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+        Value::Null => "null".to_owned(),
+        Value::Text(text) => text.masked().into_owned(),
+        other => other.to_json().to_string(),
+    }
 }
 
 /// The name of an iteration: text as it is, anything else as JSON.

@@ -3,6 +3,8 @@
 pub(crate) mod branch;
 pub(crate) mod dag;
 pub(crate) mod each;
+pub(crate) mod items;
+pub(crate) mod limit;
 pub(crate) mod looping;
 pub(crate) mod pause;
 pub(crate) mod subflow;
@@ -72,7 +74,7 @@ impl Draft {
         if frame.phase != place.phase {
             return;
         }
-        if self.stopping() || self.is_halting(parent) {
+        if self.stopping() || self.is_halting(parent) || frame.expired == Some(place.phase) {
             if frame.open == 0 {
                 self.phase_over(parent, place.phase);
             }
@@ -258,7 +260,7 @@ pub(crate) fn enabled(flow: &Flow, id: &TaskId) -> bool {
 pub(crate) fn block(kind: &TaskKind) -> Option<&Block> {
     let TaskKind::Flow(flow) = kind else { return None };
     match flow.as_ref() {
-        FlowTask::Sequential(block) | FlowTask::AllowFailure(block) => Some(block),
+        FlowTask::Sequential(block) | FlowTask::AllowFailure(block) | FlowTask::ForEachItem(block) => Some(block),
         FlowTask::Parallel { block, .. }
         | FlowTask::Dag { block, .. }
         | FlowTask::If { block, .. }
@@ -267,11 +269,12 @@ pub(crate) fn block(kind: &TaskKind) -> Option<&Block> {
         | FlowTask::LoopUntil { block, .. }
         | FlowTask::WorkingDirectory { block, .. } => Some(block),
         FlowTask::Pause(pause) => Some(&pause.block),
-        FlowTask::ForEachItem(_)
+        FlowTask::SplitItems { .. }
+        | FlowTask::RunItems(_)
+        | FlowTask::MergeItems
         | FlowTask::Sleep { .. }
         | FlowTask::Subflow(_)
-        | FlowTask::Template { .. }
-        | FlowTask::Templated { .. } => None,
+        | FlowTask::Template { .. } => None,
     }
 }
 

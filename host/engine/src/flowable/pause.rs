@@ -148,9 +148,10 @@ impl Draft {
         if self.state.jobs.contains_key(run) {
             return self.cancel_job(run, model::change::CancelReason::Timeout);
         }
-        let problem = failure("timeout", "the task ran longer than its timeout");
+        let problem = failure("timeout", "Timeout: the task ran longer than its timeout");
         match self.run_status(run) {
             Some(Status::Paused) => self.resume_run(run, &Map::new(), Status::Failed),
+            Some(Status::Running) if self.frame(Some(run)).limit.is_some() => self.expire(run),
             Some(state) if state.is_active() => {
                 self.clear_timer(Some(run), TimerPurpose::Wake);
                 self.drop_child(run);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use expr::{Map, Value};
 use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, Evaluated, RenderPurpose, TimerPurpose};
-use model::execution::{Failure, Triggered};
+use model::execution::{Failure, TaskRun, Triggered};
 use model::flow::Label;
 use model::ids::{ExecutionId, FlowId, Namespace, TaskRunId, TriggerId};
 use model::state::State as Status;
@@ -20,6 +20,9 @@ use crate::life::CORRELATION;
 use crate::sla::merge_labels;
 use crate::state::State;
 use crate::task::text_of;
+
+/// The code of a failure that is an execution's which was waited for.
+pub(crate) const CHILD_FAILED: &str = "child-failed";
 
 impl Draft {
     pub(crate) fn ask_child(&mut self, run: &TaskRunId, values: &Map, timeout: Option<SignedDuration>) {
@@ -61,7 +64,7 @@ impl Draft {
         (restarted && !subflow.restart_new).then(|| ExecutionId::trusted(id))
     }
 
-    fn child_of(&self, run: &TaskRunId, values: &Map) -> Result<Child, Failure> {
+    pub(crate) fn child_of(&self, run: &TaskRunId, values: &Map) -> Result<Child, Failure> {
         let task = self.task(run).ok_or_else(|| failure("task-missing", "the task is gone"))?;
         let subflow = subflow_of(&task.kind).ok_or_else(|| failure("task-missing", "the task is no Subflow"))?;
         let need = |name: &str| {
@@ -81,7 +84,7 @@ impl Draft {
             flow: FlowId::trusted(need("flowId")?),
             revision: subflow.revision,
             inputs: values.get("inputs").and_then(Value::as_map).cloned().unwrap_or_default(),
-            labels: self.child_labels(truth("inheritLabels"), values.get("labels"))?,
+            labels: self.own_labels(&self.passed_labels(truth("inheritLabels")), values.get("labels"))?,
             trigger: Some(self.child_trigger(&task.type_name, task.id.as_str())),
             wait: truth("wait"),
             transmit_failed: truth("transmitFailed"),
@@ -89,13 +92,18 @@ impl Draft {
         })
     }
 
-    fn child_labels(&self, inherit: bool, own: Option<&Value>) -> Result<Vec<Label>, Failure> {
+    // Labels of this execution that one it starts has as well.
+    fn passed_labels(&self, inherit: bool) -> Vec<Label> {
         let labels = self.state.execution().map(|execution| execution.labels.as_slice()).unwrap_or_default();
         let passed =
             labels.iter().filter(|label| label.key == CORRELATION || inherit && !label.key.starts_with("system."));
-        let passed: Vec<Label> = passed.cloned().collect();
+        passed.cloned().collect()
+    }
+
+    /// Labels passed on, with those that the task gives on top.
+    pub(crate) fn own_labels(&self, passed: &[Label], own: Option<&Value>) -> Result<Vec<Label>, Failure> {
         let own = own.filter(|own| !own.is_null()).map(labels_of).transpose()?.unwrap_or_default();
-        Ok(merge_labels(&passed, &own))
+        Ok(merge_labels(passed, &own))
     }
 
     fn child_trigger(&self, type_name: &str, task: &str) -> Triggered {
@@ -119,6 +127,10 @@ impl Draft {
         if wait.started {
             return Err(Rejected::new(RejectCode::Duplicate, format!("execution `{child}` is known to have started")));
         }
+        if let Some(batch) = wait.batch {
+            self.batch_started(child, &wait, batch);
+            return Ok(());
+        }
         self.change(Change::ChildStarted { run: wait.run.clone(), child: child.clone() });
         // The task run may have been ended in the meantime; the execution is remembered for kills.
         if self.run_status(&wait.run).is_none_or(Status::is_terminal) {
@@ -136,12 +148,21 @@ impl Draft {
         child: &ExecutionId,
         result: Result<ChildResult, Failure>,
     ) -> Result<(), Rejected> {
-        let Some(wait) = self.state.children.get(child).cloned() else { return Err(unknown_child(child)) };
+        let Some(wait) = self.state.children.get(child).cloned() else { return self.mended(child, result) };
+        if let Some(batch) = wait.batch {
+            self.batch_child_over(child, &wait, batch, result);
+            return Ok(());
+        }
         self.change(Change::ChildEnded { child: child.clone() });
         if !wait.waits && wait.started || self.run_status(&wait.run).is_none_or(Status::is_terminal) {
             return Ok(());
         }
         match result {
+            // It exists, which is all that was waited for.
+            Ok(_) if !wait.waits => {
+                self.outputs(&wait.run, Value::map([("executionId", Value::text(child.as_str()))]));
+                self.attempt_over(&wait.run, Ok(Status::Success), Value::Null);
+            }
             Ok(result) if result.state == Status::Retried => {
                 let next = retry_id(child);
                 self.change(Change::ChildAsked { run: wait.run.clone(), child: next.clone() });
@@ -154,15 +175,28 @@ impl Draft {
         Ok(())
     }
 
+    // Somebody restarted an execution after its failure had ended this one. It ended well: this one goes on from there.
+    fn mended(&mut self, child: &ExecutionId, result: Result<ChildResult, Failure>) -> Result<(), Rejected> {
+        let ended_well = |result: &ChildResult| matches!(result.state, Status::Success | Status::Warning);
+        let result = result.ok().filter(ended_well).ok_or_else(|| unknown_child(child))?;
+        let failed = self.state.runs().find(|run| is_failed_by(run, child)).map(|run| run.id.clone());
+        let run = failed.filter(|_| self.state.status() == Some(Status::Failed)).ok_or_else(|| unknown_child(child))?;
+        self.change_state(Some(&run), result.state)?;
+        self.child_outputs_are(&run, child, &result);
+        Ok(())
+    }
+
+    fn child_outputs_are(&mut self, run: &TaskRunId, child: &ExecutionId, result: &ChildResult) {
+        let outputs = Value::map([
+            ("executionId", Value::text(child.as_str())),
+            ("state", Value::text(result.state.as_str())),
+            ("outputs", Value::from(result.outputs.clone())),
+        ]);
+        self.outputs(run, outputs);
+    }
+
     fn child_result(&mut self, run: &TaskRunId, child: &ExecutionId, result: &ChildResult) {
-        self.outputs(
-            run,
-            Value::map([
-                ("executionId", Value::text(child.as_str())),
-                ("state", Value::text(result.state.as_str())),
-                ("outputs", Value::from(result.outputs.clone())),
-            ]),
-        );
+        self.child_outputs_are(run, child, result);
         let has_outputs = self
             .task(run)
             .is_some_and(|task| subflow_of(&task.kind).is_some_and(|subflow| !subflow.outputs.is_empty()));
@@ -192,7 +226,7 @@ impl Draft {
         let state = node.run.outputs.get("state").and_then(Value::as_str).unwrap_or_default();
         let result = match state {
             "FAILED" | "KILLED" | "CANCELLED" if transmits => {
-                Err(failure("child-failed", format!("the execution of the subflow ended {state}")))
+                Err(failure(CHILD_FAILED, format!("the execution of the subflow ended {state}")))
             }
             "WARNING" if transmits => Ok(Status::Warning),
             _ => Ok(Status::Success),
@@ -211,10 +245,17 @@ impl Draft {
     }
 }
 
+fn is_failed_by(run: &TaskRun, child: &ExecutionId) -> bool {
+    let last = run.attempts.last().and_then(|attempt| attempt.failure.as_ref());
+    run.state() == Status::Failed
+        && last.is_some_and(|failure| failure.code == CHILD_FAILED)
+        && run.outputs.get("executionId").and_then(Value::as_str) == Some(child.as_str())
+}
+
 fn subflow_of(kind: &TaskKind) -> Option<&Subflow> {
     match kind {
         TaskKind::Flow(flow) => match flow.as_ref() {
-            FlowTask::Subflow(subflow) => Some(subflow),
+            FlowTask::Subflow(subflow) | FlowTask::RunItems(subflow) => Some(subflow),
             _ => None,
         },
         _ => None,
@@ -240,6 +281,9 @@ pub(crate) fn current_child(state: &State, run: &TaskRunId) -> Option<ExecutionI
 /// The command that starts a child, from the state alone.
 pub(crate) fn start_command(state: &State, child: &ExecutionId) -> Option<Command> {
     let wait = state.children.get(child)?;
+    if let Some(ask) = wait.ask.as_deref().filter(|_| !wait.started) {
+        return Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: ask.clone() });
+    }
     match &state.node(&wait.run)?.evaluated {
         Some(Evaluated::Subflow(ask)) if !wait.started => {
             Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: (**ask).clone() })

@@ -97,7 +97,8 @@ impl Draft {
             Ok(state) => (state, None),
             Err(problem) => (Status::Failed, Some(problem)),
         };
-        self.stop_unit(run, Status::Killed);
+        // What is still open of it ends as it does: a task that nobody ended was not killed.
+        self.stop_unit(run, if state == Status::Failed { Status::Failed } else { Status::Killed });
         let attempt = self.next_attempt(run).saturating_sub(1);
         self.change(Change::AttemptEnded { run: run.clone(), attempt, state, failure: problem.clone(), at: self.now });
         self.clear_timer(Some(run), TimerPurpose::Timeout);

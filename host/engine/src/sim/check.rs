@@ -18,6 +18,7 @@ pub fn check(state: &State) -> Result<(), String> {
         if node.run.state().is_active() {
             waits(state, run)?;
         }
+        items(state, run)?;
         if state.paused.contains(run) != (node.run.state() == Status::Paused) {
             return Err(format!("`{run}` is {} and counted otherwise", node.run.state()));
         }
@@ -40,8 +41,32 @@ fn counters(state: &State, parent: Option<&TaskRunId>) -> Result<(), String> {
         .filter(|node| node.place.phase == Phase::Main && node.run.state().is_terminal())
         .fold(None, |so_far, node| worse(so_far, node.run.state()));
     // From the errors phase on the verdict stands, whatever ended the main phase.
-    if frame.phase == Phase::Main && worse(frame.verdict, worst.unwrap_or(Status::Success)) != frame.verdict {
+    if frame.phase == Phase::Main
+        && frame.expired.is_none()
+        && worse(frame.verdict, worst.unwrap_or(Status::Success)) != frame.verdict
+    {
         return Err(format!("frame {parent:?} has verdict {:?}, its children say {worst:?}", frame.verdict));
+    }
+    Ok(())
+}
+
+// The batches of a ForEachItem: every one is in one place, and what is under way is waited for.
+fn items(state: &State, run: &TaskRunId) -> Result<(), String> {
+    let Some(items) = state.items.get(run) else { return Ok(()) };
+    let rendering = crate::flowable::items::rendering(state, run).len();
+    let own = || state.children.values().filter(|wait| wait.run == *run && wait.batch.is_some());
+    let running = own().filter(|wait| wait.waits && wait.started).count();
+    let asked = own().filter(|wait| !wait.started).count();
+    let ended = items.ended.values().sum::<u32>();
+    let active = state.run(run).is_some_and(|run| run.state().is_active());
+    if items.not_begun() + items.open + ended != items.batches {
+        return Err(format!("batches of `{run}` are lost or doubled: {items:?}"));
+    }
+    if active && (items.open as usize != rendering + running + asked || items.running as usize != running) {
+        return Err(format!("`{run}` waits for {rendering} renders, {asked} + {running} executions: {items:?}"));
+    }
+    if !active && (items.open > 0 || rendering > 0 || running > 0) {
+        return Err(format!("`{run}` has ended with batches under way: {items:?}"));
     }
     Ok(())
 }
@@ -64,6 +89,8 @@ fn waits(state: &State, run: &TaskRunId) -> Result<(), String> {
         state.jobs.contains_key(run),
         state.paused.contains(run),
         state.held_runs.contains(run),
+        state.files.contains(run),
+        state.held && state.items.contains_key(run),
         state.backlog.contains(&Some(run.clone())),
         state.status().is_some_and(|status| matches!(status, Status::Restarted | Status::Queued)),
     ];

@@ -1,28 +1,22 @@
 //! What the fake tasks of the simulated world do: by the last word of their type.
 
-use std::collections::HashMap;
-
 use expr::Value;
 use model::execution::Failure;
 use model::ids::TaskRunId;
 use model::task::TaskKind;
 
-use super::{Renderer, Script};
-use crate::view::View;
 use crate::{End, Outcome, Rendering, State};
 
 /// The outcome of a plugin task, as its type has it.
-pub(super) fn outcome(state: &State, run: &TaskRunId, render: Renderer) -> Outcome {
+pub(super) fn outcome(
+    state: &State,
+    run: &TaskRunId,
+    render: impl Fn(&Value, Rendering) -> Result<Value, String>,
+) -> Outcome {
     match value(state, run, render) {
         Ok(outputs) => Outcome { end: End::Success, outputs },
         Err(message) => failed("fake", &message),
     }
-}
-
-/// The outcome of a task in a unit: as scripted, or well.
-pub(super) fn of_scripted(task: &str, scripts: &HashMap<String, Script>) -> Outcome {
-    let scripted = scripts.get(task).and_then(|script| script(1).outcome);
-    scripted.unwrap_or(Outcome { end: End::Success, outputs: Value::Null })
 }
 
 pub(super) fn failed(code: &str, message: &str) -> Outcome {
@@ -32,12 +26,15 @@ pub(super) fn failed(code: &str, message: &str) -> Outcome {
     }
 }
 
-fn value(state: &State, run: &TaskRunId, render: Renderer) -> Result<Value, String> {
+fn value(
+    state: &State,
+    run: &TaskRunId,
+    render: impl Fn(&Value, Rendering) -> Result<Value, String>,
+) -> Result<Value, String> {
     let task = state.task_of(run).ok_or("no such task")?;
     let TaskKind::Plugin(properties) = &task.kind else { return Err("no plugin task".to_owned()) };
-    let view = View::of_run(state, run);
     let property = |name: &str, how: Rendering| match properties.get(name) {
-        Some(template) => render(template, &view, how),
+        Some(template) => render(template, how),
         None => Ok(Value::Null),
     };
     match task.type_name.rsplit('.').next().unwrap_or_default() {

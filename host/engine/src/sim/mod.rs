@@ -6,6 +6,7 @@
 
 pub mod check;
 mod fake;
+mod files;
 pub mod render;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -14,12 +15,14 @@ use std::sync::Arc;
 use expr::{Map, Scope, Value};
 use jiff::{SignedDuration, Timestamp};
 use model::change::{Change, Child, TimerId};
+use model::condition::Facts;
 use model::execution::{Execution, Failure, Kind, Parent, Triggered};
 use model::flow::{Flow, Label};
 use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
 use model::state::{History, State as Status};
 use model::{Role, TypeInfo, Types, Unknown};
 
+use crate::ids::{RunKey, run_id};
 use crate::sla::merge_labels;
 use crate::view::View;
 use crate::{
@@ -31,7 +34,22 @@ use crate::{
 const EVENTS: usize = 2_000_000;
 
 /// Evaluates a template in a scope.
-pub type Renderer = fn(&Value, &dyn Scope, Rendering) -> Result<Value, String>;
+pub type Renderer = fn(&Value, &dyn Scope, Rendering, &World) -> Result<Value, String>;
+
+/// What is outside of executions, for expressions to ask about.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// Files by their URI.
+    pub files: BTreeMap<String, String>,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, String>,
+    /// Stored values by namespace and key.
+    pub values: BTreeMap<(String, String), Value>,
+    /// What `errorLogs()` gives.
+    pub error_logs: Vec<Value>,
+    /// Variables that are nobody's own: `envs`, `globals`.
+    pub variables: Map,
+}
 
 /// What a task does: by its id, with the number of the attempt.
 pub type Script = Box<dyn Fn(u32) -> Fake>;
@@ -59,6 +77,7 @@ pub struct Sim {
     slots: HashMap<FlowKey, BTreeMap<u32, ExecutionId>>,
     waiting: Vec<(FlowKey, ExecutionId)>,
     scripts: HashMap<String, Script>,
+    pub world: World,
     cancelled: Vec<JobId>,
     render: Renderer,
 }
@@ -121,6 +140,7 @@ impl Sim {
             slots: HashMap::new(),
             waiting: Vec::new(),
             scripts: HashMap::new(),
+            world: World::default(),
             cancelled: Vec::new(),
             render,
         }
@@ -286,6 +306,14 @@ impl Sim {
             }
             Command::ClearTimer { id: timer } => self.forget(id, &timer),
             Command::StartChild { run, child, ask } => self.start_child(id, run, &child, ask),
+            Command::Split { job, items, batching } => {
+                let result = files::split(self, id, &job, &items, &batching);
+                self.ready.push_back((id.clone(), Event::Split { job, result }));
+            }
+            Command::Merge { job, children } => {
+                let result = Ok(files::merge(self, id, &job, &children));
+                self.ready.push_back((id.clone(), Event::Merged { job, result }));
+            }
             Command::Message { message, .. } => self.message(id, message),
             Command::TakeSlot { flow, limit, .. } => self.take_slot(id, flow, limit),
             Command::FreeSlot { flow, slot } => {
@@ -302,7 +330,15 @@ impl Sim {
                 }
             }
             Command::Closed => {}
-            Command::Log { run, failure } => self.logs.push((id.clone(), run, failure)),
+            Command::Log { run, failure } => {
+                let task = run.as_ref().and_then(|run| self.state(id).run(run)).map(|run| run.task.to_string());
+                let line = Value::map([
+                    ("taskId", Value::text(task.unwrap_or_default())),
+                    ("message", Value::text(failure.message.as_str())),
+                ]);
+                self.world.error_logs.push(line);
+                self.logs.push((id.clone(), run, failure));
+            }
         }
     }
 
@@ -316,15 +352,12 @@ impl Sim {
             RenderScope::Child(child) => self.state(child),
             _ => self.state(id),
         };
-        let view = match scope {
-            RenderScope::Run(run) => View::of_run(state, run),
-            _ => View::of_execution(state),
-        };
+        let view = View::in_scope(state, scope);
         let mut values = Map::new();
         for (name, template, how) in templates {
             let value = match how {
-                Rendering::Conditions => Ok(Value::Bool(true)),
-                how => (self.render)(&template, &view, how),
+                Rendering::Conditions => self.hold(state, &view, &template).map(Value::Bool),
+                how => (self.render)(&template, &view, how, &self.world),
             };
             let value = value.map_err(|message| Failure { code: "render".to_owned(), message, retryable: None })?;
             values.insert(Arc::from(name), value);
@@ -332,48 +365,74 @@ impl Sim {
         Ok(values)
     }
 
+    fn hold(&self, state: &State, view: &View<'_>, conditions: &Value) -> Result<bool, String> {
+        let attempts = crate::view::attempts(state);
+        let facts = Facts { flow: &state.flow().key, execution: crate::view::execution_facts(state, &attempts) };
+        let mut render = |template: &Value, variables: &Map| {
+            let scope = expr::Layered { front: variables, back: view };
+            (self.render)(template, &scope, Rendering::Typed, &self.world).map_err(Wrong)
+        };
+        let held = model::condition::all_hold(conditions.as_list().unwrap_or_default(), &facts, &mut render);
+        held.map_err(|wrong| wrong.0)
+    }
+
     fn run_job(&mut self, id: &ExecutionId, job: JobId, epoch: u64, work: &Work) {
         self.attempts.push((job.clone(), epoch));
+        if let Work::Unit { tasks } = work {
+            return self.run_unit(id, job, epoch, tasks);
+        }
         self.ready.push_back((id.clone(), Event::TaskStarted { job: job.clone(), epoch }));
         let task = self.state(id).run(&job.run).map(|run| run.task.to_string()).unwrap_or_default();
         let fake = self.scripts.get(&task).map(|script| script(job.attempt));
-        if let Work::Unit { tasks } = work {
-            let end = self.run_unit(id, &job, epoch, tasks);
-            return self.at(
-                self.now,
-                id,
-                Event::TaskEnded { job, epoch, outcome: Outcome { end, outputs: Value::Null } },
-            );
-        }
         let takes = fake.as_ref().map_or(SignedDuration::ZERO, |fake| fake.takes);
         let outcome = match fake.and_then(|fake| fake.outcome) {
             Some(outcome) => outcome,
-            None => fake::outcome(self.state(id), &job.run, self.render),
+            None => self.faked(id, &job.run),
         };
         let when = self.now.saturating_add(takes).unwrap_or(Timestamp::MAX);
         self.at(when, id, Event::TaskEnded { job, epoch, outcome });
     }
 
-    // The tasks of a working directory, one after the other; the first that fails is the last.
-    fn run_unit(&mut self, id: &ExecutionId, job: &JobId, epoch: u64, tasks: &[TaskId]) -> End {
+    // What a task does that is not scripted.
+    fn faked(&self, id: &ExecutionId, run: &TaskRunId) -> Outcome {
+        fake::outcome(self.state(id), run, |template, how| {
+            (self.render)(template, &View::of_run(self.state(id), run), how, &self.world)
+        })
+    }
+
+    // The tasks of a working directory, one after the other and in no time; the first that fails is the last.
+    fn run_unit(&mut self, id: &ExecutionId, job: JobId, epoch: u64, tasks: &[TaskId]) {
+        self.deliver(id, Event::TaskStarted { job: job.clone(), epoch });
+        let mut end = End::Success;
         for task in tasks {
+            let report = |report| Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report };
             let condition = self.state(id).flow().task(task).and_then(|task| task.run_if.clone());
+            let view = View::of_run(self.state(id), &job.run);
             let runs = condition.is_none_or(|condition| {
-                (self.render)(&condition.0, &View::of_run(self.state(id), &job.run), Rendering::Typed)
-                    .is_ok_and(|value| value.truthy())
+                (self.render)(&condition.0, &view, Rendering::Typed, &self.world).is_ok_and(|value| value.truthy())
             });
-            let outcome = fake::of_scripted(task.as_str(), &self.scripts);
-            let end = outcome.end.clone();
-            let reports =
-                if runs { vec![UnitReport::Started, UnitReport::Ended(outcome)] } else { vec![UnitReport::Skipped] };
-            for report in reports {
-                self.at(self.now, id, Event::UnitTask { job: job.clone(), epoch, task: task.clone(), report });
+            if !runs {
+                self.deliver(id, report(UnitReport::Skipped));
+                continue;
             }
-            if runs && matches!(end, End::Failed(_) | End::Killed) {
-                return end;
+            self.deliver(id, report(UnitReport::Started));
+            let key = RunKey { execution: id, parent: Some(&job.run), task, iteration: None, loop_count: 0 };
+            let scripted = self.scripts.get(task.as_str()).and_then(|script| script(1).outcome);
+            let outcome = scripted.unwrap_or_else(|| self.faked(id, &run_id(key)));
+            let ended = outcome.end.clone();
+            self.deliver(id, report(UnitReport::Ended(outcome)));
+            let allowed = self.state(id).flow().task(task).is_some_and(|task| task.allow_failure);
+            match ended {
+                End::Failed(_) if allowed => {}
+                End::Failed(_) | End::Killed => {
+                    end = ended;
+                    break;
+                }
+                _ => {}
             }
         }
-        End::Success
+        let outcome = Outcome { end, outputs: Value::Null };
+        self.at(self.now, id, Event::TaskEnded { job, epoch, outcome });
     }
 
     fn cancel(&mut self, id: &ExecutionId, job: JobId) {
@@ -469,6 +528,15 @@ impl Sim {
             }
             None => self.waiting.insert(index, (flow, id)),
         }
+    }
+}
+
+/// Why conditions cannot be evaluated.
+struct Wrong(String);
+
+impl From<model::condition::Unusable> for Wrong {
+    fn from(unusable: model::condition::Unusable) -> Self {
+        Self(unusable.to_string())
     }
 }
 

@@ -23,7 +23,6 @@ pub(super) enum Builtin {
     Subflow,
     WorkingDirectory,
     Template,
-    TemplatedTask,
     Action(EngineAction),
 }
 
@@ -58,7 +57,6 @@ const TASKS: &[(&str, Builtin)] = &[
     ("io.kestra.plugin.core.flow.WorkingDirectory", Builtin::WorkingDirectory),
     ("io.kestra.plugin.core.flow.Worker", Builtin::WorkingDirectory),
     ("io.kestra.plugin.core.flow.Template", Builtin::Template),
-    ("io.kestra.plugin.core.templating.TemplatedTask", Builtin::TemplatedTask),
     ("io.kestra.plugin.core.execution.Labels", Builtin::Action(EngineAction::Labels)),
     ("io.kestra.plugin.core.execution.SetVariables", Builtin::Action(EngineAction::SetVariables)),
     ("io.kestra.plugin.core.execution.UnsetVariables", Builtin::Action(EngineAction::UnsetVariables)),
@@ -74,6 +72,10 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("io.kestra.plugin.core.flow.Loop", "it is newer than Kestra 1.0; use `io.kestra.plugin.core.flow.ForEach`"),
     ("io.kestra.plugin.core.flow.Approval", "it is newer than Kestra 1.0; use `io.kestra.plugin.core.flow.Pause`"),
     ("io.kestra.plugin.core.flow.PurgeFlows", "it is newer than Kestra 1.0"),
+    (
+        "io.kestra.plugin.core.templating.TemplatedTask",
+        "the plugin of a task that is not known before it runs cannot be locked; write the task itself, its properties may hold expressions",
+    ),
     (
         "io.kestra.plugin.core.trigger.BatchWebhook",
         "it is newer than Kestra 1.0; use `io.kestra.plugin.core.trigger.Webhook`",

@@ -30,7 +30,10 @@ pub(super) fn unique<'n>(what: &str, named: impl Iterator<Item = (&'n str, &'n N
 /// A flow that starts itself would never end.
 pub(super) fn subflows(key: &FlowKey, reading: &mut Reading<'_>) {
     for task in reading.tasks.values().filter(|task| calls(task, key)) {
-        let message = format!("task `{}` starts the flow `{key}` that it belongs to, without end", task.id);
+        // Of a ForEachItem, the task as it is written.
+        let name = task.id.as_str();
+        let name = name.strip_suffix("_items").filter(|_| is_inner(task)).unwrap_or(name);
+        let message = format!("task `{name}` starts the flow `{key}` that it belongs to, without end");
         let problem = Problem::error("flow.recursive", message).hint("use `LoopUntil` or `ForEach` to repeat tasks");
         let place = reading.places.get(&task.id);
         reading.problems.push(match place {
@@ -40,11 +43,14 @@ pub(super) fn subflows(key: &FlowKey, reading: &mut Reading<'_>) {
     }
 }
 
+fn is_inner(task: &Task) -> bool {
+    matches!(&task.kind, TaskKind::Flow(flow_task) if matches!(flow_task.as_ref(), FlowTask::RunItems(_)))
+}
+
 fn calls(task: &Task, key: &FlowKey) -> bool {
     let TaskKind::Flow(flow_task) = &task.kind else { return false };
     let subflow = match flow_task.as_ref() {
-        FlowTask::Subflow(subflow) => subflow,
-        FlowTask::ForEachItem(each) => &each.subflow,
+        FlowTask::Subflow(subflow) | FlowTask::RunItems(subflow) => subflow,
         _ => return false,
     };
     subflow.namespace.0.as_str() == Some(key.namespace.as_str()) && subflow.flow_id.0.as_str() == Some(key.id.as_str())

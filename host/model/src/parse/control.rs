@@ -7,11 +7,15 @@ use expr::{Map, Value};
 
 use super::builtin::{self, Builtin};
 use super::{Reading, input, task};
+use crate::batch::Batching;
 use crate::flow::Dynamic;
 use crate::ids::TaskId;
 use crate::node::{Fields, Node, unknown_key};
-use crate::problem::{Problem, quoted_list};
-use crate::task::{Block, EachStyle, EngineAction, FlowTask, ForEachItem, Frequency, Pause, PauseBehavior, Subflow};
+use crate::problem::{Problem, Problems, quoted_list};
+use crate::task::{Block, EachStyle, EngineAction, FlowTask, Frequency, Pause, PauseBehavior, Subflow, TaskKind};
+
+/// The type whose inner tasks get types of their own, which no flow can name.
+const FOR_EACH_ITEM: &str = "io.kestra.plugin.core.flow.ForEachItem";
 
 /// Reads the properties of a flow-control task. What all tasks have was read before.
 pub(super) fn read(builtin: Builtin, mut fields: Fields<'_>, reading: &mut Reading<'_>) -> Option<FlowTask> {
@@ -63,14 +67,12 @@ pub(super) fn read(builtin: Builtin, mut fields: Fields<'_>, reading: &mut Readi
                 duration: fields.dynamic_duration("duration", &mut reading.problems).unwrap_or(Dynamic(Value::Null)),
             }
         }
-        Builtin::Subflow => FlowTask::Subflow(Box::new(subflow(fields, reading))),
+        Builtin::Subflow => {
+            let outputs = fields.map("outputs", &mut reading.problems);
+            FlowTask::Subflow(Box::new(Subflow { outputs, ..subflow(fields, reading) }))
+        }
         Builtin::WorkingDirectory => working_directory(fields, reading),
-        Builtin::TemplatedTask => FlowTask::Templated { spec: fields.require_dynamic("spec", &mut reading.problems) },
-        Builtin::Template => FlowTask::Template {
-            namespace: fields.require_dynamic("namespace", &mut reading.problems),
-            template_id: fields.require_dynamic("templateId", &mut reading.problems),
-            args: fields.map("args", &mut reading.problems),
-        },
+        Builtin::Template => template(fields, reading),
         Builtin::Action(_) => return None,
     };
     for (key, node) in fields.rest() {
@@ -206,22 +208,42 @@ pub(super) fn cycle(depends_on: &[Vec<usize>]) -> Option<Vec<usize>> {
     }
 }
 
+/// A ForEachItem is a sequence of three tasks of its own. They have ids, so that their outputs can be named.
 fn for_each_item(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> FlowTask {
     let items = fields.require_dynamic("items", &mut reading.problems);
-    let mut batch = Map::new();
-    if let Some(node) = fields.get("batch")
-        && let Some(mut fields) = Fields::open(node, &mut reading.problems)
-    {
-        for key in ["rows", "partitions", "bytes", "separator"] {
-            if let Some(node) = fields.get(key) {
-                batch.insert(key.into(), node.value.clone());
-            }
-        }
-        fields.finish(&mut reading.problems);
-    }
+    let batch = fields.get("batch").map(|node| batch(node, &mut reading.problems)).unwrap_or_default();
     let subflow = subflow(fields, reading);
     let errors = task::read_children(fields, "errors", false, reading);
-    FlowTask::ForEachItem(Box::new(ForEachItem { items, batch, subflow, errors }))
+    let inner = [
+        ("split", "Split", FlowTask::SplitItems { items, batch }),
+        ("items", "Executable", FlowTask::RunItems(Box::new(subflow))),
+        ("merge", "MergeOutputs", FlowTask::MergeItems),
+    ];
+    let own = fields.node.get("id").and_then(|node| node.text()).unwrap_or_default();
+    let inner = inner.into_iter().map(|(suffix, class, kind)| {
+        let id = TaskId::trusted(format!("{own}_{suffix}"));
+        let type_name = format!("{FOR_EACH_ITEM}$ForEachItem{class}");
+        task::insert_inner(id, type_name, TaskKind::Flow(Box::new(kind)), fields, reading)
+    });
+    FlowTask::ForEachItem(Block { tasks: inner.collect(), errors, finally: Vec::new() })
+}
+
+/// The properties as written. What holds no expression is looked at now.
+fn batch(node: Node<'_>, problems: &mut Problems) -> Map {
+    let mut batch = Map::new();
+    let Some(mut fields) = Fields::open(node.clone(), problems) else { return batch };
+    for key in ["rows", "partitions", "bytes", "separator"] {
+        if let Some(node) = fields.get(key) {
+            batch.insert(key.into(), node.value.clone());
+        }
+    }
+    fields.finish(problems);
+    if !node.entries().iter().any(|(_, node)| node.has_expression())
+        && let Err(reason) = Batching::read(&batch)
+    {
+        problems.push(node.error("flow.batch", reason));
+    }
+    batch
 }
 
 fn subflow(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> Subflow {
@@ -237,7 +259,7 @@ fn subflow(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> Subflow {
         transmit_failed: fields.dynamic_boolean("transmitFailed", true, problems),
         inherit_labels: fields.dynamic_boolean("inheritLabels", false, problems),
         schedule_date: fields.dynamic("scheduleDate"),
-        outputs: fields.map("outputs", problems),
+        outputs: Map::new(),
         restart_new: fields.choice("restartBehavior", BEHAVIORS, problems).unwrap_or(false),
     }
 }
@@ -260,6 +282,21 @@ fn frequency(interval: &str, fields: &mut Fields<'_>, reading: &mut Reading<'_>)
     };
     fields.finish(problems);
     frequency
+}
+
+/// Kestra finds out that a template is missing when the task runs, and flows are saved without their templates; so it is here.
+fn template(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> FlowTask {
+    let warning =
+        fields.node.warning("flow.not_supported", "there are no templates here: this task fails when it runs");
+    reading
+        .problems
+        .push(warning.hint("make the template a flow, and start it with `io.kestra.plugin.core.flow.Subflow`"));
+    let template = FlowTask::Template {
+        namespace: fields.require_dynamic("namespace", &mut reading.problems),
+        template_id: fields.require_dynamic("templateId", &mut reading.problems),
+    };
+    fields.map("args", &mut reading.problems);
+    template
 }
 
 fn pause(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> FlowTask {

@@ -106,6 +106,35 @@ pub(super) fn read(node: Node<'_>, reading: &mut Reading<'_>) -> Option<TaskId> 
     Some(id)
 }
 
+/// A task that belongs to another one and stands nowhere in the source. What fails, how often and how long, is the other's to say.
+pub(super) fn insert_inner(
+    id: TaskId,
+    type_name: String,
+    kind: TaskKind,
+    outer: &Fields<'_>,
+    reading: &mut Reading<'_>,
+) -> TaskId {
+    claim(&id, outer, reading);
+    let task = Task {
+        id: id.clone(),
+        type_name,
+        version: None,
+        description: None,
+        disabled: false,
+        run_if: None,
+        timeout: None,
+        retry: None,
+        allow_failure: false,
+        allow_warning: false,
+        log_level: None,
+        log_to_file: false,
+        kind,
+        line: outer.node.at.line,
+    };
+    reading.tasks.insert(id.clone(), Arc::new(task));
+    id
+}
+
 fn claim(id: &TaskId, fields: &Fields<'_>, reading: &mut Reading<'_>) {
     match reading.places.get(id) {
         Some(first) => {
@@ -158,9 +187,16 @@ fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &
         reading.problems.push(node.error("flow.more_problems", "not looked at"));
         return None;
     }
-    let info = match reading.lookup(type_name, version) {
+    let known = match builtin::not_here(type_name) {
+        Some(_) => Err(Unknown::Type { nearest: Vec::new() }),
+        None => reading.lookup(type_name, version),
+    };
+    let info = match known {
         Ok(info) => info,
         Err(unknown) => {
+            // What is wrong is the version, not the type.
+            let of_version = !matches!(unknown, Unknown::Type { .. });
+            let node = fields.node.get("version").filter(|_| of_version).unwrap_or(node);
             let problem = reading.unknown_type(&node, "task", type_name, version, &unknown);
             reading.problems.push(problem);
             return None;

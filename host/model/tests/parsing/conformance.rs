@@ -187,3 +187,58 @@ fn inputs_of_the_corpus_resolve() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+struct Failed(String);
+
+impl From<model::condition::Unusable> for Failed {
+    fn from(unusable: model::condition::Unusable) -> Self {
+        Self(unusable.to_string())
+    }
+}
+
+#[test]
+fn conditions_of_the_corpus_hold_as_they_should() {
+    let Some(directory) = directory("SLUICE_CONFORMANCE") else { return };
+    let cases: Vec<Json> =
+        serde_json::from_str(&std::fs::read_to_string(directory.join("conditions.json")).unwrap()).unwrap();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let (flow, execution) = (&case["context"]["flow"], &case["context"]["execution"]);
+        let text = |json: &Json| json.as_str().unwrap().to_owned();
+        let key = model::ids::FlowKey {
+            tenant: "main".into(),
+            namespace: model::ids::Namespace::trusted(text(&flow["namespace"])),
+            id: model::ids::FlowId::trusted(text(&flow["id"])),
+        };
+        let map = |json: &Json| Value::from_json(json).and_then(|value| value.as_map().cloned()).unwrap_or_default();
+        let labels = execution["labels"].as_object().into_iter().flatten();
+        let labels: Vec<model::flow::Label> =
+            labels.map(|(key, value)| model::flow::Label { key: key.clone(), value: text(value) }).collect();
+        let outputs = map(&execution["outputs"]);
+        let state = serde_json::from_value(execution["state"].clone()).unwrap();
+        let facts = model::condition::Facts {
+            flow: &key,
+            execution: Some(model::condition::ExecutionFacts {
+                flow: &key,
+                state,
+                labels: &labels,
+                outputs: &outputs,
+                attempts: &[],
+            }),
+        };
+        let usual = map(&case["context"]);
+        let mut render = |template: &Value, variables: &expr::Map| {
+            let scope = expr::Layered { front: variables, back: &usual };
+            let rendered = expr::render_value(template, &scope, &Memo::default(), &Settings::default());
+            rendered.map_err(|error| Failed(error.to_string()))
+        };
+        let condition = Value::from_json(&case["condition"]).unwrap();
+        let holds = model::condition::all_hold(&[condition], &facts, &mut render);
+        if holds.as_ref().ok().copied() != case["expect"].as_bool() {
+            let found = holds.map_or_else(|failed| failed.0, |holds| holds.to_string());
+            wrong.push(format!("{}: {found}", case["condition"]));
+        }
+    }
+    println!("{} conditions, {} wrong", cases.len(), wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

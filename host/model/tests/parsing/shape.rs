@@ -132,3 +132,30 @@ fn wait_for_keeps_the_interval_it_had() {
         assert_eq!(frequency.interval.0.as_str(), Some(interval));
     }
 }
+
+#[test]
+fn strictest_of_the_failing_checks_decides() {
+    let flow = parse(&format!(
+        "{TASK}checks:\n  - {{condition: 'false', message: told, behavior: CREATE_EXECUTION}}\n  - {{condition: 'false', message: failed, behavior: FAIL_EXECUTION}}\n  - {{condition: 'false', message: first}}\n  - {{condition: 'false', message: second, behavior: BLOCK_EXECUTION}}\n"
+    ));
+    let decides = |failing: &[usize]| flow.strictest_check(failing).map(|check| check.message.as_str());
+    assert_eq!(decides(&[]), None);
+    assert_eq!(decides(&[0]), Some("told"));
+    assert_eq!(decides(&[0, 1]), Some("failed"));
+    assert_eq!(decides(&[0, 1, 2, 3]), Some("first"));
+    assert_eq!(decides(&[7]), None);
+}
+
+#[test]
+fn foreachitem_is_three_tasks_of_its_own() {
+    let flow = parse(
+        "tasks:\n  - id: each\n    type: io.kestra.plugin.core.flow.ForEachItem\n    items: '{{ x }}'\n    namespace: n\n    flowId: other\n    timeout: PT5S\n    errors: [{id: e, type: io.kestra.plugin.core.debug.Return}]",
+    );
+    let inner = ["each_split", "each_items", "each_merge"].map(|id| flow.task(&TaskId::trusted(id)).unwrap());
+    let types = inner.map(|task| task.type_name.rsplit('$').next().unwrap());
+    assert_eq!(types, ["ForEachItemSplit", "ForEachItemExecutable", "ForEachItemMergeOutputs"]);
+    assert!(inner.iter().all(|task| task.line == 4 && task.timeout.is_none()));
+    let TaskKind::Flow(each) = kind(&flow, "each") else { panic!("it is no flow control") };
+    let FlowTask::ForEachItem(block) = each.as_ref() else { panic!("it is no ForEachItem") };
+    assert_eq!((block.tasks.len(), block.errors.len()), (3, 1));
+}

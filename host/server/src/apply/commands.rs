@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use engine::{ChildResult, Command, Effects, Event, JobId, Message, Work};
 use jiff::{SignedDuration, Timestamp};
+use model::batch::Batching;
 use model::change::{Change, Child, TimerId};
 use model::execution::Failure;
 use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId};
 use store::rows::{self, JobKey, Key, Lease, MessageKey, Payload, Target, TimerKey};
 use store::{Batch, Query, View};
 
-use super::{FORMAT, Hot, Turn, slots, unwritable};
+use super::{FORMAT, Hot, Turn, unwritable};
 use crate::error::Error;
+use crate::leases::LEASE;
 use crate::mailbox::{Envelope, Mail};
-use crate::node::{LEASE, Node};
+use crate::node::Node;
 
 /// The queue of workers that tasks go to unless they name another.
 const QUEUE: &str = "default";
@@ -36,6 +38,15 @@ pub(super) enum After {
         child: ExecutionId,
         ask: Box<Child>,
     },
+    Split {
+        job: JobId,
+        items: String,
+        batching: Batching,
+    },
+    Merge {
+        job: JobId,
+        children: Vec<ExecutionId>,
+    },
     /// Somebody has mail.
     Deliver(ExecutionId),
     /// A slot was freed.
@@ -46,19 +57,29 @@ pub(super) enum After {
         run: Option<TaskRunId>,
         failure: Failure,
     },
-    /// Make another try at an execution.
-    Retry {
-        original: ExecutionId,
-        attempt: u32,
-        due: Timestamp,
-        since: Timestamp,
-    },
 }
 
 /// The key of an execution's timer.
 pub(super) fn timer_key(id: &ExecutionId, timer: &TimerId) -> TimerKey {
     let run = timer.run.as_ref().map_or("", |run| run.as_str());
     TimerKey { target: Target::Execution(id.clone()), name: format!("{:?}/{run}", timer.purpose).into() }
+}
+
+/// The row by which an execution is found at the next start that has ended, and has something to do after its end: a timer that never fires.
+fn after_end(id: &ExecutionId) -> TimerKey {
+    TimerKey { target: Target::Execution(id.clone()), name: "after-end".into() }
+}
+
+/// From now on, a start has to look after the execution although it has ended.
+pub(super) fn mark_after_end(id: &ExecutionId, turn: &mut Turn) -> Result<(), Error> {
+    let body = Payload::of(FORMAT, &()).map_err(unwritable)?;
+    turn.batch.put(rows::Timer { key: after_end(id), due: Timestamp::MAX, body });
+    Ok(())
+}
+
+/// It need not any more.
+pub(super) fn unmark_after_end(id: &ExecutionId, turn: &mut Turn) {
+    turn.batch.delete(Key::Timer(after_end(id)));
 }
 
 /// The task runs whose shown row a change puts out of date.
@@ -98,7 +119,7 @@ pub(super) fn record(
     now: Timestamp,
 ) -> Result<(), Error> {
     match command {
-        Command::Render { .. } | Command::TakeSlot { .. } => {}
+        Command::Render { .. } | Command::TakeSlot { .. } | Command::FreeSlot { .. } => {}
         Command::Run { job, task, epoch, timeout, work } => {
             // The job is leased to this node in the commit that makes it, so that nobody need claim it.
             let key = JobKey { execution: id.clone(), task_run: job.run.clone(), attempt: job.attempt };
@@ -110,6 +131,8 @@ pub(super) fn record(
             turn.batch.put(row);
             turn.after.push(After::Run { job, task, timeout, work, epoch });
         }
+        Command::Split { job, items, batching } => turn.after.push(After::Split { job, items, batching }),
+        Command::Merge { job, children } => turn.after.push(After::Merge { job, children }),
         Command::CancelRun { job } => turn.after.push(After::Cancel(job)),
         Command::SetTimer { id: timer, due } => {
             let key = timer_key(id, &timer);
@@ -123,11 +146,7 @@ pub(super) fn record(
         Command::StartChild { run, child, ask } => {
             turn.after.push(After::StartChild { run, child, ask: Box::new(ask) });
         }
-        Command::Message { key, message } => send(id, turn, key, message, now)?,
-        Command::FreeSlot { flow, slot } => {
-            slots::give_back(turn, &flow, slot);
-            turn.after.push(After::WakeQueue(flow));
-        }
+        Command::Message { key, message } => send(node, id, turn, key, message, now)?,
         Command::Continue => turn.after.push(After::Continue),
         Command::Ended { state, outputs } => {
             if let Some(execution) = turn.hot.state.execution().cloned()
@@ -145,7 +164,14 @@ pub(super) fn record(
 }
 
 /// A message to another execution, or to an object of the engine.
-fn send(id: &ExecutionId, turn: &mut Turn, key: String, message: Message, now: Timestamp) -> Result<(), Error> {
+fn send(
+    node: &Node,
+    id: &ExecutionId,
+    turn: &mut Turn,
+    key: String,
+    message: Message,
+    now: Timestamp,
+) -> Result<(), Error> {
     // The sender's id is part of the key: two executions may ask the same of a third.
     let key = format!("{id}/{key}");
     match message {
@@ -154,10 +180,11 @@ fn send(id: &ExecutionId, turn: &mut Turn, key: String, message: Message, now: T
             post_row(turn, &execution, key, &Event::Resume { run: None, inputs }, now)
         }
         Message::Restart { execution } => post_row(turn, &execution, key, &Event::Restart { from: None }, now),
-        // The id of the one to come follows from ours; it is made of what this one was made of.
-        Message::Retry { execution: _, attempt, due, since } => {
-            turn.after.push(After::Retry { original: id.clone(), attempt, due, since });
-            Ok(())
+        // The start of the one to come is a message of this commit, so that a crash cannot come between them.
+        Message::Retry { execution: next, attempt, due, since } => {
+            let Some(record) = turn.hot.state.execution().cloned() else { return Ok(()) };
+            let again = node.next_try(&turn.hot.saved, &record, next.clone(), attempt, due, since);
+            post_row(turn, &next, key, &Event::Start { execution: Box::new(again) }, now)
         }
         Message::Toggle { namespace, flow, trigger, .. } => {
             let failure = Failure {
@@ -181,7 +208,7 @@ fn post_row(turn: &mut Turn, to: &ExecutionId, key: String, event: &Event, now: 
 }
 
 /// Writes the failures that a turn decided on into the log. What runs because of them may ask for them (`errorLogs()`), so this comes
-/// before every other deed.
+/// before the commit.
 pub(super) async fn log_failures(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, deeds: &[After]) {
     let lines = deeds.iter().filter_map(|deed| match deed {
         After::Log { run, failure } => Some(node.failure_line(id, hot, run.as_ref(), failure)),
@@ -221,6 +248,12 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
             let waits = ask.wait;
             node.clone().tasks.spawn(async move { node.start_child(parent, run, child, *ask, waits).await });
         }
+        After::Split { job, items, batching } => {
+            node.tasks.spawn(node.clone().split_items(hot.state.clone(), job, items, batching));
+        }
+        After::Merge { job, children } => {
+            node.tasks.spawn(node.clone().merge_outputs(hot.state.clone(), job, children));
+        }
         After::Deliver(to) => {
             let node = node.clone();
             node.clone().tasks.spawn(async move {
@@ -236,10 +269,6 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
         After::Continue => node.post(id, Envelope::event(Event::Continue)),
         // Written by `log_failures`, before anything else is done.
         After::Log { .. } => {}
-        After::Retry { original, attempt, due, since } => {
-            let node = node.clone();
-            node.clone().tasks.spawn(async move { node.retry_execution(&original, attempt, due, since).await });
-        }
     }
 }
 
@@ -281,21 +310,29 @@ impl Node {
     }
 }
 
-/// Jobs that an earlier life of the node had, as events: each is lost, with what is known of its effects.
-pub(super) async fn lost_jobs(node: &Arc<Node>, id: &ExecutionId, now: Timestamp) -> Result<Vec<Event>, Error> {
-    let jobs = node.store.all::<rows::Job>(View::Newest, Query::JobsOf(id.clone()), JOBS_MAX).await?;
+/// Attempts whose worker is gone, as events: with an earlier life of this node, or with another node whose lease is over.
+pub(super) async fn lost_jobs(
+    node: &Arc<Node>,
+    hot: &Hot,
+    id: &ExecutionId,
+    now: Timestamp,
+) -> Result<Vec<Event>, Error> {
+    let rows = node.store.all::<rows::Job>(View::Newest, Query::JobsOf(id.clone()), JOBS_MAX).await?;
     let mut events = Vec::new();
-    for row in jobs {
-        let ours = row.lease.as_ref().is_some_and(|lease| lease.boot == node.boot);
-        let live = row.lease.as_ref().is_some_and(|lease| lease.node != node.id && lease.until > now);
-        if ours || live {
+    for (job, epoch) in hot.state.running() {
+        if node.workers.has(&job) {
             continue;
         }
-        let (job, _, _) = row
-            .work
-            .read::<(JobId, TaskId, Work)>()
-            .map_err(|error| Error::Internal(format!("a stored job cannot be read: {error}")))?;
-        events.push(Event::TaskLost { job, epoch: u64::from(row.epoch), effects: Effects::Repeatable });
+        let key = JobKey { execution: id.clone(), task_run: job.run.clone(), attempt: job.attempt };
+        let lease = rows.iter().find(|row| row.key == key).and_then(|row| row.lease.as_ref());
+        if lease.is_some_and(|lease| lease.node != node.id && lease.until > now) {
+            continue;
+        }
+        let effects = match hot.state.effects_began(&job) && node.at_most_once(&hot.state, &hot.saved, &job) {
+            true => Effects::Unknown,
+            false => Effects::Repeatable,
+        };
+        events.push(Event::TaskLost { job, epoch, effects });
     }
     Ok(events)
 }

@@ -6,6 +6,7 @@ use model::state::State;
 use store::rows::{Holder, Key, UniqueKey, UniqueName};
 use store::{Query, View};
 
+use super::commands::After;
 use super::{Owner, Turn};
 use crate::error::Error;
 
@@ -29,9 +30,12 @@ pub(super) async fn take(owner: &Owner, turn: &mut Turn, flow: &FlowKey, limit: 
 /// A slot was freed: a queued execution tries again. Finding none changes nothing.
 pub(super) async fn try_again(owner: &Owner, turn: &mut Turn) -> Result<(), Error> {
     let flow = turn.hot.saved.flow.clone();
-    let Some(concurrency) = flow.concurrency.filter(|_| turn.hot.state.status() == Some(State::Queued)) else {
+    let Some(concurrency) = flow.concurrency else { return Ok(()) };
+    if turn.hot.state.status() != Some(State::Queued) {
+        // It has left the queue in the meantime, perhaps without a slot: the next one is to look.
+        turn.after.push(After::WakeQueue(flow.key.clone()));
         return Ok(());
-    };
+    }
     if let Some(slot) = free(owner, &flow.key, concurrency.limit).await? {
         let holder = Holder::Execution(owner.id.clone());
         let name = UniqueName::Slot(flow.key.clone(), slot);
@@ -41,9 +45,15 @@ pub(super) async fn try_again(owner: &Owner, turn: &mut Turn) -> Result<(), Erro
     Ok(())
 }
 
-/// Gives a slot back in this commit.
-pub(super) fn give_back(turn: &mut Turn, flow: &FlowKey, slot: u32) {
-    turn.batch.delete(Key::Unique(UniqueName::Slot(flow.clone(), slot)));
+/// Gives a slot back in this commit. One that somebody else holds by now is theirs.
+pub(super) async fn give_back(owner: &Owner, turn: &mut Turn, flow: &FlowKey, slot: u32) -> Result<(), Error> {
+    let key = Key::Unique(UniqueName::Slot(flow.clone(), slot));
+    let held = owner.node.store.find::<UniqueKey>(View::Newest, key.clone()).await?;
+    // Not there: it was taken in this very commit, or is gone already.
+    if held.is_none_or(|held| held.holder == Holder::Execution(owner.id.clone())) {
+        turn.batch.delete(key);
+    }
+    Ok(())
 }
 
 /// The lowest slot that nobody has; one that this execution has already comes first (it was taken before a crash).

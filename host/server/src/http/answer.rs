@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use crate::error::{Error, Issue};
 
+/// When to ask again while the store takes nothing, in seconds: about as long as somebody needs to free space.
+const STORE_RETRY_S: u64 = 10;
+
 /// What a client is told when something did not work.
 #[derive(Serialize)]
 struct Body<'a> {
@@ -23,6 +26,7 @@ impl IntoResponse for Error {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -32,8 +36,13 @@ impl IntoResponse for Error {
             message = "something went wrong in the server; its log tells more".to_owned();
         }
         let mut response = refusal(status, self.code(), &message, self.issues());
-        if let Self::Busy { retry_after_s, .. } = self {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+        let retry_after_s = match self {
+            Self::Busy { retry_after_s, .. } => Some(retry_after_s),
+            Self::Full(_) | Self::Store(_) => Some(STORE_RETRY_S),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

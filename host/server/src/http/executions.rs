@@ -54,6 +54,7 @@ pub async fn create(
         .map(|Query(query)| query)
         .map_err(|error| Error::bad_request("query.invalid", error.body_text()))?;
     let labels = labels(&pairs)?;
+    let idempotency_key = idempotency_key(&request)?;
     let inputs = inputs(request, &app).await?;
     let start = Start {
         namespace,
@@ -64,14 +65,12 @@ pub async fn create(
         kind: query.kind.unwrap_or_default(),
         scheduled: query.schedule_date,
         trigger: None,
+        idempotency_key,
     };
-    let execution = app.node.start(start).await?;
     let seen = if query.wait {
-        match tokio::time::timeout(WAIT_MAX, app.node.ended(&execution)).await {
-            Ok(seen) => seen?,
-            Err(_) => app.node.execution(execution.as_str()).await?,
-        }
+        app.node.run_to_end(start, WAIT_MAX).await?
     } else {
+        let execution = app.node.start(start).await?;
         app.node.execution(execution.as_str()).await?
     };
     Ok(show(&seen, app.node.now()))
@@ -111,6 +110,13 @@ pub fn show(seen: &Seen, now: Timestamp) -> Response {
 
 fn query_pairs(query: &str) -> Vec<(String, String)> {
     url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header): ours.
+fn idempotency_key(request: &Request) -> Result<Option<String>, Error> {
+    let Some(key) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let text = key.to_str().map_err(|_| Error::bad_request("idempotency.key", "an idempotency key is plain text"))?;
+    Ok(Some(text.to_owned()))
 }
 
 /// `labels=key:value`, repeated.

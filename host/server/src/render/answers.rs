@@ -20,7 +20,7 @@ impl Node {
     pub(crate) async fn answer(&self, call: &Call, flow: &FlowKey, execution: Option<&ExecutionId>) -> Answer {
         match &*call.function {
             "now" => Answer::Value(Value::time(expr::Time::Instant(self.now()))),
-            "random" => random(call),
+            "random" => random(call, || self.entropy.number()),
             "secret" => self.answer_secret(call),
             "kv" => self.answer_kv(call, flow).await,
             "errorLogs" => self.answer_error_logs(execution).await,
@@ -58,7 +58,11 @@ impl Node {
         let quiet = call.arg("errorOnMissing").is_some_and(|flag| flag.as_bool() == Some(false));
         match quiet {
             true => Answer::Value(Value::Null),
-            false => Answer::Absent(format!("there is no key `{key}` in namespace `{}`", flow.namespace)),
+            // Kestra's words: people look for them in logs.
+            false => {
+                let place = call.arg_text("namespace").unwrap_or_else(|| flow.namespace.to_string());
+                Answer::Absent(format!("The key '{key}' does not exist in the namespace '{place}'."))
+            }
         }
     }
 
@@ -135,13 +139,12 @@ fn stored_path(asked: &str, namespace: &str, flow: &FlowKey) -> Option<String> {
         .then(|| format!("{}/{}/_files/{path}", flow.tenant, namespace.replace('.', "/")))
 }
 
-fn random(call: &Call) -> Answer {
+fn random(call: &Call, number: impl Fn() -> u128) -> Answer {
     let count = call.arg("bytes").and_then(Value::as_i64).unwrap_or(0).clamp(0, RANDOM_MAX);
     let mut hex = String::new();
     while (hex.len() as i64) < count * 2 {
-        // Version-4 UUIDs have six fixed bits; taking the last eight bytes leaves two of them, so the first byte of those is dropped.
-        let bytes = uuid::Uuid::new_v4().into_bytes();
-        for byte in bytes.iter().skip(9) {
+        // The six bits of a number that may be fixed are in its upper nine bytes, as in a version-4 UUID.
+        for byte in number().to_be_bytes().iter().skip(9) {
             hex.push_str(&format!("{byte:02x}"));
         }
     }

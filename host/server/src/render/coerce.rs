@@ -1,5 +1,5 @@
 //! Rendered values to what a property's JSON Schema asks for, as Kestra's own binding does: an expression gives text where text is
-//! wanted, a number where a number is wanted. Never refuses: what does not fit is the plugin's to judge.
+//! wanted, a number where a number is wanted, and text where nothing is said. Never refuses: what does not fit is the plugin's to judge.
 
 use expr::{Map, Value};
 use serde_json::Value as Schema;
@@ -7,13 +7,38 @@ use serde_json::Value as Schema;
 /// How deep schemas are followed; deeper values are left as they are.
 const DEPTH_MAX: usize = 32;
 
-/// A property of an object schema.
-pub(super) fn property(schema: &Schema, name: &str, value: Value) -> Value {
+/// A property of an object schema: as it was written, and what it was rendered to.
+pub(super) fn property(schema: &Schema, name: &str, written: &Value, value: Value) -> Value {
     let root = schema;
     let known = schema.get("properties").and_then(|properties| properties.get(name));
     match known.or_else(|| schema.get("additionalProperties")) {
-        Some(schema) => fit(root, schema, value, 0),
-        None => value,
+        Some(schema) => fit(root, schema, Some(written), value, 0),
+        None => untyped(Some(written), value),
+    }
+}
+
+/// A value of any type: a template in it gives text, a value that was written as such stays what it is.
+fn untyped(written: Option<&Value>, value: Value) -> Value {
+    match (written, value) {
+        (Some(Value::Text(_)), value @ Value::Text(_)) => value,
+        (Some(Value::Text(_)), Value::Null) => Value::from(""),
+        (Some(Value::Text(_)), value) => Value::from(value.to_string()),
+        (Some(written @ Value::List(_)), Value::List(items)) => {
+            Value::list(items.iter().enumerate().map(|(at, item)| untyped(part(written, at), item.clone())))
+        }
+        (Some(written @ Value::Map(_)), Value::Map(entries)) => Value::map(
+            entries.iter().enumerate().map(|(at, (key, item))| (key.clone(), untyped(part(written, at), item.clone()))),
+        ),
+        (_, value) => value,
+    }
+}
+
+/// What stands in the same place of what was written. Keys are rendered too, so places are counted.
+fn part(written: &Value, at: usize) -> Option<&Value> {
+    match written {
+        Value::List(items) => items.get(at),
+        Value::Map(entries) => entries.get_index(at).map(|(_, value)| value),
+        _ => None,
     }
 }
 
@@ -25,41 +50,50 @@ pub(super) fn takes_text(schema: &Schema, name: &str) -> bool {
     known.is_some_and(|schema| text(schema) || alternatives(schema).iter().any(text))
 }
 
-fn fit(root: &Schema, schema: &Schema, value: Value, depth: usize) -> Value {
+fn fit(root: &Schema, schema: &Schema, written: Option<&Value>, value: Value, depth: usize) -> Value {
     if depth > DEPTH_MAX {
         return value;
     }
     if let Some(target) = schema.get("$ref").and_then(Schema::as_str) {
         let found = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
         return match found {
-            Some(schema) => fit(root, schema, value, depth + 1),
+            Some(schema) => fit(root, schema, written, value, depth + 1),
             None => value,
         };
     }
     let alternatives = ["anyOf", "oneOf"].iter().find_map(|key| schema.get(key)).and_then(Schema::as_array);
     if let Some(alternatives) = alternatives {
-        return fit_one(root, alternatives, value, depth);
+        return fit_one(root, alternatives, written, value, depth);
     }
     let types = types(schema);
     let wants = |kind: &str| types.iter().any(|known| known == kind);
-    if types.is_empty() || (value.is_null() && wants("null")) {
+    if types.is_empty() {
+        return untyped(written, value);
+    }
+    if value.is_null() && wants("null") {
         return value;
     }
+    let inner = |at: usize| written.and_then(|written| part(written, at));
     match &value {
         Value::Map(entries) if wants("object") => {
             let fitted: Map = entries
                 .iter()
-                .map(|(key, item)| (key.clone(), property_of(root, schema, key, item.clone(), depth)))
+                .enumerate()
+                .map(|(at, (key, item))| {
+                    (key.clone(), property_of(root, schema, key, (inner(at), item.clone()), depth))
+                })
                 .collect();
             Value::from(fitted)
         }
         Value::List(items) if wants("array") => match schema.get("items") {
-            Some(inner) => Value::list(items.iter().map(|item| fit(root, inner, item.clone(), depth + 1))),
-            None => value,
+            Some(schema) => Value::list(
+                items.iter().enumerate().map(|(at, item)| fit(root, schema, inner(at), item.clone(), depth + 1)),
+            ),
+            None => untyped(written, value),
         },
         Value::Text(_) if wants("string") => value,
         Value::Text(text) => match text.as_plain().and_then(|plain| parsed(plain.trim(), &wants)) {
-            Some(typed) => fit(root, schema, typed, depth + 1),
+            Some(typed) => fit(root, schema, None, typed, depth + 1),
             None => value,
         },
         Value::Bool(_) if wants("boolean") => value,
@@ -71,16 +105,22 @@ fn fit(root: &Schema, schema: &Schema, value: Value, depth: usize) -> Value {
     }
 }
 
-fn property_of(root: &Schema, schema: &Schema, name: &str, value: Value, depth: usize) -> Value {
+fn property_of(
+    root: &Schema,
+    schema: &Schema,
+    name: &str,
+    (written, value): (Option<&Value>, Value),
+    depth: usize,
+) -> Value {
     let known = schema.get("properties").and_then(|properties| properties.get(name));
     match known.or_else(|| schema.get("additionalProperties").filter(|schema| schema.is_object())) {
-        Some(inner) => fit(root, inner, value, depth + 1),
-        None => value,
+        Some(inner) => fit(root, inner, written, value, depth + 1),
+        None => untyped(written, value),
     }
 }
 
 /// Of several schemas: one that takes the value as it is, else the first that it can be made to fit.
-fn fit_one(root: &Schema, alternatives: &[Schema], value: Value, depth: usize) -> Value {
+fn fit_one(root: &Schema, alternatives: &[Schema], written: Option<&Value>, value: Value, depth: usize) -> Value {
     let resolved: Vec<&Schema> = alternatives
         .iter()
         .map(|schema| {
@@ -106,7 +146,7 @@ fn fit_one(root: &Schema, alternatives: &[Schema], value: Value, depth: usize) -
     }
     let chosen = resolved.iter().find(takes).or_else(|| resolved.iter().find(|schema| types(schema) != ["null"]));
     match chosen {
-        Some(schema) => fit(root, schema, value, depth + 1),
+        Some(schema) => fit(root, schema, written, value, depth + 1),
         None => value,
     }
 }
@@ -149,9 +189,13 @@ mod tests {
     use serde_json::json;
 
     fn check(schema: Schema, given: Schema, expected: Schema) {
+        check_written(schema, Value::Null, given, expected);
+    }
+
+    fn check_written(schema: Schema, written: Value, given: Schema, expected: Schema) {
         let schema =
             json!({ "type": "object", "properties": { "p": schema }, "$defs": { "Level": { "enum": ["A", "B"] } } });
-        let fitted = property(&schema, "p", Value::from_json(&given).expect("finite"));
+        let fitted = property(&schema, "p", &written, Value::from_json(&given).expect("finite"));
         assert_eq!(fitted.to_json(), expected, "{schema} {given}");
     }
 
@@ -174,5 +218,15 @@ mod tests {
         check(json!({ "anyOf": [{ "type": "integer" }, { "type": "null" }] }), json!("7"), json!(7));
         check(json!({ "$ref": "#/$defs/Level" }), json!("A"), json!("A"));
         check(json!(true), json!({ "free": [1, "x"] }), json!({ "free": [1, "x"] }));
+    }
+
+    #[test]
+    fn templates_give_text_where_no_type_is_named() {
+        let written = Value::map([("a", Value::from("{{ 1 + 1 }}")), ("b", Value::Int(2))]);
+        let free = json!({ "type": "object", "additionalProperties": true });
+        check_written(free, written.clone(), json!({ "a": 2, "b": 2 }), json!({ "a": "2", "b": 2 }));
+        check_written(json!(true), written, json!({ "a": [1], "b": 2 }), json!({ "a": "[1]", "b": 2 }));
+        check_written(json!(true), Value::from("{{ null }}"), json!(null), json!(""));
+        check_written(json!({ "type": "array" }), Value::from("{{ [1] }}"), json!([1]), json!([1]));
     }
 }

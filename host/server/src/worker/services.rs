@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use engine::State;
+use engine::{Event, JobId, State};
 use model::execution::Execution;
 use model::ids::{Namespace, TaskRunId};
 use runtime::{Effect, FileWriter, HostError, RequestHead, Services, Soon};
@@ -13,9 +14,12 @@ use store::{BlobWriter, Page, Query, View};
 
 use super::Ready;
 use super::secrets::RunSecrets;
+use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::node::Node;
 
+/// How long an effect waits before it looks again whether the store has room.
+const FULL_AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 /// Keys of one answer (`wit/host`, kv.keys).
 const KEYS_MAX: usize = 1_000;
 
@@ -26,6 +30,10 @@ pub struct RunServices {
     saved: Arc<SavedFlow>,
     execution: Execution,
     run: TaskRunId,
+    job: JobId,
+    epoch: u64,
+    /// The store knows that effects have begun.
+    began: AtomicBool,
     /// Where files of this run go: `<namespace>/<flow>/executions/<id>/tasks/<task>/<run>`.
     folder: String,
     secrets: Arc<RunSecrets>,
@@ -50,6 +58,9 @@ impl RunServices {
             saved: Arc::new(ready.saved.clone()),
             execution: ready.execution.clone(),
             run: ready.run.id.clone(),
+            job: ready.job.clone(),
+            epoch: ready.epoch,
+            began: AtomicBool::new(false),
             folder,
             secrets,
             literal_hosts: literal_hosts(&ready.saved.flow.source),
@@ -206,8 +217,21 @@ impl Services for RunServices {
     }
 
     fn before_effect<'a>(&'a self, _effect: Effect) -> Soon<'a, Result<(), HostError>> {
-        // External synchrony: nothing leaves before everything it may depend on is durable.
-        Box::pin(async move { self.node.store.durable(self.node.store.head()).await.map_err(host) })
+        // External synchrony: nothing leaves before everything it may depend on is durable. The first time, so is the word that effects
+        // begin: after a crash, "ran without effect" and "outcome unknown" can then be told apart.
+        Box::pin(async move {
+            if !self.began.load(Ordering::Acquire) {
+                self.begin_effects().await?;
+                self.began.store(true, Ordering::Release);
+            }
+            loop {
+                match self.node.store.durable(self.node.store.head()).await {
+                    // The run's own deadline bounds this wait.
+                    Err(store::Error::Full { .. }) => tokio::time::sleep(FULL_AGAIN).await,
+                    done => return done.map_err(host),
+                }
+            }
+        })
     }
 
     fn substitute<'a>(&'a self, mut head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
@@ -241,6 +265,22 @@ impl Services for RunServices {
 }
 
 impl RunServices {
+    /// Commits that effects begin. An attempt whose lease is over has none.
+    async fn begin_effects(&self) -> Result<(), HostError> {
+        loop {
+            let event = Event::EffectsBegan { job: self.job.clone(), epoch: self.epoch };
+            match self.node.tell(&self.execution.id, event).await {
+                // A task before this one in the same WorkingDirectory may have told.
+                Ok(_) | Err(Error::Conflict { code: "execution.duplicate", .. }) => return Ok(()),
+                Err(error @ Error::Full(_)) => {
+                    tracing::debug!(%error, "an effect waits for the store");
+                    tokio::time::sleep(FULL_AGAIN).await;
+                }
+                Err(error) => return Err(HostError::host(format!("the effect was not allowed: {error}"))),
+            }
+        }
+    }
+
     /// A secret goes only to a host that stands in the flow's source, and only over TLS or within this machine.
     fn may_carry_secrets(&self, url: &url::Url) -> Result<(), HostError> {
         let name = url.host_str().unwrap_or_default().to_ascii_lowercase();

@@ -32,7 +32,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "simulated"))]
 pub use base::simulated::{Left, SimulatedBase};
 pub use base::{RunsShelf, Shelf, SledShelf};
 pub use offline::{

@@ -142,6 +142,10 @@ fn open_or_make(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Re
             make(disk)?
         }
     };
+    // Names that an earlier process gave may not be safe yet either.
+    for folder in ["", runs::FOLDER] {
+        disk.sync_folder(folder).map_err(failed(if folder.is_empty() { "." } else { folder }))?;
+    }
     let store = manifest.store_id()?;
     report.removed = remove_leftovers(disk, &manifest)?;
     let base = open_base(shared, shelf, store, &manifest, &mut report)?;

@@ -3,7 +3,7 @@
 //! opened.
 
 mod runs;
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "simulated"))]
 pub mod simulated;
 mod sled;
 

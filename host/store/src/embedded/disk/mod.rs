@@ -4,7 +4,7 @@
 //! renamed, removed) is safe after [`Disk::sync_folder`] of its folder. Names are relative, parts joined by `/`.
 
 mod real;
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "simulated"))]
 pub mod simulated;
 
 use std::io;

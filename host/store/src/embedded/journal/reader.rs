@@ -68,7 +68,7 @@ impl Damage {
     }
 }
 
-/// Reads all commits after `after`, oldest first, and cuts a torn tail.
+/// Reads all commits after `after`, oldest first, cuts a torn tail, and makes safe what it has read.
 pub fn read(
     disk: &dyn Disk,
     store: StoreId,
@@ -79,18 +79,29 @@ pub fn read(
     if let Some(damage) = found.damage.first() {
         return Err(damage.error());
     }
-    let Some(cut) = &found.cut else { return Ok(found) };
-    let name = &cut.name;
-    if cut.offset == 0 {
-        // Made, but its header never synced: then nothing in it was either.
-        disk.remove(name).map_err(failed(name))?;
-        disk.sync_folder(FOLDER).map_err(failed(FOLDER))?;
-        found.segments.pop();
-    } else {
-        let file = disk.open(name).map_err(failed(name))?;
-        file.truncate(cut.offset).and_then(|()| file.sync()).map_err(failed(name))?;
+    match found.cut.as_ref().map(|cut| (&cut.name, cut.offset)) {
+        Some((name, 0)) => {
+            // Made, but its header never synced: then nothing in it was either.
+            disk.remove(name).map_err(failed(name))?;
+            found.segments.pop();
+        }
+        Some((name, offset)) => disk.open(name).and_then(|file| file.truncate(offset)).map_err(failed(name))?,
+        None => {}
+    }
+    disk.sync_folder(FOLDER).map_err(failed(FOLDER))?;
+    if let Some(newest) = found.segments.last() {
+        write_again(disk, newest).map_err(failed(&newest.name))?;
     }
     Ok(found)
+}
+
+/// What an earlier process wrote and did not sync reads like all else, and may be in the cache of the system alone: whoever relied on it
+/// could lose it with the power. After a sync that failed the system even takes it for safe. So it is written once more, and synced.
+fn write_again(disk: &dyn Disk, newest: &SegmentInfo) -> std::io::Result<()> {
+    let file = disk.open(&newest.name)?;
+    let content = read_all(file.as_ref())?;
+    file.write_at(0, &content)?;
+    file.sync()
 }
 
 /// Looks at all commits after `after`, oldest first, and changes nothing. `each` gets those before the first damage.
