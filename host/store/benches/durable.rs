@@ -204,15 +204,11 @@ fn raw_log(runtime: &tokio::runtime::Runtime, writers: usize, files: usize) -> f
     rate
 }
 
-/// Starts with many executions stored: ended in order, killed, and without an index.
-async fn start(index: Index) {
-    println!("looked up in {index:?}");
-    let folder = tempfile::tempdir().expect("a folder");
+/// Stores executions of 13 rows; how many bytes those are.
+async fn fill(store: &EmbeddedStore, numbers: std::ops::Range<i64>) -> usize {
     let flow = flow_key("company.team", "bench");
-    let (store, _) = open(folder.path(), index);
     let mut live = 0;
-    let began = Instant::now();
-    for number in 0..EXECUTIONS {
+    for number in numbers {
         let id = format!("execution-{number:06}");
         let record = execution(&id, &flow, number, model::state::State::Success);
         let mut batch = Batch::new();
@@ -228,6 +224,17 @@ async fn start(index: Index) {
         live += size(&record.into()) + 4 * size(&task_run(&id, "run-0", 0).into()) + 8 * 200;
         store.commit(batch).await.expect("no conflict");
     }
+    live
+}
+
+/// Starts with many executions stored: ended in order, killed, and without an index.
+async fn start(index: Index) {
+    println!("looked up in {index:?}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let flow = flow_key("company.team", "bench");
+    let (store, _) = open(folder.path(), index);
+    let began = Instant::now();
+    let live = fill(&store, 0..EXECUTIONS).await;
     store.durable(store.head()).await.expect("durable");
     println!("{EXECUTIONS} executions of 13 rows stored in {:?}", began.elapsed());
     let began = Instant::now();
@@ -287,6 +294,16 @@ async fn start(index: Index) {
             println!("  50 of {EXECUTIONS}, {name}: {:?}", began.elapsed() / ROUNDS);
         }
     }
+    // As full as a journal gets, and not closed.
+    let (store, _) = open(folder.path(), index);
+    fill(&store, EXECUTIONS..EXECUTIONS + 25_000).await;
+    store.durable(store.head()).await.expect("durable");
+    let journal_mb = store.stats().journal_bytes >> 20;
+    drop(store);
+    let began = Instant::now();
+    let (store, report) = open(folder.path(), index);
+    println!("start, killed with {journal_mb} MB of journal: {:?}; {report}", began.elapsed());
+    drop(store);
     let began = Instant::now();
     let found = store::embedded::verify(folder.path()).expect("a verification");
     assert!(found.is_sound(), "{found}");

@@ -139,7 +139,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Appends log lines; they get their positions in this order. Durable with the `Lsn`.
     ///
-    /// *Embedded*: later into packs, which are synced before the journal. *PostgreSQL*: `copy` into a table partitioned
+    /// *Embedded*: in the journal at once, in packs with the next checkpoint. *PostgreSQL*: `copy` into a table partitioned
     /// by day, the position from a sequence.
     fn append_logs(&self, lines: Vec<LogLine>) -> Answer<'_, Lsn>;
 
