@@ -242,7 +242,9 @@ impl World<'_> {
                 tokio::time::sleep(SETTLE).await;
                 let books = self.read(gated).await?;
                 // A retry of a whole execution, or a child nobody waits for, may have come up.
-                if books.are_closed() {
+                // Nor is what the disk has no room for yet over.
+                let stats = gated.inner.stats();
+                if books.are_closed() && stats.durable == stats.head {
                     books.nothing_left(gated.inner.as_ref()).await.map_err(|left| format!("alive: {left}"))?;
                     return Ok(Session::Over);
                 }
@@ -264,7 +266,8 @@ impl World<'_> {
     /// Opens the store and compares it with the ledger; at the end of the world more strictly.
     pub fn check(&mut self, over: bool) -> Result<(), String> {
         let opened = EmbeddedStore::open(Arc::new(self.disk.clone()), &RunsShelf, self.options());
-        let (store, _) = opened.map_err(|error| format!("the store does not open: {error}"))?;
+        let (store, report) = opened.map_err(|error| format!("the store does not open: {error}"))?;
+        self.ledger.note(|| format!("looked at up to commit {}", report.last));
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
         let checked = runtime.block_on(async {
             let books = Books::read(&store, &self.flows).await.map_err(|error| error.to_string())?;
