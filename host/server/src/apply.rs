@@ -96,6 +96,8 @@ impl Owner {
         if events.is_empty() {
             return Vec::new();
         }
+        // What was sent to an execution before it was there comes after its start.
+        events.sort_by_key(|envelope| !envelope.starts());
         for tries in 1..=TRIES {
             match self.try_turn(&events).await {
                 Ok(answers) => {
@@ -146,6 +148,7 @@ impl Owner {
             Some(hot) => Some(hot.clone()),
             None => load::load(&self.node, &self.id).await?,
         };
+        let begins = hot.is_none();
         let hot = match hot {
             Some(hot) => hot,
             None => match load::begin(&self.node, mail).await? {
@@ -159,6 +162,10 @@ impl Owner {
         let before = hot.state.execution().cloned();
         let was_after_end = is_after_end(&hot.state);
         let mut turn = Turn::new(hot);
+        if begins {
+            // Mail may have come before: whoever asked for it may have been killed already.
+            turn.after.push(After::Deliver(self.id.clone()));
+        }
         let mut answers = Vec::new();
         for envelope in mail {
             if let Some(key) = &envelope.drain {

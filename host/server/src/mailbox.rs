@@ -51,6 +51,11 @@ impl Envelope {
         Self { mail, drain: None, take: None, reply: None }
     }
 
+    /// Whether it is what an execution begins with.
+    pub fn starts(&self) -> bool {
+        matches!(&self.mail, Mail::Event(event) if matches!(**event, Event::Start { .. }))
+    }
+
     pub fn event(event: Event) -> Self {
         Self::new(Mail::Event(Box::new(event)))
     }

@@ -198,13 +198,13 @@ impl Books {
             return Err(format!("a message is left: {:?}", message.key));
         }
         if let Some(job) = jobs.items.first() {
-            return Err(format!("a job is left: {:?}", job.key));
+            return Err(format!("a job is left: {:?} in epoch {} with {:?}", job.key, job.epoch, job.lease));
         }
         for id in self.executions.keys() {
             let jobs = Query::JobsOf(id.clone());
             let jobs = store.list::<rows::Job>(View::Newest, jobs, Page::first(1)).await.map_err(failed)?;
             if let Some(job) = jobs.items.first() {
-                return Err(format!("a job is left: {:?}", job.key));
+                return Err(format!("a job is left: {:?} in epoch {} with {:?}", job.key, job.epoch, job.lease));
             }
         }
         match slots {

@@ -12,6 +12,7 @@ use store::embedded::{EmbeddedStore, Options, Pace, RunsShelf};
 use super::books::Books;
 use super::clients::{Action, Clients};
 use super::dice::Dice;
+use super::flips;
 use super::flows::Drawn;
 use super::gated::Gated;
 use super::guests::{Guests, Stage};
@@ -269,9 +270,13 @@ impl World<'_> {
         let (store, report) = opened.map_err(|error| format!("the store does not open: {error}"))?;
         self.ledger.note(|| format!("looked at up to commit {}", report.last));
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+        let flips = self.dice.percent(30).then(|| (Dice::new(self.dice.roll(), 6), self.options()));
         let checked = runtime.block_on(async {
             let books = Books::read(&store, &self.flows).await.map_err(|error| error.to_string())?;
             books.check(&self.ledger, &self.flows)?;
+            if let Some((dice, options)) = flips {
+                flips::check(&self.disk, options, &dice, &self.flows, &books.executions).await?;
+            }
             match over {
                 true => books.check_end(&store, &self.ledger, &self.flows, &mut self.oracle).await,
                 false => Ok(()),

@@ -9,6 +9,7 @@
 mod books;
 mod clients;
 mod dice;
+mod flips;
 mod flows;
 mod gated;
 mod guests;

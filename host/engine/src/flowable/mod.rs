@@ -75,7 +75,9 @@ impl Draft {
             return;
         }
         if self.stopping() || self.is_halting(parent) || frame.expired == Some(place.phase) {
-            if frame.open == 0 {
+            // A unit that a worker holds is over when the worker, or its loss, is heard of.
+            let held = parent.is_some_and(|parent| self.state.jobs.contains_key(parent));
+            if frame.open == 0 && !held {
                 self.phase_over(parent, place.phase);
             }
             return;
