@@ -32,6 +32,8 @@ pub struct Options {
     /// Compiled code; by default shared by all tests.
     pub compiled: PathBuf,
     pub store: Arc<dyn Store>,
+    /// Most executions under way; by default as a server has it.
+    pub live_max: Option<usize>,
 }
 
 impl Default for Options {
@@ -42,6 +44,7 @@ impl Default for Options {
             credentials: None,
             compiled: data_dir().join("compiled"),
             store: Arc::new(MemoryStore::default()),
+            live_max: None,
         }
     }
 }
@@ -106,7 +109,8 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
     let version = env!("CARGO_PKG_VERSION").parse().expect("the package has a version");
     let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);
     let runtime = Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime");
-    server::Config::new(options.store, runtime, catalog, scratch.join("scratch"))
+    let config = server::Config::new(options.store, runtime, catalog, scratch.join("scratch"));
+    server::Config { live_max: options.live_max.unwrap_or(config.live_max), ..config }
 }
 
 impl Api {

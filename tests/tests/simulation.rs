@@ -1,4 +1,4 @@
-//! A few hundred simulated worlds; `cargo run -p tests --bin simulate --release -- --seeds 10000` lives through more.
+//! A few hundred simulated worlds; `simulate --seeds 10000` lives through more (README).
 
 use tests::simulation::{Stage, simulate};
 

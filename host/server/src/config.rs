@@ -16,6 +16,9 @@ use crate::runs::Runs;
 /// Long enough for most tasks, and shorter than what supervisors wait before they kill (systemd 90 s, Kubernetes 30 s).
 const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// One execution in memory takes some tens of kilobytes.
+const LIVE_MAX: usize = 20_000;
+
 /// Everything a node needs.
 pub struct Config {
     pub store: Arc<dyn Store>,
@@ -30,6 +33,8 @@ pub struct Config {
     pub scratch: PathBuf,
     /// Task runs at once.
     pub workers: usize,
+    /// Most executions in memory at once: more are refused, to be asked for again. What sleeps or is paused for a minute is not in memory.
+    pub live_max: usize,
     /// How long running work may go on when the node is told to end. What still runs then is given back, for the next start.
     pub grace: std::time::Duration,
     /// What every run may use at most.
@@ -58,6 +63,7 @@ impl Config {
             entropy: Arc::new(SystemEntropy),
             scratch,
             workers: (cores * 8).clamp(16, 128),
+            live_max: LIVE_MAX,
             grace: GRACE,
             limits: Limits::default(),
             allow_net: Vec::new(),

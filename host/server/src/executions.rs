@@ -22,8 +22,6 @@ use crate::inputs;
 use crate::mailbox::Envelope;
 use crate::node::Node;
 
-/// Most executions in memory at once; one takes some tens of kilobytes. What sleeps or is paused for a minute is not in memory.
-const LIVE_MAX: usize = 20_000;
 /// How long an idempotency key is remembered: longer than clients retry.
 const IDEMPOTENCY_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// Longest idempotency key.
@@ -121,8 +119,9 @@ impl Node {
         if self.is_ending() {
             return Err(Error::Busy { message: "the server is shutting down".to_owned(), retry_after_s: 5 });
         }
-        if self.mailboxes.len() >= LIVE_MAX {
-            let message = format!("{LIVE_MAX} executions are under way, which is the most this server takes at once");
+        let most = self.config.live_max;
+        if self.mailboxes.len() >= most {
+            let message = format!("{most} executions are under way, which is the most this server takes at once");
             return Err(Error::Busy { message, retry_after_s: 1 });
         }
         let saved = self.flow(&start.namespace, &start.id, start.revision).await?;

@@ -54,6 +54,7 @@ pub struct Node {
 pub(crate) struct Parts {
     pub scratch: std::path::PathBuf,
     pub limits: runtime::Limits,
+    pub live_max: usize,
     pub grace: std::time::Duration,
     pub allow_net: Vec<runtime::NetworkRule>,
     pub secrets: std::collections::BTreeMap<String, String>,
@@ -74,6 +75,7 @@ impl Node {
             config: Parts {
                 scratch: config.scratch,
                 limits: config.limits,
+                live_max: config.live_max,
                 grace: config.grace,
                 allow_net: config.allow_net,
                 secrets: config.secrets,

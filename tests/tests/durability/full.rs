@@ -13,6 +13,25 @@ const QUIET: &str =
 /// A flow that is under way when the disk fills up.
 const NAP: &str = "id: nap\nnamespace: full\ntasks:\n  - {id: nap, type: io.kestra.plugin.core.flow.Sleep, duration: PT0.5S}\n  - {id: after, type: io.kestra.plugin.core.debug.Return, format: done}\n";
 
+/// More at once than a server takes is refused, to be asked for again; when something has ended there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_at_once_are_asked_to_come_back() {
+    serving_with(Options { live_max: Some(2), ..Options::default() }, async |api| {
+        api.save(NAP).await;
+        for _ in 0..2 {
+            api.post("executions/full/nap", "application/json", "{}").await.ok();
+        }
+        let refused = api.post("executions/full/nap", "application/json", "{}").await;
+        assert_eq!(refused.header("retry-after"), "1");
+        refused.refused(429, "busy");
+        until("there is room again", async || {
+            api.post("executions/full/nap", "application/json", "{}").await.status == 200
+        })
+        .await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f20_full_disk_is_said_and_gets_over() {
     let disk = SimulatedDisk::new();
