@@ -113,7 +113,9 @@ async fn measured(store: Arc<dyn Store>, shares: bool) -> Measured {
             let wasm = wasm_alone(api).await;
             let decided = decided_alone();
             let share = |part: Duration| 100.0 * ratio(part, whole);
-            println!("W1: {TASKS} sequential Return tasks, API with wait=true, memory store, middle of {ROUNDS} rounds");
+            println!(
+                "W1: {TASKS} sequential Return tasks, API with wait=true, memory store, middle of {ROUNDS} rounds"
+            );
             println!(
                 "  {:.0} tasks/s, {:.0} µs a task",
                 TASKS as f64 / whole.as_secs_f64(),

@@ -35,7 +35,9 @@ fn damage_is_named_and_refused() {
     std::fs::write(&manifest, bytes).expect("it can be written");
     let verified = run(&["store", "verify", "--store", path(&store)]).exits(1);
     assert!(format!("{}{}", verified.out, verified.err).contains("manifest"), "{verified:?}");
-    run(&["run", "examples/hello.yaml", "--store", path(&store)]).exits(2).complains(&["cannot open the store", "manifest"]);
+    run(&["run", "examples/hello.yaml", "--store", path(&store)])
+        .exits(2)
+        .complains(&["cannot open the store", "manifest"]);
 }
 
 #[test]

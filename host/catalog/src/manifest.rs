@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use model::task::Effects;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,20 +47,6 @@ impl fmt::Display for Abi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
     }
-}
-
-/// What running a task twice may do to the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Effects {
-    /// Nothing outside is touched.
-    None,
-    /// A repeat changes nothing more.
-    Idempotent,
-    /// A repeat may act again; the host repeats after a lost attempt.
-    AtLeastOnce,
-    /// A repeat would do harm; the host never repeats after a lost attempt.
-    AtMostOnce,
 }
 
 /// One task type.

@@ -30,6 +30,8 @@ pub struct Task {
     /// Lines below this level are not kept.
     pub log_level: Option<LogLevel>,
     pub log_to_file: bool,
+    /// What a repeat may do to the world, in place of what the plugin says. Sluice's own property.
+    pub effects: Option<Effects>,
     pub kind: TaskKind,
     /// Line of the task in the source, from 1.
     pub line: u32,
@@ -40,6 +42,20 @@ impl Task {
     pub fn is_unit(&self) -> bool {
         matches!(&self.kind, TaskKind::Flow(flow) if matches!(flow.as_ref(), FlowTask::WorkingDirectory { .. }))
     }
+}
+
+/// What running a task twice may do to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effects {
+    /// Nothing outside is touched.
+    None,
+    /// A repeat changes nothing more.
+    Idempotent,
+    /// A repeat may act again; the host repeats after a lost attempt.
+    AtLeastOnce,
+    /// A repeat would do harm; the host never repeats after a lost attempt.
+    AtMostOnce,
 }
 
 /// What a task does.

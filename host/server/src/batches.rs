@@ -15,6 +15,7 @@ use store::{Batch, BlobWriter, View};
 
 use crate::mailbox::Envelope;
 use crate::node::Node;
+use crate::readable::{folder_of, task_folder};
 
 /// Longest row: it is held in memory while it is looked for its end.
 const ROW_MAX_BYTES: usize = 16 << 20;
@@ -23,19 +24,17 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// Files named in one commit.
 const FILES_PER_COMMIT: usize = 1_000;
 
-/// Where the files of a job go, and whose they are.
+/// Where the files of a job go.
 struct Folder {
     /// `<namespace>/<flow>/executions/<id>/tasks/<task>/<run>`.
     path: String,
-    /// What the files of the execution begin with.
-    own: String,
 }
 
 impl Node {
     /// Does `Command::Split` and posts its answer.
     pub(crate) async fn split_items(self: Arc<Self>, state: State, job: JobId, items: String, batching: Batching) {
         let Some(id) = state.execution().map(|execution| execution.id.clone()) else { return };
-        let result = self.cut(&folder(&state, &job), &items, &batching).await;
+        let result = self.cut(&folder(&state, &job), &id, &items, &batching).await;
         self.post(&id, Envelope::event(Event::Split { job, result }));
     }
 
@@ -46,9 +45,16 @@ impl Node {
         self.post(&id, Envelope::event(Event::Merged { job, result }));
     }
 
-    async fn cut(&self, folder: &Folder, items: &str, batching: &Batching) -> Result<Batches, Failure> {
-        let path = items.strip_prefix("kestra:///").filter(|path| path.starts_with(&folder.own)).ok_or_else(|| {
-            Failure::new("no-file", format!("`items` is `{items}`, which is not a file of this execution"))
+    async fn cut(
+        &self,
+        folder: &Folder,
+        id: &ExecutionId,
+        items: &str,
+        batching: &Batching,
+    ) -> Result<Batches, Failure> {
+        let path = self.readable(items, id).await.map_err(|error| Failure::new("files", error.to_string()))?;
+        let path = path.ok_or_else(|| {
+            Failure::new("no-file", format!("`items` is `{items}`, which is not a file that this execution may read"))
         })?;
         let key = Key::File(format!("{TENANT}/{path}").into());
         let file = self.store.find::<rows::File>(View::Newest, key).await.map_err(broken)?;
@@ -184,10 +190,9 @@ impl<'a> Pieces<'a> {
 
 fn folder(state: &State, job: &JobId) -> Folder {
     let flow = &state.flow().key;
-    let id = state.execution().map(|execution| execution.id.to_string()).unwrap_or_default();
-    let own = format!("{}/{}/executions/{id}/", flow.namespace.as_str().replace('.', "/"), flow.id);
+    let id = state.execution().map_or_else(|| ExecutionId::trusted(""), |execution| execution.id.clone());
     let task = state.run(&job.run).map(|run| run.task.to_string()).unwrap_or_default();
-    Folder { path: format!("{own}tasks/{task}/{}", job.run), own }
+    Folder { path: format!("{}tasks/{}/{}", folder_of(flow, &id), task_folder(&task), job.run) }
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -1,14 +1,25 @@
-//! Conditions of listeners, and later of triggers: each a type with properties, all of which must hold.
+//! Conditions of listeners, and later of triggers. What they mean is the model's; here the calls that they make are answered.
 
-use engine::State;
-use expr::{Scope, Value};
+use engine::{State, view};
+use expr::{Error as ExprError, Layered, MAX_CALLS, Map, Memo, Scope, Settings, Value};
+use model::condition::{Facts, Unusable};
 use model::execution::Failure;
 use model::ids::FlowKey;
 
 use crate::node::Node;
 
-/// What every condition type begins with.
-const PREFIX: &str = "io.kestra.plugin.core.condition.";
+/// Why an evaluation stopped.
+enum Stop {
+    /// A call must be answered first.
+    Missing(Box<expr::Call>),
+    Failed(Failure),
+}
+
+impl From<Unusable> for Stop {
+    fn from(unusable: Unusable) -> Self {
+        Self::Failed(Failure::new("condition", unusable.to_string()))
+    }
+}
 
 /// Whether all conditions of a list hold for an execution.
 pub(crate) async fn all_hold(
@@ -18,54 +29,27 @@ pub(crate) async fn all_hold(
     conditions: &Value,
     flow: &FlowKey,
 ) -> Result<bool, Failure> {
-    for condition in conditions.as_list().unwrap_or_default() {
-        if !holds(node, state, scope, condition, flow).await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-async fn holds(
-    node: &Node,
-    state: &State,
-    scope: &dyn Scope,
-    condition: &Value,
-    flow: &FlowKey,
-) -> Result<bool, Failure> {
-    let written = condition.get("type").and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-    let name = written.strip_prefix(PREFIX).unwrap_or(&written);
-    let text = |key: &str| condition.get(key).and_then(|value| value.as_str().map(str::to_owned));
-    let names = |key: &str| -> Vec<String> {
-        let items = condition.get(key).and_then(|value| value.as_list().map(<[_]>::to_vec)).unwrap_or_default();
-        items.iter().map(ToString::to_string).collect()
-    };
-    match name.strip_suffix("Condition").unwrap_or(name) {
-        "ExecutionStatus" => {
-            let current = state.status().map(|status| status.as_str()).unwrap_or_default();
-            let (within, without) = (names("in"), names("notIn"));
-            Ok((within.is_empty() || within.iter().any(|state| state == current))
-                && !without.iter().any(|state| state == current))
-        }
-        "ExecutionFlow" => Ok(text("namespace").as_deref() == Some(flow.namespace.as_str())
-            && text("flowId").as_deref() == Some(flow.id.as_str())),
-        "ExecutionNamespace" => {
-            let wanted = text("namespace").unwrap_or_default();
-            let own = flow.namespace.as_str();
-            let prefix = condition.get("prefix").and_then(Value::as_bool) == Some(true);
-            Ok(match text("comparison").as_deref() {
-                Some("PREFIX") => own.starts_with(&wanted),
-                Some("SUFFIX") => own.ends_with(&wanted),
-                None if prefix => own.starts_with(&wanted),
-                _ => own == wanted,
+    let attempts = view::attempts(state);
+    let facts = Facts { flow, execution: view::execution_facts(state, &attempts) };
+    let conditions = conditions.as_list().unwrap_or_default();
+    let id = state.execution().map(|execution| execution.id.clone());
+    let mut memo = Memo::new();
+    for _ in 0..MAX_CALLS {
+        let mut render = |template: &Value, variables: &Map| {
+            let scope = Layered { front: variables, back: scope };
+            expr::render_value(template, &scope, &memo, &Settings::default()).map_err(|error| match error {
+                ExprError::Missing(call) => Stop::Missing(call),
+                error => Stop::Failed(Failure::new(error.code(), error.to_string())),
             })
-        }
-        "Expression" => {
-            let Some(expression) = condition.get("expression") else { return Ok(false) };
-            Ok(node.render_in(scope, expression, true, flow, None).await?.truthy())
-        }
-        other => {
-            Err(Failure::new("CONDITION", format!("condition `{other}` is not evaluated by this version of Sluice")))
+        };
+        match model::condition::all_hold(conditions, &facts, &mut render) {
+            Ok(holds) => return Ok(holds),
+            Err(Stop::Failed(failure)) => return Err(failure),
+            Err(Stop::Missing(call)) => {
+                let answer = node.answer(&call, flow, id.as_ref()).await;
+                memo.insert(*call, answer);
+            }
         }
     }
+    Err(Failure::new("expression.limit.calls", format!("conditions make more than {MAX_CALLS} calls")))
 }

@@ -8,7 +8,7 @@ use expr::{Map, Value};
 use jiff::Timestamp;
 use model::change::Child;
 use model::execution::{Execution, Failure, Kind, Parent, SEMANTICS, TaskRun, Triggered};
-use model::flow::Label;
+use model::flow::{CheckBehavior, Label};
 use model::ids::{ExecutionId, TaskId, TaskRunId};
 use model::state::{History, State};
 use model::task::LogLevel;
@@ -140,12 +140,13 @@ impl Node {
         }
         let id = new_id(self.entropy.number());
         let inputs = self.type_inputs(&saved, &id, start.inputs).await?;
-        let execution = Execution {
+        let mut execution = Execution {
             kind: start.kind,
             scheduled: start.scheduled,
             trigger: start.trigger,
             ..self.fresh(&saved, id.clone(), inputs, start.labels)
         };
+        self.check(&saved, &mut execution).await?;
         let take = wish.clone().map(|name| UniqueKey {
             name,
             holder: Holder::Execution(id.clone()),
@@ -160,6 +161,33 @@ impl Node {
                 None => Err(error),
             },
             (Err(error), None) => Err(error),
+        }
+    }
+
+    /// The checks of a flow, before an execution is made: one that does not hold refuses it, or makes it one that has failed.
+    async fn check(&self, saved: &SavedFlow, execution: &mut Execution) -> Result<(), Error> {
+        if saved.flow.checks.is_empty() {
+            return Ok(());
+        }
+        let mut state = engine::State::new(saved.flow.clone());
+        let begun = engine::decide(&state, Event::Start { execution: Box::new(execution.clone()) }, self.now());
+        begun.iter().flat_map(|decision| &decision.changes).for_each(|change| state.apply(change));
+        let mut failing = Vec::new();
+        for (index, check) in saved.flow.checks.iter().enumerate() {
+            // One that cannot be rendered does not hold.
+            if !self.holds(&state, saved, &check.condition.0).await.is_ok_and(|value| value.truthy()) {
+                failing.push(index);
+            }
+        }
+        match saved.flow.strictest_check(&failing) {
+            Some(check) if check.behavior == CheckBehavior::BlockExecution => {
+                Err(Error::bad_request("flow.check", check.message.clone()))
+            }
+            Some(check) if check.behavior == CheckBehavior::FailExecution => {
+                execution.failure = Some(Failure::new("check", check.message.clone()));
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use engine::{Effects, Event, JobId, State};
+use engine::{Event, JobId, State};
 use jiff::SignedDuration;
 use model::ids::{ExecutionId, TaskId};
+use model::task::Effects;
 use model::task::{FlowTask, TaskKind};
 use store::rows::{self, Fence, JobKey};
 use store::{MAX_CLAIM, Page, Query, View};
@@ -83,7 +84,7 @@ impl Node {
         let began = state.as_ref().is_some_and(|state| state.effects_began(job));
         let event = match state {
             Some(state) if began && self.at_most_once(&state, saved, job) => {
-                Event::TaskLost { job: job.clone(), epoch, effects: Effects::Unknown }
+                Event::TaskLost { job: job.clone(), epoch, effects: engine::Effects::Unknown }
             }
             _ => Event::TaskReturned { job: job.clone(), epoch },
         };
@@ -108,11 +109,14 @@ impl Node {
     }
 
     fn task_once(&self, saved: &SavedFlow, task: &TaskId) -> bool {
+        if let Some(said) = saved.flow.task(task).and_then(|task| task.effects) {
+            return said == Effects::AtMostOnce;
+        }
         // Tasks of the engine itself are not in the lock, and have no effects outside.
         let Some(locked) = saved.lock.tasks.get(task) else { return false };
         let catalog = self.catalog();
         let Ok(package) = catalog.locked(locked) else { return true };
         let known = package.manifest().task(&locked.task_type);
-        known.is_none_or(|task| task.effects == catalog::Effects::AtMostOnce)
+        known.is_none_or(|task| task.effects == Effects::AtMostOnce)
     }
 }

@@ -18,6 +18,7 @@ mod leases;
 mod mailbox;
 mod node;
 mod plugins;
+mod readable;
 mod render;
 mod runs;
 mod timers;

@@ -63,6 +63,13 @@ impl Node {
         Ok(values)
     }
 
+    /// One expression in the eyes of an execution.
+    pub(crate) async fn holds(&self, state: &State, saved: &SavedFlow, condition: &Value) -> Result<Value, Failure> {
+        let templates = vec![("condition", condition.clone(), Rendering::Typed)];
+        let values = self.render(state, saved, &RenderScope::Execution, templates).await?;
+        Ok(values.get("condition").cloned().unwrap_or(Value::Null))
+    }
+
     /// Renders a value with any variables, typed or as text.
     pub(crate) async fn render_in(
         &self,

@@ -8,7 +8,8 @@ use tests::served::{Options, serving_with};
 
 use super::until;
 
-const QUIET: &str = "id: quiet\nnamespace: full\ntasks:\n  - {id: say, type: io.kestra.plugin.core.log.Log, message: hello}\n";
+const QUIET: &str =
+    "id: quiet\nnamespace: full\ntasks:\n  - {id: say, type: io.kestra.plugin.core.log.Log, message: hello}\n";
 /// A flow that is under way when the disk fills up.
 const NAP: &str = "id: nap\nnamespace: full\ntasks:\n  - {id: nap, type: io.kestra.plugin.core.flow.Sleep, duration: PT0.5S}\n  - {id: after, type: io.kestra.plugin.core.debug.Return, format: done}\n";
 

@@ -197,3 +197,33 @@ fn f05_crash_while_a_guest_runs() {
     });
     outer.block_on(outside.end());
 }
+
+/// F6: a crash after an effect. A task whose effects must not happen twice fails, and is never run again.
+#[test]
+fn f06_unknown_outcome_is_not_repeated() {
+    let once = ASK.replace("{id: ask, type:", "{id: ask, effects: at-most-once, type:");
+    let (folder, scratch) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let threads =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    let outer = threads();
+    let outside = outer.block_on(StandIn::holding());
+    let first = threads();
+    let id = first.block_on(async {
+        let node = Node::open(config(embedded(&folder), &scratch, &outside)).await.expect("it opens");
+        let id = started(&node, &once, uri(&outside)).await;
+        outside.came(1).await;
+        id
+    });
+    first.shutdown_timeout(Duration::from_secs(5));
+    outside.answer();
+    threads().block_on(async {
+        let node = Node::open(config(embedded(&folder), &scratch, &outside)).await.expect("it opens");
+        let seen = ended(&node, &id).await;
+        assert_eq!(seen.execution.state(), State::Failed);
+        let failure = seen.runs.first().and_then(|run| run.attempts.last()).and_then(|attempt| attempt.failure.clone());
+        assert_eq!(failure.expect("it says why").code, "outcome-unknown");
+        assert_eq!(outside.count(), 1, "its effect happened twice");
+        node.shutdown().await;
+    });
+    outer.block_on(outside.end());
+}

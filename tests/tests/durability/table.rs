@@ -13,7 +13,8 @@ use tests::stand_in::StandIn;
 use super::life::{ASK, close, config, embedded, ended, started, uri};
 use super::{only_execution, state_of, until};
 
-const QUIET: &str = "id: quiet\nnamespace: life\ntasks:\n  - {id: say, type: io.kestra.plugin.core.log.Log, message: hello}\n";
+const QUIET: &str =
+    "id: quiet\nnamespace: life\ntasks:\n  - {id: say, type: io.kestra.plugin.core.log.Log, message: hello}\n";
 
 /// Lives of one server in one folder.
 struct Lives {
@@ -24,7 +25,11 @@ struct Lives {
 
 impl Lives {
     async fn new(outside: StandIn) -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder"), scratch: tempfile::tempdir().expect("a folder"), outside }
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            scratch: tempfile::tempdir().expect("a folder"),
+            outside,
+        }
     }
 
     /// One life, ended in good order.
@@ -181,9 +186,7 @@ async fn f19_done_iterations_are_not_run_again() {
             id
         })
         .await;
-    lives
-        .life(async |node, _| assert_eq!(ended(node, &id).await.execution.state(), State::Success))
-        .await;
+    lives.life(async |node, _| assert_eq!(ended(node, &id).await.execution.state(), State::Success)).await;
     let mut keys = lives.outside.keys();
     assert!(keys.len() <= 7, "only the one that was under way may run again: {keys:?}");
     keys.dedup();

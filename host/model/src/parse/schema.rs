@@ -31,6 +31,7 @@ const COMMON: &[&str] = &[
     "timeout",
     "disabled",
     "logLevel",
+    "effects",
     "allowFailure",
     "allowWarning",
     "logToFile",

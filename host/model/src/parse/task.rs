@@ -10,7 +10,7 @@ use crate::ids::{TASK_ID_MAX, TaskId};
 use crate::lookup::{Role, Unknown};
 use crate::node::{Fields, Node};
 use crate::problem::{Problem, Problems, nearest_types, quoted_list, shown};
-use crate::task::{LogLevel, Task, TaskKind};
+use crate::task::{Effects, LogLevel, Task, TaskKind};
 
 /// Properties of every task that are known and not to be had.
 const NOT_HERE: &[(&str, &str)] = &[
@@ -20,6 +20,13 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("assets", "it belongs to Kestra's Enterprise Edition"),
     ("pluginDefaultsRef", "it is newer than Kestra 1.0; use `pluginDefaults`"),
     ("when", "it is newer than Kestra 1.0; use `runIf`"),
+];
+
+const EFFECTS: &[(&str, Effects)] = &[
+    ("none", Effects::None),
+    ("idempotent", Effects::Idempotent),
+    ("at-least-once", Effects::AtLeastOnce),
+    ("at-most-once", Effects::AtMostOnce),
 ];
 
 pub(super) const LOG_LEVELS: &[(&str, LogLevel)] = &[
@@ -81,6 +88,7 @@ pub(super) fn read(node: Node<'_>, reading: &mut Reading<'_>) -> Option<TaskId> 
     let allow_warning = fields.boolean("allowWarning", false, problems);
     let log_level = fields.choice("logLevel", LOG_LEVELS, problems);
     let log_to_file = fields.boolean("logToFile", false, problems);
+    let effects = fields.choice("effects", EFFECTS, problems);
     flow::refuse_absent(&mut fields, NOT_HERE, problems);
     let retry = fields.get("retry").and_then(|node| retry::read(node, reading));
     let type_name = type_name?;
@@ -99,6 +107,7 @@ pub(super) fn read(node: Node<'_>, reading: &mut Reading<'_>) -> Option<TaskId> 
         allow_warning,
         log_level,
         log_to_file,
+        effects,
         kind: kind?,
         line: at.line,
     };
@@ -128,6 +137,7 @@ pub(super) fn insert_inner(
         allow_warning: false,
         log_level: None,
         log_to_file: false,
+        effects: None,
         kind,
         line: outer.node.at.line,
     };

@@ -24,7 +24,9 @@ impl Node {
             "secret" => self.answer_secret(call),
             "kv" => self.answer_kv(call, flow).await,
             "errorLogs" => self.answer_error_logs(execution).await,
-            "read" | "fileSize" | "fileExists" | "isFileEmpty" | "fileURI" => self.answer_file(call, flow).await,
+            "read" | "fileSize" | "fileExists" | "isFileEmpty" | "fileURI" => {
+                self.answer_file(call, flow, execution).await
+            }
             other => Answer::Failed(format!("function `{other}` is not offered by this server")),
         }
     }
@@ -80,10 +82,17 @@ impl Node {
         }
     }
 
-    async fn answer_file(&self, call: &Call, flow: &FlowKey) -> Answer {
+    async fn answer_file(&self, call: &Call, flow: &FlowKey, execution: Option<&ExecutionId>) -> Answer {
         let asked = call.arg_text("path").unwrap_or_default();
         let namespace = call.arg_text("namespace").unwrap_or_else(|| flow.namespace.to_string());
-        let Some(path) = stored_path(&asked, &namespace, flow) else {
+        let mut path = stored_path(&asked, &namespace, flow);
+        if let (None, Some(id)) = (&path, execution) {
+            path = match self.readable(&asked, id).await {
+                Ok(readable) => readable.map(|path| format!("{}/{path}", flow.tenant)),
+                Err(error) => return Answer::Failed(error.to_string()),
+            };
+        }
+        let Some(path) = path else {
             return Answer::Failed(format!("`{asked}` is not a file this flow may read"));
         };
         let found = match self.store.find::<rows::File>(View::Newest, Key::File(path.as_str().into())).await {

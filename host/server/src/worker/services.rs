@@ -17,6 +17,7 @@ use super::secrets::RunSecrets;
 use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::node::Node;
+use crate::readable::{folder_of, task_folder};
 
 /// How long an effect waits before it looks again whether the store has room.
 const FULL_AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
@@ -44,14 +45,8 @@ pub struct RunServices {
 impl RunServices {
     pub fn new(node: Arc<Node>, ready: &Ready<'_>, secrets: Arc<RunSecrets>) -> Self {
         let flow = &ready.execution.flow;
-        let folder = format!(
-            "{}/{}/executions/{}/tasks/{}/{}",
-            flow.namespace.as_str().replace('.', "/"),
-            flow.id,
-            ready.execution.id,
-            ready.task.id,
-            ready.run.id
-        );
+        let own = folder_of(flow, &ready.execution.id);
+        let folder = format!("{own}tasks/{}/{}", task_folder(ready.task.id.as_str()), ready.run.id);
         Self {
             node,
             state: ready.state.clone(),
@@ -77,19 +72,11 @@ impl RunServices {
         }
     }
 
-    /// The stored path of a URI of this execution.
-    fn path(&self, uri: &str) -> Result<String, HostError> {
-        let own = self.folder.split("/tasks/").next().unwrap_or_default();
-        let path = uri.strip_prefix("kestra:///").unwrap_or_default();
-        let clean = !path.split('/').any(|part| matches!(part, "" | "." | ".."));
-        if clean && path.strip_prefix(own).is_some_and(|rest| rest.starts_with('/')) {
-            return Ok(format!("{}/{path}", model::ids::TENANT));
-        }
-        Err(HostError::not_granted(format!("`{uri}` is not a file of this execution")))
-    }
-
     async fn file(&self, uri: &str) -> Result<Arc<rows::File>, HostError> {
-        let path = self.path(uri)?;
+        let readable = self.node.readable(uri, &self.execution.id).await;
+        let path = readable.map_err(|error| HostError::host(error.to_string()))?;
+        let path = path.ok_or_else(|| HostError::not_granted(format!("`{uri}` is not a file of this execution")))?;
+        let path = format!("{}/{path}", model::ids::TENANT);
         let found = self.node.store.find::<rows::File>(View::Newest, Key::File(path.into())).await.map_err(host)?;
         found.map(|file| file.row).ok_or_else(|| HostError::not_found(format!("there is no file `{uri}`")))
     }

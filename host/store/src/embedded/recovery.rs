@@ -148,6 +148,7 @@ fn open_or_make(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Re
     }
     let store = manifest.store_id()?;
     report.removed = remove_leftovers(disk, &manifest)?;
+    disk.sync_folder(packs::FOLDER).map_err(failed(packs::FOLDER))?;
     let base = open_base(shared, shelf, store, &manifest, &mut report)?;
     let mut overlay = Core::empty_overlay(manifest.checkpoint);
     let found = journal::read(disk, store, manifest.checkpoint, |lsn, payload| {

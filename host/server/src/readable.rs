@@ -1,0 +1,50 @@
+//! Which files of executions an execution may read: its own, those of its flow, and those of the executions it was made for.
+
+use model::ids::{ExecutionId, FlowKey};
+use store::View;
+use store::rows::{self, Key};
+
+use crate::error::Error;
+use crate::node::Node;
+
+/// What the URIs of stored files begin with.
+pub(crate) const SCHEME: &str = "kestra:///";
+/// How many executions up it is looked: deeper nesting of subflows is refused by the engine.
+const DEPTH_MAX: usize = 64;
+
+/// Where the files of an execution are: `<namespace>/<flow>/executions/<id>/`.
+pub(crate) fn folder_of(flow: &FlowKey, id: &ExecutionId) -> String {
+    format!("{}/{}/executions/{id}/", flow.namespace.as_str().replace('.', "/"), flow.id)
+}
+
+/// The part of a file's path that names its task. Kestra writes it so.
+pub(crate) fn task_folder(task: &str) -> String {
+    task.replace('_', "-")
+}
+
+impl Node {
+    /// The path of a URI that an execution may read.
+    pub(crate) async fn readable(&self, uri: &str, id: &ExecutionId) -> Result<Option<String>, Error> {
+        let Some(path) = uri.strip_prefix(SCHEME) else { return Ok(None) };
+        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Ok(None);
+        }
+        let mut next = Some(id.clone());
+        for _ in 0..DEPTH_MAX {
+            let Some(id) = next else { break };
+            let found = self.store.find::<rows::Execution>(View::Newest, Key::Execution(id.clone())).await?;
+            let Some(row) = found else { break };
+            let record = &row.record;
+            if path.starts_with(&folder_of(&record.flow, &id)) {
+                return Ok(Some(path.to_owned()));
+            }
+            // A replay reads what the original made.
+            let original = record.original.as_ref().filter(|original| **original != id);
+            if original.is_some_and(|original| path.starts_with(&folder_of(&record.flow, original))) {
+                return Ok(Some(path.to_owned()));
+            }
+            next = record.parent.as_ref().map(|parent| parent.execution.clone());
+        }
+        Ok(None)
+    }
+}
