@@ -236,13 +236,13 @@ impl Pages {
     fn shown_run(&self, who: &Who) -> Option<&TaskRun> {
         // A unit that was lost is begun anew, its tasks with it.
         let seen = self.shown.get(&who.execution)?.seen.as_ref()?;
-        seen.runs.iter().find(|run| run.id == who.run).filter(|run| !in_unit(run))
+        seen.runs.iter().find(|run| run.id == who.run).filter(|run| !of_unit(run.task.as_str()))
     }
 }
 
-/// Whether a task run is part of a WorkingDirectory: the drawn flows name them so.
-pub fn in_unit(run: &TaskRun) -> bool {
-    run.task.as_str().starts_with('w')
+/// Whether a task is part of a WorkingDirectory: the drawn flows name them so.
+pub fn of_unit(task: &str) -> bool {
+    task.starts_with('w')
 }
 
 /// What of a state that was shown is not in a later one.
@@ -259,7 +259,7 @@ pub fn taken_back(before: &Seen, after: &Seen) -> Option<String> {
     for run in &before.runs {
         let now = after.runs.iter().find(|now| now.id == run.id);
         let problem = match now {
-            _ if in_unit(run) && !before.is_over() => continue,
+            _ if of_unit(run.task.as_str()) && !before.is_over() => continue,
             None => Some("is gone".to_owned()),
             Some(now) => not_continued(&run.history, &now.history).or_else(|| attempts_taken_back(run, now)),
         };
