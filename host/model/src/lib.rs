@@ -19,10 +19,13 @@ mod node;
 mod outline;
 mod parse;
 pub mod problem;
+pub mod schedule;
 pub mod state;
 pub mod task;
 pub mod trigger;
 pub mod typing;
+mod upstream;
+pub mod window;
 mod yaml;
 
 pub use lookup::{Role, TypeInfo, Types, Unknown};

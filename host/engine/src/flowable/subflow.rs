@@ -119,6 +119,8 @@ impl Draft {
             id: TriggerId::trusted(task),
             type_name: type_name.to_owned(),
             variables: variables.into_iter().map(|(name, value)| (Arc::from(name), value)).collect(),
+            // A chain of triggers goes on through the executions that tasks start.
+            depth: self.state.execution().and_then(|execution| execution.trigger.as_ref()).map_or(0, |by| by.depth),
         }
     }
 

@@ -547,5 +547,5 @@ pub fn label(key: &str, value: &str) -> Label {
 
 /// A trigger, for tests.
 pub fn triggered(variables: Map) -> Triggered {
-    Triggered { id: model::ids::TriggerId::trusted("trigger"), type_name: "test".to_owned(), variables }
+    Triggered { id: model::ids::TriggerId::trusted("trigger"), type_name: "test".to_owned(), variables, depth: 0 }
 }
