@@ -10,6 +10,7 @@ use model::change::Child;
 use model::execution::{Execution, Failure, Kind, Parent, SEMANTICS, TaskRun, Triggered};
 use model::flow::{CheckBehavior, Label};
 use model::ids::{ExecutionId, TaskId, TaskRunId};
+use model::inputs::Missing;
 use model::state::{History, State};
 use model::task::LogLevel;
 use store::query::{ExecutionFilter, NamespaceMatch};
@@ -119,11 +120,7 @@ impl Node {
         if self.is_ending() {
             return Err(Error::Busy { message: "the server is shutting down".to_owned(), retry_after_s: 5 });
         }
-        let most = self.config.live_max;
-        if self.mailboxes.len() >= most {
-            let message = format!("{most} executions are under way, which is the most this server takes at once");
-            return Err(Error::Busy { message, retry_after_s: 1 });
-        }
+        self.admit()?;
         let saved = self.flow(&start.namespace, &start.id, start.revision).await?;
         if saved.flow.disabled {
             return Err(Error::Conflict {
@@ -163,8 +160,18 @@ impl Node {
         }
     }
 
+    /// Whether another execution may be asked for now.
+    pub(crate) fn admit(&self) -> Result<(), Error> {
+        let most = self.config.live_max;
+        if self.mailboxes.len() >= most {
+            let message = format!("{most} executions are under way, which is the most this server takes at once");
+            return Err(Error::Busy { message, retry_after_s: 1 });
+        }
+        Ok(())
+    }
+
     /// The checks of a flow, before an execution is made: one that does not hold refuses it, or makes it one that has failed.
-    async fn check(&self, saved: &SavedFlow, execution: &mut Execution) -> Result<(), Error> {
+    pub(crate) async fn check(&self, saved: &SavedFlow, execution: &mut Execution) -> Result<(), Error> {
         if saved.flow.checks.is_empty() {
             return Ok(());
         }
@@ -199,8 +206,13 @@ impl Node {
         }))
     }
 
+    /// An id nobody has.
+    pub(crate) fn new_execution_id(&self) -> ExecutionId {
+        new_id(self.entropy.number())
+    }
+
     /// An execution that nothing has happened to.
-    fn fresh(&self, saved: &SavedFlow, id: ExecutionId, inputs: Map, labels: Vec<Label>) -> Execution {
+    pub(crate) fn fresh(&self, saved: &SavedFlow, id: ExecutionId, inputs: Map, labels: Vec<Label>) -> Execution {
         let mut all: Vec<Label> = saved.flow.labels.clone();
         for label in labels {
             all.retain(|known| known.key != label.key);
@@ -419,7 +431,7 @@ impl Node {
         id: &ExecutionId,
         given: Vec<(String, Given)>,
     ) -> Result<Map, Error> {
-        inputs::resolve(self, saved, id, given).await
+        inputs::resolve(self, saved, id, given, Missing::Wrong).await
     }
 }
 

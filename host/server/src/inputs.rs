@@ -6,7 +6,7 @@ use std::sync::Arc;
 use expr::{Layered, Map, Value};
 use model::ids::ExecutionId;
 use model::input::InputType;
-use model::inputs::{Purpose, Resolve, Step};
+use model::inputs::{Missing, Purpose, Resolve, Step};
 use store::rows;
 
 use crate::error::{Error, Issue};
@@ -20,6 +20,7 @@ pub(crate) async fn resolve(
     saved: &SavedFlow,
     id: &ExecutionId,
     given: Vec<(String, Given)>,
+    missing: Missing,
 ) -> Result<Map, Error> {
     let flow = &saved.flow;
     let mut values = Map::new();
@@ -44,14 +45,14 @@ pub(crate) async fn resolve(
             issues.push(issue(&name, "it is given twice".to_owned()));
         }
     }
-    let mut resolving = Resolve::new(&flow.inputs, values);
+    let mut resolving = Resolve::new(&flow.inputs, values).missing(missing);
     let outcome = loop {
         match resolving.step() {
             Step::Done(outcome) => break outcome,
             Step::Render(asked) => {
                 let mut front = Map::new();
                 front.insert("inputs".into(), Value::from(asked.visible));
-                let back = FlowScope { node, saved };
+                let back = FlowScope { node, flow };
                 let scope = Layered { front: &front, back: &back };
                 let typed = matches!(asked.purpose, Purpose::Choices | Purpose::Default | Purpose::Condition);
                 let answer = node.render_in(&scope, &asked.template.0, typed, &flow.key, None).await;
@@ -126,14 +127,14 @@ async fn store_file(
 }
 
 /// What an expression sees before there is an execution.
-struct FlowScope<'a> {
-    node: &'a Node,
-    saved: &'a SavedFlow,
+pub(crate) struct FlowScope<'a> {
+    pub node: &'a Node,
+    pub flow: &'a model::flow::Flow,
 }
 
 impl expr::Scope for FlowScope<'_> {
     fn lookup(&self, name: &str) -> Option<Value> {
-        let flow = &self.saved.flow;
+        let flow = self.flow;
         match name {
             "flow" => Some(Value::map([
                 ("id", Value::from(flow.key.id.as_str())),

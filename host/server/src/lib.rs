@@ -22,6 +22,7 @@ mod readable;
 mod render;
 mod runs;
 mod timers;
+mod triggers;
 mod worker;
 
 pub use clock::{Clock, SystemClock};
@@ -34,4 +35,5 @@ pub use http::wire;
 pub use node::Node;
 pub use plugins::check;
 pub use runs::Runs;
+pub use triggers::{BackfillAsk, TriggerSeen};
 pub use worker::allow_net;

@@ -205,9 +205,16 @@ fn text(template: &Value, scope: &dyn Scope, memo: &Memo, settings: &Settings) -
 }
 
 /// An execution's variables, with the server's behind them.
-struct RunScope<'a> {
+pub(crate) struct RunScope<'a> {
     node: &'a Node,
     view: View<'a>,
+}
+
+impl<'a> RunScope<'a> {
+    /// The variables of an execution.
+    pub(crate) fn of_execution(node: &'a Node, state: &'a State) -> Self {
+        Self { node, view: View::of_execution(state) }
+    }
 }
 
 impl Scope for RunScope<'_> {

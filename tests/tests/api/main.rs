@@ -5,6 +5,7 @@ mod executions;
 mod flows;
 mod follow;
 mod refusals;
+mod webhook;
 
 /// A flow that logs and answers; `TEXT` is what it says.
 pub fn saying(id: &str, text: &str) -> String {
