@@ -109,7 +109,13 @@ async fn whoever_does_not_know_the_key_learns_nothing() {
             assert_eq!((answer.status, &answer.text), (404, &wrong.text), "{path}");
         }
         let put = json!({ "namespace": "tests.api", "flowId": "hook", "triggerId": "plain", "disabled": true });
-        let response = api.request(Method::PUT, "triggers").json(&put).send().await.expect("it answers");
+        let response = api
+            .request(Method::PUT, "triggers")
+            .header("content-type", "application/json")
+            .body(put.to_string())
+            .send()
+            .await
+            .expect("it answers");
         assert_eq!(response.status(), 200);
         let off = call(api, Method::POST, "tests.api/hook/the-key", "{}").await;
         assert_eq!((off.status, &off.text), (404, &wrong.text));
@@ -156,12 +162,12 @@ async fn triggers_are_listed_with_how_they_stand() {
         let of_flow = api.get("triggers/tests.api/hook?size=2&page=3").await.ok();
         assert_eq!((of_flow["total"].clone(), of_flow["results"].as_array().map(Vec::len)), (json!(5), Some(1)));
         let asked = json!({ "namespace": "tests.api.deeper", "flowId": "timed", "triggerId": "s", "backfill": { "start": "2020-01-01T00:00:00Z", "end": "2020-06-01T00:00:00Z", "inputs": { "a": 1 } } });
-        let shown = api.request(Method::PUT, "triggers").json(&asked).send().await.expect("it answers");
+        let shown = api.request(Method::PUT, "triggers").header("content-type", "application/json").body(asked.to_string()).send().await.expect("it answers");
         let shown: Value = serde_json::from_str(&shown.text().await.expect("a text")).expect("JSON");
         assert_eq!(shown["backfill"]["currentDate"], "2020-01-01T00:00:00Z");
         assert_eq!(shown["backfill"]["inputs"], json!({ "a": 1 }));
         let nothing = json!({ "namespace": "tests.api.deeper", "flowId": "timed", "triggerId": "s" });
-        let refused = api.request(Method::PUT, "triggers").json(&nothing).send().await.expect("it answers");
+        let refused = api.request(Method::PUT, "triggers").header("content-type", "application/json").body(nothing.to_string()).send().await.expect("it answers");
         assert_eq!(refused.status(), 422);
         let unlock = api.request(Method::POST, "triggers/tests.api/nobody/s/unlock").send().await.expect("it answers");
         assert_eq!(unlock.status(), 404);
