@@ -22,6 +22,10 @@ pub struct Case {
     pub setup: Map<String, Value>,
     /// What is done with the flow.
     pub action: String,
+    /// What is sent to a webhook.
+    pub request: Map<String, Value>,
+    /// From when to when time passes, where it is a simulated one.
+    pub clock: Map<String, Value>,
     pub expect: Map<String, Value>,
     /// It uses task types of the corpus' own test tree.
     pub needs_test_task: bool,
@@ -64,6 +68,8 @@ fn from_corpus(case: &Value, flows: &[(String, String)]) -> Result<Case> {
         config: object(case, "config"),
         setup: object(case, "setup"),
         action: text(case, "action")?,
+        request: object(case, "request"),
+        clock: Map::new(),
         expect: object(case, "expect"),
         needs_test_task: case["needs_test_task"] == Value::Bool(true),
         lets_missing_inputs_through: case["missing_required_inputs"].is_array(),
@@ -89,6 +95,8 @@ pub fn own(folder: &Path) -> Result<Vec<Case>> {
                 config: object(&case, "config"),
                 setup: object(&case, "setup"),
                 action: case["action"].as_str().unwrap_or("run").to_owned(),
+                request: object(&case, "request"),
+                clock: object(&case, "clock"),
                 expect: object(&case, "expect"),
                 needs_test_task: false,
                 lets_missing_inputs_through: false,

@@ -43,7 +43,10 @@ async fn play(stage: &Stage, case: &Case) -> Verdict {
     if case.needs_test_task {
         return Verdict::Skipped("a task type of the corpus' own test tree".to_owned());
     }
-    let node = match stage.node(case).await {
+    if !case.clock.is_empty() {
+        return verdict(super::timed::play(stage, case));
+    }
+    let node = match stage.node(case, None).await {
         Ok(node) => node,
         Err(miss) => return verdict(Err(miss)),
     };
@@ -90,6 +93,9 @@ fn action(name: &str) -> Result<Action, Miss> {
 }
 
 async fn attempt(node: &Arc<Node>, case: &Case) -> Result<(), Miss> {
+    if case.action == "webhook" {
+        return super::webhook::play(node, case).await;
+    }
     let action = action(&case.action)?;
     if case.files.contains_key("namespace_files") {
         return beyond("namespace files");
@@ -150,7 +156,12 @@ async fn attempt(node: &Arc<Node>, case: &Case) -> Result<(), Miss> {
 }
 
 /// Checks, and for a while checks again as long as children or retries may still change the outcome.
-async fn settled(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId], case: &Case) -> Result<(), Miss> {
+pub(super) async fn settled(
+    node: &Arc<Node>,
+    saved: &SavedFlow,
+    ids: &[&ExecutionId],
+    case: &Case,
+) -> Result<(), Miss> {
     let retried = case.expect.contains_key("all_executions_of_flow");
     let alone = case.others.is_empty() && !retried;
     let end = tokio::time::Instant::now() + if alone { LOG_MAX } else { FOLLOWS_MAX };
@@ -169,7 +180,7 @@ async fn settled(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId], case
     }
 }
 
-async fn save(node: &Node, source: &str) -> Result<Arc<SavedFlow>, Miss> {
+pub(super) async fn save(node: &Node, source: &str) -> Result<Arc<SavedFlow>, Miss> {
     node.save_flow(source, Save::Any).await.map_err(|error| {
         let issues = error.issues();
         let types: Vec<String> =
@@ -263,7 +274,7 @@ async fn reached(node: &Arc<Node>, id: &ExecutionId, wanted: impl Fn(State) -> b
     }
 }
 
-async fn scene(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId]) -> Result<Scene, Miss> {
+pub(super) async fn scene(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId]) -> Result<Scene, Miss> {
     let mut main = Vec::new();
     for id in ids {
         main.push(node.execution(id.as_str()).await.map_err(gone)?);
@@ -277,7 +288,7 @@ async fn scene(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId]) -> Res
 }
 
 /// Every execution of the node, oldest first.
-async fn all(node: &Arc<Node>) -> Vec<Seen> {
+pub(super) async fn all(node: &Arc<Node>) -> Vec<Seen> {
     let (listed, _) = node.executions(None, None, 0, EXECUTIONS_MAX).await.unwrap_or_default();
     let mut all = Vec::new();
     for execution in listed.iter().rev() {
@@ -286,11 +297,11 @@ async fn all(node: &Arc<Node>) -> Vec<Seen> {
     all
 }
 
-async fn shown(node: &Arc<Node>) -> String {
+pub(super) async fn shown(node: &Arc<Node>) -> String {
     let all = all(node).await;
     all.iter().map(super::check::shown).collect::<Vec<_>>().join("; ")
 }
 
-fn gone(error: server::Error) -> Miss {
+pub(super) fn gone(error: server::Error) -> Miss {
     Miss::Wrong(error.to_string())
 }

@@ -15,6 +15,7 @@ use store::rows::{Kv, NamespaceKey};
 use store::{Batch, Durability, MemoryStore, Store as _};
 
 use super::{Case, Miss, beyond};
+use crate::simulation::SimulatedClock;
 
 /// What variables of the environment begin with that flows may see.
 const ENV_PREFIX: &str = "KESTRA_";
@@ -50,10 +51,13 @@ impl Stage {
     }
 
     /// A node set up as the case asks.
-    pub(super) async fn node(&self, case: &Case) -> Result<Arc<Node>, Miss> {
+    pub(super) async fn node(&self, case: &Case, clock: Option<SimulatedClock>) -> Result<Arc<Node>, Miss> {
         let store = Arc::new(MemoryStore::new(Durability::AtOnce));
         let mut config =
             server::Config::new(store.clone(), self.runtime.clone(), self.catalog.clone(), self.scratch.clone());
+        if let Some(clock) = clock {
+            config.clock = Arc::new(clock);
+        }
         for (key, value) in &case.config {
             match key.as_str() {
                 "env" => config.environment = environment(value),
