@@ -137,7 +137,7 @@ fn plugin(
     let node = fields.node.get("type").unwrap_or_else(|| fields.node.clone());
     let interval = interval(fields, &mut reading.problems);
     match reading.lookup(type_name, version) {
-        Ok(info) if info.role == Role::Trigger => {
+        Ok(info) if info.role != Role::Task => {
             schema::check_properties(fields, &info, reading);
             let properties = fields.rest().into_iter().map(|(key, node)| (key, node.value.clone())).collect();
             Some(Polling { interval, properties })
