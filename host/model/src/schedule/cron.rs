@@ -28,7 +28,8 @@ pub const NICKNAMES: &[(&str, &str)] = &[
 /// A cron expression of five fields, or six with seconds, or a nickname such as `@daily`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cron {
-    calendar: croner::Cron,
+    // Boxed: it is hundreds of bytes, and stands in enums beside things of a few.
+    calendar: Box<croner::Cron>,
     /// Whether its hours are named.
     fixed: bool,
 }
@@ -44,7 +45,7 @@ impl Cron {
         let calendar = parser.parse(text).map_err(|error| error.to_string())?;
         let hours = text.split_whitespace().nth(if with_seconds { 2 } else { 1 });
         let fixed = hours.is_some_and(|hours| !hours.contains(['*', '/', '?']));
-        Ok(Self { calendar, fixed })
+        Ok(Self { calendar: Box::new(calendar), fixed })
     }
 
     /// The first date after a moment.
