@@ -10,6 +10,7 @@ use model::change::Child;
 use model::execution::{Execution, Failure, Kind, Parent, SEMANTICS, TaskRun, Triggered};
 use model::flow::{CheckBehavior, Label};
 use model::ids::{ExecutionId, TaskId, TaskRunId};
+use model::inputs::Resolved;
 use model::state::{History, State};
 use model::task::LogLevel;
 use store::query::{ExecutionFilter, NamespaceMatch};
@@ -108,6 +109,22 @@ impl Node {
         Ok(id)
     }
 
+    /// What the inputs of a flow would become: each with its value, or what is wrong with it. Nothing is stored.
+    pub async fn check_inputs(
+        self: &Arc<Self>,
+        namespace: &str,
+        flow: &str,
+        revision: Option<u32>,
+        given: Vec<(String, Given)>,
+    ) -> Result<Vec<Resolved>, Error> {
+        let saved = self.flow(namespace, flow, revision).await?;
+        let scope = inputs::FlowScope { node: self, saved: &saved };
+        let asked =
+            inputs::Asked { flow: &saved.flow.key, execution: None, declared: &saved.flow.inputs, scope: &scope };
+        let (outcome, issues) = inputs::typed(self, &asked, given).await?;
+        if issues.is_empty() { Ok(outcome.inputs) } else { Err(Error::inputs(issues)) }
+    }
+
     /// Starts an execution and waits for its end, for at most so long. Nothing is told in between, so one sync may do for all of it.
     pub async fn run_to_end(self: &Arc<Self>, start: Start, longest: std::time::Duration) -> Result<Seen, Error> {
         let (id, lsn) = self.begin(start).await?;
@@ -136,6 +153,7 @@ impl Node {
     /// Starts an execution: committed, but perhaps not durable.
     async fn begin(self: &Arc<Self>, start: Start) -> Result<(ExecutionId, store::Lsn), Error> {
         self.has_room()?;
+        crate::life::check_labels(&start.labels)?;
         let saved = self.flow(&start.namespace, &start.id, start.revision).await?;
         if saved.flow.disabled {
             return Err(Error::Conflict {
@@ -420,7 +438,8 @@ impl Node {
         given: Vec<(String, Given)>,
     ) -> Result<Map, Error> {
         let scope = inputs::FlowScope { node: self, saved };
-        let asked = inputs::Asked { flow: &saved.flow.key, execution: id, declared: &saved.flow.inputs, scope: &scope };
+        let asked =
+            inputs::Asked { flow: &saved.flow.key, execution: Some(id), declared: &saved.flow.inputs, scope: &scope };
         inputs::resolve(self, asked, given).await
     }
 }

@@ -6,19 +6,20 @@ use std::sync::Arc;
 use expr::{Layered, Map, Scope, Value};
 use model::ids::{ExecutionId, FlowKey};
 use model::input::{Input, InputType};
-use model::inputs::{Purpose, Resolve, Step};
+use model::inputs::{Outcome, Purpose, Resolve, Step};
 use store::rows;
 
 use crate::error::{Error, Issue};
 use crate::executions::Given;
 use crate::flows::SavedFlow;
 use crate::node::Node;
+use crate::readable::{SCHEME, folder_of};
 
 /// What is asked for, by a flow or by a pause.
 pub(crate) struct Asked<'a> {
     pub flow: &'a FlowKey,
-    /// The execution that the values are for.
-    pub execution: &'a ExecutionId,
+    /// The execution that the values are for; `None`: they are only looked at, and no file is kept.
+    pub execution: Option<&'a ExecutionId>,
     pub declared: &'a [Input],
     /// What defaults, conditions and choices see beside the inputs.
     pub scope: &'a dyn Scope,
@@ -26,7 +27,25 @@ pub(crate) struct Asked<'a> {
 
 /// The typed values of what is asked for.
 pub(crate) async fn resolve(node: &Arc<Node>, asked: Asked<'_>, given: Vec<(String, Given)>) -> Result<Map, Error> {
-    let Asked { flow, declared, scope, .. } = asked;
+    let (outcome, mut issues) = typed(node, &asked, given).await?;
+    let values = match outcome.values() {
+        Ok(values) if issues.is_empty() => values,
+        Ok(_) => return Err(Error::inputs(issues)),
+        Err(errors) => {
+            issues.extend(errors.into_iter().map(|error| issue(&error.input, error.message)));
+            return Err(Error::inputs(issues));
+        }
+    };
+    Ok(seal(asked.declared, values))
+}
+
+/// Every input with its value or what is wrong with it, and what is wrong with the request.
+pub(crate) async fn typed(
+    node: &Arc<Node>,
+    asked: &Asked<'_>,
+    given: Vec<(String, Given)>,
+) -> Result<(Outcome, Vec<Issue>), Error> {
+    let Asked { flow, declared, scope, .. } = *asked;
     let mut values = Map::new();
     let mut issues = Vec::new();
     for (name, given) in given {
@@ -35,7 +54,7 @@ pub(crate) async fn resolve(node: &Arc<Node>, asked: Asked<'_>, given: Vec<(Stri
             Given::Text(text) => Value::from(text),
             Given::Value(value) => value,
             Given::File { name: file, bytes } => match input.map(|input| input.kind) {
-                Some(InputType::File) | None => Value::from(store_file(node, &asked, &name, &file, bytes).await?),
+                Some(InputType::File) | None => Value::from(store_file(node, asked, &name, &file, bytes).await?),
                 Some(_) => match std::str::from_utf8(&bytes) {
                     Ok(text) => Value::from(text),
                     Err(_) => {
@@ -66,15 +85,7 @@ pub(crate) async fn resolve(node: &Arc<Node>, asked: Asked<'_>, given: Vec<(Stri
     for name in &outcome.undeclared {
         tracing::warn!(%flow, input = %name, "an input that is not declared is ignored");
     }
-    let values = match outcome.values() {
-        Ok(values) if issues.is_empty() => values,
-        Ok(_) => return Err(Error::inputs(issues)),
-        Err(errors) => {
-            issues.extend(errors.into_iter().map(|error| issue(&error.input, error.message)));
-            return Err(Error::inputs(issues));
-        }
-    };
-    Ok(seal(declared, values))
+    Ok((outcome, issues))
 }
 
 /// SECRET inputs are secrets from here on: whatever is made of them is masked.
@@ -107,11 +118,11 @@ async fn store_file(
     file: &str,
     bytes: bytes::Bytes,
 ) -> Result<String, Error> {
-    let (key, id) = (asked.flow, asked.execution);
+    let key = asked.flow;
     let name: String = file.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
     let name = if name.chars().all(|c| c == '.') { "file".to_owned() } else { name };
-    let folder = key.namespace.as_str().replace('.', "/");
-    let path = format!("{folder}/{}/executions/{id}/inputs/{input}/{name}", key.id);
+    let Some(id) = asked.execution else { return Ok(format!("{SCHEME}{name}")) };
+    let path = format!("{}inputs/{input}/{name}", folder_of(key, id));
     let mut blob = node.store.write_blob(node.now()).await?;
     blob.write(bytes).await?;
     let content = blob.finish().await?;
@@ -125,7 +136,7 @@ async fn store_file(
         metadata: std::collections::BTreeMap::new(),
     });
     node.store.commit(batch).await?;
-    Ok(format!("kestra:///{path}"))
+    Ok(format!("{SCHEME}{path}"))
 }
 
 /// What an expression sees before there is an execution.

@@ -95,7 +95,8 @@ impl Node {
         let mut typed = Vec::new();
         for (run, declared) in pauses {
             let scope = self.scope_of(&state);
-            let asked = inputs::Asked { flow: &state.flow().key, execution: &id, declared: &declared, scope: &scope };
+            let asked =
+                inputs::Asked { flow: &state.flow().key, execution: Some(&id), declared: &declared, scope: &scope };
             typed.push((run, inputs::resolve(self, asked, given.clone()).await?));
         }
         let mut seen = None;
@@ -240,9 +241,10 @@ fn pauses_of(state: &State) -> Vec<(TaskRunId, Vec<Input>)> {
         .collect()
 }
 
-/// Labels that a client may give.
+/// Labels that a client may give. Of the system's it may name the correlation, to tie an execution to others.
 pub(crate) fn check_labels(labels: &[Label]) -> Result<(), Error> {
-    let wrong = |label: &&Label| label.key.is_empty() || label.key.starts_with(SYSTEM_LABELS);
+    let reserved = |key: &str| key.starts_with(SYSTEM_LABELS) && key != engine::CORRELATION;
+    let wrong = |label: &&Label| label.key.is_empty() || reserved(&label.key);
     let issues: Vec<Issue> = labels
         .iter()
         .filter(wrong)
