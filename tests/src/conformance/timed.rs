@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use model::ids::ExecutionId;
 use serde_json::{Value as Json, json};
 use server::{Clock as _, Node};
+use store::{Durability, MemoryStore};
 
-use super::check::{Scene, check};
-use super::play::{all, gone, save};
+use super::check::check;
+use super::play::{all, save, scene};
 use super::{Case, Miss, Stage, wrong};
 use crate::simulation::SimulatedClock;
 
@@ -37,7 +38,9 @@ fn moment(case: &Case, name: &str) -> Result<Timestamp, Miss> {
 async fn passing(stage: &Stage, case: &Case) -> Result<(), Miss> {
     let (start, end) = (moment(case, "start")?, moment(case, "end")?);
     let clock = SimulatedClock::starting_at(start);
-    let node = stage.node(case, Some(clock)).await?;
+    // A disk takes time that a simulated clock knows nothing of.
+    let store = Arc::new(MemoryStore::new(Durability::AtOnce));
+    let node = stage.node_on(case, store, Arc::new(clock)).await?;
     let played = attempt(&node, case, clock, end).await;
     node.shutdown().await;
     played
@@ -50,17 +53,16 @@ async fn attempt(node: &Arc<Node>, case: &Case, clock: SimulatedClock, end: Time
     let saved = save(node, &case.source).await?;
     let left = Duration::try_from(end.duration_since(clock.now())).unwrap_or_default();
     tokio::time::sleep(left + LAST).await;
-    let all = all(node).await;
-    let flow = saved.flow.key.id.to_string();
-    let mut logs = Vec::new();
-    for seen in &all {
-        let id: &ExecutionId = &seen.execution.id;
-        logs.extend(node.logs(id.as_str(), 0, super::check::LINES_MAX).await.map_err(gone)?);
-    }
-    let main: Vec<_> = all.iter().filter(|seen| seen.execution.flow.id.as_str() == flow).cloned().collect();
-    match main.is_empty() {
+    let flow = &saved.flow.key.id;
+    let ids: Vec<ExecutionId> = all(node)
+        .await
+        .iter()
+        .filter(|seen| seen.execution.flow.id == *flow)
+        .map(|seen| seen.execution.id.clone())
+        .collect();
+    match ids.is_empty() {
         true if case.expect.get("fired") == Some(&json!([])) => Ok(()),
         true => wrong("nothing fired"),
-        false => check(&case.expect, &Scene { main, all, logs, flow }),
+        false => check(&case.expect, &scene(node, &saved, &ids.iter().collect::<Vec<_>>()).await?),
     }
 }

@@ -146,7 +146,7 @@ pub(super) fn record(
             turn.batch.delete(Key::Timer(timer_key(id, &timer)));
         }
         Command::StartChild { run, child, ask } => {
-            turn.after.push(After::StartChild { run, child, ask: Box::new(ask) });
+            turn.after.push(After::StartChild { run, child, ask });
         }
         Command::Message { key, message } => send(node, id, turn, key, message, now)?,
         Command::Continue => turn.after.push(After::Continue),

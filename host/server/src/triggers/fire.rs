@@ -17,6 +17,7 @@ use crate::apply::FORMAT;
 use crate::error::Error;
 use crate::executions::Given;
 use crate::flows::SavedFlow;
+use crate::inputs::{Asked, FlowScope};
 use crate::node::Node;
 
 /// Flow triggers that start one another: a longer chain is taken for a circle (reliability.md, hostile input).
@@ -104,7 +105,15 @@ impl Node {
             given.insert(name.clone(), value.clone());
         }
         let given = given.into_iter().map(|(name, value)| (name.to_string(), Given::Value(value))).collect();
-        crate::inputs::resolve(self, saved, id, given, firing.missing).await.map_err(|error| {
+        // What the flow's own defaults and conditions see is not the execution that was looked at.
+        let asked = Asked {
+            flow: &saved.flow.key,
+            execution: Some(id),
+            declared: &saved.flow.inputs,
+            scope: &FlowScope { node: self, flow: &saved.flow },
+            missing: firing.missing,
+        };
+        crate::inputs::resolve(self, asked, given).await.map_err(|error| {
             let issues: Vec<String> = error.issues().iter().map(|issue| issue.message.clone()).collect();
             let message = if issues.is_empty() { error.to_string() } else { issues.join("; ") };
             Failure::new("inputs.invalid", message)

@@ -48,16 +48,13 @@ pub(crate) enum Outputs {
 impl Node {
     /// Takes a request to a webhook in. What it starts is durable when this returns.
     pub(crate) async fn call_webhook(self: &Arc<Self>, call: Call<'_>) -> Result<Answered, Error> {
-        if self.is_ending() {
-            return Err(Error::Busy { message: "the server is shutting down".to_owned(), retry_after_s: 5 });
-        }
+        self.has_room()?;
         let Some((saved, trigger, webhook)) = self.webhook(&call).await? else {
             return Err(Error::NotFound("no such webhook".to_owned()));
         };
         if !self.holds_on(&saved, &trigger, &call.variables).await {
             return Ok(Answered::Nothing);
         }
-        self.admit()?;
         let scope = FlowScope { node: self, flow: &saved.flow };
         let firing = Firing {
             saved: &saved,
@@ -71,8 +68,8 @@ impl Node {
         };
         let Some(execution) = self.execution_of(firing).await else { return Ok(Answered::Nothing) };
         let id = execution.id.clone();
-        let lsn = self.tell(&id, engine::Event::Start { execution: Box::new(execution) }).await?;
-        let seen = self.shown_to(&id, lsn, webhook.wait || webhook.return_outputs).await?;
+        let told = self.tell(&id, engine::Event::Start { execution: Box::new(execution) }).await?;
+        let seen = self.shown_to(&id, told.lsn, webhook.wait || webhook.return_outputs).await?;
         let outputs = match webhook.return_outputs {
             true => Outputs::Alone { content_type: webhook.response_content_type.clone() },
             false => Outputs::Whole,
