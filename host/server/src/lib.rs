@@ -32,6 +32,6 @@ pub use executions::{Given, LogLine, Seen, Start};
 pub use flows::{Save, SavedFlow, Validation};
 pub use http::wire;
 pub use node::Node;
-pub use plugins::check;
+pub use plugins::{check, survey};
 pub use runs::Runs;
 pub use worker::allow_net;
