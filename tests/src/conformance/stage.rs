@@ -11,8 +11,9 @@ use model::ids::Namespace;
 use runtime::{Compiler, Runtime};
 use serde_json::Value as Json;
 use server::Node;
+use store::embedded::{EmbeddedStore, Options};
 use store::rows::{Kv, NamespaceKey};
-use store::{Batch, Durability, MemoryStore, Store as _};
+use store::{Batch, Store as _};
 
 use super::{Case, Miss, beyond};
 
@@ -49,9 +50,12 @@ impl Stage {
         Ok(Self { runtime, catalog, scratch: work.join("scratch") })
     }
 
-    /// A node set up as the case asks.
-    pub(super) async fn node(&self, case: &Case) -> Result<Arc<Node>, Miss> {
-        let store = Arc::new(MemoryStore::new(Durability::AtOnce));
+    /// A node set up as the case asks, and the folder of its store, which goes with it.
+    pub(super) async fn node(&self, case: &Case) -> Result<(Arc<Node>, tempfile::TempDir), Miss> {
+        let folder = tempfile::tempdir().map_err(|error| Miss::Wrong(format!("no folder: {error}")))?;
+        let opened = EmbeddedStore::open_folder(folder.path(), Options::default());
+        let (store, _) = opened.map_err(|error| Miss::Wrong(format!("no store: {error}")))?;
+        let store = Arc::new(store);
         let mut config =
             server::Config::new(store.clone(), self.runtime.clone(), self.catalog.clone(), self.scratch.clone());
         for (key, value) in &case.config {
@@ -69,7 +73,7 @@ impl Stage {
                 other => return beyond(format!("the setup `{other}`")),
             }
         }
-        Ok(node)
+        Ok((node, folder))
     }
 }
 
@@ -83,7 +87,7 @@ fn environment(entries: &Json) -> BTreeMap<String, String> {
     texts.map(|(name, value)| (name.trim_start_matches(ENV_PREFIX).to_ascii_lowercase(), value)).collect()
 }
 
-async fn store_kv(store: &MemoryStore, content: &Json) -> Result<(), Miss> {
+async fn store_kv(store: &EmbeddedStore, content: &Json) -> Result<(), Miss> {
     let now = jiff::Timestamp::now();
     let mut batch = Batch::new();
     for (namespace, pairs) in content.as_object().into_iter().flatten() {
