@@ -35,7 +35,7 @@ pub use flows::{Save, SavedFlow, Validation};
 pub use http::wire;
 pub use life::Replay;
 pub use node::Node;
-pub use plugins::check;
+pub use plugins::{check, survey};
 pub use runs::Runs;
 pub use triggers::{BackfillAsk, TriggerSeen};
 pub use worker::allow_net;

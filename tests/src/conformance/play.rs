@@ -37,7 +37,7 @@ const REPEAT_MAX: usize = 1 << 20;
 /// Larger files of outputs are not looked into.
 const FILE_BYTES_MAX: usize = 16 << 20;
 /// What a type nobody has is refused with.
-const UNKNOWN_TYPE: &str = "flow.unknown_type";
+const UNKNOWN_TYPE: &[&str] = &["flow.unknown_type", "flow.missing_plugin", "flow.not_supported"];
 
 /// Plays all cases, many at a time; the verdicts are in the order of the cases.
 pub async fn play_all(stage: &Stage, cases: &[Case]) -> Vec<Verdict> {
@@ -274,8 +274,11 @@ fn others_ended(case: &Case, scene: &Scene) -> Result<(), Miss> {
 pub(super) async fn save(node: &Node, source: &str) -> Result<Arc<SavedFlow>, Miss> {
     node.save_flow(source, Save::Any).await.map_err(|error| {
         let issues = error.issues();
-        let types: Vec<String> =
-            issues.iter().filter(|issue| issue.code == UNKNOWN_TYPE).map(|issue| issue.message.clone()).collect();
+        let types: Vec<String> = issues
+            .iter()
+            .filter(|issue| UNKNOWN_TYPE.contains(&issue.code.as_str()))
+            .map(|issue| issue.message.clone())
+            .collect();
         match types.first() {
             Some(first) if types.len() == issues.len() => Miss::Beyond(first.clone()),
             _ => {

@@ -90,9 +90,9 @@ fn zone(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<TimeZone> {
     let name = crate::node::text(&node, problems)?;
     match expr::zone(&name) {
         Ok(zone) => Some(zone),
-        Err(_) => {
-            let problem = node.error("flow.timezone", format!("there is no time zone `{}`", shown(&name)));
-            problems.push(problem.hint("use a name such as `Europe/Paris`, or an offset"));
+        Err(error) => {
+            let problem = node.error("flow.timezone", format!("`{}` is no time zone", shown(&name)));
+            problems.push(problem.hints(error.problem().and_then(|problem| problem.hint.clone())));
             None
         }
     }

@@ -162,7 +162,7 @@ type WindowType = (&'static str, Shape, &'static [&'static str], &'static [&'sta
 
 const WINDOWS: &[(&str, WindowType)] = &[
     ("DURATION_WINDOW", ("DURATION_WINDOW", Shape::Tumbling, &[], &["window", "windowAdvance"])),
-    ("SLIDING_WINDOW", ("SLIDING_WINDOW", Shape::Sliding, &[], &["window", "windowAdvance"])),
+    ("SLIDING_WINDOW", ("SLIDING_WINDOW", Shape::Sliding, &[], &["window"])),
     ("DAILY_TIME_DEADLINE", ("DAILY_TIME_DEADLINE", Shape::Until, &["deadline"], &[])),
     ("DAILY_TIME_WINDOW", ("DAILY_TIME_WINDOW", Shape::Between, &["startTime", "endTime"], &[])),
 ];
