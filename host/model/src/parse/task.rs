@@ -198,7 +198,12 @@ fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &
         reading.problems.push(node.error("flow.more_problems", "not looked at"));
         return None;
     }
-    let info = match reading.lookup(type_name, version) {
+    // What is known not to be here is not, whoever knows the types.
+    let known = match builtin::not_here(type_name) {
+        Some(_) => Err(Unknown::Type { nearest: Vec::new() }),
+        None => reading.lookup(type_name, version),
+    };
+    let info = match known {
         Ok(info) => info,
         Err(unknown) => {
             // What is wrong is the version, not the type.
