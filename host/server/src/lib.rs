@@ -22,6 +22,7 @@ mod plugins;
 mod readable;
 mod render;
 mod runs;
+mod sealing;
 mod timers;
 mod worker;
 
@@ -36,4 +37,5 @@ pub use life::Replay;
 pub use node::Node;
 pub use plugins::{check, survey};
 pub use runs::Runs;
+pub use sealing::KEY_BYTES as ENCRYPTION_KEY_BYTES;
 pub use worker::allow_net;
