@@ -37,7 +37,7 @@ pub(crate) async fn resolve(node: &Arc<Node>, asked: Asked<'_>, given: Vec<(Stri
             return Err(Error::inputs(issues));
         }
     };
-    Ok(seal(asked.declared, values))
+    Ok(seal(node, asked.declared, values))
 }
 
 /// Every input with its value or what is wrong with it, and what is wrong with the request.
@@ -89,13 +89,13 @@ pub(crate) async fn typed(
     Ok((outcome, issues))
 }
 
-/// SECRET inputs are secrets from here on: whatever is made of them is masked.
-fn seal(declared: &[Input], mut values: Map) -> Map {
+/// SECRET inputs are secrets from here on: whatever is made of them is masked, and they are stored sealed.
+fn seal(node: &Node, declared: &[Input], mut values: Map) -> Map {
     for input in declared.iter().filter(|input| input.kind == InputType::Secret) {
         if let Some(value) = values.get_mut(input.id.as_str())
             && let Some(clear) = value.as_str().map(str::to_owned)
         {
-            *value = Value::Text(expr::Text::secret(format!("inputs.{}", input.id), clear));
+            *value = Value::Text(expr::Text::secret(node.config.sealer.seal(&clear, node.entropy.number()), clear));
         }
     }
     values

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Mailboxes};
 use crate::runs::Runs;
+use crate::sealing::{KEY_BYTES, Sealer};
 use crate::timers::Timers;
 use crate::triggers::Triggers;
 use crate::worker::Workers;
@@ -60,6 +61,7 @@ pub(crate) struct Parts {
     pub grace: std::time::Duration,
     pub allow_net: Vec<runtime::NetworkRule>,
     pub secrets: std::collections::BTreeMap<String, String>,
+    pub sealer: Sealer,
     pub environment: std::collections::BTreeMap<String, String>,
     pub globals: expr::Map,
 }
@@ -73,7 +75,6 @@ impl Node {
             runtime: config.runtime,
             catalog: RwLock::new(config.catalog),
             clock: config.clock,
-            entropy: config.entropy,
             config: Parts {
                 scratch: config.scratch,
                 limits: config.limits,
@@ -81,9 +82,11 @@ impl Node {
                 grace: config.grace,
                 allow_net: config.allow_net,
                 secrets: config.secrets,
+                sealer: Sealer::new(&config.encryption_key.unwrap_or_else(|| drawn_key(config.entropy.as_ref()))),
                 environment: config.environment,
                 globals: config.globals,
             },
+            entropy: config.entropy,
             id: config.node,
             boot: Boot(boot.into()),
             mailboxes: Mailboxes::default(),
@@ -225,6 +228,15 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// Two numbers make a key.
+fn drawn_key(entropy: &dyn Entropy) -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
+    let numbers = [entropy.number(), entropy.number()];
+    let bytes = numbers.iter().flat_map(|number| number.to_be_bytes());
+    key.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+    key
 }
 
 fn unfinished_states() -> Vec<model::state::State> {
