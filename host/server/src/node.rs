@@ -21,6 +21,7 @@ use crate::mailbox::{Envelope, Mail, Mailboxes};
 use crate::runs::Runs;
 use crate::sealing::{KEY_BYTES, Sealer};
 use crate::timers::Timers;
+use crate::triggers::Triggers;
 use crate::worker::Workers;
 
 /// How long the parts of a node may take to end, once they are told to.
@@ -42,6 +43,7 @@ pub struct Node {
     pub(crate) boot: Boot,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) timers: Timers,
+    pub(crate) triggers: Triggers,
     pub(crate) workers: Workers,
     /// Parsed flow revisions, most of them needed again and again.
     pub(crate) flows: Mutex<HashMap<(FlowKey, u32), Arc<SavedFlow>>>,
@@ -89,14 +91,20 @@ impl Node {
             boot: Boot(boot.into()),
             mailboxes: Mailboxes::default(),
             timers: Timers::default(),
+            triggers: Triggers::default(),
             workers: Workers::new(config.workers),
             flows: Mutex::default(),
             tasks: TaskTracker::new(),
             ending: AtomicBool::new(false),
             end: Notify::new(),
         });
+        // Before anything goes on: what it ends may be waited for by a trigger.
+        node.load_triggers().await?;
         node.recover().await?;
         let (clock, keeper, janitor) = (node.clone(), node.clone(), node.clone());
+        let (triggers, mail) = (node.clone(), node.clone());
+        node.tasks.spawn(async move { triggers.run_triggers().await });
+        node.tasks.spawn(async move { mail.take_trigger_mail().await });
         node.tasks.spawn(async move { clock.run_timers().await });
         node.tasks.spawn(async move { keeper.keep_leases().await });
         node.tasks.spawn(async move { janitor.tidy_up().await });

@@ -230,12 +230,17 @@ fn text(template: &Value, scope: &dyn Scope, memo: &Memo, settings: &Settings) -
 }
 
 /// An execution's variables, with the server's behind them.
-struct RunScope<'a> {
+pub(crate) struct RunScope<'a> {
     node: &'a Node,
     view: View<'a>,
 }
 
-impl RunScope<'_> {
+impl<'a> RunScope<'a> {
+    /// The variables of an execution.
+    pub(crate) fn of_execution(node: &'a Node, state: &'a State) -> Self {
+        Self { node, view: View::of_execution(state) }
+    }
+
     /// What is stored of a secret is what it is called. One that cannot be opened stays sealed: whoever needs its value is told.
     fn opened(&self, value: Value) -> Value {
         match value.has_secret() {
