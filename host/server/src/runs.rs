@@ -3,16 +3,23 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use runtime::{Outcome, Request, Runtime};
+use runtime::{Entry, Outcome, Request, Runtime};
 
 /// Runs one attempt of one task to its end.
 pub trait Runs: Send + Sync + 'static {
     /// Runs it. Dropping the future ends it.
     fn run(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
+
+    /// Asks a polling trigger once; `cursor` is what the last poll that fired handed back.
+    fn poll(&self, request: Request, cursor: Option<String>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
 }
 
 impl Runs for Runtime {
     fn run(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         Box::pin(Runtime::run(self, request))
+    }
+
+    fn poll(&self, request: Request, cursor: Option<String>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(Runtime::call(self, Entry::Poll { cursor }, request))
     }
 }
