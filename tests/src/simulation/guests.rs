@@ -92,10 +92,6 @@ pub struct Guests {
 }
 
 impl Runs for Guests {
-    fn poll(&self, _: Request, _: Option<String>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
-        Box::pin(async { Self::nothing() })
-    }
-
     fn run(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         Box::pin(async move {
             let who = Who::of(&request);
@@ -120,11 +116,6 @@ impl Runs for Guests {
 }
 
 impl Guests {
-    /// Nothing happens outside.
-    fn nothing() -> Outcome {
-        Outcome { result: Ok("null".to_owned()), metrics: RunMetrics::default(), tape: TapeSummary::default() }
-    }
-
     async fn guest(&self, request: &Request, who: &Who) -> Result<String, Failure> {
         let properties: Value = serde_json::from_str(&request.input).unwrap_or_default();
         let deed = Deed::of(&properties, request.facts.attempt);
