@@ -1,6 +1,7 @@
 //! The only caller of the engine: events in, one commit out, then what was decided is done. Never waits for a guest.
 
 mod commands;
+mod kept;
 mod load;
 mod slots;
 
@@ -20,11 +21,10 @@ use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Replaying, Told};
 use crate::node::Node;
 use commands::After;
+use kept::Kept;
 
 /// Times a turn is made again after somebody else wrote in between, before its senders are told.
 const TRIES: usize = 5;
-/// Changes between two snapshots of an execution's state (design.md, section 3).
-const SNAPSHOT_EVERY: u64 = 1_000;
 /// Decisions of one turn that follow from one another without anything happening outside. A flow of ten thousand tasks that are all
 /// skipped takes some of these each; an endless chain would be a defect of the engine.
 const DECISIONS_PER_TURN: usize = 200_000;
@@ -53,8 +53,7 @@ struct Hot {
     saved: Arc<SavedFlow>,
     /// The last stored change.
     sequence: u64,
-    /// The sequence of the last snapshot.
-    snapshot: u64,
+    kept: Kept,
     /// When the execution was created: its place in lists.
     created: jiff::Timestamp,
 }
@@ -324,19 +323,14 @@ impl Owner {
                 }
             }
         }
-        let due = hot.sequence - hot.snapshot >= SNAPSHOT_EVERY;
-        if due {
-            let state = Payload::of(FORMAT, &hot.state.snapshot()).map_err(unwritable)?;
-            turn.batch.put(rows::Snapshot { execution: self.id.clone(), sequence: hot.sequence, state });
-            hot.snapshot = hot.sequence;
-        }
+        let due = hot.kept.write(&self.id, &hot.state, hot.sequence, &mut turn.batch)?;
         if let Some(record) = hot.state.execution() {
             let same = before.is_some_and(|before| Arc::ptr_eq(before, record));
             if !same || due {
                 turn.batch.put(rows::Execution {
                     record: (**record).clone(),
                     sequence: hot.sequence,
-                    snapshot: hot.snapshot,
+                    snapshot: hot.kept.sequence(),
                     lock: None,
                     created: hot.created,
                 });
@@ -382,6 +376,10 @@ impl Turn {
 /// Whether an execution has ended and what comes after its end has not.
 fn is_after_end(state: &State) -> bool {
     state.status().is_some_and(model::state::State::is_terminal) && !state.is_closed()
+}
+
+fn unreadable(error: rows::PayloadError) -> Error {
+    Error::Internal(format!("a stored record cannot be read: {error}"))
 }
 
 fn unwritable(error: rows::PayloadError) -> Error {

@@ -1,11 +1,13 @@
 //! Workers: run one attempt of one task, from its properties to its outcome. Knows nothing of what comes after.
 
 mod grants;
+mod polling;
 mod secrets;
 mod services;
 mod sink;
 
 pub use grants::allow_net;
+pub(crate) use polling::{Happened, Question};
 pub(crate) use services::ancestors;
 
 use std::collections::BTreeMap;
