@@ -166,7 +166,7 @@ impl Node {
     }
 
     /// Gives secrets that were read back from the store their values again.
-    fn unsealed(&self, value: Value) -> Result<Value, Failure> {
+    pub(crate) fn unsealed(&self, value: Value) -> Result<Value, Failure> {
         if !value.has_secret() {
             return Ok(value);
         }

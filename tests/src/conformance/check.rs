@@ -1,5 +1,7 @@
 //! What a case expects against what came of it. An expectation nobody here understands is never taken as met.
 
+use std::collections::BTreeMap;
+
 use model::execution::TaskRun;
 use serde_json::{Map, Value as Json};
 use server::{LogLine, Seen};
@@ -19,12 +21,15 @@ pub struct Scene {
     pub logs: Vec<LogLine>,
     /// The id of the flow that was started.
     pub flow: String,
+    /// The text of files that outputs name, by URI.
+    pub files: BTreeMap<String, String>,
 }
 
 /// Checks all expectations of a case, or of a moment of it.
 pub fn check(expect: &Map<String, Json>, scene: &Scene) -> Result<(), Miss> {
     let Some(first) = scene.main.first() else { return wrong("nothing was started") };
     let mut names = Names::default();
+    names.files = scene.files.clone();
     names.set("execution.id", first.execution.id.as_str());
     names.set("parent.execution.id", first.execution.id.as_str());
     names.set("flow.id", scene.flow.as_str());

@@ -1,23 +1,33 @@
 //! Whether a value is what a case expects: equality, or one of the corpus' matchers. Unknown matchers are never taken as met.
 
+use std::collections::BTreeMap;
+
 use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{Miss, beyond, wrong};
 
-/// What stands for `{{execution.id}}` and its like in expectations.
+/// What stands for `{{execution.id}}` and its like in expectations, and what is in the files that outputs name.
 #[derive(Clone, Debug, Default)]
-pub struct Names(Vec<(String, String)>);
+pub struct Names {
+    values: Vec<(String, String)>,
+    /// Texts by URI.
+    pub files: BTreeMap<String, String>,
+}
 
 impl Names {
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.0.retain(|(known, _)| known != name);
-        self.0.push((name.to_owned(), value.into()));
+        self.values.retain(|(known, _)| known != name);
+        self.values.push((name.to_owned(), value.into()));
+    }
+
+    fn file(&self, uri: Option<&str>) -> Option<&String> {
+        self.files.get(uri?)
     }
 
     fn fill(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (name, value) in &self.0 {
+        for (name, value) in &self.values {
             text = text.replace(&format!("{{{{{name}}}}}"), value);
         }
         text
@@ -91,6 +101,15 @@ fn matches_one(
         }
         // Read together with `$contains_output`.
         "$prefix_before_it" => true,
+        "$file_content" => names.file(text).is_some_and(|content| *content == wanted_text),
+        "$file_contains" => names.file(text).is_some_and(|content| content.contains(&wanted_text)),
+        "$file_line_count" => {
+            let lines = names.file(text).map(|content| content.lines().count() as u64);
+            lines.is_some() && lines == wanted.as_u64()
+        }
+        "$any_file_content" => found.and_then(Value::as_object).is_some_and(|entries| {
+            entries.values().any(|uri| names.file(uri.as_str()).is_some_and(|content| *content == wanted_text))
+        }),
         "$zoned_datetime_near_now_s" => {
             let at = text.and_then(moment);
             let now = jiff::Timestamp::now().as_second();
@@ -120,6 +139,7 @@ mod tests {
     fn check(expected: Value, found: Value, holds: bool) {
         let mut names = Names::default();
         names.set("execution.id", "abc");
+        names.files.insert("kestra:///f".to_owned(), "one\ntwo\n".to_owned());
         let output = |key: &str| Ok((key == "a.value").then(|| json!("inner")));
         assert_eq!(fits(&expected, Some(&found), &names, &output).is_ok(), holds, "{expected} {found}");
     }
@@ -139,6 +159,14 @@ mod tests {
         check(json!({ "$contains_output": "a.value" }), json!("an inner thing"), true);
         check(json!({ "$contains_output": "b.value" }), json!("an inner thing"), false);
         check(json!({ "$contains_output": "a.value", "$prefix_before_it": "no " }), json!("an inner thing"), false);
+        check(json!({ "$file_content": "one\ntwo\n" }), json!("kestra:///f"), true);
+        check(json!({ "$file_content": "one" }), json!("kestra:///f"), false);
+        check(json!({ "$file_contains": "two" }), json!("kestra:///f"), true);
+        check(json!({ "$file_contains": "two" }), json!("kestra:///g"), false);
+        check(json!({ "$file_line_count": 2 }), json!("kestra:///f"), true);
+        check(json!({ "$file_line_count": 0 }), json!("kestra:///g"), false);
+        check(json!({ "$any_file_content": "one\ntwo\n" }), json!({ "a": "x", "b": "kestra:///f" }), true);
+        check(json!({ "$any_file_content": "one" }), json!({ "b": "kestra:///f" }), false);
         check(json!({ "$unheard_of": 1 }), json!(1), false);
     }
 }

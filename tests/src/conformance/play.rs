@@ -1,5 +1,6 @@
 //! Plays cases: saves the flows, starts the execution, does what the case says, waits, and has the outcome checked.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,10 @@ use model::ids::ExecutionId;
 use model::state::State;
 use serde_json::{Value as Json, json};
 use server::{Given, Node, Save, SavedFlow, Seen, Start};
+use store::MemoryStore;
 
 use super::check::{Scene, check};
-use super::stage::value_of;
+use super::stage::{stored_text, value_of};
 use super::{Case, Miss, Stage, Verdict, beyond, wrong};
 
 /// Cases at once: most of them wait rather than compute.
@@ -31,6 +33,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const EXECUTIONS_MAX: usize = 1_000;
 /// Lines of an uploaded file, and repetitions of a text, that a case may ask for.
 const REPEAT_MAX: usize = 1 << 20;
+/// Largest file that is looked into.
+const FILE_MAX_BYTES: u64 = 1 << 20;
 /// What a type nobody has is refused with.
 const UNKNOWN_TYPE: &str = "flow.unknown_type";
 
@@ -43,11 +47,12 @@ async fn play(stage: &Stage, case: &Case) -> Verdict {
     if case.needs_test_task {
         return Verdict::Skipped("a task type of the corpus' own test tree".to_owned());
     }
-    let node = match stage.node(case).await {
-        Ok(node) => node,
+    let (node, store) = match stage.node(case).await {
+        Ok(ready) => ready,
         Err(miss) => return verdict(Err(miss)),
     };
-    let result = match tokio::time::timeout(CASE_MAX, attempt(&node, case)).await {
+    let played = Played { node: node.clone(), store };
+    let result = match tokio::time::timeout(CASE_MAX, attempt(&played, case)).await {
         Ok(result) => result,
         Err(_) => wrong(format!("it takes more than {} s: {}", CASE_MAX.as_secs(), shown(&node).await)),
     };
@@ -57,6 +62,12 @@ async fn play(stage: &Stage, case: &Case) -> Verdict {
     }
     node.shutdown().await;
     verdict(result)
+}
+
+/// What a case is played on.
+struct Played {
+    node: Arc<Node>,
+    store: Arc<MemoryStore>,
 }
 
 fn verdict(result: Result<(), Miss>) -> Verdict {
@@ -89,11 +100,9 @@ fn action(name: &str) -> Result<Action, Miss> {
     }
 }
 
-async fn attempt(node: &Arc<Node>, case: &Case) -> Result<(), Miss> {
+async fn attempt(played: &Played, case: &Case) -> Result<(), Miss> {
+    let node = &played.node;
     let action = action(&case.action)?;
-    if case.files.contains_key("namespace_files") {
-        return beyond("namespace files");
-    }
     if case.lets_missing_inputs_through {
         return beyond("it starts without an input that is required");
     }
@@ -119,7 +128,7 @@ async fn attempt(node: &Arc<Node>, case: &Case) -> Result<(), Miss> {
         (Err(error), _) => return wrong(format!("it does not start: {error} {:?}", error.issues())),
     };
     match action {
-        Action::Resolve => return check(&case.expect, &scene(node, &saved, &[&id]).await?),
+        Action::Resolve => return check(&case.expect, &scene(played, &saved, &[&id]).await?),
         Action::Schedule => {
             let before = node.execution(id.as_str()).await.map_err(gone)?;
             if before.execution.state() != State::Created {
@@ -134,7 +143,7 @@ async fn attempt(node: &Arc<Node>, case: &Case) -> Result<(), Miss> {
     }
     if let Some(expect) = case.expect.get("paused").and_then(Json::as_object) {
         paused(node, &id).await?;
-        check(expect, &scene(node, &saved, &[&id]).await?)?;
+        check(expect, &scene(played, &saved, &[&id]).await?)?;
     }
     let mut ids = vec![id];
     if action == Action::Twice {
@@ -146,16 +155,17 @@ async fn attempt(node: &Arc<Node>, case: &Case) -> Result<(), Miss> {
         node.ended(id).await.map_err(gone)?;
     }
     let ids: Vec<&ExecutionId> = ids.iter().collect();
-    settled(node, &saved, &ids, case).await
+    settled(played, &saved, &ids, case).await
 }
 
 /// Checks, and for a while checks again as long as children or retries may still change the outcome.
-async fn settled(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId], case: &Case) -> Result<(), Miss> {
+async fn settled(played: &Played, saved: &SavedFlow, ids: &[&ExecutionId], case: &Case) -> Result<(), Miss> {
+    let node = &played.node;
     let retried = case.expect.contains_key("all_executions_of_flow");
     let alone = case.others.is_empty() && !retried;
     let end = tokio::time::Instant::now() + if alone { LOG_MAX } else { FOLLOWS_MAX };
     loop {
-        let mut scene = scene(node, saved, ids).await?;
+        let mut scene = scene(played, saved, ids).await?;
         if retried {
             // Each execution takes the place of the one before it; the outcome is that of the last.
             scene.main = scene.all.last().cloned().into_iter().collect();
@@ -263,7 +273,8 @@ async fn reached(node: &Arc<Node>, id: &ExecutionId, wanted: impl Fn(State) -> b
     }
 }
 
-async fn scene(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId]) -> Result<Scene, Miss> {
+async fn scene(played: &Played, saved: &SavedFlow, ids: &[&ExecutionId]) -> Result<Scene, Miss> {
+    let node = &played.node;
     let mut main = Vec::new();
     for id in ids {
         main.push(node.execution(id.as_str()).await.map_err(gone)?);
@@ -273,7 +284,25 @@ async fn scene(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId]) -> Res
     for seen in &all {
         logs.extend(node.logs(seen.execution.id.as_str(), 0, super::check::LINES_MAX).await.map_err(gone)?);
     }
-    Ok(Scene { main, all, logs, flow: saved.flow.key.id.to_string() })
+    let mut files = BTreeMap::new();
+    for run in all.iter().flat_map(|seen| &seen.runs) {
+        for uri in uris(&run.outputs.to_json()) {
+            if let Some(text) = stored_text(&played.store, &uri, FILE_MAX_BYTES).await {
+                files.insert(uri, text);
+            }
+        }
+    }
+    Ok(Scene { main, all, logs, flow: saved.flow.key.id.to_string(), files })
+}
+
+/// The URIs of stored files in outputs.
+fn uris(outputs: &Json) -> Vec<String> {
+    match outputs {
+        Json::String(text) if text.starts_with("kestra:///") => vec![text.clone()],
+        Json::Array(items) => items.iter().flat_map(uris).collect(),
+        Json::Object(entries) => entries.values().flat_map(uris).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Every execution of the node, oldest first.

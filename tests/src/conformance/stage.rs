@@ -7,12 +7,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail, ensure};
 use catalog::{Catalog, Check, Host, Origin, Source};
 use expr::Value;
-use model::ids::Namespace;
+use model::ids::{Namespace, TENANT};
 use runtime::{Compiler, Runtime};
 use serde_json::Value as Json;
 use server::Node;
-use store::rows::{Kv, NamespaceKey};
-use store::{Batch, Durability, MemoryStore, Store as _};
+use store::rows::{File, Key, Kv, NamespaceKey};
+use store::{Batch, Durability, MemoryStore, Store as _, View};
 
 use super::{Case, Miss, beyond};
 
@@ -49,8 +49,8 @@ impl Stage {
         Ok(Self { runtime, catalog, scratch: work.join("scratch") })
     }
 
-    /// A node set up as the case asks.
-    pub(super) async fn node(&self, case: &Case) -> Result<Arc<Node>, Miss> {
+    /// A node set up as the case asks, with its store.
+    pub(super) async fn node(&self, case: &Case) -> Result<(Arc<Node>, Arc<MemoryStore>), Miss> {
         let store = Arc::new(MemoryStore::new(Durability::AtOnce));
         let mut config =
             server::Config::new(store.clone(), self.runtime.clone(), self.catalog.clone(), self.scratch.clone());
@@ -69,8 +69,47 @@ impl Stage {
                 other => return beyond(format!("the setup `{other}`")),
             }
         }
-        Ok(node)
+        if let Some(files) = case.files.get("namespace_files") {
+            store_files(&store, case.namespace(), files).await?;
+        }
+        Ok((node, store))
     }
+}
+
+/// The text of a stored file; `None` where there is no such file, or one that is no text or too large.
+pub(super) async fn stored_text(store: &MemoryStore, uri: &str, most: u64) -> Option<String> {
+    let path = format!("{TENANT}/{}", uri.strip_prefix("kestra:///")?);
+    let store: &dyn store::Store = store;
+    let file = store.find::<File>(View::Newest, Key::File(path.into())).await.ok()??;
+    if file.content.size_bytes > most {
+        return None;
+    }
+    let mut reader = store.read_blob(file.content.id.clone(), 0).await.ok()??;
+    let mut bytes = Vec::new();
+    while let Some(piece) = reader.read().await.ok()? {
+        bytes.extend_from_slice(&piece);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Puts files of a namespace in place: text by path.
+async fn store_files(store: &MemoryStore, namespace: &str, files: &Json) -> Result<(), Miss> {
+    let now = jiff::Timestamp::now();
+    let failed = |error: store::Error| Miss::Wrong(format!("the store: {error}"));
+    let mut batch = Batch::new();
+    for (path, text) in texts(files) {
+        let mut blob = store.write_blob(now).await.map_err(failed)?;
+        blob.write(text.into()).await.map_err(failed)?;
+        let folder = namespace.replace('.', "/");
+        batch.put(File {
+            path: format!("{TENANT}/{folder}/_files/{}", path.trim_start_matches('/')).into(),
+            content: blob.finish().await.map_err(failed)?,
+            created: now,
+            updated: now,
+            metadata: BTreeMap::new(),
+        });
+    }
+    store.commit(batch).await.map(|_| ()).map_err(failed)
 }
 
 fn texts(entries: &Json) -> BTreeMap<String, String> {

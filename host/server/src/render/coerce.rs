@@ -89,7 +89,8 @@ fn fit(root: &Schema, schema: &Schema, written: Option<&Value>, value: Value, de
             Some(schema) => Value::list(
                 items.iter().enumerate().map(|(at, item)| fit(root, schema, inner(at), item.clone(), depth + 1)),
             ),
-            None => untyped(written, value),
+            // That it is a list is said; of what is not.
+            None => Value::list(items.iter().enumerate().map(|(at, item)| untyped(inner(at), item.clone()))),
         },
         Value::Text(_) if wants("string") => value,
         Value::Text(text) => match text.as_plain().and_then(|plain| parsed(plain.trim(), &wants)) {
