@@ -205,9 +205,7 @@ mod tests {
 
     #[test]
     fn version_is_of_the_very_key() {
-        let item = |key: &str, revision: u64, expired: bool| {
-            json!({"namespace": "a", "key": key, "revision": revision, "expired": expired})
-        };
+        let item = |key: &str, revision: u64, expired: bool| json!({"namespace": "a", "key": key, "revision": revision, "expired": expired});
         let page = json!({"items": [item("k", 3, false), item("k2", 7, false), item("old", 2, true)], "next": null});
         let host = MockHost::new().answer_call("kv.find", &page).answer_call("kv.find", &page);
         assert_eq!(host.run_task::<version>(json!({"key": "k", "namespace": "a"})).unwrap(), json!({"version": 3}));

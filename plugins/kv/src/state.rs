@@ -138,16 +138,18 @@ pub fn delete(properties: Delete, cx: &Context) -> Result<Deleted, Failure> {
 }
 
 fn missing(name: &str) -> Failure {
-    Failure::new("STATE_NOT_FOUND", format!("there is no state `{name}`, and `errorOnMissing` is true")).retryable(false)
+    Failure::new("STATE_NOT_FOUND", format!("there is no state `{name}`, and `errorOnMissing` is true"))
+        .retryable(false)
 }
 
 fn stored(key: &str) -> Result<Option<Map<String, Value>>, Failure> {
     match kv::get(None, key)? {
         None => Ok(None),
         Some(Value::Object(data)) => Ok(Some(data)),
-        Some(_) => {
-            Err(Failure::new("BAD_STATE", format!("key `{key}` holds something else than a state; hint: delete the key")))
-        }
+        Some(_) => Err(Failure::new(
+            "BAD_STATE",
+            format!("key `{key}` holds something else than a state; hint: delete the key"),
+        )),
     }
 }
 

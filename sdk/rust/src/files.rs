@@ -1,6 +1,6 @@
 //! Files of the internal storage (`kestra:///…`, `nsfile:///…`), read and written in pieces. Never holds a whole file.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use crate::{Failure, host};
 
@@ -82,6 +82,19 @@ impl Read for Reader {
         taken.copy_from_slice(&bytes);
         self.offset += bytes.len() as u64;
         Ok(bytes.len())
+    }
+}
+
+impl Seek for Reader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let offset = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(distance) => self.size.checked_add_signed(distance),
+            SeekFrom::Current(distance) => self.offset.checked_add_signed(distance),
+        };
+        let offset = offset.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.offset = offset;
+        Ok(offset)
     }
 }
 

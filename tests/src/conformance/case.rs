@@ -72,6 +72,11 @@ fn from_corpus(case: &Value, flows: &[(String, String)]) -> Result<Case> {
 }
 
 impl Case {
+    /// Whether it says that the flow is refused for a type that nobody has.
+    pub fn expects_unknown_type(&self) -> bool {
+        self.expect.get("error").and_then(Value::as_str) == Some("unknown type")
+    }
+
     /// The namespace of the flow that is started.
     pub fn namespace(&self) -> &str {
         self.source.lines().find_map(|line| line.strip_prefix("namespace:")).map(unquoted).unwrap_or_default()

@@ -29,7 +29,9 @@ impl Glob {
     /// A pattern relative to a folder: `a/*.txt` means files of its folder `a`.
     pub fn anchored(pattern: &str) -> Result<Self, String> {
         let path = pattern.trim_start_matches("./").trim_start_matches('/');
-        Self::read(pattern, &format!("/{path}"))
+        // `**/` is no folder as well.
+        let root = if path.starts_with("**/") { "" } else { "/" };
+        Self::read(pattern, &format!("{root}{path}"))
     }
 
     /// A pattern for files of a namespace: one that does not begin with `/` fits at any depth (Kestra's rule).

@@ -71,7 +71,7 @@ enum Deed {
     Execution(Arc<rows::Execution>, Parts),
     /// It is gone already: a plan that broke off is carried out again.
     Nothing,
-    Logs(LogFilter, Vec<LogLevel>),
+    Logs(Box<LogFilter>, Vec<LogLevel>),
 }
 
 fn unreadable(what: &str, error: impl std::fmt::Display) -> HostError {
@@ -170,7 +170,7 @@ impl RunServices {
                     purged.add(self.node.purge_execution(&row.record, parts).await.map_err(failed)?);
                 }
                 Deed::Logs(filter, levels) => {
-                    purged.logs += self.node.purge_logs(filter, &levels).await.map_err(failed)?;
+                    purged.logs += self.node.purge_logs(*filter, &levels).await.map_err(failed)?;
                 }
             }
         }
@@ -213,7 +213,7 @@ impl RunServices {
                 {
                     return Err(super::kv::refused(place.namespace.as_str()));
                 }
-                Ok(Deed::Logs(filter, levels?))
+                Ok(Deed::Logs(Box::new(filter), levels?))
             }
             other => Err(unknown_kind(other)),
         }
@@ -263,9 +263,14 @@ impl RunServices {
             Some(id) => {
                 let row = self.stored_object(id).await?;
                 let row = row.ok_or_else(|| HostError::not_found(format!("there is no execution `{id}`")))?;
-                let namespace = row.record.flow.namespace.as_str();
+                let flow = &row.record.flow;
+                let namespace = flow.namespace.as_str();
                 if !self.reach.may_read(namespace) {
                     return Err(super::kv::refused(namespace));
+                }
+                let other = |asked: &Option<String>, is: &str| asked.as_ref().is_some_and(|asked| asked != is);
+                if other(&asked.namespace, namespace) || other(&asked.flow, flow.id.as_str()) {
+                    return Err(HostError::not_found(format!("execution `{id}` is of flow `{flow}`, not of that one")));
                 }
                 LogScope::Target { target: rows::Target::Execution(row.record.id.clone()), after: 0 }
             }
