@@ -1,8 +1,10 @@
-//! Runs flows with known outcomes against a real node: real plugins, real sandbox, the store in memory.
+//! Runs flows with known outcomes against a real node: real plugins, real sandbox, the durable store in a folder of its own.
 //!
 //! The format is the corpus' (`cases.json` beside `flows/`), and our own data cases are the same thing in one file each. Nothing here
 //! knows a case by name: what cannot hold yet is listed in a file, with its reason.
 
+mod action;
+mod afterwards;
 mod case;
 mod check;
 mod known;

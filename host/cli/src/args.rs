@@ -135,6 +135,50 @@ pub enum Flow {
         #[arg(long)]
         json: bool,
     },
+    /// Say what becomes of flows made for Kestra: which run as they are, which plugins and features the others lack.
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Looks at every .yaml and .yml file, at each document in it, and at nothing whose name begins with a dot. Needs no server and
+no network, and runs nothing. YAML that is no flow is passed over.
+
+What is said of a flow:
+  runs          it can be saved, and runs
+  needs-plugins nothing is wrong with it, but plugins it names are not installed
+  not-there     it uses what Kestra has and Sluice has not
+  invalid       it is wrong in Kestra as well
+
+Exit codes:
+  0  no flow is invalid, whatever else they lack
+  1  the check itself could not be done: no such folder, or no flow in it
+  2  at least one flow is invalid, or a file cannot be read
+  3  with --strict: none is invalid, but at least one does not run as it is
+
+Examples:
+  sluice flow check my-flows/
+  sluice flow check --strict --output json my-flows/ > report.json"
+)]
+pub struct Check {
+    /// Folders of flows, or files.
+    #[arg(required = true, value_name = "DIR")]
+    pub paths: Vec<PathBuf>,
+    /// How to report.
+    #[arg(long, value_enum, default_value_t = Report::Text)]
+    pub output: Report,
+    /// Fail for flows that lack something, too.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// How a check is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    /// Lines: each flow with its problems, then the totals.
+    Text,
+    /// One JSON document.
+    Json,
 }
 
 /// Which store.

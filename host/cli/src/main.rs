@@ -1,6 +1,7 @@
 //! The one binary, `sluice`: parses arguments, composes configuration, prints. Only here the environment is read and the process ends.
 
 mod args;
+mod check;
 mod flow;
 mod plugin;
 mod run;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             Command::Run(arguments) => run::run(&cli.global, arguments).await,
             Command::Server(arguments) => serve::serve(&cli.global, arguments).await,
             Command::Flow(args::Flow::Validate { files, json }) => flow::validate(&cli.global, files, *json).await,
+            Command::Flow(args::Flow::Check(arguments)) => check::check(&cli.global, arguments),
             Command::Plugin(args::Plugin::List { json }) => plugin::list(&cli.global, *json),
             Command::Plugin(args::Plugin::Pack { file, out }) => plugin::pack(&cli.global, file, out.as_deref()).await,
             Command::Store(command) => store::run(&cli.global, command),

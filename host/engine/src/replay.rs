@@ -4,25 +4,27 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use model::change::{Change, Phase};
+use model::change::{Change, Phase, Place};
 use model::execution::Execution;
 use model::flow::Flow;
-use model::ids::TaskRunId;
+use model::ids::{TaskId, TaskRunId};
 use model::task::{FlowTask, TaskKind};
 
 use crate::decide::Decision;
 use crate::draft::Draft;
 use crate::event::{RejectCode, Rejected};
+use crate::flowable::tasks_in;
 use crate::ids::{RunKey, run_id};
 use crate::state::{Node, State};
 
 /// Decides the beginning of a replay. `source` has ended; `execution` is the new one, with its id, inputs and labels; `flow` is the
-/// revision it runs. The changes belong to `State::new(flow)`; the first command is `Continue`.
+/// revision it runs. It goes on from a task run, or, without one, from what failed: a restart on another revision. The changes belong to
+/// `State::new(flow)`; the first command is `Continue`.
 pub fn replay(
     source: &State,
     flow: Arc<Flow>,
     execution: Execution,
-    from: &TaskRunId,
+    from: Option<&TaskRunId>,
     now: Timestamp,
 ) -> Result<Decision, Rejected> {
     let Some(original) = source.execution().filter(|_| source.is_closed()) else {
@@ -42,7 +44,7 @@ pub fn replay(
             ..execution
         }),
     });
-    if let Some(task) = source.task_of(from).filter(|task| is_merge(&task.kind)) {
+    if let Some(task) = from.and_then(|from| source.task_of(from)).filter(|task| is_merge(&task.kind)) {
         let message = format!(
             "the executions that `{}` gathers from belong to the other execution (hint: replay from the ForEachItem)",
             task.id
@@ -51,13 +53,19 @@ pub fn replay(
     }
     let ids = draft.copy_runs(source);
     draft.change(Change::Closed);
-    let Some(from) = ids.get(from).filter(|run| draft.task(run).is_some()) else {
-        return Err(Rejected::new(
-            RejectCode::Invalid,
-            format!("no task run `{from}` to replay from in this revision of the flow"),
-        ));
+    let from = match from {
+        None => None,
+        Some(from) => match ids.get(from).filter(|run| draft.task(run).is_some()) {
+            Some(run) => Some(run),
+            None => {
+                return Err(Rejected::new(
+                    RejectCode::Invalid,
+                    format!("no task run `{from}` to replay from in this revision of the flow"),
+                ));
+            }
+        },
     };
-    draft.restart(Some(from))?;
+    draft.restart(from)?;
     draft.watch_slas();
     draft.settle();
     Ok(Decision { changes: draft.changes, commands: draft.commands })
@@ -82,14 +90,30 @@ impl Draft {
             if node.place.phase != Phase::Main || node.run.state().is_active() {
                 continue;
             }
-            if let Some(id) = self.copy_run(source, node, parent) {
+            let Some(place) = self.place_in(parent.as_ref(), &node.run.task, node.place) else { continue };
+            if let Some(id) = self.copy_run(source, node, parent, place) {
                 ids.insert(node.run.id.clone(), id);
             }
         }
         ids
     }
 
-    fn copy_run(&mut self, source: &State, node: &Node, parent: Option<TaskRunId>) -> Option<TaskRunId> {
+    // Where a task stands in the revision that is run now, which may be another than the one it ran in; `None`: nowhere any more.
+    fn place_in(&self, parent: Option<&TaskRunId>, task: &TaskId, old: Place) -> Option<Place> {
+        let flow = self.flow();
+        let found = tasks_in(&self.state, &flow, parent, old).iter().position(|known| known == task)?;
+        let position = u32::try_from(found).ok()?;
+        let lane = if self.tasks_are_lanes(parent) { position } else { old.lane };
+        Some(Place { lane, position, ..old })
+    }
+
+    fn tasks_are_lanes(&self, parent: Option<&TaskRunId>) -> bool {
+        let Some(task) = parent.and_then(|parent| self.task(parent)) else { return false };
+        let TaskKind::Flow(flow) = &task.kind else { return false };
+        matches!(flow.as_ref(), FlowTask::Parallel { .. } | FlowTask::Dag { .. })
+    }
+
+    fn copy_run(&mut self, source: &State, node: &Node, parent: Option<TaskRunId>, place: Place) -> Option<TaskRunId> {
         let old = &node.run;
         let execution = self.state.execution()?.id.clone();
         let loop_count = node
@@ -108,7 +132,7 @@ impl Draft {
             parent,
             value: old.value.clone(),
             iteration: old.iteration,
-            place: node.place,
+            place,
             at: old.history.started(),
         });
         if let Some(evaluated) = &node.evaluated {

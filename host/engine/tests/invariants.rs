@@ -514,7 +514,7 @@ fn replay_too(driver: &Driver, choice: usize) {
     let Some(from) = runs.get(choice % runs.len().max(1)) else { return };
     let execution = Execution { id: ExecutionId::trusted("again"), ..driver.execution() };
     let flow = driver.state.flow().clone();
-    let Ok(decision) = replay(&driver.state, flow.clone(), execution, from, driver.now) else { return };
+    let Ok(decision) = replay(&driver.state, flow.clone(), execution, Some(from), driver.now) else { return };
     let mut again = Driver::new(flow);
     again.now = driver.now;
     for change in &decision.changes {

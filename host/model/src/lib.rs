@@ -17,15 +17,17 @@ pub mod lock;
 pub mod lookup;
 mod node;
 mod outline;
+mod packages;
 mod parse;
 pub mod problem;
 pub mod state;
+pub mod survey;
 pub mod task;
 pub mod trigger;
 pub mod typing;
 mod yaml;
 
 pub use lookup::{Role, TypeInfo, Types, Unknown};
-pub use parse::{Parsed, parse, updates};
+pub use parse::{Missing, Parsed, parse, updates};
 pub use problem::{Position, Problem, Severity};
 pub use yaml::read_value as read_yaml;

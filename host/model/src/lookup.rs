@@ -6,6 +6,11 @@ use std::sync::Arc;
 pub trait Types {
     /// The type of this name, alias included, at the version that the requirement selects (`None`: the default of the server).
     fn lookup(&self, type_name: &str, requirement: Option<&str>) -> Result<Arc<TypeInfo>, Unknown>;
+
+    /// Whether a plugin of this name is there in any version: tells a plugin that is missing from a type that it does not have.
+    fn has_plugin(&self, _plugin: &str) -> bool {
+        false
+    }
 }
 
 /// What a type is.

@@ -8,7 +8,7 @@ mod slots;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use engine::{Command, Event, RejectCode, Rejected, State, decide};
+use engine::{Command, Decision, Event, RejectCode, Rejected, State, decide};
 use indexmap::IndexSet;
 use model::change::{Change, Record};
 use model::execution::Execution;
@@ -18,7 +18,7 @@ use store::{Batch, Lsn, View};
 
 use crate::error::Error;
 use crate::flows::SavedFlow;
-use crate::mailbox::{Envelope, Mail};
+use crate::mailbox::{Envelope, Mail, Replaying, Told};
 use crate::node::Node;
 use commands::After;
 
@@ -149,7 +149,7 @@ impl Owner {
         }
     }
 
-    async fn try_turn(&mut self, mail: &[Envelope]) -> Result<Vec<Result<Lsn, Error>>, Error> {
+    async fn try_turn(&mut self, mail: &[Envelope]) -> Result<Vec<Result<Told, Error>>, Error> {
         let hot = match &self.hot {
             Some(hot) => Some(hot.clone()),
             None => load::load(&self.node, &self.id).await?,
@@ -177,12 +177,12 @@ impl Owner {
             if let Some(key) = &envelope.drain {
                 if !turn.drained.insert(key.clone()) || !self.waits(key).await? {
                     // Delivered twice: it has been taken in already.
-                    answers.push(Ok(()));
+                    answers.push(Ok(turn.hot.state.clone()));
                     continue;
                 }
                 turn.batch.drain(key.clone());
             }
-            let answer = self.take(&mut turn, envelope).await?;
+            let answer = self.take(&mut turn, envelope).await?.map(|()| turn.hot.state.clone());
             if let Some(key) = envelope.take.clone().filter(|_| answer.is_ok()) {
                 turn.batch.take(key);
             }
@@ -201,7 +201,7 @@ impl Owner {
         for deed in after {
             commands::perform(&self.node, &self.id, &hot, deed);
         }
-        Ok(answers.into_iter().map(|answer| answer.map(|()| lsn)).collect())
+        Ok(answers.into_iter().map(|answer| answer.map(|state| Told { lsn, state })).collect())
     }
 
     /// Whether a stored message has not been taken in.
@@ -227,6 +227,11 @@ impl Owner {
                 }
                 if let Some(kept) = envelope.keeps.as_ref().filter(|kept| turn.ended_well(ended_before, &kept.run)) {
                     kept::write(&self.node, turn, kept, self.node.now()).await?;
+                }
+            }
+            Mail::Replay(replaying) => {
+                if let Err(rejected) = self.replay(turn, replaying).await? {
+                    return Ok(Err(refusal(rejected)));
                 }
             }
             Mail::TrySlot => slots::try_again(self, turn).await?,
@@ -268,17 +273,33 @@ impl Owner {
 
     async fn decide(&self, turn: &mut Turn, event: Event) -> Result<Result<(), Rejected>, Error> {
         let now = self.node.now();
-        let decision = match decide(&turn.hot.state, event, now) {
-            Ok(decision) => decision,
-            Err(rejected) => return Ok(Err(rejected)),
-        };
+        match decide(&turn.hot.state, event, now) {
+            Ok(decision) => self.carry_out(turn, decision, now).await.map(Ok),
+            Err(rejected) => Ok(Err(rejected)),
+        }
+    }
+
+    async fn replay(&self, turn: &mut Turn, replaying: &Replaying) -> Result<Result<(), Rejected>, Error> {
+        if turn.hot.state.execution().is_some() {
+            let message = format!("execution `{}` has begun already", self.id);
+            return Ok(Err(Rejected { code: RejectCode::Duplicate, message }));
+        }
+        let now = self.node.now();
+        let Replaying { source, execution, from } = replaying;
+        match engine::replay(source, turn.hot.saved.flow.clone(), execution.clone(), from.as_ref(), now) {
+            Ok(decision) => self.carry_out(turn, decision, now).await.map(Ok),
+            Err(rejected) => Ok(Err(rejected)),
+        }
+    }
+
+    async fn carry_out(&self, turn: &mut Turn, decision: Decision, now: jiff::Timestamp) -> Result<(), Error> {
         for change in decision.changes {
             turn.change(&self.id, change, now)?;
         }
         for command in decision.commands {
             self.command(turn, command).await?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Commands that are answered at once are answered here; the others become rows, and deeds for after the commit.

@@ -10,6 +10,7 @@ use model::change::Child;
 use model::execution::{Execution, Failure, Kind, Parent, SEMANTICS, TaskRun, Triggered};
 use model::flow::{CheckBehavior, Label};
 use model::ids::{ExecutionId, TaskId, TaskRunId};
+use model::inputs::Resolved;
 use model::state::{History, State};
 use model::task::LogLevel;
 use store::query::{ExecutionFilter, NamespaceMatch};
@@ -74,6 +75,12 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// As a state shows it, at a commit.
+    pub(crate) fn of(state: &engine::State, lsn: store::Lsn) -> Option<Self> {
+        let execution = Execution::clone(state.execution()?);
+        Some(Self { execution, runs: state.runs().cloned().collect(), position: lsn.0 })
+    }
+
     /// Whether it has ended, and everything that runs after its end as well.
     pub fn is_over(&self) -> bool {
         self.execution.state().is_terminal() && self.runs.iter().all(|run| run.state().is_terminal())
@@ -102,6 +109,22 @@ impl Node {
         Ok(id)
     }
 
+    /// What the inputs of a flow would become: each with its value, or what is wrong with it. Nothing is stored.
+    pub async fn check_inputs(
+        self: &Arc<Self>,
+        namespace: &str,
+        flow: &str,
+        revision: Option<u32>,
+        given: Vec<(String, Given)>,
+    ) -> Result<Vec<Resolved>, Error> {
+        let saved = self.flow(namespace, flow, revision).await?;
+        let scope = inputs::FlowScope { node: self, saved: &saved };
+        let asked =
+            inputs::Asked { flow: &saved.flow.key, execution: None, declared: &saved.flow.inputs, scope: &scope };
+        let (outcome, issues) = inputs::typed(self, &asked, given).await?;
+        if issues.is_empty() { Ok(outcome.inputs) } else { Err(Error::inputs(issues)) }
+    }
+
     /// Starts an execution and waits for its end, for at most so long. Nothing is told in between, so one sync may do for all of it.
     pub async fn run_to_end(self: &Arc<Self>, start: Start, longest: std::time::Duration) -> Result<Seen, Error> {
         let (id, lsn) = self.begin(start).await?;
@@ -114,8 +137,8 @@ impl Node {
         }
     }
 
-    /// Starts an execution: committed, but perhaps not durable.
-    async fn begin(self: &Arc<Self>, start: Start) -> Result<(ExecutionId, store::Lsn), Error> {
+    /// Whether another execution can begin; otherwise when to ask again.
+    pub(crate) fn has_room(&self) -> Result<(), Error> {
         if self.is_ending() {
             return Err(Error::Busy { message: "the server is shutting down".to_owned(), retry_after_s: 5 });
         }
@@ -124,6 +147,13 @@ impl Node {
             let message = format!("{most} executions are under way, which is the most this server takes at once");
             return Err(Error::Busy { message, retry_after_s: 1 });
         }
+        Ok(())
+    }
+
+    /// Starts an execution: committed, but perhaps not durable.
+    async fn begin(self: &Arc<Self>, start: Start) -> Result<(ExecutionId, store::Lsn), Error> {
+        self.has_room()?;
+        crate::life::check_labels(&start.labels)?;
         let saved = self.flow(&start.namespace, &start.id, start.revision).await?;
         if saved.flow.disabled {
             return Err(Error::Conflict {
@@ -153,7 +183,7 @@ impl Node {
             expires: Some(self.now() + IDEMPOTENCY_LASTS),
         });
         match (self.tell_and_take(&id, Event::Start { execution: Box::new(execution) }, take).await, wish) {
-            (Ok(lsn), _) => Ok((id, lsn)),
+            (Ok(told), _) => Ok((id, told.lsn)),
             // Another request with the same key was faster.
             (Err(error), Some(wish)) => match self.granted(&wish).await? {
                 Some(known) => Ok((known, self.store.head())),
@@ -200,7 +230,7 @@ impl Node {
     }
 
     /// An execution that nothing has happened to.
-    fn fresh(&self, saved: &SavedFlow, id: ExecutionId, inputs: Map, labels: Vec<Label>) -> Execution {
+    pub(crate) fn fresh(&self, saved: &SavedFlow, id: ExecutionId, inputs: Map, labels: Vec<Label>) -> Execution {
         let mut all: Vec<Label> = saved.flow.labels.clone();
         for label in labels {
             all.retain(|known| known.key != label.key);
@@ -329,18 +359,6 @@ impl Node {
         Ok(lines)
     }
 
-    /// Asks an execution, and everything it started, to end.
-    pub async fn kill(self: &Arc<Self>, id: &str) -> Result<(), Error> {
-        let id = ExecutionId::trusted(id);
-        if self.store.get(View::Newest, Key::Execution(id.clone())).await?.is_none() {
-            return Err(Error::NotFound(format!("no execution `{id}`")));
-        }
-        let answer = self.tell(&id, Event::Kill { cascade: true }).await;
-        // A refusal tells of a state, so it too waits until that state is durable.
-        self.store.durable(answer.as_ref().map_or_else(|_| self.store.head(), |lsn| *lsn)).await?;
-        answer.map(|_| ())
-    }
-
     /// Makes the execution of another flow that a task run asked for. Its id is derived, so that asking twice makes one.
     pub(crate) async fn start_child(
         self: Arc<Self>,
@@ -413,13 +431,16 @@ impl Node {
         }
     }
 
-    async fn type_inputs(
+    pub(crate) async fn type_inputs(
         self: &Arc<Self>,
         saved: &SavedFlow,
         id: &ExecutionId,
         given: Vec<(String, Given)>,
     ) -> Result<Map, Error> {
-        inputs::resolve(self, saved, id, given).await
+        let scope = inputs::FlowScope { node: self, saved };
+        let asked =
+            inputs::Asked { flow: &saved.flow.key, execution: Some(id), declared: &saved.flow.inputs, scope: &scope };
+        inputs::resolve(self, asked, given).await
     }
 }
 
@@ -451,7 +472,7 @@ impl Changes {
     }
 }
 
-fn new_id(number: u128) -> ExecutionId {
+pub(crate) fn new_id(number: u128) -> ExecutionId {
     let mut rest = number;
     let mut text = String::with_capacity(ID_LETTERS);
     for _ in 0..ID_LETTERS {

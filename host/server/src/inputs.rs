@@ -3,34 +3,58 @@
 
 use std::sync::Arc;
 
-use expr::{Layered, Map, Value};
-use model::ids::ExecutionId;
-use model::input::InputType;
-use model::inputs::{Purpose, Resolve, Step};
+use expr::{Layered, Map, Scope, Value};
+use model::ids::{ExecutionId, FlowKey};
+use model::input::{Input, InputType};
+use model::inputs::{Outcome, Purpose, Resolve, Step};
 use store::rows;
 
 use crate::error::{Error, Issue};
 use crate::executions::Given;
 use crate::flows::SavedFlow;
 use crate::node::Node;
+use crate::readable::{SCHEME, folder_of};
 
-/// The typed inputs of an execution of a flow.
-pub(crate) async fn resolve(
+/// What is asked for, by a flow or by a pause.
+pub(crate) struct Asked<'a> {
+    pub flow: &'a FlowKey,
+    /// The execution that the values are for; `None`: they are only looked at, and no file is kept.
+    pub execution: Option<&'a ExecutionId>,
+    pub declared: &'a [Input],
+    /// What defaults, conditions and choices see beside the inputs.
+    pub scope: &'a dyn Scope,
+}
+
+/// The typed values of what is asked for.
+pub(crate) async fn resolve(node: &Arc<Node>, asked: Asked<'_>, given: Vec<(String, Given)>) -> Result<Map, Error> {
+    let (outcome, mut issues) = typed(node, &asked, given).await?;
+    let values = match outcome.values() {
+        Ok(values) if issues.is_empty() => values,
+        Ok(_) => return Err(Error::inputs(issues)),
+        Err(errors) => {
+            issues.extend(errors.into_iter().map(|error| issue(&error.input, error.message)));
+            return Err(Error::inputs(issues));
+        }
+    };
+    Ok(seal(asked.declared, values))
+}
+
+/// Every input with its value or what is wrong with it, and what is wrong with the request.
+pub(crate) async fn typed(
     node: &Arc<Node>,
-    saved: &SavedFlow,
-    id: &ExecutionId,
+    asked: &Asked<'_>,
     given: Vec<(String, Given)>,
-) -> Result<Map, Error> {
-    let flow = &saved.flow;
+) -> Result<(Outcome, Vec<Issue>), Error> {
+    let Asked { flow, declared, scope, .. } = *asked;
     let mut values = Map::new();
     let mut issues = Vec::new();
     for (name, given) in given {
-        let declared = flow.inputs.iter().find(|input| input.id == name);
+        let input = declared.iter().find(|input| input.id == name);
         let value = match given {
             Given::Text(text) => Value::from(text),
             Given::Value(value) => value,
-            Given::File { name: file, bytes } => match declared.map(|input| input.kind) {
-                Some(InputType::File) | None => Value::from(store_file(node, saved, id, &name, &file, bytes).await?),
+            Given::File { name: file, bytes } => match input.map(|input| input.kind) {
+                Some(InputType::File) | None => Value::from(store_file(node, asked, &name, &file, bytes).await?),
                 Some(_) => match std::str::from_utf8(&bytes) {
                     Ok(text) => Value::from(text),
                     Err(_) => {
@@ -44,38 +68,29 @@ pub(crate) async fn resolve(
             issues.push(issue(&name, "it is given twice".to_owned()));
         }
     }
-    let mut resolving = Resolve::new(&flow.inputs, values);
+    let mut resolving = Resolve::new(declared, values);
     let outcome = loop {
         match resolving.step() {
             Step::Done(outcome) => break outcome,
-            Step::Render(asked) => {
+            Step::Render(wanted) => {
                 let mut front = Map::new();
-                front.insert("inputs".into(), Value::from(asked.visible));
-                let back = FlowScope { node, saved };
-                let scope = Layered { front: &front, back: &back };
-                let typed = matches!(asked.purpose, Purpose::Choices | Purpose::Default | Purpose::Condition);
-                let answer = node.render_in(&scope, &asked.template.0, typed, &flow.key, None).await;
+                front.insert("inputs".into(), Value::from(wanted.visible));
+                let scope = Layered { front: &front, back: scope };
+                let typed = matches!(wanted.purpose, Purpose::Choices | Purpose::Default | Purpose::Condition);
+                let answer = node.render_in(&scope, &wanted.template.0, typed, flow, None).await;
                 resolving.answer(answer.map_err(|failure| failure.message));
             }
         }
     };
     for name in &outcome.undeclared {
-        tracing::warn!(flow = %flow.key, input = %name, "an input that is not declared is ignored");
+        tracing::warn!(%flow, input = %name, "an input that is not declared is ignored");
     }
-    let values = match outcome.values() {
-        Ok(values) if issues.is_empty() => values,
-        Ok(_) => return Err(Error::inputs(issues)),
-        Err(errors) => {
-            issues.extend(errors.into_iter().map(|error| issue(&error.input, error.message)));
-            return Err(Error::inputs(issues));
-        }
-    };
-    Ok(seal(flow, values))
+    Ok((outcome, issues))
 }
 
 /// SECRET inputs are secrets from here on: whatever is made of them is masked.
-fn seal(flow: &model::flow::Flow, mut values: Map) -> Map {
-    for input in flow.inputs.iter().filter(|input| input.kind == InputType::Secret) {
+fn seal(declared: &[Input], mut values: Map) -> Map {
+    for input in declared.iter().filter(|input| input.kind == InputType::Secret) {
         if let Some(value) = values.get_mut(input.id.as_str())
             && let Some(clear) = value.as_str().map(str::to_owned)
         {
@@ -98,17 +113,16 @@ fn issue(input: &str, message: String) -> Issue {
 /// Keeps an uploaded file as `kestra:///<namespace>/<flow>/executions/<id>/inputs/<input>/<file>`.
 async fn store_file(
     node: &Arc<Node>,
-    saved: &SavedFlow,
-    id: &ExecutionId,
+    asked: &Asked<'_>,
     input: &str,
     file: &str,
     bytes: bytes::Bytes,
 ) -> Result<String, Error> {
-    let key = &saved.flow.key;
+    let key = asked.flow;
     let name: String = file.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
     let name = if name.chars().all(|c| c == '.') { "file".to_owned() } else { name };
-    let folder = key.namespace.as_str().replace('.', "/");
-    let path = format!("{folder}/{}/executions/{id}/inputs/{input}/{name}", key.id);
+    let Some(id) = asked.execution else { return Ok(format!("{SCHEME}{name}")) };
+    let path = format!("{}inputs/{input}/{name}", folder_of(key, id));
     let mut blob = node.store.write_blob(node.now()).await?;
     blob.write(bytes).await?;
     let content = blob.finish().await?;
@@ -122,13 +136,13 @@ async fn store_file(
         metadata: std::collections::BTreeMap::new(),
     });
     node.store.commit(batch).await?;
-    Ok(format!("kestra:///{path}"))
+    Ok(format!("{SCHEME}{path}"))
 }
 
 /// What an expression sees before there is an execution.
-struct FlowScope<'a> {
-    node: &'a Node,
-    saved: &'a SavedFlow,
+pub(crate) struct FlowScope<'a> {
+    pub node: &'a Node,
+    pub saved: &'a SavedFlow,
 }
 
 impl expr::Scope for FlowScope<'_> {

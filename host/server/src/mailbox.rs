@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::{Event, State};
-use model::ids::ExecutionId;
+use model::execution::Execution;
+use model::ids::{ExecutionId, TaskRunId};
 use store::Lsn;
 use store::rows::{self, MessageKey, UniqueKey};
 use tokio::sync::{mpsc, oneshot};
@@ -28,12 +29,38 @@ const IDLE: Duration = Duration::from_secs(60);
 pub enum Mail {
     /// Something happened.
     Event(Box<Event>),
+    /// It begins with what another execution had.
+    Replay(Box<Replaying>),
     /// A concurrency slot may be free.
     TrySlot,
     /// The node has started again: do again what is outstanding.
     Recover,
     /// Somebody wants to see the newest state.
     Peek(oneshot::Sender<State>),
+}
+
+impl Mail {
+    /// The execution that it asks for, where it does.
+    pub fn beginning(&self) -> Option<&Execution> {
+        match self {
+            Self::Event(event) => match &**event {
+                Event::Start { execution } => Some(execution),
+                _ => None,
+            },
+            Self::Replay(replaying) => Some(&replaying.execution),
+            Self::TrySlot | Self::Recover | Self::Peek(_) => None,
+        }
+    }
+}
+
+/// What a replay begins with.
+pub struct Replaying {
+    /// The state of the execution that is replayed.
+    pub source: State,
+    /// The new one.
+    pub execution: Execution,
+    /// The task run of the other to go on from; `None`: what failed in it.
+    pub from: Option<TaskRunId>,
 }
 
 /// Mail with what belongs to it.
@@ -46,7 +73,15 @@ pub struct Envelope {
     /// What the task run that it ends leaves, written in the same commit if it ends well.
     pub keeps: Option<Arc<Kept>>,
     /// Told when the commit is made (not yet durable), or why there is none.
-    pub reply: Option<oneshot::Sender<Result<Lsn, Error>>>,
+    pub reply: Option<oneshot::Sender<Result<Told, Error>>>,
+}
+
+/// What a sender is told once its mail is taken in.
+pub struct Told {
+    /// The commit that took it in; not yet durable perhaps.
+    pub lsn: Lsn,
+    /// What the execution was right after it, whatever has happened since.
+    pub state: State,
 }
 
 impl Envelope {
@@ -56,7 +91,7 @@ impl Envelope {
 
     /// Whether it is what an execution begins with.
     pub fn starts(&self) -> bool {
-        matches!(&self.mail, Mail::Event(event) if matches!(**event, Event::Start { .. }))
+        self.mail.beginning().is_some()
     }
 
     pub fn event(event: Event) -> Self {
@@ -117,7 +152,7 @@ impl Node {
     }
 
     /// Puts an event into a mailbox and waits for the commit that takes it in.
-    pub(crate) async fn tell(self: &Arc<Self>, id: &ExecutionId, event: Event) -> Result<Lsn, Error> {
+    pub(crate) async fn tell(self: &Arc<Self>, id: &ExecutionId, event: Event) -> Result<Told, Error> {
         self.tell_and_take(id, event, None).await
     }
 
@@ -127,9 +162,19 @@ impl Node {
         id: &ExecutionId,
         event: Event,
         take: Option<UniqueKey>,
-    ) -> Result<Lsn, Error> {
+    ) -> Result<Told, Error> {
+        self.send(id, Envelope { take, ..Envelope::event(event) }).await
+    }
+
+    /// Begins an execution with what another had, and waits for the commit.
+    pub(crate) async fn tell_replay(self: &Arc<Self>, replaying: Replaying) -> Result<Told, Error> {
+        let id = replaying.execution.id.clone();
+        self.send(&id, Envelope::new(Mail::Replay(Box::new(replaying)))).await
+    }
+
+    async fn send(self: &Arc<Self>, id: &ExecutionId, envelope: Envelope) -> Result<Told, Error> {
         let (reply, answer) = oneshot::channel();
-        self.post(id, Envelope { reply: Some(reply), take, ..Envelope::event(event) });
+        self.post(id, Envelope { reply: Some(reply), ..envelope });
         answer.await.map_err(|_| Error::Store("the execution's owner ended before it answered".to_owned()))?
     }
 
@@ -139,7 +184,7 @@ impl Node {
         id: &ExecutionId,
         event: Event,
         keeps: Option<Arc<Kept>>,
-    ) -> Result<Lsn, Error> {
+    ) -> Result<Told, Error> {
         let (reply, answer) = oneshot::channel();
         self.post(id, Envelope { reply: Some(reply), keeps, ..Envelope::event(event) });
         answer.await.map_err(|_| Error::Store("the execution's owner ended before it answered".to_owned()))?

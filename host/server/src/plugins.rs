@@ -49,6 +49,10 @@ impl Types for Installed<'_> {
             }
         }
     }
+
+    fn has_plugin(&self, plugin: &str) -> bool {
+        self.0.versions(plugin).next().is_some()
+    }
 }
 
 /// Reads a flow and resolves its tasks. The problems beside a flow are warnings.
@@ -91,6 +95,11 @@ pub fn check(source: &str, catalog: &Catalog) -> Vec<Problem> {
         Ok((_, _, warnings)) => warnings,
         Err(problems) => problems,
     }
+}
+
+/// What somebody gets who brings a file of flows: one answer for each document in it.
+pub fn survey(source: &str, catalog: &Catalog) -> Vec<model::survey::Survey> {
+    model::survey::survey(source, &Installed(catalog))
 }
 
 /// Takes every type as it was when the flow was saved: what is stored was valid, and stays so without its plugins.

@@ -70,6 +70,11 @@ impl Node {
         Ok(values.get("condition").cloned().unwrap_or(Value::Null))
     }
 
+    /// What expressions of an execution see.
+    pub(crate) fn scope_of<'a>(&'a self, state: &'a State) -> impl Scope + 'a {
+        RunScope { node: self, view: View::of_execution(state) }
+    }
+
     /// Renders a value with any variables, typed or as text.
     pub(crate) async fn render_in(
         &self,

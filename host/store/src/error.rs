@@ -35,6 +35,14 @@ pub enum Error {
         /// File, offset and what is wrong there.
         what: String,
     },
+    /// The data directory is somebody else's. Nothing in it was touched.
+    #[error("the data directory has `{found}` but no `{missing}`: it is not a store\nhint: name an empty directory")]
+    Foreign {
+        /// What is there.
+        found: String,
+        /// What a store would have.
+        missing: &'static str,
+    },
     /// Written by a newer program.
     #[error(
         "a stored `{kind:?}` has format {found}, this program knows up to {known}\nhint: use the version that wrote it, or a newer one"

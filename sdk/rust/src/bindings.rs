@@ -831,10 +831,11 @@ pub mod sluice {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Carries out a plan: JSON `{ "sequence": number, "changes": [{ "op": "delete", "kind": "execution" | "log", "id": execution,
-            /// "parts": ["execution", "logs", "metrics", "files"] }] }`. All of it is allowed, or nothing is done. A `sequence` that this task
-            /// run has carried out before is not carried out again, and answers as the first time. The answer is `{ "changed": [{ "id",
-            /// "rows": number }] }`; an error's message names every problem.
+            /// Carries out a plan: JSON `{ "sequence": number, "changes": [change] }`, up to 1,000 of them. A change is `{ "op": "delete", "kind":
+            /// "execution", "id": text, "parts": ["execution", "logs", "metrics", "files"] }`, of an execution that has ended, all its parts if
+            /// none are named; or `{ "op": "delete", "kind": "log", "levels": [text] }` with what `find` takes for logs. All changes are allowed,
+            /// or none is made. A `sequence` that this task run has carried out before is not carried out again, and answers as the first time.
+            /// The answer says what was removed: `{ "executions", "logs", "metrics", "files" }`; an error's message names every problem.
             #[allow(async_fn_in_trait)]
             pub fn apply(plan: &str) -> ::core::result::Result<_rt::String, Error> {
                 unsafe {

@@ -22,7 +22,14 @@ pub struct Case {
     pub setup: Map<String, Value>,
     /// What is done with the flow.
     pub action: String,
+    /// What a pause is resumed with.
+    pub resume_inputs: Map<String, Value>,
+    pub resume_files: Map<String, Value>,
+    /// Labels that are set afterwards.
+    pub set_labels: Map<String, Value>,
     pub expect: Map<String, Value>,
+    /// One of this project's: the types it names are those that are here.
+    pub is_own: bool,
     /// It uses task types of the corpus' own test tree.
     pub needs_test_task: bool,
     /// It starts without inputs that are required, which no client can.
@@ -64,7 +71,11 @@ fn from_corpus(case: &Value, flows: &[(String, String)]) -> Result<Case> {
         config: object(case, "config"),
         setup: object(case, "setup"),
         action: text(case, "action")?,
+        resume_inputs: object(case, "resume_inputs"),
+        resume_files: object(case, "resume_files"),
+        set_labels: object(case, "set_labels"),
         expect: object(case, "expect"),
+        is_own: false,
         needs_test_task: case["needs_test_task"] == Value::Bool(true),
         lets_missing_inputs_through: case["missing_required_inputs"].is_array(),
         id,
@@ -72,11 +83,6 @@ fn from_corpus(case: &Value, flows: &[(String, String)]) -> Result<Case> {
 }
 
 impl Case {
-    /// Whether it says that the flow is refused for a type that nobody has.
-    pub fn expects_unknown_type(&self) -> bool {
-        self.expect.get("error").and_then(Value::as_str) == Some("unknown type")
-    }
-
     /// The namespace of the flow that is started.
     pub fn namespace(&self) -> &str {
         self.source.lines().find_map(|line| line.strip_prefix("namespace:")).map(unquoted).unwrap_or_default()
@@ -101,7 +107,11 @@ pub fn own(folder: &Path) -> Result<Vec<Case>> {
                 config: object(&case, "config"),
                 setup: object(&case, "setup"),
                 action: case["action"].as_str().unwrap_or("run").to_owned(),
+                resume_inputs: object(&case, "resume_inputs"),
+                resume_files: object(&case, "resume_files"),
+                set_labels: object(&case, "set_labels"),
                 expect: object(&case, "expect"),
+                is_own: true,
                 needs_test_task: false,
                 lets_missing_inputs_through: false,
             })

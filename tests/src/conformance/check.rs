@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::execution::TaskRun;
+use model::inputs::Resolved;
 use serde_json::{Map, Value as Json};
 use server::{LogLine, Seen};
 
@@ -19,17 +20,16 @@ pub struct Scene {
     /// Every execution, oldest first.
     pub all: Vec<Seen>,
     pub logs: Vec<LogLine>,
+    /// What is in the files that outputs name, by URI.
+    pub files: BTreeMap<String, String>,
     /// The id of the flow that was started.
     pub flow: String,
-    /// The text of files that outputs name, by URI.
-    pub files: BTreeMap<String, String>,
 }
 
 /// Checks all expectations of a case, or of a moment of it.
 pub fn check(expect: &Map<String, Json>, scene: &Scene) -> Result<(), Miss> {
     let Some(first) = scene.main.first() else { return wrong("nothing was started") };
     let mut names = Names::default();
-    names.files = scene.files.clone();
     names.set("execution.id", first.execution.id.as_str());
     names.set("parent.execution.id", first.execution.id.as_str());
     names.set("flow.id", scene.flow.as_str());
@@ -50,6 +50,31 @@ pub fn check(expect: &Map<String, Json>, scene: &Scene) -> Result<(), Miss> {
         }
         None => look.all_of(expect, first),
     }
+}
+
+/// Checks what a case says of the inputs alone.
+pub fn check_inputs(expect: &Map<String, Json>, inputs: &[Resolved]) -> Result<(), Miss> {
+    let find = |id: &str| match inputs.iter().find(|input| input.id == id) {
+        Some(input) => Ok(input),
+        None => wrong(format!("there is no input `{id}`")),
+    };
+    let listed = |name: &str| expect.get(name).and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+    for id in listed("input_error") {
+        if find(id)?.errors.is_empty() {
+            return wrong(format!("input_error: `{id}` has none"));
+        }
+    }
+    let pairs = |name: &str| expect.get(name).and_then(Json::as_object).into_iter().flatten();
+    for (id, wanted) in pairs("inputs_enabled") {
+        same(id, wanted, find(id)?.enabled)?;
+    }
+    for (id, wanted) in pairs("select_values") {
+        let found: Vec<Json> = find(id)?.choices.iter().map(expr::Value::to_json).collect();
+        if *wanted != Json::from(found.clone()) {
+            return wrong(format!("select_values: `{id}` has {found:?}, expected {wanted}"));
+        }
+    }
+    Ok(())
 }
 
 /// An execution and its task runs in one line.
@@ -160,9 +185,27 @@ impl Look<'_> {
                     .zip(entries)
                     .try_for_each(|(wanted, (state, _))| same("a state", wanted, state.as_str()))
             }
+            "history_contains" => each_text(wanted, |name| {
+                let mut entries = execution.history.entries().iter();
+                if entries.any(|(state, _)| state.as_str() == name) { Ok(()) } else { wrong(format!("never {name}")) }
+            }),
+            "history_size" => same("the states", wanted, execution.history.entries().len()),
+            "child_labels_include" => children(self.scene, seen).try_for_each(|child| self.labels(wanted, child)),
             "state_not" | "min_task_runs" | "flow_outputs_absent" => Ok(()),
             // Checked on the way, or wording that is Kestra's own.
-            "paused" | "state_before_date" | "error_contains" | "error" | "within_s" => Ok(()),
+            "paused"
+            | "state_before_date"
+            | "error_contains"
+            | "error"
+            | "within_s"
+            | "first_run"
+            | "on_restart"
+            | "intermediate_states"
+            | "input_error"
+            | "select_values"
+            | "eval"
+            | "other"
+            | "http_status" => Ok(()),
             _ => self.of_runs(name, wanted, seen),
         }
     }
@@ -245,7 +288,7 @@ impl Look<'_> {
             let outputs = select(seen, run)?.last().map(|run| run.outputs.to_json());
             Ok(outputs.as_ref().and_then(|outputs| follow(outputs, &path)).cloned())
         };
-        fits(wanted, found, self.names, &output).map_err(|miss| match miss {
+        fits(wanted, found, self.names, &output, &self.scene.files).map_err(|miss| match miss {
             Miss::Wrong(why) => Miss::Wrong(format!("`{key}` {why}")),
             beyond => beyond,
         })

@@ -7,32 +7,27 @@ use serde_json::{Map, Value};
 
 use super::{Miss, beyond, wrong};
 
-/// What stands for `{{execution.id}}` and its like in expectations, and what is in the files that outputs name.
+/// What stands for `{{execution.id}}` and its like in expectations.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
-    values: Vec<(String, String)>,
-    /// Texts by URI.
-    pub files: BTreeMap<String, String>,
-}
+pub struct Names(Vec<(String, String)>);
 
 impl Names {
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.values.retain(|(known, _)| known != name);
-        self.values.push((name.to_owned(), value.into()));
-    }
-
-    fn file(&self, uri: Option<&str>) -> Option<&String> {
-        self.files.get(uri?)
+        self.0.retain(|(known, _)| known != name);
+        self.0.push((name.to_owned(), value.into()));
     }
 
     fn fill(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (name, value) in &self.values {
+        for (name, value) in &self.0 {
             text = text.replace(&format!("{{{{{name}}}}}"), value);
         }
         text
     }
 }
+
+/// What is in files, by URI.
+pub type Files = BTreeMap<String, String>;
 
 /// Compares. `output` finds another output by its key.
 pub fn fits(
@@ -40,11 +35,12 @@ pub fn fits(
     found: Option<&Value>,
     names: &Names,
     output: &dyn Fn(&str) -> Result<Option<Value>, Miss>,
+    files: &Files,
 ) -> Result<(), Miss> {
     if let Some(matchers) = expected.as_object().filter(|object| object.keys().any(|key| key.starts_with('$'))) {
         return matchers
             .iter()
-            .try_for_each(|(name, wanted)| matches_one(name, wanted, matchers, found, names, output));
+            .try_for_each(|(name, wanted)| matches_one(name, wanted, matchers, found, names, output, files));
     }
     let missing = Value::Null;
     let value = found.unwrap_or(&missing);
@@ -52,10 +48,10 @@ pub fn fits(
         (Value::String(wanted), Value::String(text)) if names.fill(wanted) == *text => Ok(()),
         (Value::Number(wanted), Value::Number(number)) if wanted.as_f64() == number.as_f64() => Ok(()),
         (Value::Array(wanted), Value::Array(items)) if wanted.len() == items.len() => {
-            wanted.iter().zip(items).try_for_each(|(wanted, item)| fits(wanted, Some(item), names, output))
+            wanted.iter().zip(items).try_for_each(|(wanted, item)| fits(wanted, Some(item), names, output, files))
         }
         (Value::Object(wanted), Value::Object(entries)) if wanted.len() == entries.len() => {
-            wanted.iter().try_for_each(|(key, wanted)| fits(wanted, entries.get(key), names, output))
+            wanted.iter().try_for_each(|(key, wanted)| fits(wanted, entries.get(key), names, output, files))
         }
         _ if expected == value => Ok(()),
         _ => wrong(format!("is {}, expected {expected}", shown(found))),
@@ -69,6 +65,7 @@ fn matches_one(
     found: Option<&Value>,
     names: &Names,
     output: &dyn Fn(&str) -> Result<Option<Value>, Miss>,
+    files: &Files,
 ) -> Result<(), Miss> {
     let text = found.and_then(Value::as_str);
     let number = found.and_then(Value::as_f64);
@@ -83,7 +80,7 @@ fn matches_one(
             let pattern = Regex::new(&wanted_text).map_err(|error| Miss::Beyond(format!("the pattern: {error}")))?;
             text.is_some_and(|text| pattern.is_match(text))
         }
-        "$not" => fits(wanted, found, names, output).is_err(),
+        "$not" => fits(wanted, found, names, output, files).is_err(),
         "$gt" => number.zip(wanted.as_f64()).is_some_and(|(number, least)| number > least),
         "$gte" => number.zip(wanted.as_f64()).is_some_and(|(number, least)| number >= least),
         "$has_items" => {
@@ -99,17 +96,18 @@ fn matches_one(
             let prefix = all.get("$prefix_before_it").and_then(Value::as_str).unwrap_or_default();
             text.zip(other).is_some_and(|(text, other)| text.contains(&format!("{prefix}{other}")))
         }
-        // Read together with `$contains_output`.
-        "$prefix_before_it" => true,
-        "$file_content" => names.file(text).is_some_and(|content| *content == wanted_text),
-        "$file_contains" => names.file(text).is_some_and(|content| content.contains(&wanted_text)),
+        "$file_content" => text.and_then(|uri| files.get(uri)).is_some_and(|content| *content == wanted_text),
+        "$file_contains" => text.and_then(|uri| files.get(uri)).is_some_and(|content| content.contains(&wanted_text)),
+        "$any_file_content" => {
+            let uris = uris(found);
+            uris.iter().filter_map(|uri| files.get(uri)).any(|content| *content == wanted_text)
+        }
         "$file_line_count" => {
-            let lines = names.file(text).map(|content| content.lines().count() as u64);
+            let lines = text.and_then(|uri| files.get(uri)).map(|content| content.lines().count() as u64);
             lines.is_some() && lines == wanted.as_u64()
         }
-        "$any_file_content" => found.and_then(Value::as_object).is_some_and(|entries| {
-            entries.values().any(|uri| names.file(uri.as_str()).is_some_and(|content| *content == wanted_text))
-        }),
+        // Read together with `$contains_output`.
+        "$prefix_before_it" => true,
         "$zoned_datetime_near_now_s" => {
             let at = text.and_then(moment);
             let now = jiff::Timestamp::now().as_second();
@@ -118,6 +116,16 @@ fn matches_one(
         other => return beyond(format!("the matcher `{other}`")),
     };
     if holds { Ok(()) } else { wrong(format!("is {}, expected {name} {wanted}", shown(found))) }
+}
+
+/// The texts of a list or a map.
+fn uris(found: Option<&Value>) -> Vec<String> {
+    let texts: Vec<&Value> = match found {
+        Some(Value::Array(items)) => items.iter().collect(),
+        Some(Value::Object(entries)) => entries.values().collect(),
+        other => other.into_iter().collect(),
+    };
+    texts.into_iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Seconds of a date-time with or without a zone in brackets.
@@ -139,9 +147,9 @@ mod tests {
     fn check(expected: Value, found: Value, holds: bool) {
         let mut names = Names::default();
         names.set("execution.id", "abc");
-        names.files.insert("kestra:///f".to_owned(), "one\ntwo\n".to_owned());
+        let files = Files::from([("kestra:///a".to_owned(), "one\ntwo\n".to_owned())]);
         let output = |key: &str| Ok((key == "a.value").then(|| json!("inner")));
-        assert_eq!(fits(&expected, Some(&found), &names, &output).is_ok(), holds, "{expected} {found}");
+        assert_eq!(fits(&expected, Some(&found), &names, &output, &files).is_ok(), holds, "{expected} {found}");
     }
 
     #[test]
@@ -159,14 +167,12 @@ mod tests {
         check(json!({ "$contains_output": "a.value" }), json!("an inner thing"), true);
         check(json!({ "$contains_output": "b.value" }), json!("an inner thing"), false);
         check(json!({ "$contains_output": "a.value", "$prefix_before_it": "no " }), json!("an inner thing"), false);
-        check(json!({ "$file_content": "one\ntwo\n" }), json!("kestra:///f"), true);
-        check(json!({ "$file_content": "one" }), json!("kestra:///f"), false);
-        check(json!({ "$file_contains": "two" }), json!("kestra:///f"), true);
-        check(json!({ "$file_contains": "two" }), json!("kestra:///g"), false);
-        check(json!({ "$file_line_count": 2 }), json!("kestra:///f"), true);
-        check(json!({ "$file_line_count": 0 }), json!("kestra:///g"), false);
-        check(json!({ "$any_file_content": "one\ntwo\n" }), json!({ "a": "x", "b": "kestra:///f" }), true);
-        check(json!({ "$any_file_content": "one" }), json!({ "b": "kestra:///f" }), false);
+        check(json!({ "$file_line_count": 2 }), json!("kestra:///a"), true);
+        check(json!({ "$file_line_count": 0 }), json!("kestra:///missing"), false);
+        check(json!({ "$file_content": "one\ntwo\n" }), json!("kestra:///a"), true);
+        check(json!({ "$file_contains": "two" }), json!("kestra:///a"), true);
+        check(json!({ "$file_contains": "two" }), json!("kestra:///missing"), false);
+        check(json!({ "$any_file_content": "one\ntwo\n" }), json!({ "x": "kestra:///a" }), true);
         check(json!({ "$unheard_of": 1 }), json!(1), false);
     }
 }

@@ -11,8 +11,9 @@ use model::ids::{Namespace, TENANT};
 use runtime::{Compiler, Runtime};
 use serde_json::Value as Json;
 use server::Node;
-use store::rows::{File, Key, Kv, NamespaceKey};
-use store::{Batch, Durability, MemoryStore, Store as _, View};
+use store::embedded::{EmbeddedStore, Options};
+use store::rows::{File, Kv, NamespaceKey};
+use store::{Batch, Store as _};
 
 use super::{Case, Miss, beyond};
 
@@ -49,9 +50,12 @@ impl Stage {
         Ok(Self { runtime, catalog, scratch: work.join("scratch") })
     }
 
-    /// A node set up as the case asks, with its store.
-    pub(super) async fn node(&self, case: &Case) -> Result<(Arc<Node>, Arc<MemoryStore>), Miss> {
-        let store = Arc::new(MemoryStore::new(Durability::AtOnce));
+    /// A node set up as the case asks, and the folder of its store, which goes with it.
+    pub(super) async fn node(&self, case: &Case) -> Result<(Arc<Node>, tempfile::TempDir), Miss> {
+        let folder = tempfile::tempdir().map_err(|error| Miss::Wrong(format!("no folder: {error}")))?;
+        let opened = EmbeddedStore::open_folder(folder.path(), Options::default());
+        let (store, _) = opened.map_err(|error| Miss::Wrong(format!("no store: {error}")))?;
+        let store = Arc::new(store);
         let mut config =
             server::Config::new(store.clone(), self.runtime.clone(), self.catalog.clone(), self.scratch.clone());
         for (key, value) in &case.config {
@@ -72,28 +76,12 @@ impl Stage {
         if let Some(files) = case.files.get("namespace_files") {
             store_files(&store, case.namespace(), files).await?;
         }
-        Ok((node, store))
+        Ok((node, folder))
     }
-}
-
-/// The text of a stored file; `None` where there is no such file, or one that is no text or too large.
-pub(super) async fn stored_text(store: &MemoryStore, uri: &str, most: u64) -> Option<String> {
-    let path = format!("{TENANT}/{}", uri.strip_prefix("kestra:///")?);
-    let store: &dyn store::Store = store;
-    let file = store.find::<File>(View::Newest, Key::File(path.into())).await.ok()??;
-    if file.content.size_bytes > most {
-        return None;
-    }
-    let mut reader = store.read_blob(file.content.id.clone(), 0).await.ok()??;
-    let mut bytes = Vec::new();
-    while let Some(piece) = reader.read().await.ok()? {
-        bytes.extend_from_slice(&piece);
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// Puts files of a namespace in place: text by path.
-async fn store_files(store: &MemoryStore, namespace: &str, files: &Json) -> Result<(), Miss> {
+async fn store_files(store: &EmbeddedStore, namespace: &str, files: &Json) -> Result<(), Miss> {
     let now = jiff::Timestamp::now();
     let failed = |error: store::Error| Miss::Wrong(format!("the store: {error}"));
     let mut batch = Batch::new();
@@ -122,7 +110,7 @@ fn environment(entries: &Json) -> BTreeMap<String, String> {
     texts.map(|(name, value)| (name.trim_start_matches(ENV_PREFIX).to_ascii_lowercase(), value)).collect()
 }
 
-async fn store_kv(store: &MemoryStore, content: &Json) -> Result<(), Miss> {
+async fn store_kv(store: &EmbeddedStore, content: &Json) -> Result<(), Miss> {
     let now = jiff::Timestamp::now();
     let mut batch = Batch::new();
     for (namespace, pairs) in content.as_object().into_iter().flatten() {

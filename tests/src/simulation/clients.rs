@@ -190,7 +190,7 @@ impl Clients {
         self.ledger.pages().maybe_killed.insert(id.clone());
         loop {
             match self.node.kill(id.as_str()).await {
-                Ok(()) => {
+                Ok(_) => {
                     self.ledger.note(|| format!("{id} is being killed"));
                     self.ledger.pages().killed.insert(id, self.clock.now());
                     return;

@@ -4,6 +4,7 @@ mod access;
 mod executions;
 mod flows;
 mod follow;
+mod life;
 mod refusals;
 
 /// A flow that logs and answers; `TEXT` is what it says.

@@ -213,8 +213,18 @@ impl Sim {
 
     /// Replays an execution that has ended from one of its task runs on.
     pub fn replay(&mut self, source: &ExecutionId, from: &TaskRunId) -> Result<ExecutionId, Rejected> {
-        let id = ExecutionId::trusted(format!("execution-{}", self.made.len()));
         let flow = self.state(source).flow().clone();
+        self.replay_on(source, flow, Some(from))
+    }
+
+    /// A new execution that runs on a revision of its own from a task run of another on, or from what failed in it.
+    pub fn replay_on(
+        &mut self,
+        source: &ExecutionId,
+        flow: Arc<Flow>,
+        from: Option<&TaskRunId>,
+    ) -> Result<ExecutionId, Rejected> {
+        let id = ExecutionId::trusted(format!("execution-{}", self.made.len()));
         let execution =
             Execution { id: id.clone(), ..(**self.state(source).execution().expect("it has started")).clone() };
         let decision = crate::replay(self.state(source), flow.clone(), execution, from, self.now)?;

@@ -1,5 +1,7 @@
 //! Kill, pause, restart, replay, retry, slots, time limits: what the life of an execution may meet.
 
+use std::sync::Arc;
+
 use super::*;
 
 #[test]
@@ -151,6 +153,64 @@ fn replay_makes_another_execution_from_a_task_run_on() {
     sim.run();
     assert_eq!(shown(&sim, &again), "FAILED: x=SUCCESS a[p]=SUCCESS a[q]=SUCCESS s=FAILED b=FAILED/2 e=SUCCESS");
     assert_eq!(sim.state(&again).execution().unwrap().original.as_ref(), Some(&id));
+}
+
+// What is replayed on another revision of the flow, and how it begins and ends there.
+fn check_revision(before: &str, after: &str, from: Option<usize>, begins: &str, ends: &str) {
+    let mut sim = world(before);
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let from = from.map(|index| sim.state(&id).runs().nth(index).unwrap().id.clone());
+    let mut next = flow(&format!("id: main\nnamespace: test\n{}", short(after)));
+    next.revision = 2;
+    let again = sim.replay_on(&id, Arc::new(next), from.as_ref()).unwrap();
+    assert_eq!(shown(&sim, &again), begins);
+    sim.run();
+    assert_eq!(shown(&sim, &again), ends);
+}
+
+#[test]
+fn another_revision_goes_on_where_the_first_failed() {
+    check_revision(
+        "tasks: [{id: a, type: LOG}, {id: b, type: FAIL}, {id: c, type: LOG}]",
+        "tasks: [{id: new, type: LOG}, {id: a, type: LOG}, {id: b, type: LOG}, {id: d, type: LOG}]",
+        None,
+        "RESTARTED: a=SUCCESS b=RESTARTED",
+        "SUCCESS: a=SUCCESS b=SUCCESS/2 d=SUCCESS",
+    );
+}
+
+#[test]
+fn another_revision_may_have_lost_the_task_that_failed() {
+    check_revision(
+        "tasks: [{id: a, type: LOG}, {id: b, type: FAIL}]",
+        "tasks: [{id: new, type: LOG}, {id: a, type: LOG}, {id: d, type: LOG}]",
+        None,
+        "RESTARTED: a=SUCCESS",
+        "SUCCESS: a=SUCCESS d=SUCCESS",
+    );
+}
+
+#[test]
+fn another_revision_of_a_parallel_finds_its_tasks_again() {
+    check_revision(
+        "tasks: [{id: p, type: PAR, tasks: [{id: a, type: LOG}, {id: b, type: FAIL}]}]",
+        "tasks: [{id: p, type: PAR, tasks: [{id: b, type: LOG}, {id: a, type: LOG}]}, {id: z, type: LOG}]",
+        None,
+        "RESTARTED: p=RUNNING a=SUCCESS b=RESTARTED",
+        "SUCCESS: p=SUCCESS a=SUCCESS b=SUCCESS/2 z=SUCCESS",
+    );
+}
+
+#[test]
+fn another_revision_can_be_replayed_from_a_task_run() {
+    check_revision(
+        "tasks: [{id: a, type: LOG}, {id: b, type: LOG}, {id: c, type: LOG}]",
+        "tasks: [{id: b, type: LOG}, {id: a, type: LOG}, {id: c, type: LOG}]",
+        Some(0),
+        "RESTARTED: a=RESTARTED b=SUCCESS",
+        "SUCCESS: a=SUCCESS/2 b=SUCCESS c=SUCCESS",
+    );
 }
 
 #[test]

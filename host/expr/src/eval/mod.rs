@@ -3,6 +3,7 @@
 mod args;
 mod call;
 mod chain;
+mod decimal;
 pub(crate) mod ops;
 mod output;
 mod path;

@@ -2,6 +2,7 @@
 //! text and numbers never do; integer results are exact or an error, never wrapped.
 use std::cmp::Ordering;
 
+use super::decimal;
 use crate::error::Error;
 use crate::json::float_text;
 use crate::number::{Kind, Number};
@@ -216,8 +217,12 @@ pub(crate) fn arithmetic(operator: Binary, a: &Value, b: &Value) -> Result<Value
     let is_float = |value: &Value| matches!(value, Value::Float(_));
     let kinds = [kind(a), kind(b)];
     if kinds.contains(&Some(Kind::BigDecimal)) {
-        let result = floats(operator, approximate(a), approximate(b))?;
-        return Number::new(Kind::BigDecimal, &float_text(result)).map(Value::Number).ok_or_else(no_number);
+        let (a, b) = (approximate(a), approximate(b));
+        let text = match decimal::calculate(operator, a, b) {
+            Some(text) => text,
+            None => float_text(floats(operator, a, b)?),
+        };
+        return Number::new(Kind::BigDecimal, &text).map(Value::Number).ok_or_else(no_number);
     }
     if is_float(a) || is_float(b) {
         return Value::float(floats(operator, approximate(a), approximate(b))?).ok_or_else(no_number);

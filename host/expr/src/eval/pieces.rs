@@ -29,13 +29,13 @@ impl Evaluator<'_> {
                     }
                 }
                 Piece::If { arms, otherwise } => self.branch(parsed, arms, otherwise, out)?,
-                Piece::For { variable, list, body, otherwise } => {
-                    let items = self.items(parsed, list)?;
-                    match items.is_empty() {
-                        true => self.nested(|evaluator| evaluator.pieces(parsed, otherwise, out))?,
-                        false => self.turns(parsed, variable, &items, body, out)?,
+                Piece::For { variable, list, body, otherwise } => match self.items(parsed, list)? {
+                    None => {}
+                    Some(items) if items.is_empty() => {
+                        self.nested(|evaluator| evaluator.pieces(parsed, otherwise, out))?;
                     }
-                }
+                    Some(items) => self.turns(parsed, variable, &items, body, out)?,
+                },
                 Piece::Filter { steps, body, at } => {
                     let text = self.captured(parsed, body)?;
                     let value = self.steps(parsed, text, steps).map_err(|error| parsed.source.locate(error, *at))?;
@@ -114,17 +114,18 @@ impl Evaluator<'_> {
         }
     }
 
-    /// What a loop runs over: the items of a list, the entries of a map as `key` and `value`; null is nothing.
-    fn items(&mut self, parsed: &Parsed, list: &Node) -> Result<Arc<Vec<Value>>, Error> {
+    /// What a loop runs over: the items of a list, the entries of a map as `key` and `value`. Null is nothing, not even empty: its
+    /// `else` is passed over as well.
+    fn items(&mut self, parsed: &Parsed, list: &Node) -> Result<Option<Arc<Vec<Value>>>, Error> {
         match self.node(parsed, list)? {
-            Value::Null => Ok(Arc::default()),
-            Value::List(items) => Ok(items),
+            Value::Null => Ok(None),
+            Value::List(items) => Ok(Some(items)),
             Value::Map(map) => {
                 self.charge(map.len())?;
                 let entry = |(key, value): (&Arc<str>, &Value)| {
                     Value::map([("key", Value::from(key.clone())), ("value", value.clone())])
                 };
-                Ok(Arc::new(map.iter().map(entry).collect()))
+                Ok(Some(Arc::new(map.iter().map(entry).collect())))
             }
             other => {
                 let error = Error::invalid(format!("`for` needs a list or a map, found {}", other.kind()));

@@ -119,7 +119,7 @@ static FILTERS: [Filter; 68] = [
     filter("urldecode", &[], encode::url_decode),
     filter("urlencode", &[], encode::url_encode),
     mover("values", &[], lists::values),
-    filter("yaml", &[], yaml::yaml),
+    Filter { takes_null: true, ..filter("yaml", &[], yaml::yaml) },
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Filter> {

@@ -1,4 +1,7 @@
-//! Numbers by a `DecimalFormat` pattern: `#,##0.00`, `0.#%`, `00.00E0`. Digits are rounded half to even.
+//! Numbers by a `DecimalFormat` pattern: `#,##0.00`, `0.#%`, `00.00E0`. Digits are rounded half to even; of a float it is the exact
+//! value that lies on a half or beside it, not the digits it prints as.
+use std::cmp::Ordering;
+
 use crate::error::Error;
 
 /// Digits a pattern may ask for: more is a slip or an attack.
@@ -17,16 +20,32 @@ struct Pattern {
     negative: Option<(String, String)>,
 }
 
-/// `decimal` is a number in plain or exponent notation.
-pub(super) fn format(pattern: &str, decimal: &str) -> Result<String, Error> {
+/// What is to be written.
+pub(super) enum Given<'a> {
+    Float(f64),
+    /// A number in plain or exponent notation.
+    Exact(&'a str),
+}
+
+pub(super) fn format(pattern: &str, number: &Given<'_>) -> Result<String, Error> {
     if pattern.len() > MAX_DIGITS {
         return Err(Error::invalid("the pattern of `numberFormat` is too long"));
     }
     let pattern = parse(pattern)?;
-    let (negative, mut whole, mut part) = plain(decimal);
-    for _ in 0..pattern.percent {
-        let digit = if part.is_empty() { '0' } else { part.remove(0) };
-        whole.push(digit);
+    let (decimal, exact) = match number {
+        Given::Float(value) => {
+            // Java multiplies the float, not its digits.
+            let value = value * 10_f64.powi(i32::try_from(pattern.percent).unwrap_or(0));
+            (format!("{value}"), exact_beside_digits(value))
+        }
+        Given::Exact(text) => ((*text).to_owned(), Ordering::Equal),
+    };
+    let (negative, mut whole, mut part) = plain(&decimal);
+    if let Given::Exact(_) = number {
+        for _ in 0..pattern.percent {
+            let digit = if part.is_empty() { '0' } else { part.remove(0) };
+            whole.push(digit);
+        }
     }
     let mut exponent_text = String::new();
     if let Some(width) = pattern.exponent {
@@ -34,7 +53,7 @@ pub(super) fn format(pattern: &str, decimal: &str) -> Result<String, Error> {
         let sign = if exponent < 0 { "-" } else { "" };
         exponent_text = format!("E{sign}{:0width$}", exponent.unsigned_abs());
     }
-    round(&mut whole, &mut part, pattern.max_part);
+    round(&mut whole, &mut part, pattern.max_part, exact);
     let whole = whole.trim_start_matches('0');
     while part.len() > pattern.min_part && part.ends_with('0') {
         part.pop();
@@ -46,14 +65,27 @@ pub(super) fn format(pattern: &str, decimal: &str) -> Result<String, Error> {
     if whole.is_empty() && part.is_empty() {
         whole.push('0');
     }
-    let zero = whole.bytes().chain(part.bytes()).all(|digit| digit == b'0');
     let point = if part.is_empty() { "" } else { "." };
     let digits = format!("{}{point}{part}{exponent_text}", grouped(&whole, pattern.group));
-    Ok(match (negative && !zero, &pattern.negative) {
+    // As in Java a number below zero keeps its sign when it is rounded to zero.
+    Ok(match (negative, &pattern.negative) {
         (false, _) => format!("{}{digits}{}", pattern.prefix, pattern.suffix),
         (true, None) => format!("-{}{digits}{}", pattern.prefix, pattern.suffix),
         (true, Some((prefix, suffix))) => format!("{prefix}{digits}{suffix}"),
     })
+}
+
+/// Whether the exact value of a float is below, at or above the number that its shortest digits make.
+fn exact_beside_digits(value: f64) -> Ordering {
+    /// Digits after the point that the smallest float has.
+    const ALL: usize = 1_074;
+    let shortest = format!("{}", value.abs());
+    let exact = format!("{:.ALL$}", value.abs());
+    let parts = |text: &str| {
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        (whole.len(), whole.to_owned(), part.trim_end_matches('0').to_owned())
+    };
+    parts(&exact).cmp(&parts(&shortest))
 }
 
 fn parse(pattern: &str) -> Result<Pattern, Error> {
@@ -75,9 +107,11 @@ fn parse(pattern: &str) -> Result<Pattern, Error> {
         return Err(Error::invalid_hint(format!("`{pattern}` is no number pattern"), "an example: `#,##0.00`"));
     }
     let zeros = |text: &str| text.chars().filter(|c| *c == '0').count();
+    // A pattern with a point and without any `0` still shows one digit: `#.##` the one before the point, `.##` the one after it.
+    let bare = zeros(number) == 0 && number.contains('.') && digits(number) > 0;
     Ok(Pattern {
-        min_whole: zeros(whole),
-        min_part: zeros(part),
+        min_whole: zeros(whole) + usize::from(bare && digits(whole) > 0),
+        min_part: zeros(part) + usize::from(bare && digits(whole) == 0),
         max_part: digits(part),
         group: whole.rsplit_once(',').map_or(0, |(_, last)| digits(last)),
         percent,
@@ -162,8 +196,8 @@ fn to_scientific(whole: &mut String, part: &mut String, width: usize) -> i64 {
     exponent
 }
 
-/// Cuts the part after the point to `places`, half to even.
-fn round(whole: &mut String, part: &mut String, places: usize) {
+/// Cuts the part after the point to `places`, half to even. `exact`: where the number lies beside its digits.
+fn round(whole: &mut String, part: &mut String, places: usize, exact: Ordering) {
     if part.len() <= places {
         return;
     }
@@ -171,7 +205,11 @@ fn round(whole: &mut String, part: &mut String, places: usize) {
     let last = part.chars().next_back().or_else(|| whole.chars().next_back()).unwrap_or('0');
     let odd = last.to_digit(10).unwrap_or(0) % 2 == 1;
     let half = rest.starts_with('5') && rest.get(1..).unwrap_or("").bytes().all(|digit| digit == b'0');
-    let up = if half { odd } else { rest.starts_with(['5', '6', '7', '8', '9']) };
+    let up = match (half, exact) {
+        (true, Ordering::Equal) => odd,
+        (true, beside) => beside.is_gt(),
+        (false, _) => rest.starts_with(['5', '6', '7', '8', '9']),
+    };
     if !up {
         return;
     }
@@ -207,13 +245,17 @@ fn grouped(whole: &str, group: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::format;
+    use super::{Given, format};
 
     #[test]
     fn patterns_format_as_java_does() {
         for (pattern, number, expected) in [
             ("#.##", "1.232654", "1.23"),
-            ("#.##", "0.5", ".5"),
+            ("#.##", "0.5", "0.5"),
+            ("#.00", "0.5", ".50"),
+            (".##", "0.5", ".5"),
+            (".##", "2", "2.0"),
+            ("#,###.##", "0.5", "0.5"),
             ("0.##", "0.5", "0.5"),
             ("#,##0.00", "1234567.891", "1,234,567.89"),
             ("0", "2.5", "2"),
@@ -224,9 +266,30 @@ mod tests {
             ("$#,##0.00", "-5", "-$5.00"),
             ("0;(0)", "-7", "(7)"),
             ("#", "0", "0"),
+            ("0", "-0.4", "-0"),
             ("0.00", "9.999", "10.00"),
         ] {
-            assert_eq!(format(pattern, number).unwrap(), expected, "{pattern} of {number}");
+            assert_eq!(format(pattern, &Given::Exact(number)).unwrap(), expected, "{pattern} of {number}");
+        }
+    }
+
+    #[test]
+    fn floats_round_by_what_they_are() {
+        for (pattern, number, expected) in [
+            // 2.675 and 1.015 lie below their digits, 1.115 above, 0.125 on them.
+            ("0.00", 2.675, "2.67"),
+            ("0.00", 1.015, "1.01"),
+            ("0.00", 1.115, "1.11"),
+            ("0.00", 0.125, "0.12"),
+            ("0.00", 0.375, "0.38"),
+            ("0.0", 0.25, "0.2"),
+            ("0", -0.4, "-0"),
+            // 0.285 * 100 is 28.499999999999996.
+            ("0%", 0.285, "28%"),
+            ("0", 1e23, "100000000000000000000000"),
+            ("#,##0.###", 1234.5, "1,234.5"),
+        ] {
+            assert_eq!(format(pattern, &Given::Float(number)).unwrap(), expected, "{pattern} of {number}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Filters on numbers, and the names Java has for types.
-use super::{number_format, wrong_input};
+use super::number_format::{self, Given};
+use super::wrong_input;
 use crate::error::Error;
 use crate::eval::ops::is_number;
 use crate::eval::print::string_of;
@@ -109,9 +110,11 @@ pub(super) fn number_format(_: &mut Evaluator<'_>, input: &Value, args: &Args) -
         return Err(wrong_input(args, "a number", input));
     }
     let pattern = args.optional_text(0)?.unwrap_or("#,##0.###".into());
-    let decimal = match input {
-        Value::Float(value) => format!("{value}"),
-        other => string_of(other)?,
+    let text = string_of(input)?;
+    let given = match input {
+        Value::Float(value) => Given::Float(*value),
+        Value::Number(number) if number.kind() == Kind::Float32 => Given::Float(number.as_f64()),
+        _ => Given::Exact(&text),
     };
-    number_format::format(&pattern, &decimal).map(Value::from)
+    number_format::format(&pattern, &given).map(Value::from)
 }

@@ -8,6 +8,8 @@ pub(super) fn yaml(evaluator: &mut Evaluator<'_>, input: &Value, _: &Args) -> Re
     evaluator.charge_print(input)?;
     let mut out = String::new();
     match input {
+        // No document, but the word.
+        Value::Null => out.push_str("null"),
         Value::List(items) if !items.is_empty() => list(&mut out, items, 1)?,
         Value::Map(entries) if !entries.is_empty() => map(&mut out, entries, 0)?,
         other => {

@@ -6,6 +6,7 @@ use std::fmt::Write;
 pub(crate) use parse::{parse_first, parse_rows};
 
 use crate::error::Error;
+use crate::json;
 use crate::number::Kind;
 use crate::time::Time;
 use crate::value::Value;
@@ -23,10 +24,10 @@ pub(crate) fn write(out: &mut String, value: &Value) -> Result<(), Error> {
         Value::Null => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Int(value) => push(out, value),
-        Value::Float(value) => push(out, format_args!("{value:e}")),
+        Value::Float(value) => out.push_str(&float_text(*value)),
         Value::Number(number) => match number.kind() {
-            Kind::Float32 => push(out, format_args!("{:e}", number.as_f64())),
-            Kind::BigDecimal => out.push_str(&number.as_str().to_ascii_lowercase().replace('e', "d")),
+            Kind::Float32 => out.push_str(&float_text(number.as_f64())),
+            Kind::BigDecimal => out.push_str(&decimal_text(number.as_str())),
             Kind::Long | Kind::BigInteger => out.push_str(number.as_str()),
         },
         Value::Text(text) => write_text(out, &text.reveal()?, '"'),
@@ -54,6 +55,22 @@ pub(crate) fn write(out: &mut String, value: &Value) -> Result<(), Error> {
         },
     }
     Ok(())
+}
+
+/// A float has an exponent, which tells it from a decimal: `12.5e0`, `10e0`, `1.0E10`.
+fn float_text(value: f64) -> String {
+    let text = json::float_text(value);
+    match text.strip_suffix(".0") {
+        Some(whole) => format!("{whole}e0"),
+        None if text.contains('E') => text,
+        None => format!("{text}e0"),
+    }
+}
+
+/// A decimal has a point or `d`, which tells it from an integer.
+fn decimal_text(text: &str) -> String {
+    let text = text.to_ascii_lowercase().replace('e', "d");
+    if text.contains(['.', 'd']) { text } else { text + "." }
 }
 
 fn push(out: &mut String, item: impl std::fmt::Display) {

@@ -152,7 +152,8 @@ impl<'a> Tokenizer<'a> {
         let Some(content) = rest.strip_prefix("%}").or_else(|| rest.strip_prefix("-%}")) else {
             return Ok(false);
         };
-        let trim_start = rest.starts_with('-');
+        // Pebble takes white space off the start of a verbatim text, asked or not; `raw` is Kestra's own and keeps it.
+        let trim_start = rest.starts_with('-') || name == "verbatim";
         let content_at = self.text.len() - content.len();
         let end_name = format!("end{name}");
         let Some((content_len, end)) = find_end_tag(content, &end_name) else {

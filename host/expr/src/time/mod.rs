@@ -164,7 +164,7 @@ pub(crate) fn offset_text(offset: Offset) -> String {
 }
 
 /// A time zone by name (`Europe/Paris`), by offset (`+02:00`, `UTC+2`), or `UTC`, `Z`, `GMT`.
-pub(crate) fn zone(name: &str) -> Result<TimeZone, Error> {
+pub fn zone(name: &str) -> Result<TimeZone, Error> {
     let name = name.trim();
     if matches!(name, "Z" | "UTC" | "GMT" | "UT") {
         return Ok(TimeZone::UTC);

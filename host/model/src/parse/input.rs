@@ -158,8 +158,11 @@ fn rules(kind: InputType, fields: &mut Fields<'_>, problems: &mut Problems) -> R
 }
 
 fn invalid_pattern(node: &Node<'_>, error: &str) -> Problem {
+    // Kestra's patterns may have both: what is wrong then is not the flow.
+    let not_here = ["look-around", "backreference"].iter().any(|feature| error.contains(feature));
+    let code = if not_here { "flow.not_supported" } else { "flow.pattern" };
     let message = format!("invalid pattern `{}`: {error}", shown(node.value.as_str().unwrap_or_default()));
-    node.error("flow.pattern", message).hint("patterns are linear-time: no look-around and no back-references")
+    node.error(code, message).hint("patterns are linear-time: no look-around and no back-references")
 }
 
 fn bound(kind: InputType, key: &'static str, fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Value> {

@@ -36,16 +36,44 @@ pub struct Parsed {
     pub warnings: Vec<Problem>,
 }
 
+/// A plugin that a flow needs and nobody has installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Its name; where only the package of its type is known, that (it has dots, which no name has).
+    pub plugin: String,
+    /// The type that the flow names.
+    pub type_name: String,
+    /// Where: `tasks[0].type`.
+    pub path: String,
+}
+
+/// All that a source says.
+pub(crate) struct Read {
+    /// Only where nothing prevents saving it.
+    pub flow: Option<Flow>,
+    pub problems: Vec<Problem>,
+    pub missing: Vec<Missing>,
+}
+
 /// Reads a flow. The error holds every problem found, warnings among them, in the order of the source.
 pub fn parse(source: &str, types: &dyn Types) -> Result<Parsed, Vec<Problem>> {
+    let read = read(source, types);
+    match read.flow {
+        Some(flow) => Ok(Parsed { flow, warnings: read.problems }),
+        None => Err(read.problems),
+    }
+}
+
+pub(crate) fn read(source: &str, types: &dyn Types) -> Read {
     let mut problems = Problems::default();
-    let Some(document) = yaml::read(source, &mut problems) else { return Err(problems.finish()) };
+    let nothing = |problems: Problems| Read { flow: None, problems: problems.finish(), missing: Vec::new() };
+    let Some(document) = yaml::read(source, &mut problems) else { return nothing(problems) };
     let raw = Node::root(&document.value, document.outline.as_deref());
     if raw.value.as_map().is_none() {
         let problem =
             if raw.value.is_null() { raw.error("flow.empty", "the source is empty") } else { raw.wrong_type("a map") };
         problems.push(problem.hint("a flow has at least `id`, `namespace` and `tasks`"));
-        return Err(problems.finish());
+        return nothing(problems);
     }
     let defaults = defaults::read(&raw, types, &mut problems);
     let merged: Value = defaults::merge(raw.value, &defaults);
@@ -58,14 +86,13 @@ pub fn parse(source: &str, types: &dyn Types) -> Result<Parsed, Vec<Problem>> {
         tasks: HashMap::new(),
         places: HashMap::new(),
         unrendered: HashSet::new(),
+        missing: Vec::new(),
     };
     let flow = flow::read(root.clone(), defaults, Arc::from(source), &mut reading);
     texts::check(&root, &reading.unrendered, &mut reading.problems);
-    let found = reading.problems.finish();
-    match flow {
-        Some(flow) if !found.iter().any(Problem::is_error) => Ok(Parsed { flow, warnings: found }),
-        _ => Err(found),
-    }
+    let problems = reading.problems.finish();
+    let flow = flow.filter(|_| !problems.iter().any(Problem::is_error));
+    Read { flow, problems, missing: reading.missing }
 }
 
 /// What may not change when a flow is saved again: its id and its namespace.
@@ -97,6 +124,7 @@ struct Reading<'t> {
     places: HashMap<TaskId, Place>,
     /// Paths whose texts are no expressions.
     unrendered: HashSet<String>,
+    missing: Vec<Missing>,
 }
 
 /// Where a task stands.

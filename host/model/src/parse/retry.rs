@@ -74,6 +74,9 @@ fn delays(
             let max = fields.require_duration("maxInterval", problems);
             let (min, max) = (min?, max?);
             less(fields, ("minInterval", min), ("maxInterval", max), problems);
+            if let Some(max_duration) = max_duration {
+                less(fields, ("maxInterval", max), ("maxDuration", max_duration), problems);
+            }
             (Delays::Random { min, max }, ("minInterval", min))
         }
     };

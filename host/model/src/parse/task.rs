@@ -5,10 +5,11 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 
 use super::builtin::{self, Builtin};
-use super::{Place, Reading, control, engine_task, flow, retry, schema};
+use super::{Missing, Place, Reading, control, engine_task, flow, retry, schema};
 use crate::ids::{TASK_ID_MAX, TaskId};
 use crate::lookup::{Role, Unknown};
 use crate::node::{Fields, Node};
+use crate::packages;
 use crate::problem::{Problem, Problems, nearest_types, quoted_list, shown};
 use crate::task::{Effects, LogLevel, Task, TaskKind};
 
@@ -197,6 +198,7 @@ fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &
         reading.problems.push(node.error("flow.more_problems", "not looked at"));
         return None;
     }
+    // What is known not to be here is not, whoever knows the types.
     let known = match builtin::not_here(type_name) {
         Some(_) => Err(Unknown::Type { nearest: Vec::new() }),
         None => reading.lookup(type_name, version),
@@ -223,9 +225,9 @@ fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &
 }
 
 impl Reading<'_> {
-    /// A type nobody has, in words.
+    /// A type nobody has, in words. What would be needed for it is noted.
     pub(super) fn unknown_type(
-        &self,
+        &mut self,
         node: &Node<'_>,
         what: &str,
         type_name: &str,
@@ -233,22 +235,9 @@ impl Reading<'_> {
         unknown: &Unknown,
     ) -> Problem {
         match unknown {
-            Unknown::Type { nearest } => {
-                let problem = node.error("flow.unknown_type", format!("unknown {what} type `{}`", shown(type_name)));
-                if let Some(advice) = builtin::not_here(type_name) {
-                    return Problem { code: "flow.not_supported", ..problem }.hint(advice);
-                }
-                let known = nearest.iter().map(String::as_str).chain(builtin::names());
-                let near = nearest_types(type_name, known);
-                match (near.is_empty(), plugin_of(type_name)) {
-                    (false, _) => problem.hint(format!("did you mean {}?", quoted_list(&near))),
-                    (true, Some(plugin)) => {
-                        problem.hint(format!("it would come from a plugin `{plugin}`; see `sluice plugin list`"))
-                    }
-                    (true, None) => problem,
-                }
-            }
+            Unknown::Type { nearest } => self.no_such_type(node, what, type_name, nearest),
             Unknown::Version { plugin, available } => {
+                self.note(node, type_name, plugin);
                 let of_flow = self.plugins.get(plugin).map(String::as_str);
                 let wanted = version.or(of_flow).unwrap_or("LATEST");
                 let message = format!("no version of plugin `{plugin}` matches `{wanted}`");
@@ -263,12 +252,43 @@ impl Reading<'_> {
             Unknown::Requirement { reason } => node.error("flow.version", reason.clone()),
         }
     }
-}
 
-/// The plugin a type of Kestra's naming belongs to: `io.kestra.plugin.<name>.…`.
-fn plugin_of(type_name: &str) -> Option<&str> {
-    let rest = type_name.strip_prefix("io.kestra.plugin.")?;
-    rest.split('.').next().filter(|name| !name.is_empty() && *name != "core")
+    fn no_such_type(&mut self, node: &Node<'_>, what: &str, type_name: &str, nearest: &[String]) -> Problem {
+        let problem = node.error("flow.unknown_type", format!("unknown {what} type `{}`", shown(type_name)));
+        if let Some(advice) = builtin::not_here(type_name) {
+            return Problem { code: "flow.not_supported", ..problem }.hint(advice);
+        }
+        let plugin = packages::plugin_of(type_name);
+        if let Some(plugin) = plugin.as_deref().filter(|plugin| !self.types.has_plugin(plugin)) {
+            self.note(node, type_name, plugin);
+            let message =
+                format!("{what} type `{}` belongs to the plugin `{plugin}`, which is not installed", shown(type_name));
+            return Problem { code: "flow.missing_plugin", message, ..problem }
+                .hint("`sluice plugin list` shows what is installed");
+        }
+        if packages::is_core(type_name) {
+            let hint = "Kestra 1.0 has it, and no installed plugin does";
+            let message = format!("{what} type `{}` is not there yet", shown(type_name));
+            return Problem { code: "flow.not_supported", message, ..problem }.hint(hint);
+        }
+        let known = nearest.iter().map(String::as_str).chain(builtin::names());
+        let near = nearest_types(type_name, known);
+        match (near.is_empty(), plugin) {
+            (false, _) => problem.hint(format!("did you mean {}?", quoted_list(&near))),
+            (true, Some(plugin)) => problem.hint(format!("no installed version of plugin `{plugin}` has it")),
+            (true, None) => {
+                if let Some(package) = packages::package_of(type_name) {
+                    self.note(node, type_name, package);
+                }
+                problem
+            }
+        }
+    }
+
+    fn note(&mut self, node: &Node<'_>, type_name: &str, plugin: &str) {
+        let missing = Missing { plugin: plugin.to_owned(), type_name: type_name.to_owned(), path: node.path() };
+        self.missing.push(missing);
+    }
 }
 
 /// A version requirement: exact, a semver range, LATEST or OLDEST.

@@ -158,7 +158,7 @@ fn schedule(fields: &mut Fields<'_>, problems: &mut Problems) {
         problems
             .push(node.error("flow.cron", format!("invalid cron expression `{}`: {reason}", shown(&text))).hint(hint));
     }
-    fields.text("timezone", problems);
+    timezone(fields, problems);
     fields.duration("lateMaximumDelay", problems);
     recover(fields, problems);
     if let Some(node) = fields.get("interval") {
@@ -169,6 +169,15 @@ fn schedule(fields: &mut Fields<'_>, problems: &mut Problems) {
     fields.map("backfill", problems);
 }
 
+fn timezone(fields: &mut Fields<'_>, problems: &mut Problems) {
+    let Some(node) = fields.get("timezone") else { return };
+    let Some(text) = crate::node::text(&node, problems).filter(|_| !node.has_expression()) else { return };
+    if let Err(error) = expr::zone(&text) {
+        let problem = node.error("flow.timezone", format!("`{}` is no time zone", shown(&text)));
+        problems.push(problem.hints(error.problem().and_then(|problem| problem.hint.clone())));
+    }
+}
+
 fn schedule_on_dates(fields: &mut Fields<'_>, problems: &mut Problems) {
     if let Some(node) = fields.require("dates", problems)
         && !node.has_expression()
@@ -176,7 +185,7 @@ fn schedule_on_dates(fields: &mut Fields<'_>, problems: &mut Problems) {
     {
         problems.push(node.wrong_type("a list of at least one date"));
     }
-    fields.text("timezone", problems);
+    timezone(fields, problems);
     fields.duration("lateMaximumDelay", problems);
     recover(fields, problems);
 }
@@ -266,7 +275,7 @@ type Window = (&'static str, &'static [&'static str], &'static [&'static str]);
 pub(super) fn time_window(node: Node<'_>, problems: &mut Problems) {
     const TYPES: &[(&str, Window)] = &[
         ("DURATION_WINDOW", ("DURATION_WINDOW", &[], &["window", "windowAdvance"])),
-        ("SLIDING_WINDOW", ("SLIDING_WINDOW", &[], &["window", "windowAdvance"])),
+        ("SLIDING_WINDOW", ("SLIDING_WINDOW", &[], &["window"])),
         ("DAILY_TIME_DEADLINE", ("DAILY_TIME_DEADLINE", &["deadline"], &[])),
         ("DAILY_TIME_WINDOW", ("DAILY_TIME_WINDOW", &["startTime", "endTime"], &[])),
     ];

@@ -6,3 +6,4 @@ mod conformance;
 mod hostile;
 mod shape;
 mod support;
+mod surveys;

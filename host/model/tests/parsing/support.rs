@@ -116,4 +116,8 @@ impl Types for Table {
         }
         Ok(info.clone())
     }
+
+    fn has_plugin(&self, plugin: &str) -> bool {
+        self.types.values().any(|info| info.plugin == plugin)
+    }
 }

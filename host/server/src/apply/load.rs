@@ -1,6 +1,6 @@
 //! Brings an execution into memory: its last snapshot, and the changes after it.
 
-use engine::{Event, Snapshot, State};
+use engine::{Snapshot, State};
 use model::change::Record;
 use model::ids::ExecutionId;
 use store::rows::{self, Key};
@@ -8,7 +8,7 @@ use store::{Page, Query, View};
 
 use super::Hot;
 use crate::error::Error;
-use crate::mailbox::{Envelope, Mail};
+use crate::mailbox::Envelope;
 use crate::node::Node;
 
 /// Most changes after a snapshot; more mean that snapshots are not made.
@@ -43,14 +43,7 @@ pub(super) async fn load(node: &Node, id: &ExecutionId) -> Result<Option<Hot>, E
 
 /// An execution that is only now asked for; `None` if the mail does not ask for one.
 pub(super) async fn begin(node: &Node, mail: &[Envelope]) -> Result<Option<Hot>, Error> {
-    let asked = mail.iter().find_map(|envelope| match &envelope.mail {
-        Mail::Event(event) => match &**event {
-            Event::Start { execution } => Some(execution),
-            _ => None,
-        },
-        _ => None,
-    });
-    let Some(execution) = asked else { return Ok(None) };
+    let Some(execution) = mail.iter().find_map(|envelope| envelope.mail.beginning()) else { return Ok(None) };
     let saved = node.flow_revision(&execution.flow, execution.revision).await?;
     let state = State::new(saved.flow.clone());
     Ok(Some(Hot { state, saved, sequence: 0, snapshot: 0, created: node.now() }))

@@ -18,9 +18,10 @@ struct Body<'a> {
     problems: &'a [Issue],
 }
 
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        let status = match &self {
+impl Error {
+    /// The status that a client is answered with.
+    pub fn status(&self) -> StatusCode {
+        match self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -29,7 +30,13 @@ impl IntoResponse for Error {
             Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
         let mut message = self.to_string();
         if let Self::Internal(detail) = &self {
             tracing::error!(%detail, "internal error");

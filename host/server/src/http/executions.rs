@@ -97,12 +97,6 @@ pub async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) ->
     Ok(Json(Paged { results, total }).into_response())
 }
 
-/// Asks an execution and everything it started to end.
-pub async fn kill(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<StatusCode, Error> {
-    app.node.kill(&id).await?;
-    Ok(StatusCode::ACCEPTED)
-}
-
 /// The body of an execution.
 pub fn show(seen: &Seen, now: Timestamp) -> Response {
     Json(ExecutionBody::new(&seen.execution, seen.runs.iter(), now)).into_response()
@@ -143,7 +137,7 @@ fn labels(pairs: &[(String, String)]) -> Result<Vec<Label>, Error> {
     Err(Error::Invalid { code: "query.invalid", message: "invalid labels".to_owned(), issues })
 }
 
-async fn inputs(request: Request, app: &App) -> Result<Vec<(String, Given)>, Error> {
+pub(super) async fn inputs(request: Request, app: &App) -> Result<Vec<(String, Given)>, Error> {
     let content_type = request
         .headers()
         .get(header::CONTENT_TYPE)

@@ -6,6 +6,7 @@ mod executions;
 mod flows;
 mod follow;
 mod health;
+mod life;
 mod logs;
 mod plugins;
 pub mod wire;
@@ -48,7 +49,20 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/executions", get(executions::search))
         .route("/executions/search", get(executions::search))
         .route("/executions/{execution}", get(executions::get))
-        .route("/executions/{execution}/kill", delete(executions::kill))
+        .route("/executions/{execution}/kill", delete(life::kill))
+        .route("/executions/{execution}/pause", post(life::pause))
+        .route("/executions/{execution}/resume", post(life::resume))
+        .route("/executions/{execution}/resume-from-breakpoint", post(life::resume_from_breakpoint))
+        .route("/executions/{execution}/restart", post(life::restart))
+        .route("/executions/{execution}/replay", post(life::replay))
+        .route("/executions/{execution}/replay-with-inputs", post(life::replay_with_inputs))
+        .route("/executions/{execution}/state", post(life::change_state))
+        .route("/executions/{execution}/change-status", post(life::change_status))
+        .route("/executions/{execution}/labels", post(life::set_labels))
+        .route("/executions/{execution}/force-run", post(life::force_run))
+        .route("/executions/{execution}/unqueue", post(life::unqueue))
+        .route("/executions/{execution}/eval", post(life::evaluate))
+        .route("/executions/{execution}/eval/{run}", post(life::evaluate_in_run))
         .route("/executions/{execution}/follow", get(follow::execution))
         .route("/executions/{namespace}/{flow}", post(executions::create))
         .route("/logs/{execution}", get(logs::of_execution))

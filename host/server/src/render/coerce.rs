@@ -89,8 +89,11 @@ fn fit(root: &Schema, schema: &Schema, written: Option<&Value>, value: Value, de
             Some(schema) => Value::list(
                 items.iter().enumerate().map(|(at, item)| fit(root, schema, inner(at), item.clone(), depth + 1)),
             ),
-            // That it is a list is said; of what is not.
-            None => Value::list(items.iter().enumerate().map(|(at, item)| untyped(inner(at), item.clone()))),
+            // A template of the whole list was asked for a list, and gave one.
+            None => match written {
+                Some(Value::Text(_)) => value,
+                _ => untyped(written, value),
+            },
         },
         Value::Text(_) if wants("string") => value,
         Value::Text(text) => match text.as_plain().and_then(|plain| parsed(plain.trim(), &wants)) {

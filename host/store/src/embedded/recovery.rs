@@ -133,6 +133,7 @@ pub fn open(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report
 fn open_or_make(shared: &SharedDisk, shelf: &dyn Shelf) -> Result<(Recovered, Report), Error> {
     let began = Instant::now();
     let disk = shared.as_ref();
+    refuse_foreign(disk)?;
     let lock = disk.lock(LOCK).map_err(cannot_lock)?;
     let mut report = Report::default();
     let manifest = match Manifest::read(disk)? {
@@ -218,17 +219,19 @@ fn cut_in_words(cut: &Cut) -> String {
     )
 }
 
-fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
-    let foreign: Vec<String> =
-        disk.list("").map_err(failed("."))?.into_iter().filter(|name| !OWN_NAMES.contains(&name.as_str())).collect();
-    if let Some(name) = foreign.first() {
-        return Err(Error::Corrupt {
-            what: format!(
-                "the data directory has `{name}` but no `{}`: it is not a store\nhint: name an empty directory",
-                manifest::NAME
-            ),
-        });
+/// Of a folder that is somebody else's nothing is touched: not even a lock is put there.
+fn refuse_foreign(disk: &dyn Disk) -> Result<(), Error> {
+    let names = disk.list("").map_err(failed("."))?;
+    if names.iter().any(|name| name == manifest::NAME) {
+        return Ok(());
     }
+    match names.into_iter().find(|name| !OWN_NAMES.contains(&name.as_str())) {
+        Some(found) => Err(Error::Foreign { found, missing: manifest::NAME }),
+        None => Ok(()),
+    }
+}
+
+fn make(disk: &dyn Disk) -> Result<Manifest, Error> {
     for folder in [journal::FOLDER, runs::FOLDER, packs::FOLDER] {
         if let Some(name) = disk.list(folder).map_err(failed(folder))?.iter().find(|name| !name.ends_with(".new")) {
             return Err(Error::Corrupt {
