@@ -41,6 +41,8 @@ use sink::RunSink;
 /// How long a result waits that the store did not take; doubled each time, up to the second.
 const REPORT_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
 const REPORT_AGAIN_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+/// Where a guest finds its working directory: it has no other.
+const WORKING_DIR: &str = ".";
 
 /// One attempt to run.
 pub struct Assignment {
@@ -310,11 +312,15 @@ impl Node {
             &concealed,
             &capabilities,
         );
+        let mut facts = facts(ready, locked);
+        if grants.working_dir != runtime::Access::None {
+            facts.keys.insert("working-dir".to_owned(), WORKING_DIR.to_owned());
+        }
         let request = Request {
             plugin: source,
             task_type: locked.task_type.clone(),
             input,
-            facts: facts(ready, locked),
+            facts,
             grants: Arc::new(grants),
             limits,
             working_dir,

@@ -158,14 +158,11 @@ impl World {
     }
 
     /// Runs a flow of these tasks to its end, in this state.
-    #[track_caller]
-    pub fn run(&self, tasks: &str, state: State) -> impl Future<Output = Seen> {
-        async move {
-            let id = self.start(tasks).await;
-            let seen = self.ended(&id).await;
-            assert_eq!(seen.execution.state(), state, "{:?}", seen.runs);
-            seen
-        }
+    pub async fn run(&self, tasks: &str, state: State) -> Seen {
+        let id = self.start(tasks).await;
+        let seen = self.ended(&id).await;
+        assert_eq!(seen.execution.state(), state, "{:?}", seen.runs);
+        seen
     }
 
     /// Waits until a guest waits.
