@@ -12,6 +12,8 @@ mod matcher;
 mod play;
 mod report;
 mod stage;
+mod timed;
+mod webhook;
 
 pub use case::{Case, corpus, own};
 pub use known::known;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use model::Role;
 use model::task::Effects;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ pub struct Manifest {
     pub minimum_host: Option<Version>,
     /// What it asks for. Policy decides what it gets.
     pub capabilities: Capabilities,
+    /// Task types, and behind them trigger types.
     pub tasks: Vec<TaskType>,
 }
 
@@ -49,11 +51,13 @@ impl fmt::Display for Abi {
     }
 }
 
-/// One task type.
+/// One task type, or trigger type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskType {
     /// Its name in flows: `com.example.mail.Send`.
     pub name: String,
+    /// Where flows may use it.
+    pub role: Role,
     pub title: String,
     pub description: String,
     /// Other names flows may call it by.
@@ -164,6 +168,9 @@ struct Wire {
     capabilities: Value,
     #[serde(default)]
     tasks: Vec<WireTask>,
+    /// What is polled.
+    #[serde(default)]
+    triggers: Vec<WireTask>,
 }
 
 #[derive(Deserialize)]
@@ -241,11 +248,14 @@ fn read(document: &Value, problems: &mut Vec<String>) -> Option<Manifest> {
     let minimum_host = wire.minimum_host.map(|text| self::version("minimumHost", &text, problems));
     let plugin_effects = effects(wire.effects.as_deref(), "the plugin", problems).unwrap_or(Effects::AtLeastOnce);
     let capabilities = capabilities(&wire.capabilities, problems);
-    if wire.tasks.len() > TASK_TYPES_MAX {
-        problems.push(format!("it has {} task types, at most {TASK_TYPES_MAX} are allowed", wire.tasks.len()));
+    let types = wire.tasks.len() + wire.triggers.len();
+    if types > TASK_TYPES_MAX {
+        problems.push(format!("it has {types} task types, at most {TASK_TYPES_MAX} are allowed"));
         return None;
     }
-    let tasks: Vec<TaskType> = wire.tasks.into_iter().map(|task| task_type(task, plugin_effects, problems)).collect();
+    let roles = std::iter::repeat_n(Role::Task, wire.tasks.len()).chain(std::iter::repeat(Role::Trigger));
+    let written = wire.tasks.into_iter().chain(wire.triggers).zip(roles);
+    let tasks: Vec<TaskType> = written.map(|(task, role)| task_type(task, role, plugin_effects, problems)).collect();
     duplicates(&tasks, problems);
     Some(Manifest {
         abi,
@@ -318,7 +328,7 @@ fn capabilities(wanted: &Value, problems: &mut Vec<String>) -> Capabilities {
     })
 }
 
-fn task_type(wire: WireTask, plugin_effects: Effects, problems: &mut Vec<String>) -> TaskType {
+fn task_type(wire: WireTask, role: Role, plugin_effects: Effects, problems: &mut Vec<String>) -> TaskType {
     let name = wire.name;
     for text in std::iter::once(&name).chain(&wire.aliases) {
         if let Some(problem) = task_type_problem(text) {
@@ -338,6 +348,7 @@ fn task_type(wire: WireTask, plugin_effects: Effects, problems: &mut Vec<String>
     let effects = effects(wire.effects.as_deref(), &format!("`{name}`"), problems).unwrap_or(plugin_effects);
     TaskType {
         name,
+        role,
         title: wire.title,
         description: wire.description,
         aliases: wire.aliases,
@@ -391,6 +402,19 @@ mod tests {
         for part in expected {
             assert!(message.contains(part), "`{message}` does not say `{part}`");
         }
+    }
+
+    #[test]
+    fn trigger_types_stand_behind_task_types() {
+        let manifest = with("triggers", json!([{ "type": "com.example.mail.Inbox", "aliases": ["com.example.Mail"] }]));
+        let manifest = Manifest::read(&manifest, "mail.wasm").unwrap();
+        let roles: Vec<Role> = manifest.tasks.iter().map(|task| task.role).collect();
+        assert_eq!(roles, [Role::Task, Role::Trigger]);
+        assert_eq!(manifest.task("com.example.Mail").unwrap().name, "com.example.mail.Inbox");
+        refused(
+            with("triggers", json!([{ "type": "com.example.mail.Send" }])),
+            &["`com.example.mail.Send` is there twice"],
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use base64::Engine as _;
 use catalog::{Catalog, Check, Host, Origin, Source};
 use runtime::{Compiler, Config, Runtime};
-use server::Node;
+use server::{ENCRYPTION_KEY_BYTES, Entropy as _, Node};
 use store::embedded::{EmbeddedStore, Options, Report};
 use tracing_subscriber::EnvFilter;
 
@@ -19,6 +19,8 @@ use crate::args::Global;
 const SECRET_PREFIX: &str = "SECRET_";
 /// What variables in the environment begin with that flows may see as `envs.*` (Kestra's convention).
 const ENV_PREFIX: &str = "KESTRA_";
+/// The key that stored secrets are sealed with, in base64.
+const KEY_VARIABLE: &str = "SLUICE_ENCRYPTION_KEY";
 /// The subcommand Sluice compiles plugins with.
 const COMPILE: &str = "compile-plugin";
 
@@ -149,6 +151,7 @@ pub async fn node(global: &Global, kept: &Kept, plugins: &[PathBuf], allow_net: 
     let config = server::Config {
         allow_net,
         secrets: secrets()?,
+        encryption_key: Some(encryption_key(global)?),
         environment: environment(),
         ..server::Config::new(kept.store.clone(), runtime(global)?, catalog(global, plugins)?, scratch)
     };
@@ -167,6 +170,46 @@ fn secrets() -> Result<BTreeMap<String, String>> {
         secrets.insert(name, bytes);
     }
     Ok(secrets)
+}
+
+/// The key that stored secrets are sealed with: from the environment, else a file of the data directory, which is made when it is not there.
+fn encryption_key(global: &Global) -> Result<[u8; ENCRYPTION_KEY_BYTES]> {
+    let path = data_dir(global).join("encryption.key");
+    let (text, place) = match std::env::var(KEY_VARIABLE) {
+        Ok(text) => (text, format!("the environment variable `{KEY_VARIABLE}`")),
+        Err(_) => (key_file(&path)?, format!("`{}`", path.display())),
+    };
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text.trim()).unwrap_or_default();
+    bytes.try_into().map_err(|_| {
+        anyhow!("{place} is not base64 of {ENCRYPTION_KEY_BYTES} bytes\n  hint: make one with `openssl rand -base64 {ENCRYPTION_KEY_BYTES}`")
+    })
+}
+
+fn key_file(path: &Path) -> Result<String> {
+    let said = || format!("the encryption key `{}`", path.display());
+    match std::fs::read_to_string(path) {
+        Ok(text) => return Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(said),
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).with_context(said)?;
+    // Written beside and linked into place: of two that start at once both use the key of the first.
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(said)?;
+    let key: Vec<u8> = [server::SystemEntropy.number(), server::SystemEntropy.number()]
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect();
+    std::io::Write::write_all(&mut file, base64::engine::general_purpose::STANDARD.encode(key).as_bytes())
+        .and_then(|()| file.as_file().sync_all())
+        .with_context(said)?;
+    match file.persist_noclobber(path) {
+        // A key that a power cut takes back would take what is sealed with it.
+        Ok(_) => std::fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(said)?,
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error.error).with_context(said),
+    }
+    std::fs::read_to_string(path).with_context(said)
 }
 
 fn environment() -> BTreeMap<String, String> {

@@ -45,7 +45,7 @@ pub enum Command {
     StartChild {
         run: TaskRunId,
         child: ExecutionId,
-        ask: Child,
+        ask: Box<Child>,
     },
     /// Cut the file `items` (the URI of a file this execution may read) into batches, row by row: a row is what stands before each
     /// `batching.separator`, and what is left after the last one, if that is not empty; `batching.deal()` says for each row which batch

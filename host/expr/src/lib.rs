@@ -47,5 +47,5 @@ pub use scope::{Empty, Layered, Scope};
 pub use template::{Template, eval, eval_text, parse, render, render_map, render_text, render_value};
 pub use text::{MASK, Origin, Recipe, Secret, Span, Step, Text, TextBuilder};
 pub use time::holidays::is_public_holiday;
-pub use time::{Time, zone};
+pub use time::{Time, parse_local, parse_zoned, zone};
 pub use value::{Map, Value};

@@ -70,6 +70,13 @@ pub struct Triggered {
     pub type_name: String,
     /// What expressions see as `trigger.*`.
     pub variables: Map,
+    /// How many Flow triggers have started one another up to this execution; 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub depth: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Who waits for an execution.

@@ -23,6 +23,17 @@ pub struct Resolve<'f> {
     stage: Stage,
     done: HashMap<usize, Resolved>,
     asked: bool,
+    missing: Missing,
+}
+
+/// What an input is that is required and has no value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// A mistake.
+    #[default]
+    Wrong,
+    /// Not there, as one that is not enabled. So it is for a Flow trigger, which starts its flow whatever that asks for (Kestra's rule).
+    LeftOut,
 }
 
 /// How far the present input is.
@@ -116,7 +127,14 @@ impl<'f> Resolve<'f> {
     /// `given`: by id, or nested as the ids are; texts are read as the type asks.
     pub fn new(inputs: &'f [Input], given: Map) -> Self {
         let order = order(inputs);
-        Self { inputs, given, order, next: 0, stage: Stage::Condition, done: HashMap::new(), asked: false }
+        let done = HashMap::new();
+        let missing = Missing::default();
+        Self { inputs, given, order, next: 0, stage: Stage::Condition, done, asked: false, missing }
+    }
+
+    /// What becomes of inputs that are required and have no value.
+    pub fn missing(self, missing: Missing) -> Self {
+        Self { missing, ..self }
     }
 
     /// Goes as far as it gets without rendering.
@@ -216,7 +234,12 @@ impl<'f> Resolve<'f> {
         choices: Option<Vec<Value>>,
     ) {
         let value = value.filter(|value| !is_absent(input.kind, value));
+        let mut enabled = true;
         let (value, errors) = match value {
+            None if input.required && self.missing == Missing::LeftOut => {
+                enabled = false;
+                (Value::Null, Vec::new())
+            }
             None if input.required => (Value::Null, vec!["it is required, and no value was given".to_owned()]),
             None => (Value::Null, Vec::new()),
             Some(value) => match typing::read(input, &value, choices.as_deref()) {
@@ -226,7 +249,7 @@ impl<'f> Resolve<'f> {
         };
         let is_default = is_default && !value.is_null();
         let choices = choices.unwrap_or_else(|| input.rules.values.clone());
-        self.end(position, Resolved { id: input.id.clone(), value, enabled: true, is_default, choices, errors });
+        self.end(position, Resolved { id: input.id.clone(), value, enabled, is_default, choices, errors });
     }
 
     fn end(&mut self, position: usize, resolved: Resolved) {

@@ -20,11 +20,14 @@ mod outline;
 mod packages;
 mod parse;
 pub mod problem;
+pub mod schedule;
 pub mod state;
 pub mod survey;
 pub mod task;
 pub mod trigger;
 pub mod typing;
+mod upstream;
+pub mod window;
 mod yaml;
 
 pub use lookup::{Role, TypeInfo, Types, Unknown};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::TaskId;
+use crate::ids::{TaskId, TriggerId};
 
 /// sha256 of a component, as 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,9 +32,12 @@ pub struct Locked {
     pub requirement: String,
 }
 
-/// What every plugin task of one flow revision resolves to. Made when the flow is saved and never rewritten.
+/// What every task and trigger of a plugin in one flow revision resolves to. Made when the flow is saved and never rewritten.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
     /// By task id. Tasks of the engine itself (flow control) are not in it: their version is Sluice's own.
     pub tasks: BTreeMap<TaskId, Locked>,
+    /// By trigger id. Those of the engine itself are not in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub triggers: BTreeMap<TriggerId, Locked>,
 }

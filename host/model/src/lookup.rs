@@ -33,6 +33,8 @@ pub struct TypeInfo {
 pub enum Role {
     Task,
     Trigger,
+    /// It was checked when it was saved, and is read again: wherever it stands is right.
+    AsSaved,
 }
 
 /// Why a type is not known.

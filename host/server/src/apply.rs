@@ -357,6 +357,9 @@ impl Owner {
                 });
             }
         }
+        if crate::triggers::report(&self.node, &hot.state, before, &mut turn.batch)? {
+            turn.after.push(After::TriggerMail);
+        }
         if turn.batch.is_empty() {
             return Ok(self.node.store.head());
         }

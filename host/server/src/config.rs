@@ -43,6 +43,8 @@ pub struct Config {
     pub allow_net: Vec<NetworkRule>,
     /// `secret()` by upper-case name, in clear.
     pub secrets: BTreeMap<String, String>,
+    /// Seals the secrets that are stored. Without one a node draws its own, and what it stored sealed is lost to the next.
+    pub encryption_key: Option<[u8; crate::ENCRYPTION_KEY_BYTES]>,
     /// `envs.*` by lower-case name.
     pub environment: BTreeMap<String, String>,
     /// `globals.*`.
@@ -68,6 +70,7 @@ impl Config {
             limits: Limits::default(),
             allow_net: Vec::new(),
             secrets: BTreeMap::new(),
+            encryption_key: None,
             environment: BTreeMap::new(),
             globals: expr::Map::new(),
         }

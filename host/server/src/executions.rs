@@ -10,7 +10,7 @@ use model::change::Child;
 use model::execution::{Execution, Failure, Kind, Parent, SEMANTICS, TaskRun, Triggered};
 use model::flow::{CheckBehavior, Label};
 use model::ids::{ExecutionId, TaskId, TaskRunId};
-use model::inputs::Resolved;
+use model::inputs::{Missing, Resolved};
 use model::state::{History, State};
 use model::task::LogLevel;
 use store::query::{ExecutionFilter, NamespaceMatch};
@@ -118,9 +118,14 @@ impl Node {
         given: Vec<(String, Given)>,
     ) -> Result<Vec<Resolved>, Error> {
         let saved = self.flow(namespace, flow, revision).await?;
-        let scope = inputs::FlowScope { node: self, saved: &saved };
-        let asked =
-            inputs::Asked { flow: &saved.flow.key, execution: None, declared: &saved.flow.inputs, scope: &scope };
+        let scope = inputs::FlowScope { node: self, flow: &saved.flow };
+        let asked = inputs::Asked {
+            flow: &saved.flow.key,
+            execution: None,
+            declared: &saved.flow.inputs,
+            scope: &scope,
+            missing: Missing::Wrong,
+        };
         let (outcome, issues) = inputs::typed(self, &asked, given).await?;
         if issues.is_empty() { Ok(outcome.inputs) } else { Err(Error::inputs(issues)) }
     }
@@ -194,7 +199,7 @@ impl Node {
     }
 
     /// The checks of a flow, before an execution is made: one that does not hold refuses it, or makes it one that has failed.
-    async fn check(&self, saved: &SavedFlow, execution: &mut Execution) -> Result<(), Error> {
+    pub(crate) async fn check(&self, saved: &SavedFlow, execution: &mut Execution) -> Result<(), Error> {
         if saved.flow.checks.is_empty() {
             return Ok(());
         }
@@ -227,6 +232,11 @@ impl Node {
             Holder::Execution(id) => Some(id.clone()),
             Holder::Named(_) => None,
         }))
+    }
+
+    /// An id nobody has.
+    pub(crate) fn new_execution_id(&self) -> ExecutionId {
+        new_id(self.entropy.number())
     }
 
     /// An execution that nothing has happened to.
@@ -437,9 +447,14 @@ impl Node {
         id: &ExecutionId,
         given: Vec<(String, Given)>,
     ) -> Result<Map, Error> {
-        let scope = inputs::FlowScope { node: self, saved };
-        let asked =
-            inputs::Asked { flow: &saved.flow.key, execution: Some(id), declared: &saved.flow.inputs, scope: &scope };
+        let scope = inputs::FlowScope { node: self, flow: &saved.flow };
+        let asked = inputs::Asked {
+            flow: &saved.flow.key,
+            execution: Some(id),
+            declared: &saved.flow.inputs,
+            scope: &scope,
+            missing: Missing::Wrong,
+        };
         inputs::resolve(self, asked, given).await
     }
 }

@@ -109,12 +109,19 @@ impl Node {
                 deleted: false,
                 created: self.now(),
             };
+            let old = match live {
+                Some(row) => self.flow_revision(&flow.key, row.revision).await.ok(),
+                None => None,
+            };
             let mut batch = Batch::new();
             batch.create(row);
+            self.save_triggers(&mut batch, old.as_deref(), &flow).await?;
             match self.store.commit(batch).await {
                 Ok(lsn) => {
-                    self.store.durable(lsn).await?;
                     let saved = self.flow_revision(&flow.key, revision).await?;
+                    self.triggers.learn(&saved);
+                    self.watch_triggers(&flow.key).await?;
+                    self.store.durable(lsn).await?;
                     return Ok(Arc::new(SavedFlow { warnings, ..(*saved).clone() }));
                 }
                 Err(store::Error::Conflict(_)) => continue,
@@ -177,7 +184,9 @@ impl Node {
         let end = rows::Flow { revision: row.revision + 1, deleted: true, created: self.now(), ..(**row).clone() };
         let mut batch = Batch::new();
         batch.create(end);
+        self.delete_triggers(&mut batch, &key).await?;
         let lsn = self.store.commit(batch).await?;
+        self.triggers.forget(&key);
         Ok(self.store.durable(lsn).await?)
     }
 

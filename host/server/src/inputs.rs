@@ -6,12 +6,11 @@ use std::sync::Arc;
 use expr::{Layered, Map, Scope, Value};
 use model::ids::{ExecutionId, FlowKey};
 use model::input::{Input, InputType};
-use model::inputs::{Outcome, Purpose, Resolve, Step};
+use model::inputs::{Missing, Outcome, Purpose, Resolve, Step};
 use store::rows;
 
 use crate::error::{Error, Issue};
 use crate::executions::Given;
-use crate::flows::SavedFlow;
 use crate::node::Node;
 use crate::readable::{SCHEME, folder_of};
 
@@ -23,6 +22,8 @@ pub(crate) struct Asked<'a> {
     pub declared: &'a [Input],
     /// What defaults, conditions and choices see beside the inputs.
     pub scope: &'a dyn Scope,
+    /// What becomes of what is required and not given.
+    pub missing: Missing,
 }
 
 /// The typed values of what is asked for.
@@ -36,7 +37,7 @@ pub(crate) async fn resolve(node: &Arc<Node>, asked: Asked<'_>, given: Vec<(Stri
             return Err(Error::inputs(issues));
         }
     };
-    Ok(seal(asked.declared, values))
+    Ok(seal(node, asked.declared, values))
 }
 
 /// Every input with its value or what is wrong with it, and what is wrong with the request.
@@ -68,7 +69,7 @@ pub(crate) async fn typed(
             issues.push(issue(&name, "it is given twice".to_owned()));
         }
     }
-    let mut resolving = Resolve::new(declared, values);
+    let mut resolving = Resolve::new(declared, values).missing(asked.missing);
     let outcome = loop {
         match resolving.step() {
             Step::Done(outcome) => break outcome,
@@ -88,13 +89,13 @@ pub(crate) async fn typed(
     Ok((outcome, issues))
 }
 
-/// SECRET inputs are secrets from here on: whatever is made of them is masked.
-fn seal(declared: &[Input], mut values: Map) -> Map {
+/// SECRET inputs are secrets from here on: whatever is made of them is masked, and they are stored sealed.
+fn seal(node: &Node, declared: &[Input], mut values: Map) -> Map {
     for input in declared.iter().filter(|input| input.kind == InputType::Secret) {
         if let Some(value) = values.get_mut(input.id.as_str())
             && let Some(clear) = value.as_str().map(str::to_owned)
         {
-            *value = Value::Text(expr::Text::secret(format!("inputs.{}", input.id), clear));
+            *value = Value::Text(expr::Text::secret(node.config.sealer.seal(&clear, node.entropy.number()), clear));
         }
     }
     values
@@ -142,12 +143,12 @@ async fn store_file(
 /// What an expression sees before there is an execution.
 pub(crate) struct FlowScope<'a> {
     pub node: &'a Node,
-    pub saved: &'a SavedFlow,
+    pub flow: &'a model::flow::Flow,
 }
 
 impl expr::Scope for FlowScope<'_> {
     fn lookup(&self, name: &str) -> Option<Value> {
-        let flow = &self.saved.flow;
+        let flow = self.flow;
         match name {
             "flow" => Some(Value::map([
                 ("id", Value::from(flow.key.id.as_str())),

@@ -24,7 +24,9 @@ mod purge;
 mod readable;
 mod render;
 mod runs;
+mod sealing;
 mod timers;
+mod triggers;
 mod worker;
 
 pub use clock::{Clock, SystemClock};
@@ -38,4 +40,6 @@ pub use life::Replay;
 pub use node::Node;
 pub use plugins::{check, survey};
 pub use runs::Runs;
+pub use sealing::KEY_BYTES as ENCRYPTION_KEY_BYTES;
+pub use triggers::{BackfillAsk, TriggerSeen};
 pub use worker::allow_net;

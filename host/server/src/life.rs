@@ -9,6 +9,7 @@ use model::execution::{Execution, Failure};
 use model::flow::Label;
 use model::ids::{ExecutionId, TaskId, TaskRunId};
 use model::input::Input;
+use model::inputs::Missing;
 use model::state::State as Status;
 use model::task::{FlowTask, TaskKind};
 use store::View;
@@ -95,8 +96,13 @@ impl Node {
         let mut typed = Vec::new();
         for (run, declared) in pauses {
             let scope = self.scope_of(&state);
-            let asked =
-                inputs::Asked { flow: &state.flow().key, execution: Some(&id), declared: &declared, scope: &scope };
+            let asked = inputs::Asked {
+                flow: &state.flow().key,
+                execution: Some(&id),
+                declared: &declared,
+                scope: &scope,
+                missing: Missing::Wrong,
+            };
             typed.push((run, inputs::resolve(self, asked, given.clone()).await?));
         }
         let mut seen = None;

@@ -19,7 +19,9 @@ use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Mailboxes};
 use crate::runs::Runs;
+use crate::sealing::{KEY_BYTES, Sealer};
 use crate::timers::Timers;
+use crate::triggers::Triggers;
 use crate::worker::Workers;
 
 /// How long the parts of a node may take to end, once they are told to.
@@ -41,6 +43,7 @@ pub struct Node {
     pub(crate) boot: Boot,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) timers: Timers,
+    pub(crate) triggers: Triggers,
     pub(crate) workers: Workers,
     /// Parsed flow revisions, most of them needed again and again.
     pub(crate) flows: Mutex<HashMap<(FlowKey, u32), Arc<SavedFlow>>>,
@@ -58,6 +61,7 @@ pub(crate) struct Parts {
     pub grace: std::time::Duration,
     pub allow_net: Vec<runtime::NetworkRule>,
     pub secrets: std::collections::BTreeMap<String, String>,
+    pub sealer: Sealer,
     pub environment: std::collections::BTreeMap<String, String>,
     pub globals: expr::Map,
 }
@@ -71,7 +75,6 @@ impl Node {
             runtime: config.runtime,
             catalog: RwLock::new(config.catalog),
             clock: config.clock,
-            entropy: config.entropy,
             config: Parts {
                 scratch: config.scratch,
                 limits: config.limits,
@@ -79,21 +82,29 @@ impl Node {
                 grace: config.grace,
                 allow_net: config.allow_net,
                 secrets: config.secrets,
+                sealer: Sealer::new(&config.encryption_key.unwrap_or_else(|| drawn_key(config.entropy.as_ref()))),
                 environment: config.environment,
                 globals: config.globals,
             },
+            entropy: config.entropy,
             id: config.node,
             boot: Boot(boot.into()),
             mailboxes: Mailboxes::default(),
             timers: Timers::default(),
+            triggers: Triggers::default(),
             workers: Workers::new(config.workers),
             flows: Mutex::default(),
             tasks: TaskTracker::new(),
             ending: AtomicBool::new(false),
             end: Notify::new(),
         });
+        // Before anything goes on: what it ends may be waited for by a trigger.
+        node.load_triggers().await?;
         node.recover().await?;
         let (clock, keeper, janitor) = (node.clone(), node.clone(), node.clone());
+        let (triggers, mail) = (node.clone(), node.clone());
+        node.tasks.spawn(async move { triggers.run_triggers().await });
+        node.tasks.spawn(async move { mail.take_trigger_mail().await });
         node.tasks.spawn(async move { clock.run_timers().await });
         node.tasks.spawn(async move { keeper.keep_leases().await });
         node.tasks.spawn(async move { janitor.tidy_up().await });
@@ -217,6 +228,15 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// Two numbers make a key.
+fn drawn_key(entropy: &dyn Entropy) -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
+    let numbers = [entropy.number(), entropy.number()];
+    let bytes = numbers.iter().flat_map(|number| number.to_be_bytes());
+    key.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+    key
 }
 
 fn unfinished_states() -> Vec<model::state::State> {

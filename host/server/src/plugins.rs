@@ -7,6 +7,7 @@ use model::flow::Flow;
 use model::lock::{Lock, Locked};
 use model::problem::Problem;
 use model::task::TaskKind;
+use model::trigger::TriggerKind;
 use model::{Role, TypeInfo, Types, Unknown};
 use runtime::{PluginSource, Wasm};
 use serde_json::json;
@@ -27,7 +28,7 @@ impl Types for Installed<'_> {
                 Ok(Arc::new(TypeInfo {
                     name: task.name.clone(),
                     plugin: resolution.locked.plugin.clone(),
-                    role: Role::Task,
+                    role: task.role,
                     properties: task.properties.clone(),
                     unrendered: unrendered
                         .filter_map(|path| path.segments().first())
@@ -61,18 +62,12 @@ pub(crate) fn parse(source: &str, catalog: &Catalog) -> Result<(Flow, Lock, Vec<
     let flow = parsed.flow;
     let mut asks = Vec::new();
     for task in flow.all.values().filter(|task| matches!(task.kind, TaskKind::Plugin(_))) {
-        let mut wishes = Vec::new();
-        if let Some(version) = &task.version {
-            wishes.push(Wish { level: Level::Task, text: version });
-        }
-        let of_flow = catalog.owner(&task.type_name).and_then(|plugin| flow.plugins.get(plugin.as_str()));
-        if let Some(text) = of_flow {
-            wishes.push(Wish { level: Level::Flow, text });
-        }
+        let mut wishes = wishes(&flow, catalog, &task.type_name);
+        wishes.extend(task.version.as_ref().map(|text| Wish { level: Level::Task, text }));
         asks.push(Ask { task: task.id.clone(), task_type: &task.type_name, wishes });
     }
     // Parsing asked for the same types with the same requirements, so this finds them.
-    let lock = catalog.lock(&asks).map_err(|problems| {
+    let mut lock = catalog.lock(&asks).map_err(|problems| {
         problems
             .iter()
             .map(|(id, error)| Problem {
@@ -86,7 +81,29 @@ pub(crate) fn parse(source: &str, catalog: &Catalog) -> Result<(Flow, Lock, Vec<
             })
             .collect::<Vec<_>>()
     })?;
+    for trigger in flow.triggers.iter().filter(|trigger| matches!(trigger.kind, TriggerKind::Polling(_))) {
+        let mut wishes = wishes(&flow, catalog, &trigger.type_name);
+        wishes.extend(trigger.version.as_ref().map(|text| Wish { level: Level::Task, text }));
+        let resolution = catalog.resolve(&trigger.type_name, &wishes).map_err(|error| {
+            vec![Problem {
+                path: format!("trigger `{}`", trigger.id),
+                line: trigger.line,
+                column: 0,
+                code: "flow.version",
+                message: error.to_string(),
+                hint: None,
+                severity: model::Severity::Error,
+            }]
+        })?;
+        lock.triggers.insert(trigger.id.clone(), resolution.locked);
+    }
     Ok((flow, lock, parsed.warnings))
+}
+
+/// What the flow as a whole asks of a type's version.
+fn wishes<'f>(flow: &'f Flow, catalog: &Catalog, type_name: &str) -> Vec<Wish<'f>> {
+    let of_flow = catalog.owner(type_name).and_then(|plugin| flow.plugins.get(plugin.as_str()));
+    of_flow.map(|text| Wish { level: Level::Flow, text }).into_iter().collect()
 }
 
 /// Everything that is to be said of a source: errors, or the warnings of one that can be saved.
@@ -110,7 +127,7 @@ impl Types for AsSaved {
         Ok(Arc::new(TypeInfo {
             name: type_name.to_owned(),
             plugin: String::new(),
-            role: if type_name.to_ascii_lowercase().contains("trigger") { Role::Trigger } else { Role::Task },
+            role: Role::AsSaved,
             properties: json!(true),
             unrendered: Vec::new(),
         }))

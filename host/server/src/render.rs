@@ -14,6 +14,10 @@ use model::lock::Locked;
 
 use crate::flows::SavedFlow;
 use crate::node::Node;
+use crate::sealing::{Sealer, Unopened};
+
+/// What is said of a secret input that another server's key has sealed.
+const SEALED: &str = "a secret input cannot be opened: it was sealed with another encryption key; hint: start the server with the key it had (SLUICE_ENCRYPTION_KEY, or `encryption.key` in its data directory)";
 
 /// How a tree of templates becomes values.
 #[derive(Clone, Copy)]
@@ -164,7 +168,7 @@ impl Node {
                     let answer = self.answer(&call, asked.flow, asked.execution).await;
                     memo.insert(*call, answer);
                 }
-                Err(error) => return Err(Failure::new(error.code(), error.to_string())),
+                Err(error) => return Err(failure_of(&error)),
             }
         }
         Err(Failure::new("expression.limit.calls", format!("an expression makes more than {MAX_CALLS} calls")))
@@ -172,11 +176,18 @@ impl Node {
 
     /// Gives secrets that were read back from the store their values again.
     pub(crate) fn unsealed(&self, value: Value) -> Result<Value, Failure> {
-        if !value.has_secret() {
-            return Ok(value);
+        match value.has_secret() {
+            true => value.unseal(&|name| self.clear(name)).map_err(|error| failure_of(&error)),
+            false => Ok(value),
         }
-        let find = |name: &str| self.secret(name).map(Arc::from);
-        value.unseal(&find).map_err(|error| Failure::new(error.code(), error.to_string()))
+    }
+
+    /// The value of a stored secret: one that was sealed by this server, or one that is looked up by its name.
+    fn clear(&self, name: &str) -> Option<Arc<str>> {
+        match self.config.sealer.open(name) {
+            Err(Unopened::NotSealed) => self.secret(name).map(Arc::from),
+            opened => opened.ok().map(Arc::from),
+        }
     }
 
     /// Variables that are the server's, not the execution's.
@@ -202,6 +213,15 @@ struct Asked<'a> {
     execution: Option<&'a ExecutionId>,
 }
 
+fn failure_of(error: &ExprError) -> Failure {
+    match error {
+        ExprError::Sealed { names } if names.iter().any(|name| Sealer::made(name)) => {
+            Failure::new("SECRET_SEALED", SEALED)
+        }
+        error => Failure::new(error.code(), error.to_string()),
+    }
+}
+
 fn text(template: &Value, scope: &dyn Scope, memo: &Memo, settings: &Settings) -> Result<Value, ExprError> {
     match template.as_str() {
         Some(source) => expr::render_text(source, scope, memo, settings).map(Value::Text),
@@ -210,19 +230,36 @@ fn text(template: &Value, scope: &dyn Scope, memo: &Memo, settings: &Settings) -
 }
 
 /// An execution's variables, with the server's behind them.
-struct RunScope<'a> {
+pub(crate) struct RunScope<'a> {
     node: &'a Node,
     view: View<'a>,
 }
 
+impl<'a> RunScope<'a> {
+    /// The variables of an execution.
+    pub(crate) fn of_execution(node: &'a Node, state: &'a State) -> Self {
+        Self { node, view: View::of_execution(state) }
+    }
+
+    /// What is stored of a secret is what it is called. One that cannot be opened stays sealed: whoever needs its value is told.
+    fn opened(&self, value: Value) -> Value {
+        match value.has_secret() {
+            true => value.unseal(&|name| self.node.clear(name)).unwrap_or(value),
+            false => value,
+        }
+    }
+}
+
 impl Scope for RunScope<'_> {
     fn lookup(&self, name: &str) -> Option<Value> {
-        self.view.lookup(name).or_else(|| self.node.shell_variable(name))
+        let found = self.view.lookup(name).map(|value| self.opened(value));
+        found.or_else(|| self.node.shell_variable(name))
     }
 
     fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
         let shell = || path.first().and_then(|name| self.node.shell_variable(name)).map(|value| (value, 1));
-        self.view.lookup_path(path).or_else(shell)
+        let found = self.view.lookup_path(path).map(|(value, steps)| (self.opened(value), steps));
+        found.or_else(shell)
     }
 
     fn names(&self) -> Vec<Arc<str>> {

@@ -22,6 +22,10 @@ pub struct Case {
     pub setup: Map<String, Value>,
     /// What is done with the flow.
     pub action: String,
+    /// What is sent to a webhook.
+    pub request: Map<String, Value>,
+    /// From when to when time passes, where it is a simulated one.
+    pub clock: Map<String, Value>,
     /// What a pause is resumed with.
     pub resume_inputs: Map<String, Value>,
     pub resume_files: Map<String, Value>,
@@ -71,6 +75,8 @@ fn from_corpus(case: &Value, flows: &[(String, String)]) -> Result<Case> {
         config: object(case, "config"),
         setup: object(case, "setup"),
         action: text(case, "action")?,
+        request: object(case, "request"),
+        clock: Map::new(),
         resume_inputs: object(case, "resume_inputs"),
         resume_files: object(case, "resume_files"),
         set_labels: object(case, "set_labels"),
@@ -107,6 +113,8 @@ pub fn own(folder: &Path) -> Result<Vec<Case>> {
                 config: object(&case, "config"),
                 setup: object(&case, "setup"),
                 action: case["action"].as_str().unwrap_or("run").to_owned(),
+                request: object(&case, "request"),
+                clock: object(&case, "clock"),
                 resume_inputs: object(&case, "resume_inputs"),
                 resume_files: object(&case, "resume_files"),
                 set_labels: object(&case, "set_labels"),

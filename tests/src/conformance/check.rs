@@ -161,8 +161,14 @@ impl Look<'_> {
                     all
                 });
                 object(wanted).iter().try_for_each(|(key, wanted)| {
-                    self.fits(key, wanted, found.as_ref().and_then(|found| found.get(key)))
+                    let deep = || follow(found.as_ref()?, &key.split('.').map(str::to_owned).collect::<Vec<_>>());
+                    self.fits(key, wanted, found.as_ref().and_then(|found| found.get(key)).or_else(deep))
                 })
+            }
+            "triggered" => self.triggered(wanted),
+            "fired" => {
+                let dates: Vec<Json> = of_flow(self.scene, &self.scene.flow).into_iter().map(date).collect();
+                same("the dates", wanted, dates)
             }
             "child" => match children(self.scene, seen).next() {
                 Some(child) => self.all_of(&object(wanted), child),
@@ -334,6 +340,23 @@ impl Look<'_> {
         Ok(())
     }
 
+    /// Executions that others brought about: each that is expected is another one.
+    fn triggered(&self, wanted: &Json) -> Result<(), Miss> {
+        let mine = |seen: &&Seen| self.scene.main.iter().any(|main| main.execution.id == seen.execution.id);
+        let mut left: Vec<&Seen> = self.scene.all.iter().filter(|seen| !mine(seen)).collect();
+        for wanted in wanted.as_array().into_iter().flatten() {
+            let wanted = object(wanted);
+            match left.iter().position(|seen| self.all_of(&wanted, seen).is_ok()) {
+                Some(index) => drop(left.remove(index)),
+                None => {
+                    let left: Vec<String> = left.into_iter().map(shown).collect();
+                    return wrong(format!("none is {wanted:?}; left are {}", left.join("; ")));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn executions_of(&self, flow: &str, wanted: &Json) -> Result<(), Miss> {
         let found = of_flow(self.scene, flow);
         for (key, wanted) in object(wanted) {
@@ -349,6 +372,12 @@ impl Look<'_> {
         }
         Ok(())
     }
+}
+
+/// The date of the trigger that started an execution.
+fn date(seen: &Seen) -> Json {
+    let by = seen.execution.trigger.as_ref();
+    by.and_then(|by| by.variables.get("date")).map_or(Json::Null, expr::Value::to_json)
 }
 
 fn of_flow<'a>(scene: &'a Scene, flow: &str) -> Vec<&'a Seen> {

@@ -48,6 +48,9 @@ async fn play(stage: &Stage, case: &Case) -> Verdict {
     if case.needs_test_task {
         return Verdict::Skipped("a task type of the corpus' own test tree".to_owned());
     }
+    if !case.clock.is_empty() {
+        return verdict(super::timed::play(stage, case));
+    }
     let (node, _folder) = match stage.node(case).await {
         Ok(node) => node,
         Err(miss) => return verdict(Err(miss)),
@@ -100,6 +103,9 @@ pub(super) fn answered<T>(case: &Case, answer: Result<T, server::Error>) -> Resu
 }
 
 async fn attempt(node: &Arc<Node>, case: &Case) -> Result<(), Miss> {
+    if case.action == "webhook" {
+        return super::webhook::play(node, case).await;
+    }
     let action = action(&case.action)?;
     if case.lets_missing_inputs_through {
         return beyond("it starts without an input that is required");
@@ -223,7 +229,12 @@ async fn second(
 }
 
 /// Checks, and for a while checks again as long as children or retries may still change the outcome.
-async fn settled(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId], case: &Case) -> Result<(), Miss> {
+pub(super) async fn settled(
+    node: &Arc<Node>,
+    saved: &SavedFlow,
+    ids: &[&ExecutionId],
+    case: &Case,
+) -> Result<(), Miss> {
     let retried = case.expect.contains_key("all_executions_of_flow");
     let alone = case.others.is_empty() && !retried;
     let end = tokio::time::Instant::now() + if alone { LOG_MAX } else { FOLLOWS_MAX };
@@ -257,7 +268,7 @@ fn others_ended(case: &Case, scene: &Scene) -> Result<(), Miss> {
     })
 }
 
-async fn save(node: &Node, source: &str) -> Result<Arc<SavedFlow>, Miss> {
+pub(super) async fn save(node: &Node, source: &str) -> Result<Arc<SavedFlow>, Miss> {
     node.save_flow(source, Save::Any).await.map_err(|error| {
         let issues = error.issues();
         let types: Vec<String> = issues
@@ -385,7 +396,7 @@ async fn reached(node: &Arc<Node>, id: &ExecutionId, wanted: impl Fn(State) -> b
     }
 }
 
-async fn scene(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId]) -> Result<Scene, Miss> {
+pub(super) async fn scene(node: &Arc<Node>, saved: &SavedFlow, ids: &[&ExecutionId]) -> Result<Scene, Miss> {
     let mut main = Vec::new();
     for id in ids {
         main.push(node.execution(id.as_str()).await.map_err(gone)?);
@@ -432,7 +443,7 @@ pub(super) async fn all(node: &Arc<Node>) -> Vec<Seen> {
     all
 }
 
-async fn shown(node: &Arc<Node>) -> String {
+pub(super) async fn shown(node: &Arc<Node>) -> String {
     let all = all(node).await;
     all.iter().map(super::check::shown).collect::<Vec<_>>().join("; ")
 }

@@ -10,10 +10,10 @@ use expr::Value;
 use model::ids::{Namespace, TENANT};
 use runtime::{Compiler, Runtime};
 use serde_json::Value as Json;
-use server::Node;
+use server::{Clock, Node, SystemClock};
 use store::embedded::{EmbeddedStore, Options};
 use store::rows::{File, Kv, NamespaceKey};
-use store::{Batch, Store as _};
+use store::{Batch, Store};
 
 use super::{Case, Miss, beyond};
 
@@ -55,9 +55,20 @@ impl Stage {
         let folder = tempfile::tempdir().map_err(|error| Miss::Wrong(format!("no folder: {error}")))?;
         let opened = EmbeddedStore::open_folder(folder.path(), Options::default());
         let (store, _) = opened.map_err(|error| Miss::Wrong(format!("no store: {error}")))?;
-        let store = Arc::new(store);
-        let mut config =
+        let node = self.node_on(case, Arc::new(store), Arc::new(SystemClock)).await?;
+        Ok((node, folder))
+    }
+
+    /// The same on any store, by any clock.
+    pub(super) async fn node_on(
+        &self,
+        case: &Case,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Node>, Miss> {
+        let config =
             server::Config::new(store.clone(), self.runtime.clone(), self.catalog.clone(), self.scratch.clone());
+        let mut config = server::Config { clock, ..config };
         for (key, value) in &case.config {
             match key.as_str() {
                 "env" => config.environment = environment(value),
@@ -69,19 +80,19 @@ impl Stage {
         let node = Node::open(config).await.map_err(|error| Miss::Wrong(format!("no node: {error}")))?;
         for (kind, content) in &case.setup {
             match kind.as_str() {
-                "kv" => store_kv(&store, content).await?,
+                "kv" => store_kv(store.as_ref(), content).await?,
                 other => return beyond(format!("the setup `{other}`")),
             }
         }
         if let Some(files) = case.files.get("namespace_files") {
-            store_files(&store, case.namespace(), files).await?;
+            store_files(store.as_ref(), case.namespace(), files).await?;
         }
-        Ok((node, folder))
+        Ok(node)
     }
 }
 
 /// Puts files of a namespace in place: text by path.
-async fn store_files(store: &EmbeddedStore, namespace: &str, files: &Json) -> Result<(), Miss> {
+async fn store_files(store: &dyn Store, namespace: &str, files: &Json) -> Result<(), Miss> {
     let now = jiff::Timestamp::now();
     let failed = |error: store::Error| Miss::Wrong(format!("the store: {error}"));
     let mut batch = Batch::new();
@@ -110,7 +121,7 @@ fn environment(entries: &Json) -> BTreeMap<String, String> {
     texts.map(|(name, value)| (name.trim_start_matches(ENV_PREFIX).to_ascii_lowercase(), value)).collect()
 }
 
-async fn store_kv(store: &EmbeddedStore, content: &Json) -> Result<(), Miss> {
+async fn store_kv(store: &dyn Store, content: &Json) -> Result<(), Miss> {
     let now = jiff::Timestamp::now();
     let mut batch = Batch::new();
     for (namespace, pairs) in content.as_object().into_iter().flatten() {

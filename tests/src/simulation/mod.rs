@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use store::embedded::disk::simulated::SimulatedDisk;
 
 pub use guests::Stage;
+pub use power::SimulatedClock;
 
 use dice::Dice;
 use ledger::Ledger;

@@ -6,6 +6,7 @@ mod flows;
 mod follow;
 mod life;
 mod refusals;
+mod webhook;
 
 /// A flow that logs and answers; `TEXT` is what it says.
 pub fn saying(id: &str, text: &str) -> String {

@@ -3,6 +3,7 @@
 mod full;
 mod gates;
 mod life;
+mod sealed;
 mod table;
 
 use model::state::State;

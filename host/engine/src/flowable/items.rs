@@ -137,7 +137,7 @@ impl Draft {
                     waits: ask.wait,
                     ask: Some(Box::new(ask.clone())),
                 });
-                self.command(Command::StartChild { run: run.clone(), child, ask });
+                self.command(Command::StartChild { run: run.clone(), child, ask: Box::new(ask) });
             }
             (Err(problem), _) => self.batch_broken(run, batch, problem),
             (Ok(_), None) => {}

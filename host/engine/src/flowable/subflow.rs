@@ -50,7 +50,7 @@ impl Draft {
             None => {
                 let Some(id) = new_child_id(&self.state, run) else { return };
                 self.change(Change::ChildAsked { run: run.clone(), child: id.clone() });
-                self.command(Command::StartChild { run: run.clone(), child: id, ask: child });
+                self.command(Command::StartChild { run: run.clone(), child: id, ask: Box::new(child) });
             }
         }
     }
@@ -119,6 +119,8 @@ impl Draft {
             id: TriggerId::trusted(task),
             type_name: type_name.to_owned(),
             variables: variables.into_iter().map(|(name, value)| (Arc::from(name), value)).collect(),
+            // A chain of triggers goes on through the executions that tasks start.
+            depth: self.state.execution().and_then(|execution| execution.trigger.as_ref()).map_or(0, |by| by.depth),
         }
     }
 
@@ -282,11 +284,11 @@ pub(crate) fn current_child(state: &State, run: &TaskRunId) -> Option<ExecutionI
 pub(crate) fn start_command(state: &State, child: &ExecutionId) -> Option<Command> {
     let wait = state.children.get(child)?;
     if let Some(ask) = wait.ask.as_deref().filter(|_| !wait.started) {
-        return Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: ask.clone() });
+        return Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: Box::new(ask.clone()) });
     }
     match &state.node(&wait.run)?.evaluated {
         Some(Evaluated::Subflow(ask)) if !wait.started => {
-            Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: (**ask).clone() })
+            Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: ask.clone() })
         }
         _ => None,
     }

@@ -315,7 +315,7 @@ impl Sim {
                 self.at(due, id, event);
             }
             Command::ClearTimer { id: timer } => self.forget(id, &timer),
-            Command::StartChild { run, child, ask } => self.start_child(id, run, &child, ask),
+            Command::StartChild { run, child, ask } => self.start_child(id, run, &child, *ask),
             Command::Split { job, items, batching } => {
                 let result = files::split(self, id, &job, &items, &batching);
                 self.ready.push_back((id.clone(), Event::Split { job, result }));
@@ -557,5 +557,5 @@ pub fn label(key: &str, value: &str) -> Label {
 
 /// A trigger, for tests.
 pub fn triggered(variables: Map) -> Triggered {
-    Triggered { id: model::ids::TriggerId::trusted("trigger"), type_name: "test".to_owned(), variables }
+    Triggered { id: model::ids::TriggerId::trusted("trigger"), type_name: "test".to_owned(), variables, depth: 0 }
 }

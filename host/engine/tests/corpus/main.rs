@@ -124,7 +124,7 @@ fn run_case(case: &Case) -> Result<(), Problem> {
     if case.told["needs_plugins"] == true {
         return skip("needs what plugins say of their types");
     }
-    let elsewhere = ["webhook", "resolve_inputs", "api_create"];
+    let elsewhere = ["webhook", "resolve_inputs", "api_create", "clock"];
     if elsewhere.contains(&action) {
         return skip(&format!("action {action}"));
     }

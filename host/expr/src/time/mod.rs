@@ -200,7 +200,7 @@ pub(crate) fn parse_offset(text: &str) -> Option<Offset> {
 }
 
 /// `2013-09-08T16:19:00+02:00`, with or without seconds, fraction and `[zone]`.
-pub(crate) fn parse_zoned(text: &str) -> Option<Zoned> {
+pub fn parse_zoned(text: &str) -> Option<Zoned> {
     let (text, region) = match text.strip_suffix(']') {
         Some(rest) => rest.split_once('[').map(|(time, region)| (time, Some(region)))?,
         None => (text, None),
@@ -216,7 +216,7 @@ pub(crate) fn parse_zoned(text: &str) -> Option<Zoned> {
 }
 
 /// `2013-09-08T16:19`, seconds and fraction optional.
-pub(crate) fn parse_local(text: &str) -> Option<DateTime> {
+pub fn parse_local(text: &str) -> Option<DateTime> {
     let (date, clock) = text.split_once('T')?;
     Some(parse_date(date)?.to_datetime(parse_clock(clock)?))
 }

@@ -131,7 +131,12 @@ fn check_value(key: &str, node: &Node<'_>, problems: &mut Problems) {
         "comparison" => {
             choice(node, COMPARISONS, problems);
         }
-        "timeWindow" => super::trigger::time_window(node.clone(), problems),
+        "timeWindow" => {
+            super::upstream::time_window(node.clone(), problems);
+        }
+        "window" | "windowAdvance" => {
+            crate::node::fixed_duration(node, problems);
+        }
         _ => {}
     }
 }

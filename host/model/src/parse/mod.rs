@@ -11,10 +11,12 @@ mod engine_task;
 mod flow;
 mod input;
 mod retry;
+mod schedule;
 mod schema;
 mod task;
 mod texts;
 mod trigger;
+mod upstream;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

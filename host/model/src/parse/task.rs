@@ -214,7 +214,7 @@ fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &
             return None;
         }
     };
-    if info.role != Role::Task {
+    if info.role == Role::Trigger {
         let message = format!("`{}` is a trigger, not a task", shown(type_name));
         reading.problems.push(node.error("flow.unknown_type", message).hint("move it to `triggers`"));
         return None;

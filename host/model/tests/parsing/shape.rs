@@ -93,13 +93,13 @@ fn triggers_know_who_carries_them_out_and_conditions_have_present_names() {
     let flow = parse(&format!(
         "{TASK}triggers:\n- {{id: s, type: io.kestra.core.models.triggers.types.Schedule, cron: '@daily', conditions: [{{type: io.kestra.core.models.conditions.types.ExpressionCondition, expression: x}}]}}\n- {{id: p, type: com.example.Poll, uri: u, inputs: {{a: 1}}}}\n"
     ));
-    let kinds: Vec<TriggerKind> = flow.triggers.iter().map(|trigger| trigger.kind).collect();
-    assert_eq!(kinds, [TriggerKind::Schedule, TriggerKind::Plugin]);
     let [schedule, poll] = flow.triggers.as_slice() else { panic!() };
-    assert_eq!(schedule.properties.keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["cron"]);
+    assert!(matches!(schedule.kind, TriggerKind::Schedule(_)));
+    let TriggerKind::Polling(polling) = &poll.kind else { panic!() };
+    assert_eq!(polling.interval, jiff::SignedDuration::from_secs(60));
     let condition = schedule.conditions.first().unwrap();
     assert_eq!(condition.get("type").and_then(Value::as_str), Some("io.kestra.plugin.core.condition.Expression"));
-    assert_eq!(poll.properties.keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["uri"]);
+    assert_eq!(polling.properties.keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["uri"]);
     assert_eq!(poll.inputs.len(), 1);
 }
 

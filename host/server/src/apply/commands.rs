@@ -49,6 +49,8 @@ pub(super) enum After {
     },
     /// Somebody has mail.
     Deliver(ExecutionId),
+    /// Triggers have mail.
+    TriggerMail,
     /// A slot was freed.
     WakeQueue(FlowKey),
     /// There is more to decide.
@@ -144,7 +146,7 @@ pub(super) fn record(
             turn.batch.delete(Key::Timer(timer_key(id, &timer)));
         }
         Command::StartChild { run, child, ask } => {
-            turn.after.push(After::StartChild { run, child, ask: Box::new(ask) });
+            turn.after.push(After::StartChild { run, child, ask });
         }
         Command::Message { key, message } => send(node, id, turn, key, message, now)?,
         Command::Continue => turn.after.push(After::Continue),
@@ -186,15 +188,10 @@ fn send(
             let again = node.next_try(&turn.hot.saved, &record, next.clone(), attempt, due, since);
             post_row(turn, &next, key, &Event::Start { execution: Box::new(again) }, now)
         }
-        Message::Toggle { namespace, flow, trigger, .. } => {
-            let failure = Failure {
-                code: "TRIGGERS_UNSUPPORTED".to_owned(),
-                message: format!(
-                    "trigger `{trigger}` of `{namespace}.{flow}` is not switched: this version runs no triggers"
-                ),
-                retryable: Some(false),
-            };
-            turn.after.push(After::Log { run: None, failure });
+        Message::Toggle { namespace, flow, trigger, enabled } => {
+            let flow = crate::flows::key(&namespace, &flow);
+            crate::triggers::post_switch(&mut turn.batch, key, flow, trigger, enabled, now)?;
+            turn.after.push(After::TriggerMail);
             Ok(())
         }
     }
@@ -262,6 +259,7 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
                 }
             });
         }
+        After::TriggerMail => node.triggers.deliver(),
         After::WakeQueue(flow) => {
             let node = node.clone();
             node.clone().tasks.spawn(async move { node.wake_queue(&flow).await });

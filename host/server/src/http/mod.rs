@@ -9,6 +9,8 @@ mod health;
 mod life;
 mod logs;
 mod plugins;
+mod triggers;
+mod webhook;
 pub mod wire;
 
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 
 use crate::node::Node;
 use auth::Access;
@@ -69,12 +71,33 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/logs/{execution}/download", get(logs::download))
         .route("/logs/{execution}/follow", get(follow::logs))
         .route("/plugins", get(plugins::list))
+        .route("/triggers", put(triggers::update))
+        .route("/triggers/search", get(triggers::search))
+        .route("/triggers/backfill/create", put(triggers::backfill))
+        .route("/triggers/backfill/pause", put(triggers::pause_backfill))
+        .route("/triggers/backfill/unpause", put(triggers::resume_backfill))
+        .route("/triggers/backfill/delete", post(triggers::end_backfill))
+        .route("/triggers/{namespace}/{flow}", get(triggers::of_flow))
+        .route("/triggers/{namespace}/{flow}/{trigger}/unlock", post(triggers::unlock))
+        .route("/triggers/{namespace}/{flow}/{trigger}/restart", post(triggers::restart))
         .layer(middleware::from_fn(known_tenant));
     let guarded = Router::new()
         .nest("/api/v1/{tenant}", tenant)
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .layer(middleware::from_fn_with_state(access, auth::guard));
+    // Whoever knows the key may: no other login is asked for.
+    let open = Router::new()
+        .route(
+            "/executions/webhook/{namespace}/{flow}/{key}",
+            get(webhook::call).post(webhook::call).put(webhook::call),
+        )
+        .route(
+            "/executions/webhook/{namespace}/{flow}/{key}/{*path}",
+            get(webhook::call_with_path).post(webhook::call_with_path).put(webhook::call_with_path),
+        )
+        .layer(middleware::from_fn(known_tenant));
     Router::new()
+        .nest("/api/v1/{tenant}", open)
         .route("/health", get(health::ready))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

@@ -1,5 +1,7 @@
 //! The JSON shapes of Kestra 1.0's API. Only this file knows them; everything inside uses `model`.
 
+mod trigger;
+
 use expr::{Map, Value};
 use jiff::Timestamp;
 use model::execution::{Attempt, Execution, Kind, TaskRun};
@@ -7,6 +9,8 @@ use model::flow::Label;
 use model::state::History;
 use serde::Serialize;
 use serde_json::Value as Json;
+
+pub use trigger::{TriggerContext, Triggers};
 
 /// An execution with its task runs.
 #[derive(Serialize)]

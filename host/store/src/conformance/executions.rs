@@ -66,7 +66,7 @@ pub async fn lists_by_every_filter(store: Arc<dyn Store>) {
     rows[1].record.parent =
         Some(Parent { execution: execution_id("e0"), task_run: TaskRunId::trusted("r"), waits: true });
     rows[2].record.trigger =
-        Some(Triggered { id: TriggerId::trusted("t"), type_name: "T".into(), variables: expr::Map::new() });
+        Some(Triggered { id: TriggerId::trusted("t"), type_name: "T".into(), variables: expr::Map::new(), depth: 0 });
     store.commit(puts(rows.into_iter().map(Row::from))).await.unwrap();
     let any = ExecutionFilter::default;
     let tree = |namespace| NamespaceMatch::Tree(place(namespace));

@@ -1,0 +1,97 @@
+//! The shapes of triggers: what a flow says of one, and how it stands.
+
+use expr::Value;
+use jiff::Timestamp;
+use model::flow::Label;
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::{map_json, value_json};
+use crate::triggers::TriggerSeen;
+
+/// One entry of a search: the trigger as its flow writes it, and how it stands.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Triggers<'a> {
+    abstract_trigger: Json,
+    trigger_context: TriggerContext<'a>,
+}
+
+/// How a trigger stands.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TriggerContext<'a> {
+    tenant_id: &'a str,
+    namespace: &'a str,
+    flow_id: &'a str,
+    flow_revision: u32,
+    trigger_id: &'a str,
+    /// Its last date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_execution_date: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backfill: Option<BackfillBody<'a>>,
+    stop_after: Vec<&'static str>,
+    disabled: bool,
+    updated_date: Timestamp,
+    /// The execution it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    execution_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BackfillBody<'a> {
+    start: Timestamp,
+    end: Timestamp,
+    current_date: Timestamp,
+    paused: bool,
+    inputs: Json,
+    labels: &'a [Label],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_next_execution_date: Option<Timestamp>,
+}
+
+impl<'a> Triggers<'a> {
+    /// `None` if the flow no longer has it.
+    pub fn of(seen: &'a TriggerSeen) -> Option<Self> {
+        let id = seen.state.trigger.as_str();
+        let written = seen.saved.document.get("triggers").and_then(Value::as_list).unwrap_or_default();
+        let written = written.iter().find(|trigger| trigger.get("id").and_then(Value::as_str) == Some(id))?;
+        Some(Self { abstract_trigger: value_json(written), trigger_context: TriggerContext::of(seen) })
+    }
+}
+
+impl<'a> TriggerContext<'a> {
+    pub fn of(seen: &'a TriggerSeen) -> Self {
+        let state = &seen.state;
+        let trigger = seen.trigger();
+        let off = state.disabled || seen.saved.flow.disabled || trigger.is_some_and(|trigger| trigger.disabled);
+        Self {
+            tenant_id: &state.flow.tenant,
+            namespace: state.flow.namespace.as_str(),
+            flow_id: state.flow.id.as_str(),
+            flow_revision: seen.saved.flow.revision,
+            trigger_id: state.trigger.as_str(),
+            date: state.fired,
+            // What is switched off waits for no date, whatever is kept for the time after.
+            next_execution_date: state.next.filter(|_| !off),
+            backfill: state.backfill.as_ref().map(|backfill| BackfillBody {
+                start: backfill.start,
+                end: backfill.end,
+                current_date: backfill.current,
+                paused: backfill.paused,
+                inputs: map_json(&backfill.inputs),
+                labels: &backfill.labels,
+                previous_next_execution_date: backfill.resume_at,
+            }),
+            stop_after: trigger
+                .map_or_else(Vec::new, |trigger| trigger.stop_after.iter().map(|s| s.as_str()).collect()),
+            disabled: off,
+            updated_date: state.updated,
+            execution_id: state.locked_by.as_ref().map(|id| id.as_str()),
+        }
+    }
+}
