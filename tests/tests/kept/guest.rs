@@ -98,6 +98,12 @@ impl Guests {
             "copy" => Ok(json!(services.file_copy(text(1), target(text(2))).await?)),
             "remove" => Ok(json!(services.file_delete(text(1)).await?)),
             "files" => Ok(json!(services.file_find(text(1), named(2)).await?)),
+            "objects" => {
+                let query = call[1].to_string().replace("hidden:", "");
+                Ok(parsed(services.objects_find(query).await?))
+            }
+            "object" => Ok(json!(services.objects_read(text(1), text(2), text(3)).await?)),
+            "apply" => Ok(parsed(services.objects_apply(call[1].to_string()).await?)),
             other => panic!("the guest knows no `{other}`"),
         }
     }
@@ -114,9 +120,10 @@ pub struct World {
 impl World {
     pub async fn open() -> Self {
         let scratch = tempfile::tempdir().expect("a folder");
+        let kinds = ["file", "flow", "execution", "execution:delete", "log", "log:delete"];
         let manifest = json!({
             "abi": "1.0", "name": "guest", "version": "1.0.0", "title": "Guest",
-            "capabilities": { "kv": ["get", "set", "delete", "keys"], "files": true, "objects": ["file"] },
+            "capabilities": { "kv": ["get", "set", "delete", "keys"], "files": true, "objects": kinds },
             "tasks": [{ "type": "com.example.guest.Do", "effects": "none" }],
         });
         let component = catalog::embed(COMPONENT, manifest.to_string().as_bytes()).expect("it is a component");
@@ -135,8 +142,11 @@ impl World {
     /// Starts a flow of these tasks, one after the other.
     pub async fn start(&self, tasks: &str) -> ExecutionId {
         let indented: String = tasks.lines().map(|line| format!("  {line}\n")).collect();
-        let source = format!("id: kept\nnamespace: a.b\ntasks:\n{indented}");
-        let saved = self.node.save_flow(&source, Save::Any).await.unwrap_or_else(|error| {
+        self.start_flow(&format!("id: kept\nnamespace: a.b\ntasks:\n{indented}")).await
+    }
+
+    async fn start_flow(&self, source: &str) -> ExecutionId {
+        let saved = self.node.save_flow(source, Save::Any).await.unwrap_or_else(|error| {
             panic!("the flow is refused: {error} {:?}", error.issues());
         });
         let start = Start {
@@ -163,6 +173,13 @@ impl World {
         let seen = self.ended(&id).await;
         assert_eq!(seen.execution.state(), state, "{:?}", seen.runs);
         seen
+    }
+
+    /// Runs a flow to its end, in this state.
+    pub async fn run_flow(&self, source: &str, state: State) -> ExecutionId {
+        let id = self.start_flow(source).await;
+        assert_eq!(self.ended(&id).await.execution.state(), state);
+        id
     }
 
     /// Waits until a guest waits.

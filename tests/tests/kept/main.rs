@@ -2,4 +2,5 @@
 
 mod files;
 mod guest;
+mod objects;
 mod values;
