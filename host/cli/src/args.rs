@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Runs declarative YAML flows in which every task is a sandboxed, versioned WebAssembly component.
 #[derive(Debug, Parser)]
-#[command(name = "sluice", version, about, after_help = "Start here:  sluice run examples/hello.yaml")]
+#[command(name = "sluice", version, after_help = "Start here:  sluice run examples/hello.yaml")]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

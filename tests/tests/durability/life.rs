@@ -164,7 +164,7 @@ async fn f07_late_result_is_refused() {
     outside.end().await;
 }
 
-/// F4, F5, F10: a node that is gone without a word. What it had begun is found by the next one and runs once more.
+/// F5: a node that is gone without a word. What it had begun is found by the next one and runs once more.
 #[test]
 fn f05_crash_while_a_guest_runs() {
     let (folder, scratch) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));

@@ -1,5 +1,6 @@
 //! What is promised about crashes: nothing is shown or sent that could still be lost, and nothing is lost that was shown or sent.
 
+mod crash;
 mod full;
 mod gates;
 mod life;

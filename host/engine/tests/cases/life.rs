@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use engine::{State, decide};
+
 use super::*;
 
 #[test]
@@ -211,6 +213,27 @@ fn another_revision_can_be_replayed_from_a_task_run() {
         "RESTARTED: a=RESTARTED b=SUCCESS",
         "SUCCESS: a=SUCCESS/2 b=SUCCESS c=SUCCESS",
     );
+}
+
+// F11: between a decision and its commit nothing is kept of it. Whoever takes its place reads the state back and decides the same.
+#[test]
+fn f11_what_was_decided_and_not_committed_is_decided_again() {
+    let mut sim =
+        world("tasks: [{id: p, type: PAR, tasks: [{id: a, type: LOG}, {id: s, type: SUB}]}, {id: w, type: PAUSE}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let state = sim.state(&id);
+    let stored = serde_json::to_string(&state.snapshot()).unwrap();
+    let again = State::restore(state.flow().clone(), serde_json::from_str(&stored).unwrap());
+    let run = state.runs().last().map(|run| run.id.clone());
+    let events = [Event::Resume { run, inputs: Map::new() }, Event::Kill { cascade: true }, Event::Pause];
+    for event in events {
+        assert_eq!(decide(state, event.clone(), sim.now), decide(&again, event, sim.now));
+    }
+    let mut once = state.clone();
+    let decision = decide(state, Event::Kill { cascade: true }, sim.now).unwrap();
+    decision.changes.iter().for_each(|change| once.apply(change));
+    assert!(decide(&once, Event::Kill { cascade: true }, sim.now).is_err(), "committed, it is not decided twice");
 }
 
 #[test]
