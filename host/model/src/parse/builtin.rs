@@ -106,6 +106,6 @@ pub(super) fn not_here(type_name: &str) -> Option<&'static str> {
 }
 
 /// Names of all tasks of the engine, for corrections.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
     TASKS.iter().map(|(name, _)| *name)
 }
