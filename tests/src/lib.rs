@@ -1,7 +1,9 @@
 //! Helpers the test binaries share.
 
 pub mod conformance;
+pub mod counting;
 pub mod guests;
+pub mod large;
 pub mod program;
 pub mod served;
 pub mod simulation;

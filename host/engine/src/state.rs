@@ -351,7 +351,7 @@ impl State {
         });
     }
 
-    fn remove(&mut self, run: &TaskRunId) {
+    pub(crate) fn remove(&mut self, run: &TaskRunId) {
         let Some(node) = self.nodes.remove(run) else { return };
         self.order.remove(&node.seq);
         self.paused.remove(run);

@@ -503,9 +503,35 @@ fn play(flow: usize, choices: &[(u8, u8, u8)]) {
     assert_eq!(fold.snapshot(), driver.state.snapshot());
     let stored: Snapshot = serde_json::from_str(&serde_json::to_string(&fold.snapshot()).unwrap()).unwrap();
     assert_eq!(State::restore(fold.flow().clone(), stored).snapshot(), fold.snapshot());
+    in_parts(&driver, choices.len());
     replay_too(&driver, choices.len());
     let changes: Vec<Change> = serde_json::from_str(&serde_json::to_string(&driver.changes).unwrap()).unwrap();
     assert_eq!(changes, driver.changes);
+}
+
+// Stored in parts, each on top of the one before, a state is the same as stored whole: what is shown of it, and how it goes on.
+fn in_parts(driver: &Driver, choice: usize) {
+    let flow = driver.state.flow();
+    let (mut fold, mut stored) = (State::new(flow.clone()), State::new(flow.clone()));
+    let (mut restored, mut parts) = (State::new(flow.clone()), 0);
+    for (index, change) in driver.changes.iter().enumerate() {
+        fold.apply(change);
+        if index % (1 + choice % 7) == 0 || index + 1 == driver.changes.len() {
+            let part = fold.snapshot_since(&stored, parts);
+            let part: Snapshot = serde_json::from_str(&serde_json::to_string(&part).unwrap()).unwrap();
+            assert_eq!(part.base(), Some(parts));
+            restored.restore_on_top(part);
+            (stored, parts) = (fold.clone(), parts + 1);
+            assert_eq!(restored.snapshot(), fold.snapshot());
+            assert_eq!(restored.outstanding(), fold.outstanding());
+        }
+    }
+    assert!(fold.snapshot_since(&fold.clone(), 0).is_empty());
+    assert_eq!(fold.snapshot().len(), fold.weight());
+    for run in fold.runs() {
+        let values: Vec<String> = Vec::new();
+        assert_eq!(restored.run_of(&run.task, &values), fold.run_of(&run.task, &values));
+    }
 }
 
 // What has ended can be replayed from any task run of its main phases, and the replay ends as well.

@@ -2,6 +2,7 @@
 
 mod commands;
 mod kept;
+mod left;
 mod load;
 mod slots;
 
@@ -21,11 +22,10 @@ use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Replaying, Told};
 use crate::node::Node;
 use commands::After;
+use kept::Kept;
 
 /// Times a turn is made again after somebody else wrote in between, before its senders are told.
 const TRIES: usize = 5;
-/// Changes between two snapshots of an execution's state (design.md, section 3).
-const SNAPSHOT_EVERY: u64 = 1_000;
 /// Decisions of one turn that follow from one another without anything happening outside. A flow of ten thousand tasks that are all
 /// skipped takes some of these each; an endless chain would be a defect of the engine.
 const DECISIONS_PER_TURN: usize = 200_000;
@@ -54,8 +54,7 @@ struct Hot {
     saved: Arc<SavedFlow>,
     /// The last stored change.
     sequence: u64,
-    /// The sequence of the last snapshot.
-    snapshot: u64,
+    kept: Kept,
     /// When the execution was created: its place in lists.
     created: jiff::Timestamp,
 }
@@ -75,7 +74,7 @@ struct Turn {
     /// Attempts that ended, and how.
     ended: Vec<(TaskRunId, model::state::State)>,
     /// Values that it has read or written.
-    values: kept::Values,
+    values: left::Values,
 }
 
 impl Owner {
@@ -216,9 +215,9 @@ impl Owner {
             Mail::Event(event) => {
                 let mut happened = (**event).clone();
                 if let Some(kept) = &envelope.keeps
-                    && let Some(failure) = kept::refusal(&self.node, turn, kept).await?
+                    && let Some(failure) = left::refusal(&self.node, turn, kept).await?
                 {
-                    happened = kept::failed(happened, failure);
+                    happened = left::failed(happened, failure);
                 }
                 let ended_before = turn.ended.len();
                 if let Err(rejected) = self.decide(turn, happened).await? {
@@ -226,7 +225,7 @@ impl Owner {
                     return Ok(Err(refusal(rejected)));
                 }
                 if let Some(kept) = envelope.keeps.as_ref().filter(|kept| turn.ended_well(ended_before, &kept.run)) {
-                    kept::write(&self.node, turn, kept, self.node.now()).await?;
+                    left::write(&self.node, turn, kept, self.node.now()).await?;
                 }
             }
             Mail::Replay(replaying) => {
@@ -339,19 +338,14 @@ impl Owner {
                 }
             }
         }
-        let due = hot.sequence - hot.snapshot >= SNAPSHOT_EVERY;
-        if due {
-            let state = Payload::of(FORMAT, &hot.state.snapshot()).map_err(unwritable)?;
-            turn.batch.put(rows::Snapshot { execution: self.id.clone(), sequence: hot.sequence, state });
-            hot.snapshot = hot.sequence;
-        }
+        let due = hot.kept.write(&self.id, &hot.state, hot.sequence, &mut turn.batch)?;
         if let Some(record) = hot.state.execution() {
             let same = before.is_some_and(|before| Arc::ptr_eq(before, record));
             if !same || due {
                 turn.batch.put(rows::Execution {
                     record: (**record).clone(),
                     sequence: hot.sequence,
-                    snapshot: hot.snapshot,
+                    snapshot: hot.kept.sequence(),
                     lock: None,
                     created: hot.created,
                 });
@@ -379,7 +373,7 @@ impl Turn {
             queue: VecDeque::new(),
             decisions: 0,
             ended: Vec::new(),
-            values: kept::Values::new(),
+            values: left::Values::new(),
         }
     }
 
@@ -409,6 +403,10 @@ impl Turn {
 /// Whether an execution has ended and what comes after its end has not.
 fn is_after_end(state: &State) -> bool {
     state.status().is_some_and(model::state::State::is_terminal) && !state.is_closed()
+}
+
+fn unreadable(error: rows::PayloadError) -> Error {
+    Error::Internal(format!("a stored record cannot be read: {error}"))
 }
 
 fn unwritable(error: rows::PayloadError) -> Error {

@@ -4,20 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::LOSSES_PER_ATTEMPT;
 use engine::ids::retry_id;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::execution::{Execution, TaskRun};
 use model::ids::{ExecutionId, FlowKey};
 use model::state::State;
 use server::{LogLine, Seen};
-use store::query::{ExecutionFilter, LogFilter};
-use store::rows::{self, Holder, Key, NodeId, Target, UniqueKey};
+use store::query::{ExecutionFilter, LogFilter, NamespaceMatch};
+use store::rows::{self, Holder, Key, NodeId, Target, TriggerState, UniqueKey};
 use store::{Page, Query, Store, View};
 
 use super::clients::CALL;
-use super::flows::Drawn;
-use super::ledger::{Ledger, Who, of_unit, taken_back};
+use super::flows::{Drawn, Fires};
+use super::ledger::{Call, Ledger, Who, of_unit, taken_back};
 use super::oracle::{Ending, Oracle};
 
+/// How long saving a flow takes at most, with all that a machine does in between.
+const SAVING: SignedDuration = SignedDuration::from_secs(2);
 /// More rows of a kind than any world has.
 const ROWS: usize = 100_000;
 
@@ -27,6 +29,9 @@ type Problem = Result<(), String>;
 pub struct Books {
     pub executions: BTreeMap<ExecutionId, Seen>,
     slots: Vec<(FlowKey, Vec<UniqueKey>)>,
+    triggers: Vec<TriggerState>,
+    /// When each flow was saved.
+    saved: BTreeMap<FlowKey, Timestamp>,
 }
 
 impl Books {
@@ -52,12 +57,18 @@ impl Books {
             let taken = store.all::<UniqueKey>(View::Newest, Query::SlotsOf(key.clone()), ROWS).await?;
             slots.push((key, taken.iter().map(|slot| UniqueKey::clone(slot)).collect()));
         }
-        Ok(Self { executions, slots })
+        let every = Query::Triggers { namespace: NamespaceMatch::Any, flow: None };
+        let triggers = store.all::<TriggerState>(View::Newest, every, ROWS).await?;
+        let triggers = triggers.iter().map(|row| TriggerState::clone(row)).collect();
+        let every = Query::Flows { namespace: NamespaceMatch::Any, deleted: true };
+        let saved = store.all::<rows::Flow>(View::Newest, every, ROWS).await?;
+        let saved = saved.iter().map(|row| (row.key.clone(), row.created)).collect();
+        Ok(Self { executions, slots, triggers, saved })
     }
 
     /// Whether every execution has ended, with all that comes after its end.
     pub fn are_closed(&self) -> bool {
-        self.executions.values().all(Seen::is_over)
+        self.executions.values().all(Seen::is_over) && self.triggers.iter().all(|trigger| trigger.next.is_none())
     }
 
     /// Executions that have not, in words.
@@ -74,7 +85,7 @@ impl Books {
     /// What must hold at any time.
     pub fn check(&self, ledger: &Ledger, flows: &[Drawn]) -> Problem {
         self.nothing_lost(ledger)?;
-        self.nothing_doubled(ledger)?;
+        self.nothing_doubled(ledger, flows)?;
         self.slots_held(flows)
     }
 
@@ -103,9 +114,10 @@ impl Books {
         Ok(())
     }
 
-    fn nothing_doubled(&self, ledger: &Ledger) -> Problem {
+    fn nothing_doubled(&self, ledger: &Ledger, flows: &[Drawn]) -> Problem {
         let pages = ledger.pages();
         let mut by_call: BTreeMap<&str, Vec<&ExecutionId>> = BTreeMap::new();
+        let mut by_trigger = BTreeSet::new();
         let mut by_run: BTreeMap<(&ExecutionId, &str), usize> = BTreeMap::new();
         for seen in self.executions.values() {
             let execution = &seen.execution;
@@ -113,6 +125,15 @@ impl Books {
             match &execution.parent {
                 Some(parent) if first => {
                     *by_run.entry((&parent.execution, parent.task_run.as_str())).or_default() += 1;
+                }
+                None if first && execution.trigger.is_some() => {
+                    let wanted = call_of(execution).unwrap_or_default();
+                    if !self.was_to_fire(execution, wanted, flows) {
+                        return Err(format!("{} of {} was started for {wanted:?}", execution.id, execution.flow.id));
+                    }
+                    if !by_trigger.insert((&execution.flow, wanted)) {
+                        return Err(format!("{} was started twice for {wanted:?}", execution.flow.id));
+                    }
                 }
                 None if first => by_call.entry(call_of(execution).unwrap_or_default()).or_default().push(&execution.id),
                 _ => {}
@@ -151,6 +172,55 @@ impl Books {
         Ok(())
     }
 
+    /// Whether a trigger has a reason to start such an execution.
+    fn was_to_fire(&self, execution: &Execution, wanted: &str, flows: &[Drawn]) -> bool {
+        let drawn = flows.iter().find(|flow| flow.key() == execution.flow);
+        match drawn.and_then(|drawn| drawn.trigger.as_ref()) {
+            Some(Fires::At(dates)) => dates.iter().any(|date| wanted == format!("{}{date}", Fires::AT)),
+            Some(Fires::After(flow)) => self.executions.values().any(|seen| {
+                let before = &seen.execution;
+                before.flow.id.as_str() == flow
+                    && before.state().is_terminal()
+                    && wanted == format!("{}{}", Fires::AFTER, before.id)
+            }),
+            None => false,
+        }
+    }
+
+    /// Every date, and every end of an execution that somebody waits for, has started one.
+    fn nothing_unfired(&self, flows: &[Drawn]) -> Problem {
+        for drawn in flows {
+            let key = drawn.key();
+            let Some(saved) = self.saved.get(&key) else { continue };
+            let has = |wanted: &str| {
+                let mine = |seen: &&Seen| seen.execution.flow == key && seen.execution.trigger.is_some();
+                self.executions.values().filter(mine).any(|seen| call_of(&seen.execution) == Some(wanted))
+            };
+            let wanted: Vec<String> = match &drawn.trigger {
+                None => continue,
+                // What comes while the flow is being saved may be before it or after.
+                Some(Fires::At(dates)) => {
+                    let due = dates.iter().filter(|date| date.duration_since(*saved) > SAVING);
+                    due.map(|date| format!("{}{date}", Fires::AT)).collect()
+                }
+                Some(Fires::After(flow)) => {
+                    let ended = self.executions.values().filter(|seen| seen.execution.flow.id.as_str() == flow);
+                    let heard = ended.filter(|seen| {
+                        seen.execution.history.ended().is_some_and(|ended| ended.duration_since(*saved) > SAVING)
+                    });
+                    heard.map(|seen| format!("{}{}", Fires::AFTER, seen.execution.id)).collect()
+                }
+            };
+            if let Some(lost) = wanted.iter().find(|wanted| !has(wanted)) {
+                return Err(format!("{} was never started for {lost:?}", drawn.id));
+            }
+        }
+        match self.triggers.iter().find(|trigger| trigger.locked_by.is_some()) {
+            Some(trigger) => Err(format!("trigger {} of {} is still locked", trigger.trigger, trigger.flow)),
+            None => Ok(()),
+        }
+    }
+
     pub fn slots_held(&self, flows: &[Drawn]) -> Problem {
         for (key, taken) in &self.slots {
             let limit = flows.iter().find(|flow| flow.key() == *key).and_then(|flow| flow.concurrency);
@@ -173,6 +243,7 @@ impl Books {
     /// What must hold when everything is over: nothing is left behind, and everything ended as its flow says.
     pub async fn check_end(&self, store: &dyn Store, ledger: &Ledger, flows: &[Drawn], oracle: &mut Oracle) -> Problem {
         self.nothing_left(store).await?;
+        self.nothing_unfired(flows)?;
         for seen in self.executions.values() {
             self.check_log(store, ledger, &seen.execution.id).await?;
             if seen.execution.parent.is_none() && seen.execution.original.is_none() {
@@ -257,9 +328,14 @@ impl Books {
                 other => Err(format!("{id} was refused a slot: {other:?}")),
             };
         }
-        let call =
-            call_of(execution).and_then(|call| call.parse::<usize>().ok()).and_then(|call| pages.calls.get(call));
-        let Some(call) = call.cloned() else { return Err(format!("nobody asked for {id}")) };
+        let call = match execution.trigger {
+            Some(_) => Some(Call { flow: execution.flow.id.to_string(), n: Fires::N, told: None }),
+            None => {
+                let number = call_of(execution).and_then(|call| call.parse::<usize>().ok());
+                number.and_then(|number| pages.calls.get(number)).cloned()
+            }
+        };
+        let Some(call) = call else { return Err(format!("nobody asked for {id}")) };
         let maybe_killed = pages.maybe_killed.contains(id);
         drop(pages);
         let expected = oracle.ending(&call.flow, call.n);

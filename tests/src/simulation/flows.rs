@@ -1,14 +1,19 @@
 //! The flows of a world, drawn by its dice: every kind of flow control, over fake tasks whose properties say how they go. A flow calls only
 //! flows drawn before it, so that nothing calls itself.
 
+use jiff::Timestamp;
 use model::ids::{FlowId, FlowKey, Namespace, TENANT};
 use serde_json::{Map, Value, json};
 
+use super::EPOCH_S;
+use super::clients::CALL;
 use super::dice::Dice;
 
 pub const NAMESPACE: &str = "sim";
 /// Flows of one world.
 const FLOWS: u64 = 4;
+/// In how many seconds all dates of triggers come.
+const TRIGGERS_S: u64 = 40;
 /// Tasks of one flow, those within others included.
 const TASKS: u64 = 9;
 /// How deep tasks are within others.
@@ -25,6 +30,75 @@ pub struct Drawn {
     pub source: String,
     /// How many of it run at once, and what becomes of more.
     pub concurrency: Option<(u32, &'static str)>,
+    pub trigger: Option<Fires>,
+}
+
+/// When a flow starts by itself. Its executions have the input 2, and a label that says what they are for.
+#[derive(Clone, Debug)]
+pub enum Fires {
+    /// At these times.
+    At(Vec<Timestamp>),
+    /// When an execution of this flow has ended.
+    After(String),
+}
+
+impl Fires {
+    /// The input of the executions.
+    pub const N: i64 = 2;
+    /// What the label of one begins with, behind which stands its date or the execution it comes after.
+    pub const AT: &'static str = "at ";
+    pub const AFTER: &'static str = "after ";
+
+    /// The trigger as a flow has it.
+    fn written(&self, dice: &Dice) -> Value {
+        let common = |label: &str, more: Value| {
+            let mut trigger = json!({ "id": "by", "inputs": { "n": Self::N }, "labels": { CALL: label } });
+            for (key, value) in more.as_object().into_iter().flatten() {
+                trigger[key] = value.clone();
+            }
+            trigger
+        };
+        match self {
+            Self::At(dates) => common(
+                &format!("{}{{{{ trigger.date }}}}", Self::AT),
+                json!({ "type": core("trigger.ScheduleOnDates"), "dates": dates.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "allowConcurrent": dice.percent(50) }),
+            ),
+            Self::After(flow) => common(
+                &format!("{}{{{{ trigger.executionId }}}}", Self::AFTER),
+                json!({ "type": core("trigger.Flow"),
+                    "states": ["SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED", "RETRIED", "SKIPPED"],
+                    "conditions": [{ "type": core("condition.ExecutionFlow"), "namespace": NAMESPACE, "flowId": flow }] }),
+            ),
+        }
+    }
+}
+
+/// Gives some flows of a world a trigger. Drawn apart from the flows, so that these are the same without.
+pub fn add_triggers(drawn: &mut [Drawn], dice: &Dice) {
+    let ids: Vec<String> = drawn.iter().map(|flow| flow.id.clone()).collect();
+    for (number, flow) in drawn.iter_mut().enumerate() {
+        let fires = match dice.below(10) {
+            0..4 => {
+                let date = |_| {
+                    Timestamp::from_second(EPOCH_S + dice.within(1, TRIGGERS_S) as i64).expect("within the calendar")
+                };
+                let mut dates: Vec<Timestamp> = (0..dice.within(1, 5)).map(date).collect();
+                dates.sort_unstable();
+                dates.dedup();
+                Fires::At(dates)
+            }
+            // One that calls others might call the one it comes after, and so go round and round.
+            4..6 if number > 0 && !flow.source.contains("flow.Subflow") => {
+                Fires::After(dice.pick(ids.get(..number).unwrap_or_default()).clone())
+            }
+            _ => continue,
+        };
+        let mut source: Value = serde_yaml::from_str(&flow.source).expect("it was written a moment ago");
+        source["triggers"] = json!([fires.written(dice)]);
+        flow.source = serde_yaml::to_string(&source).expect("a flow of texts and numbers can be written");
+        flow.trigger = Some(fires);
+    }
 }
 
 impl Drawn {
@@ -101,7 +175,7 @@ impl Drawing<'_> {
             set("outputs", json!([{ "id": "shown", "type": "STRING", "value": "{{ flow.id }}-{{ inputs.n }}" }]));
         }
         let source = serde_yaml::to_string(&flow).expect("a flow of texts and numbers can be written");
-        Drawn { id: id.to_owned(), source, concurrency }
+        Drawn { id: id.to_owned(), source, concurrency, trigger: None }
     }
 
     fn id(&mut self, letter: char) -> String {

@@ -76,7 +76,9 @@ pub fn simulate(stage: &Stage, seed: u64, traced: bool) -> Result<Passed, Failed
     PANIC.take();
     let ledger = Ledger::new(traced);
     let dice = Dice::new(seed, 0);
-    let flows = Arc::new(flows::draw(&dice));
+    let mut flows = flows::draw(&dice);
+    flows::add_triggers(&mut flows, &Dice::new(seed, 7));
+    let flows = Arc::new(flows);
     let actions = clients::plan(&dice, &flows);
     for flow in flows.iter() {
         ledger.note(|| format!("flow {}\n{}", flow.id, flow.source));

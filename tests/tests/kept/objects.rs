@@ -15,7 +15,7 @@ async fn only_documents_in_reach_are_found() {
     let calls = json!([
         ["objects", {"kind": "execution", "namespace": "hidden:x.y", "count": true}],
         ["objects", {"kind": "execution", "count": true}],
-        ["objects", {"kind": "flow", "namespace": "a", "count": true}],
+        ["objects", {"kind": "flow", "namespace": "hidden:a", "count": true}],
         ["objects", {"kind": "log", "execution": other.as_str()}],
         ["object", "flow", "x.y", "other"], ["object", "flow", "a.b", "kept"], ["object", "execution", "a.b", other.as_str()],
         ["objects", {"kind": "dashboard"}], ["objects", {"kind": "execution", "states": ["DONE"]}]

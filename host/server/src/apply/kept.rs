@@ -1,88 +1,115 @@
-//! What a task run leaves when it has ended well: rows of the same commit. Counts revisions over what this turn has written already.
+//! What is stored of an execution's state, so that not every change is folded again when it is loaded. Each snapshot says what has changed
+//! since the one below it: together they cost what the changes cost, however many task runs there are.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use engine::{Snapshot, State};
+use model::ids::ExecutionId;
+use store::rows::{self, Key, Payload};
+use store::{Batch, MAX_TEXT_BYTES, Page, Query, View};
 
-use engine::{End, Event, UnitReport};
-use jiff::Timestamp;
-use model::execution::Failure;
-use store::rows::{self, Key};
-use store::{Precondition, View};
-
-use super::Turn;
+use super::{FORMAT, unwritable};
 use crate::error::Error;
-use crate::kv;
 use crate::node::Node;
-use crate::worker::kept::{Kept, ValueKey, Write};
 
-/// Values as this turn leaves them; `None`: there is none.
-pub(super) type Values = BTreeMap<ValueKey, Option<Arc<rows::Kv>>>;
+/// Changes between two snapshots of an execution's state (design.md, section 3).
+const EVERY: u64 = 1_000;
+/// Entries that a snapshot of everything may have: more are not written in one piece, and need not be.
+const WHOLE_MAX: usize = 2_000;
+/// Snapshots on top of each other; more mean that they go round in a circle.
+const CHAIN_MAX: usize = 100_000;
 
-/// Why what a run wrote cannot be kept: a value that had to be new has been set by somebody else meanwhile. Then the run has failed.
-pub(super) async fn refusal(node: &Node, turn: &mut Turn, kept: &Kept) -> Result<Option<Failure>, Error> {
-    let now = node.now();
-    for (key, _) in kept.values.iter().filter(|(_, write)| write.must_be_new) {
-        if present(node, turn, key).await?.is_some_and(|row| kv::is_alive(&row, now)) {
-            let message = format!("key `{}` of namespace `{}` was set by another while this task ran", key.1, key.0);
-            return Ok(Some(Failure { code: "EXISTS".to_owned(), message, retryable: Some(false) }));
-        }
-    }
-    Ok(None)
+/// What is stored.
+#[derive(Clone)]
+pub struct Kept {
+    /// The state that the last snapshot was made of.
+    state: State,
+    /// Sequences of the snapshots it takes, the last one last.
+    chain: Vec<u64>,
+    /// Entries of all but the first.
+    on_top: usize,
+    /// When one was last thought of.
+    tried: u64,
 }
 
-/// Writes it.
-pub(super) async fn write(node: &Node, turn: &mut Turn, kept: &Kept, now: Timestamp) -> Result<(), Error> {
-    for (key, value) in &kept.values {
-        let before = present(node, turn, key).await?;
-        match &value.write {
-            Write::Put(new) => {
-                let row = Arc::new(kv::written(key.0.clone(), key.1.clone(), new.clone(), before.as_deref(), now));
-                turn.batch.put(row.clone());
-                turn.values.insert(key.clone(), Some(row));
+impl Kept {
+    /// Nothing is stored yet.
+    pub fn nothing(state: State) -> Self {
+        Self { state, chain: Vec::new(), on_top: 0, tried: 0 }
+    }
+
+    /// Reads what is stored: the state as the last snapshot has it.
+    pub async fn load(node: &Node, id: &ExecutionId, empty: State) -> Result<Self, Error> {
+        let newest = Query::Snapshots(id.clone());
+        let newest = node.store.list::<rows::Snapshot>(View::Newest, newest, Page::first(1)).await?;
+        let mut next = newest.items.first().map(|row| row.row.clone());
+        let mut parts: Vec<(u64, Snapshot)> = Vec::new();
+        while let Some(row) = next {
+            let part: Snapshot = row.state.read().map_err(super::unreadable)?;
+            next = match part.base().filter(|_| parts.len() < CHAIN_MAX) {
+                None => None,
+                Some(base) => {
+                    let key = Key::Snapshot(id.clone(), base);
+                    let found = node.store.find::<rows::Snapshot>(View::Newest, key).await?;
+                    let missing = || Error::Internal(format!("execution `{id}` lacks its snapshot at change {base}"));
+                    Some(found.ok_or_else(missing)?.row.clone())
+                }
+            };
+            parts.push((row.sequence, part));
+        }
+        let mut kept = Self::nothing(empty);
+        for (sequence, part) in parts.into_iter().rev() {
+            kept.on_top += if kept.chain.is_empty() { 0 } else { part.len() };
+            kept.chain.push(sequence);
+            kept.tried = sequence;
+            kept.state.restore_on_top(part);
+        }
+        Ok(kept)
+    }
+
+    /// The state as the last snapshot has it.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The sequence of the last snapshot; 0: there is none.
+    pub fn sequence(&self) -> u64 {
+        self.chain.last().copied().unwrap_or(0)
+    }
+
+    /// Writes a snapshot when it is time for one. Whether it was.
+    pub fn write(&mut self, id: &ExecutionId, state: &State, sequence: u64, batch: &mut Batch) -> Result<bool, Error> {
+        if sequence - self.tried < EVERY {
+            return Ok(false);
+        }
+        self.tried = sequence;
+        // Written whole when what is on top has cost as much: what is read at a load stays within twice the state.
+        let whole = self.chain.is_empty() || self.on_top >= state.weight() && state.weight() <= WHOLE_MAX;
+        if whole && self.put(id, &state.snapshot(), sequence, batch)? {
+            for old in self.chain.drain(..) {
+                batch.delete(Key::Snapshot(id.clone(), old));
             }
-            Write::Delete if before.is_some() => {
-                turn.batch.delete(Key::Kv(key.0.clone(), key.1.clone()));
-                turn.values.insert(key.clone(), None);
+            self.on_top = 0;
+        } else {
+            let part = match self.chain.last() {
+                None => return Ok(false),
+                Some(base) => state.snapshot_since(&self.state, *base),
+            };
+            if !self.put(id, &part, sequence, batch)? {
+                return Ok(false);
             }
-            Write::Delete => {}
+            self.on_top += part.len();
         }
+        self.chain.push(sequence);
+        self.state = state.clone();
+        Ok(true)
     }
-    for (path, write) in &kept.files {
-        match write {
-            Write::Put(file) => turn.batch.put(file.clone()),
-            Write::Delete => turn.batch.delete(Key::File(path.clone())),
-        };
-    }
-    Ok(())
-}
 
-/// The same event, of an attempt that failed.
-pub(super) fn failed(event: Event, failure: Failure) -> Event {
-    match event {
-        Event::TaskEnded { job, epoch, mut outcome } => {
-            outcome.end = End::Failed(failure);
-            Event::TaskEnded { job, epoch, outcome }
+    /// One that is too large for a row is not written: the changes say the same, and are read in its place.
+    fn put(&self, id: &ExecutionId, part: &Snapshot, sequence: u64, batch: &mut Batch) -> Result<bool, Error> {
+        let state = Payload::of(FORMAT, part).map_err(unwritable)?;
+        if state.json.len() > MAX_TEXT_BYTES {
+            return Ok(false);
         }
-        Event::UnitTask { job, epoch, task, report: UnitReport::Ended(mut outcome) } => {
-            outcome.end = End::Failed(failure);
-            Event::UnitTask { job, epoch, task, report: UnitReport::Ended(outcome) }
-        }
-        other => other,
+        batch.put(rows::Snapshot { execution: id.clone(), sequence, state });
+        Ok(true)
     }
-}
-
-/// The value as this turn finds it. From then on the commit depends on nobody else writing it.
-async fn present(node: &Node, turn: &mut Turn, key: &ValueKey) -> Result<Option<Arc<rows::Kv>>, Error> {
-    if let Some(known) = turn.values.get(key) {
-        return Ok(known.clone());
-    }
-    let stored_at = Key::Kv(key.0.clone(), key.1.clone());
-    let found = node.store.find::<rows::Kv>(View::Newest, stored_at.clone()).await?;
-    turn.batch.require(match &found {
-        Some(found) => found.unchanged(),
-        None => Precondition::Absent(stored_at),
-    });
-    let row = found.map(|found| found.row);
-    turn.values.insert(key.clone(), row.clone());
-    Ok(row)
 }

@@ -1,12 +1,13 @@
-//! Brings an execution into memory: its last snapshot, and the changes after it.
+//! Brings an execution into memory: its snapshots, and the changes after the last.
 
-use engine::{Snapshot, State};
+use engine::State;
 use model::change::Record;
 use model::ids::ExecutionId;
 use store::rows::{self, Key};
-use store::{Page, Query, View};
+use store::{Query, View};
 
-use super::Hot;
+use super::kept::Kept;
+use super::{Hot, unreadable};
 use crate::error::Error;
 use crate::mailbox::Envelope;
 use crate::node::Node;
@@ -20,15 +21,8 @@ pub(super) async fn load(node: &Node, id: &ExecutionId) -> Result<Option<Hot>, E
         return Ok(None);
     };
     let saved = node.flow_revision(&row.record.flow, row.record.revision).await?;
-    let query = Query::Snapshots(id.clone());
-    let newest = node.store.list::<rows::Snapshot>(View::Newest, query, Page::first(1)).await?;
-    let (mut state, snapshot) = match newest.items.first() {
-        None => (State::new(saved.flow.clone()), 0),
-        Some(row) => {
-            let stored: Snapshot = row.state.read().map_err(unreadable)?;
-            (State::restore(saved.flow.clone(), stored), row.sequence)
-        }
-    };
+    let kept = Kept::load(node, id, State::new(saved.flow.clone())).await?;
+    let (mut state, snapshot) = (kept.state().clone(), kept.sequence());
     let query = Query::Changes { execution: id.clone(), after: snapshot };
     let changes = node.store.all::<rows::Change>(View::Newest, query, CHANGES_MAX).await?;
     let mut sequence = snapshot;
@@ -38,7 +32,7 @@ pub(super) async fn load(node: &Node, id: &ExecutionId) -> Result<Option<Hot>, E
         state.apply(&change);
         sequence = row.sequence;
     }
-    Ok(Some(Hot { state, saved, sequence, snapshot, created: row.created }))
+    Ok(Some(Hot { state, saved, sequence, kept, created: row.created }))
 }
 
 /// An execution that is only now asked for; `None` if the mail does not ask for one.
@@ -46,9 +40,6 @@ pub(super) async fn begin(node: &Node, mail: &[Envelope]) -> Result<Option<Hot>,
     let Some(execution) = mail.iter().find_map(|envelope| envelope.mail.beginning()) else { return Ok(None) };
     let saved = node.flow_revision(&execution.flow, execution.revision).await?;
     let state = State::new(saved.flow.clone());
-    Ok(Some(Hot { state, saved, sequence: 0, snapshot: 0, created: node.now() }))
-}
-
-fn unreadable(error: rows::PayloadError) -> Error {
-    Error::Internal(format!("a stored record cannot be read: {error}"))
+    let kept = Kept::nothing(state.clone());
+    Ok(Some(Hot { state, saved, sequence: 0, kept, created: node.now() }))
 }
