@@ -4,6 +4,7 @@ mod directory;
 mod glob;
 mod grants;
 pub(crate) mod kept;
+mod polling;
 pub(crate) mod reach;
 mod secrets;
 mod services;
@@ -11,6 +12,7 @@ mod sink;
 mod unit;
 
 pub use grants::allow_net;
+pub(crate) use polling::{Happened, Question};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -90,7 +90,7 @@ impl RunServices {
 }
 
 /// Hosts of the URLs that stand in a source as they are.
-fn literal_hosts(source: &str) -> BTreeSet<String> {
+pub(super) fn literal_hosts(source: &str) -> BTreeSet<String> {
     let starts = source.match_indices("://").map(|(at, _)| at);
     starts
         .filter_map(|at| {
@@ -236,34 +236,39 @@ impl Services for RunServices {
         })
     }
 
-    fn substitute<'a>(&'a self, mut head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
-        Box::pin(async move {
-            let mut found = false;
-            let failed = |error: expr::Error| HostError::host(error.to_string());
-            if let Some(clear) = self.secrets.reveal(head.url.as_str()).map_err(failed)? {
-                found = true;
-                head.url = url::Url::parse(&clear).map_err(|error| {
-                    HostError::bad_argument(format!("the URL with its secret is not valid: {error}"))
-                })?;
-            }
-            for value in head.headers.values_mut() {
-                let Ok(text) = value.to_str() else { continue };
-                if let Some(clear) = self.secrets.reveal(text).map_err(failed)? {
-                    found = true;
-                    *value = http::HeaderValue::from_str(&clear).map_err(|_| {
-                        HostError::bad_argument("a secret in a header has characters no header may have")
-                    })?;
-                    value.set_sensitive(true);
-                }
-            }
-            if found {
-                self.may_carry_secrets(&head.url)?;
-                // A compressed answer could not be looked through for the secret.
-                head.headers.remove(http::header::ACCEPT_ENCODING);
-            }
-            Ok(head)
-        })
+    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
+        Box::pin(async move { substitute(&self.secrets, &self.literal_hosts, head) })
     }
+}
+
+/// Puts the values of secrets where their placeholders stand, if they may go to that host.
+pub(super) fn substitute(
+    secrets: &RunSecrets,
+    literal_hosts: &BTreeSet<String>,
+    mut head: RequestHead,
+) -> Result<RequestHead, HostError> {
+    let mut found = false;
+    let failed = |error: expr::Error| HostError::host(error.to_string());
+    if let Some(clear) = secrets.reveal(head.url.as_str()).map_err(failed)? {
+        found = true;
+        head.url = url::Url::parse(&clear)
+            .map_err(|error| HostError::bad_argument(format!("the URL with its secret is not valid: {error}")))?;
+    }
+    for value in head.headers.values_mut() {
+        let Ok(text) = value.to_str() else { continue };
+        if let Some(clear) = secrets.reveal(text).map_err(failed)? {
+            found = true;
+            *value = http::HeaderValue::from_str(&clear)
+                .map_err(|_| HostError::bad_argument("a secret in a header has characters no header may have"))?;
+            value.set_sensitive(true);
+        }
+    }
+    if found {
+        may_carry_secrets(literal_hosts, &head.url)?;
+        // A compressed answer could not be looked through for the secret.
+        head.headers.remove(http::header::ACCEPT_ENCODING);
+    }
+    Ok(head)
 }
 
 impl RunServices {
@@ -295,28 +300,26 @@ impl RunServices {
             }
         }
     }
+}
 
-    /// A secret goes only to a host that stands in the flow's source, and only over TLS or within this machine.
-    fn may_carry_secrets(&self, url: &url::Url) -> Result<(), HostError> {
-        let name = url.host_str().unwrap_or_default().to_ascii_lowercase();
-        let local = match url.host() {
-            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        if url.scheme() != "https" && !local {
-            return Err(HostError::not_granted(format!(
-                "a secret is not sent to `{name}` without TLS; hint: use https"
-            )));
-        }
-        if !self.literal_hosts.contains(&name) {
-            return Err(HostError::not_granted(format!(
-                "a secret is not sent to `{name}`: the flow's source does not name it; hint: write the host of the URL into the flow"
-            )));
-        }
-        Ok(())
+/// A secret goes only to a host that stands in the flow's source, and only over TLS or within this machine.
+fn may_carry_secrets(literal_hosts: &BTreeSet<String>, url: &url::Url) -> Result<(), HostError> {
+    let name = url.host_str().unwrap_or_default().to_ascii_lowercase();
+    let local = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if url.scheme() != "https" && !local {
+        return Err(HostError::not_granted(format!("a secret is not sent to `{name}` without TLS; hint: use https")));
     }
+    if !literal_hosts.contains(&name) {
+        return Err(HostError::not_granted(format!(
+            "a secret is not sent to `{name}`: the flow's source does not name it; hint: write the host of the URL into the flow"
+        )));
+    }
+    Ok(())
 }
 
 impl Node {
