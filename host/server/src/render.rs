@@ -101,11 +101,23 @@ impl Node {
         properties: &Map,
         locked: &Locked,
     ) -> Result<Value, Failure> {
+        let execution = state.execution().map(|execution| execution.id.clone());
+        let scope = RunScope { node: self, view: View::of_run(state, &run.id) };
+        self.render_properties_in(&scope, &saved.flow.key, execution.as_ref(), properties, locked).await
+    }
+
+    /// The same with any variables: of a task, or of a trigger.
+    pub(crate) async fn render_properties_in(
+        &self,
+        scope: &dyn Scope,
+        flow: &FlowKey,
+        execution: Option<&ExecutionId>,
+        properties: &Map,
+        locked: &Locked,
+    ) -> Result<Value, Failure> {
         let catalog = self.catalog();
         let package = catalog.locked(locked).map_err(|error| Failure::new("PLUGIN_MISSING", error.to_string()))?;
         let task = package.manifest().task(&locked.task_type);
-        let execution = state.execution().map(|execution| execution.id.clone());
-        let scope = RunScope { node: self, view: View::of_run(state, &run.id) };
         let mut memo = Memo::new();
         let mut rendered = Map::new();
         for (site, (name, value)) in properties.iter().enumerate() {
@@ -117,8 +129,7 @@ impl Node {
                 rendered.insert(name.clone(), value.clone());
                 continue;
             }
-            let asked =
-                Asked { scope: &scope, mode: Mode::Typed, site, flow: &saved.flow.key, execution: execution.as_ref() };
+            let asked = Asked { scope, mode: Mode::Typed, site, flow, execution };
             let typed = self
                 .evaluate(asked, value, &mut memo)
                 .await
@@ -175,7 +186,7 @@ impl Node {
     }
 
     /// Gives secrets that were read back from the store their values again.
-    fn unsealed(&self, value: Value) -> Result<Value, Failure> {
+    pub(crate) fn unsealed(&self, value: Value) -> Result<Value, Failure> {
         match value.has_secret() {
             true => value.unseal(&|name| self.clear(name)).map_err(|error| failure_of(&error)),
             false => Ok(value),

@@ -3,16 +3,28 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use runtime::{Outcome, Request, Runtime};
+use runtime::{Class, Entry, Failure, Outcome, Request, RunMetrics, Runtime, TapeSummary};
 
 /// Runs one attempt of one task to its end.
 pub trait Runs: Send + Sync + 'static {
     /// Runs it. Dropping the future ends it.
     fn run(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
+
+    /// Asks a polling trigger once; `cursor` is what the last poll that fired handed back. What has no triggers need not know of it.
+    fn poll(&self, request: Request, cursor: Option<String>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        let _ = (request, cursor);
+        let failure = Failure::new(Class::Host, "NOT_POLLED", "this host polls no triggers");
+        let outcome = Outcome { result: Err(failure), metrics: RunMetrics::default(), tape: TapeSummary::default() };
+        Box::pin(std::future::ready(outcome))
+    }
 }
 
 impl Runs for Runtime {
     fn run(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         Box::pin(Runtime::run(self, request))
+    }
+
+    fn poll(&self, request: Request, cursor: Option<String>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(Runtime::call(self, Entry::Poll { cursor }, request))
     }
 }

@@ -2,6 +2,7 @@
 
 mod flows;
 mod people;
+mod polls;
 mod schedules;
 
 use std::future::Future;
@@ -13,7 +14,7 @@ use catalog::{Catalog, Check, Host};
 use expr::Value;
 use jiff::{SignedDuration, Timestamp};
 use model::execution::Execution;
-use runtime::{Outcome, Request};
+use runtime::{Failure, Outcome, Request, RunMetrics, TapeSummary};
 use server::{Clock as _, Config, Node, Runs, Save};
 use store::{Durability, MemoryStore};
 use tests::simulation::SimulatedClock;
@@ -21,13 +22,28 @@ use tests::simulation::SimulatedClock;
 /// Most executions a test looks at.
 const EXECUTIONS_MAX: usize = 2_000;
 
-/// Nothing here is a plugin's.
-struct NoRuns;
+/// What plugins answer to polls, one answer after the other, and what they were asked.
+#[derive(Default)]
+struct Polled {
+    answers: Mutex<Vec<Result<String, Failure>>>,
+    asked: Mutex<Vec<(String, Option<String>)>>,
+}
 
-impl Runs for NoRuns {
+impl Runs for Polled {
     fn run(&self, _: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         unreachable!("no flow of these tests has a task of a plugin")
     }
+
+    fn poll(&self, request: Request, cursor: Option<String>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        lock(&self.asked).push((request.input, cursor));
+        let mut answers = lock(&self.answers);
+        let result = if answers.is_empty() { Ok("null".to_owned()) } else { answers.remove(0) };
+        Box::pin(async { Outcome { result, metrics: RunMetrics::default(), tape: TapeSummary::default() } })
+    }
+}
+
+fn lock<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A node whose lives follow one another on one store.
@@ -35,6 +51,7 @@ struct World {
     store: Arc<MemoryStore>,
     clock: SimulatedClock,
     node: Mutex<Arc<Node>>,
+    polled: Arc<Polled>,
 }
 
 /// Runs a test in a world that begins at a time.
@@ -43,17 +60,30 @@ fn world(start: &str, test: impl AsyncFnOnce(&World)) {
     runtime.expect("a runtime").block_on(async {
         let clock = SimulatedClock::starting_at(start.parse().expect("a time"));
         let store = Arc::new(MemoryStore::new(Durability::AtOnce));
-        let node = Mutex::new(open(&store, clock).await);
-        let world = World { store, clock, node };
+        let polled = Arc::new(Polled::default());
+        let node = Mutex::new(open(&store, clock, &polled).await);
+        let world = World { store, clock, node, polled };
         test(&world).await;
         world.node().shutdown().await;
     });
 }
 
-async fn open(store: &Arc<MemoryStore>, clock: SimulatedClock) -> Arc<Node> {
+/// The smallest component.
+const COMPONENT: &[u8] = &[0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0x00];
+
+async fn open(store: &Arc<MemoryStore>, clock: SimulatedClock, polled: &Arc<Polled>) -> Arc<Node> {
     let version = env!("CARGO_PKG_VERSION").parse().expect("the package has a version");
-    let catalog = Catalog::open(Vec::new(), Host { version, built_in: Vec::new() }, Check::Sizes);
-    let config = Config::new(store.clone(), Arc::new(NoRuns), catalog, std::env::temp_dir());
+    let manifest = serde_json::json!({ "abi": "1.0", "name": "mail", "version": "1.0.0", "title": "Mail",
+        "triggers": [{ "type": "com.example.mail.Inbox", "properties": { "type": "object",
+            "properties": { "box": { "type": "string" } }, "additionalProperties": false } }] });
+    let component = catalog::embed(COMPONENT, manifest.to_string().as_bytes()).expect("a component");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mail.wasm");
+    std::fs::write(&file, component).expect("it can be written");
+    let host = Host { version, built_in: Vec::new() };
+    let catalog = Catalog::open(vec![catalog::Source::File(file)], host, Check::Sizes);
+    assert!(catalog.problems().is_empty(), "{:?}", catalog.problems());
+    let config = Config::new(store.clone(), polled.clone(), catalog, std::env::temp_dir());
     let grace = Duration::from_millis(10);
     Node::open(Config { clock: Arc::new(clock), grace, ..config }).await.expect("the node opens")
 }
@@ -67,7 +97,7 @@ impl World {
     async fn restart_after(&self, down: SignedDuration) {
         self.node().shutdown().await;
         self.pass(down).await;
-        let next = open(&self.store, self.clock).await;
+        let next = open(&self.store, self.clock, &self.polled).await;
         *self.node.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 

@@ -97,7 +97,11 @@ impl Node {
         }
         match &trigger.kind {
             TriggerKind::Schedule(schedule) => self.look_at_schedule(due, &row, &saved, trigger, schedule).await,
-            TriggerKind::Polling(_) | TriggerKind::Webhook(_) | TriggerKind::Flow(_) => Ok(()),
+            TriggerKind::Polling(_) => {
+                self.poll(due, &row);
+                Ok(())
+            }
+            TriggerKind::Webhook(_) | TriggerKind::Flow(_) => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@ mod clock;
 mod fire;
 mod flows;
 mod mail;
+mod poll;
 mod rows;
 mod webhook;
 
@@ -36,6 +37,8 @@ pub struct Triggers {
     due: Mutex<BTreeSet<Due>>,
     sooner: Notify,
     post: Notify,
+    /// Triggers whose plugin is being asked.
+    asked: Mutex<BTreeSet<(FlowKey, TriggerId)>>,
     known: RwLock<Known>,
 }
 

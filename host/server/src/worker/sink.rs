@@ -113,15 +113,20 @@ impl RunSink {
     }
 }
 
+/// The level of a line as it is stored.
+pub(super) fn level_of(level: Level) -> LogLevel {
+    match level {
+        Level::Trace => LogLevel::Trace,
+        Level::Debug => LogLevel::Debug,
+        Level::Info => LogLevel::Info,
+        Level::Warn => LogLevel::Warn,
+        Level::Error => LogLevel::Error,
+    }
+}
+
 impl Sink for RunSink {
     fn log(&self, line: Line) {
-        let level = match line.level {
-            Level::Trace => LogLevel::Trace,
-            Level::Debug => LogLevel::Debug,
-            Level::Info => LogLevel::Info,
-            Level::Warn => LogLevel::Warn,
-            Level::Error => LogLevel::Error,
-        };
+        let level = level_of(line.level);
         let at = Timestamp::try_from(line.at).unwrap_or_else(|_| self.node.now());
         self.push(level, line.message, line.fields, at);
     }

@@ -1,0 +1,359 @@
+//! What a guest may ask of the server while it runs: files of its execution, values, rendering, secrets. One per run.
+
+mod files;
+mod kv;
+mod objects;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use engine::{Event, JobId, State};
+use model::execution::Execution;
+use model::ids::TaskRunId;
+use runtime::{Effect, FileTarget, FileWriter, HostError, RequestHead, Services, Soon};
+use store::rows;
+use store::{Page, Query, View};
+
+use super::Ready;
+use super::grants::DELETE;
+use super::kept::Keeping;
+use super::reach::Reach;
+use super::secrets::RunSecrets;
+use crate::error::Error;
+use crate::flows::SavedFlow;
+use crate::node::Node;
+use crate::readable::{folder_of, task_folder};
+
+/// Bytes of the answers of one `render-each`: they wait in memory together.
+const RENDERED_MAX_BYTES: usize = 16 << 20;
+/// How long an effect waits before it looks again whether the store has room.
+const FULL_AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// The services of one run.
+pub struct RunServices {
+    node: Arc<Node>,
+    state: State,
+    saved: Arc<SavedFlow>,
+    execution: Execution,
+    run: TaskRunId,
+    job: JobId,
+    epoch: u64,
+    /// The store knows that effects have begun.
+    began: AtomicBool,
+    /// Where files of this run go: `<namespace>/<flow>/executions/<id>/tasks/<task>/<run>`.
+    folder: String,
+    secrets: Arc<RunSecrets>,
+    /// What it writes that waits for its good end.
+    keeping: Arc<Keeping>,
+    reach: Reach,
+    /// Kinds of documents whose deletion the plugin asked for.
+    deletes: BTreeSet<String>,
+    /// Hosts that stand in the flow's source: the only ones that a secret without a binding may go to.
+    literal_hosts: BTreeSet<String>,
+}
+
+impl RunServices {
+    pub fn new(
+        node: Arc<Node>,
+        ready: &Ready<'_>,
+        secrets: Arc<RunSecrets>,
+        keeping: Arc<Keeping>,
+        properties: &expr::Value,
+        capabilities: &catalog::Capabilities,
+    ) -> Self {
+        let flow = &ready.execution.flow;
+        let own = folder_of(flow, &ready.execution.id);
+        let folder = format!("{own}tasks/{}/{}", task_folder(ready.task.id.as_str()), ready.run.id);
+        Self {
+            node,
+            state: ready.state.clone(),
+            saved: Arc::new(ready.saved.clone()),
+            execution: ready.execution.clone(),
+            run: ready.run.id.clone(),
+            job: ready.job.clone(),
+            epoch: ready.epoch,
+            began: AtomicBool::new(false),
+            folder,
+            secrets,
+            keeping,
+            reach: Reach::of(&flow.namespace, properties),
+            deletes: capabilities
+                .objects
+                .iter()
+                .filter_map(|kind| kind.strip_suffix(DELETE))
+                .map(str::to_owned)
+                .collect(),
+            literal_hosts: literal_hosts(&ready.saved.flow.source),
+        }
+    }
+}
+
+/// Hosts of the URLs that stand in a source as they are.
+pub(super) fn literal_hosts(source: &str) -> BTreeSet<String> {
+    let starts = source.match_indices("://").map(|(at, _)| at);
+    starts
+        .filter_map(|at| {
+            let scheme = source.get(..at)?.rsplit(|c: char| !c.is_ascii_alphanumeric()).next()?;
+            let rest = source.get(at..)?;
+            let end = rest.get(3..)?.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/' | '?' | '#'))?;
+            let url = url::Url::parse(&format!("{scheme}{}", rest.get(..end + 3)?)).ok()?;
+            // Only names and addresses: an expression in the place of a host names nothing.
+            let plain = |host: &&str| host.chars().all(|c| c.is_ascii_alphanumeric() || ".-[]:".contains(c));
+            url.host_str().filter(plain).map(str::to_ascii_lowercase)
+        })
+        .collect()
+}
+
+fn host(error: store::Error) -> HostError {
+    HostError::host(error.to_string())
+}
+
+impl Services for RunServices {
+    fn kv_get<'a>(&'a self, namespace: Option<String>, key: String) -> Soon<'a, Result<Option<String>, HostError>> {
+        Box::pin(self.get_value(namespace, key))
+    }
+
+    fn kv_set<'a>(
+        &'a self,
+        namespace: Option<String>,
+        key: String,
+        value: String,
+        options: String,
+    ) -> Soon<'a, Result<(), HostError>> {
+        Box::pin(self.set_value(namespace, key, value, options))
+    }
+
+    fn kv_delete<'a>(&'a self, namespace: Option<String>, key: String) -> Soon<'a, Result<bool, HostError>> {
+        Box::pin(self.delete_value(namespace, key))
+    }
+
+    fn kv_keys<'a>(
+        &'a self,
+        namespace: Option<String>,
+        prefix: String,
+        after: Option<String>,
+    ) -> Soon<'a, Result<Vec<String>, HostError>> {
+        Box::pin(self.list_keys(namespace, prefix, after))
+    }
+
+    fn kv_find<'a>(&'a self, query: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(self.find_values(query))
+    }
+
+    fn file_size<'a>(&'a self, uri: String) -> Soon<'a, Result<u64, HostError>> {
+        Box::pin(async move { Ok(self.file(&uri).await?.content.size_bytes) })
+    }
+
+    fn file_read<'a>(&'a self, uri: String, offset: u64, length: u32) -> Soon<'a, Result<Vec<u8>, HostError>> {
+        Box::pin(self.read_file(uri, offset, length))
+    }
+
+    fn file_create<'a>(&'a self, target: FileTarget) -> Soon<'a, Result<Box<dyn FileWriter>, HostError>> {
+        Box::pin(self.create_file(target))
+    }
+
+    fn file_copy<'a>(&'a self, source: String, target: FileTarget) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(self.copy_file(source, target))
+    }
+
+    fn file_delete<'a>(&'a self, uri: String) -> Soon<'a, Result<bool, HostError>> {
+        Box::pin(self.delete_file(uri))
+    }
+
+    fn file_find<'a>(&'a self, prefix: String, after: Option<String>) -> Soon<'a, Result<Vec<String>, HostError>> {
+        Box::pin(self.find_files(prefix, after))
+    }
+
+    fn render<'a>(&'a self, template: String, variables: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move { self.render_one(&template, &variables).await })
+    }
+
+    fn render_each<'a>(
+        &'a self,
+        template: String,
+        variables: Vec<String>,
+    ) -> Soon<'a, Result<Vec<Result<String, HostError>>, HostError>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(variables.len());
+            let mut size_bytes = 0;
+            for one in &variables {
+                let answer = self.render_one(&template, one).await;
+                size_bytes += answer.as_ref().map_or(0, String::len);
+                if size_bytes > RENDERED_MAX_BYTES {
+                    return Err(HostError::limit(format!(
+                        "the renderings of one call have more than {RENDERED_MAX_BYTES} bytes; hint: ask for fewer at once"
+                    )));
+                }
+                answers.push(answer);
+            }
+            Ok(answers)
+        })
+    }
+
+    fn secret_handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move {
+            let Some(value) = self.node.secret(&name) else {
+                return Err(HostError::not_found(format!("there is no secret `{name}`")));
+            };
+            let secret = expr::Secret::new(expr::Origin::Named(name.into()), value);
+            Ok(self.secrets.placeholder(&secret))
+        })
+    }
+
+    fn objects_find<'a>(&'a self, query: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(self.find_objects(query))
+    }
+
+    fn objects_read<'a>(
+        &'a self,
+        kind: String,
+        namespace: String,
+        id: String,
+    ) -> Soon<'a, Result<Option<String>, HostError>> {
+        Box::pin(self.read_object(kind, namespace, id))
+    }
+
+    fn objects_apply<'a>(&'a self, plan: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(self.apply_plan(plan))
+    }
+
+    fn before_effect<'a>(&'a self, _effect: Effect) -> Soon<'a, Result<(), HostError>> {
+        // External synchrony: nothing leaves before everything it may depend on is durable. The first time, so is the word that effects
+        // begin: after a crash, "ran without effect" and "outcome unknown" can then be told apart.
+        Box::pin(async move {
+            if !self.began.load(Ordering::Acquire) {
+                self.begin_effects().await?;
+                self.began.store(true, Ordering::Release);
+            }
+            loop {
+                match self.node.store.durable(self.node.store.head()).await {
+                    // The run's own deadline bounds this wait.
+                    Err(store::Error::Full { .. }) => tokio::time::sleep(FULL_AGAIN).await,
+                    done => return done.map_err(host),
+                }
+            }
+        })
+    }
+
+    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
+        Box::pin(async move { substitute(&self.secrets, &self.literal_hosts, head) })
+    }
+}
+
+/// Puts the values of secrets where their placeholders stand, if they may go to that host.
+pub(super) fn substitute(
+    secrets: &RunSecrets,
+    literal_hosts: &BTreeSet<String>,
+    mut head: RequestHead,
+) -> Result<RequestHead, HostError> {
+    let mut found = false;
+    let failed = |error: expr::Error| HostError::host(error.to_string());
+    if let Some(clear) = secrets.reveal(head.url.as_str()).map_err(failed)? {
+        found = true;
+        head.url = url::Url::parse(&clear)
+            .map_err(|error| HostError::bad_argument(format!("the URL with its secret is not valid: {error}")))?;
+    }
+    for value in head.headers.values_mut() {
+        let Ok(text) = value.to_str() else { continue };
+        if let Some(clear) = secrets.reveal(text).map_err(failed)? {
+            found = true;
+            *value = http::HeaderValue::from_str(&clear)
+                .map_err(|_| HostError::bad_argument("a secret in a header has characters no header may have"))?;
+            value.set_sensitive(true);
+        }
+    }
+    if found {
+        may_carry_secrets(literal_hosts, &head.url)?;
+        // A compressed answer could not be looked through for the secret.
+        head.headers.remove(http::header::ACCEPT_ENCODING);
+    }
+    Ok(head)
+}
+
+impl RunServices {
+    async fn render_one(&self, template: &str, variables: &str) -> Result<String, HostError> {
+        let variables = expr::Value::parse_json(variables)
+            .map_err(|error| error.to_string())
+            .or_else(|_| expr::Value::parse_ion(variables))
+            .map_err(|error| HostError::bad_argument(format!("the variables are neither JSON nor ION: {error}")))?;
+        let text = self
+            .node
+            .render_for_guest(&self.state, &self.saved, &self.run, template, &variables)
+            .await
+            .map_err(|failure| HostError::new(&failure.code, failure.message))?;
+        Ok(self.secrets.conceal(&text).as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Commits that effects begin. An attempt whose lease is over has none.
+    async fn begin_effects(&self) -> Result<(), HostError> {
+        loop {
+            let event = Event::EffectsBegan { job: self.job.clone(), epoch: self.epoch };
+            match self.node.tell(&self.execution.id, event).await {
+                // A task before this one in the same WorkingDirectory may have told.
+                Ok(_) | Err(Error::Conflict { code: "execution.duplicate", .. }) => return Ok(()),
+                Err(error @ Error::Full(_)) => {
+                    tracing::debug!(%error, "an effect waits for the store");
+                    tokio::time::sleep(FULL_AGAIN).await;
+                }
+                Err(error) => return Err(HostError::host(format!("the effect was not allowed: {error}"))),
+            }
+        }
+    }
+}
+
+/// A secret goes only to a host that stands in the flow's source, and only over TLS or within this machine.
+fn may_carry_secrets(literal_hosts: &BTreeSet<String>, url: &url::Url) -> Result<(), HostError> {
+    let name = url.host_str().unwrap_or_default().to_ascii_lowercase();
+    let local = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if url.scheme() != "https" && !local {
+        return Err(HostError::not_granted(format!("a secret is not sent to `{name}` without TLS; hint: use https")));
+    }
+    if !literal_hosts.contains(&name) {
+        return Err(HostError::not_granted(format!(
+            "a secret is not sent to `{name}`: the flow's source does not name it; hint: write the host of the URL into the flow"
+        )));
+    }
+    Ok(())
+}
+
+impl Node {
+    /// A secret by name, in clear. Names are not case-sensitive (Kestra's rule).
+    pub(crate) fn secret(&self, name: &str) -> Option<&str> {
+        self.config.secrets.get(&name.to_ascii_uppercase()).map(String::as_str)
+    }
+
+    /// The first page of an execution's error lines, oldest first.
+    pub(crate) async fn error_lines(
+        &self,
+        id: &model::ids::ExecutionId,
+        limit: usize,
+    ) -> Result<Vec<Arc<rows::LogLine>>, crate::error::Error> {
+        let mut filter = store::query::LogFilter::of(rows::Target::Execution(id.clone()), 0);
+        filter.least = model::task::LogLevel::Error;
+        let rows = self.store.list::<rows::LogLine>(View::Newest, Query::Logs(filter), Page::first(limit)).await?;
+        Ok(rows.items.into_iter().map(|row| row.row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_in_the_source_are_found() {
+        let check = |source: &str, expected: &[&str]| {
+            assert_eq!(literal_hosts(source).iter().map(String::as_str).collect::<Vec<_>>(), expected);
+        };
+        check("uri: https://api.example.com/v1/{{ inputs.id }}\n", &["api.example.com"]);
+        check("uri: \"https://API.example.com:8443?x=1\"\n", &["api.example.com"]);
+        check("uri: \"https://{{ inputs.host }}/x\"\n", &[]);
+        check("uri: https://user@evil.example/\n", &["evil.example"]);
+        check("nothing here", &[]);
+    }
+}
