@@ -105,7 +105,8 @@ pub struct Capabilities {
     /// Programs by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub process: Vec<String>,
-    /// Kinds of engine documents: `flow`, `file`.
+    /// Documents of the engine: `flow`, `execution`, `log` to read; `execution:delete`, `log:delete`; `file` to change the files of
+    /// namespaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<String>,
     /// Secrets by name, never in the clear.

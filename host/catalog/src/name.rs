@@ -24,11 +24,14 @@ const FIRST_PARTY: &[&str] = &[
     "git",
     "google-calendar",
     "http",
+    "kv",
     "mistral",
     "ollama",
     "openai",
     "openrouter",
+    "records",
     "slack",
+    "storage",
     "vertex",
 ];
 

@@ -31,6 +31,6 @@ pub mod window;
 mod yaml;
 
 pub use lookup::{Role, TypeInfo, Types, Unknown};
-pub use parse::{Missing, Parsed, parse, updates};
+pub use parse::{Missing, Parsed, engine_tasks, parse, updates};
 pub use problem::{Position, Problem, Severity};
 pub use yaml::read_value as read_yaml;

@@ -3,8 +3,6 @@
 
 /// Packages whose plugin is not named after their first part. The longest that fits counts.
 const PACKAGES: &[(&str, &str)] = &[
-    ("io.kestra.plugin.core", "core"),
-    ("io.kestra.plugin.core.http", "http"),
     ("io.kestra.plugin.fs.http", "http"),
     ("io.kestra.plugin.googleworkspace.calendar", "google-calendar"),
     ("io.kestra.plugin.googleworkspace.drive", "google-drive"),
@@ -14,8 +12,26 @@ const PACKAGES: &[(&str, &str)] = &[
     ("io.kestra.plugin.langchain4j", "ai"),
 ];
 
+/// What the core's package is called.
+const PRESENT: &str = "io.kestra.plugin.core.";
 /// What the core's package was called before Kestra 0.18. Its test tree uses it still.
 const FORMER: &str = "io.kestra.core.tasks.";
+
+/// What begins the name of a type within Kestra's core, present or former, and the plugin that has it here. All others are of `core`.
+const OF_CORE: &[(&str, &str)] = &[
+    ("http.", "http"),
+    ("kv.", "kv"),
+    ("state.", "kv"),
+    ("states.", "kv"),
+    ("namespace.", "storage"),
+    ("storage.", "storage"),
+    ("storages.", "storage"),
+    ("execution.Count", "records"),
+    ("executions.Count", "records"),
+    ("execution.PurgeExecutions", "records"),
+    ("log.Fetch", "records"),
+    ("log.PurgeLogs", "records"),
+];
 
 /// Packages that hold a plugin per part: `io.kestra.plugin.jdbc.postgresql` is of plugin `jdbc-postgresql`.
 const FAMILIES: &[&str] = &["debezium", "ee", "jdbc", "scripts", "serdes", "transform"];
@@ -63,10 +79,16 @@ const CORE: &[&str] = &[
     "storage.Split",
 ];
 
+/// Parts of the core's package under their former name, and their present one.
+const RENAMED: &[(&str, &str)] =
+    &[("debugs.", "debug."), ("executions.", "execution."), ("states.", "state."), ("storages.", "storage.")];
+
 /// The plugin that a type of Kestra's naming belongs to; `None` for types of others.
 pub(crate) fn plugin_of(type_name: &str) -> Option<String> {
-    if let Some(class) = type_name.strip_prefix(FORMER).filter(|_| is_core(type_name)) {
-        return Some(if class.starts_with("http.") { "http" } else { "core" }.to_owned());
+    let former = type_name.strip_prefix(FORMER).filter(|_| is_core(type_name));
+    if let Some(class) = former.or_else(|| type_name.strip_prefix(PRESENT)) {
+        let listed = OF_CORE.iter().find(|(begin, _)| class.starts_with(begin));
+        return Some(listed.map_or("core", |(_, plugin)| plugin).to_owned());
     }
     let within = |package: &str| type_name.strip_prefix(package).is_some_and(|rest| rest.starts_with('.'));
     let listed = PACKAGES.iter().filter(|(package, _)| within(package)).max_by_key(|(package, _)| package.len());
@@ -89,8 +111,13 @@ pub(crate) fn plugin_of(type_name: &str) -> Option<String> {
 
 /// Whether Kestra's core has a type of this name, under its present or former package.
 pub(crate) fn is_core(type_name: &str) -> bool {
-    let class = ["io.kestra.plugin.core.", FORMER].iter().find_map(|package| type_name.strip_prefix(package));
-    class.is_some_and(|class| CORE.contains(&class.replacen("debugs.", "debug.", 1).as_str()))
+    let class = [PRESENT, FORMER].iter().find_map(|package| type_name.strip_prefix(package));
+    let present = |class: &str| {
+        let renamed =
+            RENAMED.iter().find_map(|(former, present)| Some(format!("{present}{}", class.strip_prefix(former)?)));
+        renamed.unwrap_or_else(|| class.to_owned())
+    };
+    class.is_some_and(|class| CORE.contains(&present(class).as_str()))
 }
 
 /// The package of a type: `com.example.mail` of `com.example.mail.Send`. `None` for what is no type of anybody.
@@ -111,8 +138,17 @@ mod tests {
         for (type_name, plugin) in [
             ("io.kestra.plugin.git.Clone", Some("git")),
             ("io.kestra.plugin.gitlab.issues.Create", Some("gitlab")),
-            ("io.kestra.plugin.core.kv.PurgeKV", Some("core")),
+            ("io.kestra.plugin.core.kv.PurgeKV", Some("kv")),
+            ("io.kestra.plugin.core.state.Get", Some("kv")),
+            ("io.kestra.plugin.core.storage.Split", Some("storage")),
+            ("io.kestra.plugin.core.namespace.UploadFiles", Some("storage")),
+            ("io.kestra.plugin.core.log.Fetch", Some("records")),
+            ("io.kestra.plugin.core.execution.Count", Some("records")),
+            ("io.kestra.plugin.core.log.Log", Some("core")),
+            ("io.kestra.plugin.core.execution.Fail", Some("core")),
             ("io.kestra.core.tasks.debugs.Return", Some("core")),
+            ("io.kestra.core.tasks.states.Set", Some("kv")),
+            ("io.kestra.core.tasks.storages.Concat", Some("storage")),
             ("io.kestra.core.tasks.http.Request", Some("http")),
             ("io.kestra.core.tasks.test.Read", None),
             ("io.kestra.plugin.core.http.Request", Some("http")),

@@ -97,6 +97,8 @@ pub struct Grants {
     pub proxies: Vec<String>,
     /// Internal storage.
     pub files: Access,
+    /// May change the files of namespaces; the server checks which.
+    pub namespace_files: bool,
     /// Key-value store.
     pub kv: Access,
     /// The working directory.
@@ -139,6 +141,8 @@ pub enum Need<'a> {
     Proxy(&'a str),
     /// Internal storage.
     Files(Access),
+    /// A change of a namespace's files.
+    NamespaceFiles,
     /// Key-value store.
     Kv(Access),
     /// Rendering.
@@ -173,6 +177,7 @@ impl Grants {
             Need::InsecureTls => self.insecure_tls,
             Need::Proxy(proxy) => names(&self.proxies, proxy),
             Need::Files(access) => self.files >= *access,
+            Need::NamespaceFiles => self.namespace_files,
             Need::Kv(access) => self.kv >= *access,
             Need::Template => self.template,
             Need::Secret(name) => names(&self.secrets, name),
@@ -319,6 +324,9 @@ impl Need<'_> {
             Need::Proxy(proxy) => format!("the proxy `{proxy}` is not granted to this run; hint: grant `proxies: [{proxy}]`"),
             Need::Files(Access::Write) => {
                 "writing to the internal storage is not granted to this run; hint: grant `files: write`".to_owned()
+            }
+            Need::NamespaceFiles => {
+                "changing files of namespaces is not granted to this run; hint: grant `namespace-files: true`".to_owned()
             }
             Need::Files(_) => "reading the internal storage is not granted to this run; hint: grant `files: read`".to_owned(),
             Need::Kv(Access::Write) => {

@@ -40,6 +40,6 @@ pub use limits::Limits;
 pub use plugins::{PluginSource, Wasm};
 pub use request::{Cancel, Entry, Facts, Outcome, Request, RunMetrics};
 pub use run::{Config, Runtime};
-pub use services::{Answer, Effect, FileWriter, HostError, NoServices, RequestHead, Services, Soon};
+pub use services::{Answer, Effect, FileTarget, FileWriter, HostError, NoServices, RequestHead, Services, Soon};
 pub use sink::{Level, Line, Metric, MetricKind, NoSink, Progress, Sink};
 pub use tape::{Call, TapeSummary};

@@ -83,6 +83,15 @@ pub trait FileWriter: Send {
     fn finish<'a>(&'a mut self) -> Soon<'a, Result<String, HostError>>;
 }
 
+/// Where a new file goes. Names and URIs are checked before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileTarget {
+    /// A file of this task run: one clean path segment.
+    Run(String),
+    /// The URI of a namespace's file, `nsfile://…`.
+    Namespace(String),
+}
+
 /// An answer of a model on its way.
 pub trait Answer: Send {
     /// The next part as JSON, `None` when all have come.
@@ -129,6 +138,11 @@ pub trait Services: Send + Sync {
         let _ = (namespace, prefix, after);
         absent("key-value store")
     }
+    /// `kv.find`; `query` is the JSON object the guest gave.
+    fn kv_find<'a>(&'a self, query: String) -> Soon<'a, Result<String, HostError>> {
+        let _ = query;
+        absent("key-value store")
+    }
     /// `files.size`.
     fn file_size<'a>(&'a self, uri: String) -> Soon<'a, Result<u64, HostError>> {
         let _ = uri;
@@ -139,13 +153,37 @@ pub trait Services: Send + Sync {
         let _ = (uri, offset, length);
         absent("internal storage")
     }
-    /// `files.create`; `name` is one clean path segment.
-    fn file_create<'a>(&'a self, name: String) -> Soon<'a, Result<Box<dyn FileWriter>, HostError>> {
-        let _ = name;
+    /// `files.create`.
+    fn file_create<'a>(&'a self, target: FileTarget) -> Soon<'a, Result<Box<dyn FileWriter>, HostError>> {
+        let _ = target;
+        absent("internal storage")
+    }
+    /// `files.copy`.
+    fn file_copy<'a>(&'a self, source: String, target: FileTarget) -> Soon<'a, Result<String, HostError>> {
+        let _ = (source, target);
+        absent("internal storage")
+    }
+    /// `files.delete`.
+    fn file_delete<'a>(&'a self, uri: String) -> Soon<'a, Result<bool, HostError>> {
+        let _ = uri;
+        absent("internal storage")
+    }
+    /// `files.find`: at most 1,000.
+    fn file_find<'a>(&'a self, prefix: String, after: Option<String>) -> Soon<'a, Result<Vec<String>, HostError>> {
+        let _ = (prefix, after);
         absent("internal storage")
     }
     /// `template.render`.
     fn render<'a>(&'a self, template: String, variables: String) -> Soon<'a, Result<String, HostError>> {
+        let _ = (template, variables);
+        absent("template rendering")
+    }
+    /// `template.render-each`: an answer for each of the variables.
+    fn render_each<'a>(
+        &'a self,
+        template: String,
+        variables: Vec<String>,
+    ) -> Soon<'a, Result<Vec<Result<String, HostError>>, HostError>> {
         let _ = (template, variables);
         absent("template rendering")
     }

@@ -203,7 +203,7 @@ impl Services for Answers {
     fn file_read<'a>(&'a self, _: String, offset: u64, _: u32) -> Soon<'a, Result<Vec<u8>, HostError>> {
         Box::pin(async move { Ok(self.file.lock().unwrap()[offset as usize..].to_vec()) })
     }
-    fn file_create<'a>(&'a self, _: String) -> Soon<'a, Result<Box<dyn FileWriter>, HostError>> {
+    fn file_create<'a>(&'a self, _: FileTarget) -> Soon<'a, Result<Box<dyn FileWriter>, HostError>> {
         let file = self.file.clone();
         Box::pin(async { Ok(Box::new(Writing(file)) as Box<dyn FileWriter>) })
     }

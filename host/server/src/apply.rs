@@ -2,6 +2,7 @@
 
 mod commands;
 mod kept;
+mod left;
 mod load;
 mod slots;
 
@@ -70,6 +71,10 @@ struct Turn {
     after: Vec<After>,
     queue: VecDeque<Event>,
     decisions: usize,
+    /// Attempts that ended, and how.
+    ended: Vec<(TaskRunId, model::state::State)>,
+    /// Values that it has read or written.
+    values: left::Values,
 }
 
 impl Owner {
@@ -113,7 +118,8 @@ impl Owner {
                 }
                 Err(error) => {
                     self.hot = None;
-                    let again = error.is_of_the_store();
+                    // Mail that nobody waits for must not be lost because others wrote at the same moment.
+                    let again = error.is_of_the_store() || matches!(error, Error::Conflict { .. });
                     match again {
                         true => tracing::warn!(execution = %self.id, %error, "a turn waits for the store"),
                         false => tracing::error!(execution = %self.id, %error, "a turn failed"),
@@ -206,13 +212,22 @@ impl Owner {
     /// One piece of mail, and everything that follows from it at once.
     async fn take(&self, turn: &mut Turn, envelope: &Envelope) -> Result<Result<(), Error>, Error> {
         match &envelope.mail {
-            Mail::Event(event) => match self.decide(turn, (**event).clone()).await? {
-                Ok(()) => {}
-                Err(rejected) => {
+            Mail::Event(event) => {
+                let mut happened = (**event).clone();
+                if let Some(kept) = &envelope.keeps
+                    && let Some(failure) = left::refusal(&self.node, turn, kept).await?
+                {
+                    happened = left::failed(happened, failure);
+                }
+                let ended_before = turn.ended.len();
+                if let Err(rejected) = self.decide(turn, happened).await? {
                     self.forget_stale(turn, event);
                     return Ok(Err(refusal(rejected)));
                 }
-            },
+                if let Some(kept) = envelope.keeps.as_ref().filter(|kept| turn.ended_well(ended_before, &kept.run)) {
+                    left::write(&self.node, turn, kept, self.node.now()).await?;
+                }
+            }
             Mail::Replay(replaying) => {
                 if let Err(rejected) = self.replay(turn, replaying).await? {
                     return Ok(Err(refusal(rejected)));
@@ -357,12 +372,24 @@ impl Turn {
             after: Vec::new(),
             queue: VecDeque::new(),
             decisions: 0,
+            ended: Vec::new(),
+            values: left::Values::new(),
         }
+    }
+
+    /// Whether an attempt of a task run has ended well since `from`. What the worker said is not enough: it may have come too late.
+    fn ended_well(&self, from: usize, run: &TaskRunId) -> bool {
+        use model::state::State::{Success, Warning};
+        let ended = self.ended.iter().skip(from).find(|(ended, _)| ended == run);
+        ended.is_some_and(|(_, state)| matches!(state, Success | Warning))
     }
 
     /// Folds a change, and notes what has to be written for it.
     fn change(&mut self, id: &ExecutionId, change: Change, now: jiff::Timestamp) -> Result<(), Error> {
         self.hot.state.apply(&change);
+        if let Change::AttemptEnded { run, state, .. } = &change {
+            self.ended.push((run.clone(), *state));
+        }
         commands::touched(&change, |run| {
             self.touched.insert(run.clone());
         });

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::apply::Owner;
 use crate::error::Error;
 use crate::node::Node;
+use crate::worker::kept::Kept;
 
 /// Most mail drained into one commit (design.md, section 3).
 pub const MAIL_PER_TURN: usize = 256;
@@ -69,6 +70,8 @@ pub struct Envelope {
     pub drain: Option<MessageKey>,
     /// A name that only this execution may have, taken in the same commit.
     pub take: Option<UniqueKey>,
+    /// What the task run that it ends leaves, written in the same commit if it ends well.
+    pub keeps: Option<Arc<Kept>>,
     /// Told when the commit is made (not yet durable), or why there is none.
     pub reply: Option<oneshot::Sender<Result<Told, Error>>>,
 }
@@ -83,7 +86,7 @@ pub struct Told {
 
 impl Envelope {
     pub fn new(mail: Mail) -> Self {
-        Self { mail, drain: None, take: None, reply: None }
+        Self { mail, drain: None, take: None, keeps: None, reply: None }
     }
 
     /// Whether it is what an execution begins with.
@@ -172,6 +175,18 @@ impl Node {
     async fn send(self: &Arc<Self>, id: &ExecutionId, envelope: Envelope) -> Result<Told, Error> {
         let (reply, answer) = oneshot::channel();
         self.post(id, Envelope { reply: Some(reply), ..envelope });
+        answer.await.map_err(|_| Error::Store("the execution's owner ended before it answered".to_owned()))?
+    }
+
+    /// As [`Node::tell`]; if the event ends a task run well, the same commit keeps what the run wrote.
+    pub(crate) async fn tell_and_keep(
+        self: &Arc<Self>,
+        id: &ExecutionId,
+        event: Event,
+        keeps: Option<Arc<Kept>>,
+    ) -> Result<Told, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.post(id, Envelope { reply: Some(reply), keeps, ..Envelope::event(event) });
         answer.await.map_err(|_| Error::Store("the execution's owner ended before it answered".to_owned()))?
     }
 

@@ -1,6 +1,6 @@
 //! Which files of executions an execution may read: its own, those of its flow, and those of the executions it was made for.
 
-use model::ids::{ExecutionId, FlowKey};
+use model::ids::{ExecutionId, FlowKey, Namespace};
 use store::View;
 use store::rows::{self, Key};
 
@@ -9,6 +9,10 @@ use crate::node::Node;
 
 /// What the URIs of stored files begin with.
 pub(crate) const SCHEME: &str = "kestra:///";
+/// What the URIs of namespace files begin with.
+pub(crate) const NAMESPACE_SCHEME: &str = "nsfile://";
+/// The folder of a namespace that holds its files.
+const NAMESPACE_FOLDER: &str = "_files";
 /// How many executions up it is looked: deeper nesting of subflows is refused by the engine.
 const DEPTH_MAX: usize = 64;
 
@@ -20,6 +24,25 @@ pub(crate) fn folder_of(flow: &FlowKey, id: &ExecutionId) -> String {
 /// The part of a file's path that names its task. Kestra writes it so.
 pub(crate) fn task_folder(task: &str) -> String {
     task.replace('_', "-")
+}
+
+/// The namespace and the path that a URI of a namespace's file names, without a leading separator; `own` is meant where none is named.
+/// The path may be empty: then it is the namespace's folder.
+pub(crate) fn namespace_file(uri: &str, own: &Namespace) -> Option<(Namespace, String)> {
+    let (namespace, path) = uri.strip_prefix(NAMESPACE_SCHEME)?.split_once('/')?;
+    let named = !namespace.is_empty();
+    if named && namespace.split('.').any(|part| part.is_empty() || part.contains(['\\', '%'])) {
+        return None;
+    }
+    let path = path.trim_start_matches('/');
+    let clean = !path.split('/').any(|part| matches!(part, "." | "..")) && !path.contains("//");
+    let namespace = if named { Namespace::trusted(namespace) } else { own.clone() };
+    clean.then(|| (namespace, path.to_owned()))
+}
+
+/// Where a namespace's files are: `<namespace>/_files/`.
+pub(crate) fn namespace_folder(namespace: &Namespace) -> String {
+    format!("{}/{NAMESPACE_FOLDER}/", namespace.as_str().replace('.', "/"))
 }
 
 impl Node {
@@ -41,8 +64,13 @@ impl Node {
         Ok(content)
     }
 
-    /// The path of a URI that an execution may read.
+    /// The path of a URI that an execution may read. Files of any namespace are, for whoever wrote the flow named it.
     pub(crate) async fn readable(&self, uri: &str, id: &ExecutionId) -> Result<Option<String>, Error> {
+        if uri.starts_with(NAMESPACE_SCHEME) {
+            let found = self.store.find::<rows::Execution>(View::Newest, Key::Execution(id.clone())).await?;
+            let named = found.and_then(|row| namespace_file(uri, &row.record.flow.namespace));
+            return Ok(named.filter(|(_, path)| !path.is_empty()).map(|(ns, path)| namespace_folder(&ns) + &path));
+        }
         let Some(path) = uri.strip_prefix(SCHEME) else { return Ok(None) };
         if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Ok(None);
@@ -64,5 +92,30 @@ impl Node {
             next = record.parent.as_ref().map(|parent| parent.execution.clone());
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_of_namespace_files_are_read() {
+        let check = |uri: &str, expected: Option<(&str, &str)>| {
+            let found = namespace_file(uri, &Namespace::trusted("own.ns"));
+            let found = found.as_ref().map(|(namespace, path)| (namespace.as_str(), path.as_str()));
+            assert_eq!(found, expected, "{uri}");
+        };
+        check("nsfile:///a/b.txt", Some(("own.ns", "a/b.txt")));
+        check("nsfile:////a/b.txt", Some(("own.ns", "a/b.txt")));
+        check("nsfile://other.ns/a", Some(("other.ns", "a")));
+        check("nsfile:///", Some(("own.ns", "")));
+        check("nsfile://other", None);
+        check("nsfile:///a/../b", None);
+        check("nsfile:///./a", None);
+        check("nsfile://../a", None);
+        check("nsfile://a..b/c", None);
+        check("kestra:///a", None);
+        assert_eq!(namespace_folder(&Namespace::trusted("a.b")), "a/b/_files/");
     }
 }

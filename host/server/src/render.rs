@@ -186,7 +186,7 @@ impl Node {
     }
 
     /// Gives secrets that were read back from the store their values again.
-    fn unsealed(&self, value: Value) -> Result<Value, Failure> {
+    pub(crate) fn unsealed(&self, value: Value) -> Result<Value, Failure> {
         match value.has_secret() {
             true => value.unseal(&|name| self.clear(name)).map_err(|error| failure_of(&error)),
             false => Ok(value),

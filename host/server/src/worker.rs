@@ -1,14 +1,18 @@
 //! Workers: run one attempt of one task, from its properties to its outcome. Knows nothing of what comes after.
 
+mod directory;
+mod glob;
 mod grants;
+pub(crate) mod kept;
 mod polling;
+pub(crate) mod reach;
 mod secrets;
 mod services;
 mod sink;
+mod unit;
 
 pub use grants::allow_net;
 pub(crate) use polling::{Happened, Question};
-pub(crate) use services::ancestors;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use catalog::Capabilities;
-use engine::{Event, JobId, Outcome, State, UnitReport};
+use engine::{Event, JobId, Outcome, State};
 use expr::Value;
 use indexmap::IndexMap;
 use jiff::SignedDuration;
@@ -32,12 +36,15 @@ use crate::flows::SavedFlow;
 use crate::leases::fence;
 use crate::mailbox::Envelope;
 use crate::node::Node;
+use kept::{Keeping, Kept};
 use secrets::RunSecrets;
 use sink::RunSink;
 
 /// How long a result waits that the store did not take; doubled each time, up to the second.
 const REPORT_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
 const REPORT_AGAIN_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+/// Where a guest finds its working directory: it has no other.
+const WORKING_DIR: &str = ".";
 
 /// One attempt to run.
 pub struct Assignment {
@@ -184,10 +191,10 @@ impl Node {
                         };
                         node.attempt(ready).await
                     }
-                    _ => failed(unknown_task(&task)),
+                    _ => Done::failed(unknown_task(&task)),
                 }
             } else {
-                Outcome { end: engine::End::Killed, outputs: Value::Null }
+                Done::of(engine::End::Killed)
             };
             node.conclude(&execution, &saved, &job, epoch, outcome).await;
             node.workers.end(&job, epoch);
@@ -200,15 +207,14 @@ impl Node {
         let node = self.clone();
         self.tasks.spawn(async move {
             let Assignment { execution, saved, job, epoch, .. } = &assignment;
-            let end = match node.slot(&cancel).await {
-                None => engine::End::Killed,
+            let done = match node.slot(&cancel).await {
+                None => Done::of(engine::End::Killed),
                 Some(_slot) => {
                     node.post(execution, Envelope::event(Event::TaskStarted { job: job.clone(), epoch: *epoch }));
                     node.unit(&assignment, &tasks, &cancel).await
                 }
             };
-            let outcome = Outcome { end, outputs: Value::Null };
-            node.conclude(execution, saved, job, *epoch, outcome).await;
+            node.conclude(execution, saved, job, *epoch, done).await;
             node.workers.end(job, *epoch);
         });
     }
@@ -220,76 +226,13 @@ impl Node {
         saved: &SavedFlow,
         job: &JobId,
         epoch: u64,
-        outcome: Outcome,
+        done: Done,
     ) {
-        if outcome.end == engine::End::Killed && self.workers.stopping.load(Ordering::SeqCst) {
+        if done.outcome.end == engine::End::Killed && self.workers.stopping.load(Ordering::SeqCst) {
             return self.give_back(execution, saved, job, epoch).await;
         }
-        self.report(execution, Event::TaskEnded { job: job.clone(), epoch, outcome }).await;
-    }
-
-    async fn unit(self: &Arc<Self>, unit: &Assignment, tasks: &[TaskId], cancel: &Cancel) -> engine::End {
-        let directory = match self.working_dir(unit.job.run.as_str()) {
-            Ok(directory) => directory,
-            Err(failure) => return engine::End::Failed(failure),
-        };
-        for id in tasks {
-            let Some(task) = unit.saved.flow.task(id) else { return engine::End::Failed(unknown_task(id)) };
-            let tell = |report| Event::UnitTask { job: unit.job.clone(), epoch: unit.epoch, task: id.clone(), report };
-            if task.disabled {
-                continue;
-            }
-            let wanted = self.unit_condition(unit, task).await;
-            if let Ok(false) = wanted {
-                self.report(&unit.execution, tell(UnitReport::Skipped)).await;
-                continue;
-            }
-            self.report(&unit.execution, tell(UnitReport::Started)).await;
-            if let Err(failure) = wanted {
-                self.report(&unit.execution, tell(UnitReport::Ended(failed(failure.clone())))).await;
-                if task.allow_failure {
-                    continue;
-                }
-                return engine::End::Failed(failure);
-            }
-            // What the tasks before it gave is in the newest state only.
-            let Some(state) = self.peek(&unit.execution).await else { return engine::End::Killed };
-            let run = state.runs().filter(|run| run.task == *id && run.parent.as_ref() == Some(&unit.job.run)).last();
-            let (Some(record), Some(run)) = (state.execution(), run) else {
-                return engine::End::Failed(unknown_task(id));
-            };
-            let ready = Ready {
-                state: &state,
-                saved: &unit.saved,
-                execution: record,
-                run,
-                task,
-                job: &unit.job,
-                epoch: unit.epoch,
-                attempt: 1,
-                timeout: unit.timeout,
-                working_dir: Some(directory.path().to_owned()),
-                cancel: cancel.clone(),
-            };
-            let outcome = self.attempt(ready).await;
-            let end = outcome.end.clone();
-            self.report(&unit.execution, tell(UnitReport::Ended(outcome))).await;
-            match end {
-                engine::End::Failed(failure) if !task.allow_failure => return engine::End::Failed(failure),
-                engine::End::Killed => return engine::End::Killed,
-                _ => {}
-            }
-        }
-        engine::End::Success
-    }
-
-    /// Whether a task of a WorkingDirectory is to run, by its `runIf` and what the tasks before it gave.
-    async fn unit_condition(self: &Arc<Self>, unit: &Assignment, task: &Task) -> Result<bool, Failure> {
-        let (Some(condition), Some(state)) = (&task.run_if, self.peek(&unit.execution).await) else { return Ok(true) };
-        let scope = engine::RenderScope::Run(unit.job.run.clone());
-        let template = vec![("runIf", condition.0.clone(), engine::Rendering::Typed)];
-        let values = self.render(&state, &unit.saved, &scope, template).await?;
-        Ok(values.get("runIf").is_some_and(Value::truthy))
+        let event = Event::TaskEnded { job: job.clone(), epoch, outcome: done.outcome };
+        self.report(execution, event, done.kept).await;
     }
 
     async fn slot(&self, cancel: &Cancel) -> Option<tokio::sync::OwnedSemaphorePermit> {
@@ -301,16 +244,16 @@ impl Node {
     }
 
     /// Hands a result over until the store has taken it: a full disk may take as long as it likes. Only the end of the node ends that.
-    async fn report(self: &Arc<Self>, execution: &ExecutionId, event: Event) {
+    async fn report(self: &Arc<Self>, execution: &ExecutionId, event: Event, kept: Option<Arc<Kept>>) {
         let mut wait = REPORT_AGAIN;
         loop {
-            match self.tell(execution, event.clone()).await {
-                Err(error) if error.is_of_the_store() && !self.workers.stopping.load(Ordering::SeqCst) => {
+            match self.tell_and_keep(execution, event.clone(), kept.clone()).await {
+                Err(error) if again(&error) && !self.workers.stopping.load(Ordering::SeqCst) => {
                     tracing::warn!(%execution, %error, "a result was not taken; offering it again");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(REPORT_AGAIN_MAX);
                 }
-                Err(error) if error.is_of_the_store() => {
+                Err(error) if again(&error) => {
                     return tracing::error!(%execution, %error, "a result was lost; the attempt is found lost at the next start");
                 }
                 Err(error) => return tracing::debug!(%execution, %error, "a result was refused"),
@@ -320,23 +263,24 @@ impl Node {
     }
 
     /// One attempt: render, run, read the answer.
-    async fn attempt(self: &Arc<Self>, ready: Ready<'_>) -> Outcome {
+    async fn attempt(self: &Arc<Self>, ready: Ready<'_>) -> Done {
         let TaskKind::Plugin(properties) = &ready.task.kind else {
-            return failed(Failure::new("TASK_TYPE", format!("task `{}` is not a plugin's task", ready.task.id)));
+            return Done::failed(Failure::new("TASK_TYPE", format!("task `{}` is not a plugin's task", ready.task.id)));
         };
         let Some(locked) = ready.saved.lock.tasks.get(&ready.task.id) else {
             let message =
                 format!("task `{}` is not in the lock of its flow revision; hint: save the flow again", ready.task.id);
-            return failed(Failure::new("LOCK_MISSING", message));
+            return Done::failed(Failure::new("LOCK_MISSING", message));
         };
         let rendered = match self.render_properties(ready.state, ready.saved, ready.run, properties, locked).await {
             Ok(rendered) => rendered,
-            Err(failure) => return failed(failure),
+            Err(failure) => return Done::failed(failure),
         };
-        match self.run_plugin(&ready, locked, rendered).await {
-            Ok(outputs) => Outcome { end: engine::End::Success, outputs },
-            Err(Stopped::Killed) => Outcome { end: engine::End::Killed, outputs: Value::Null },
-            Err(Stopped::Failed(failure)) => failed(failure),
+        let keeping = Arc::new(Keeping::new(ready.run.id.clone()));
+        match self.run_plugin(&ready, locked, rendered, &keeping).await {
+            Ok(outputs) => Done { outcome: Outcome { end: engine::End::Success, outputs }, kept: keeping.take() },
+            Err(Stopped::Killed) => Done::of(engine::End::Killed),
+            Err(Stopped::Failed(failure)) => Done::failed(failure),
         }
     }
 
@@ -345,6 +289,7 @@ impl Node {
         ready: &Ready<'_>,
         locked: &Locked,
         properties: Value,
+        keeping: &Arc<Keeping>,
     ) -> Result<Value, Stopped> {
         let (source, capabilities) = self.plugin_source(locked).map_err(Stopped::Failed)?;
         let directory = match &ready.working_dir {
@@ -361,15 +306,27 @@ impl Node {
             limits.wall = Some(limits.wall.map_or(timeout, |wall| wall.min(timeout)));
         }
         let sink = Arc::new(RunSink::new(self.clone(), ready, secrets.clone()));
+        let services = services::RunServices::new(
+            self.clone(),
+            ready,
+            secrets.clone(),
+            keeping.clone(),
+            &concealed,
+            &capabilities,
+        );
+        let mut facts = facts(ready, locked);
+        if grants.working_dir != runtime::Access::None {
+            facts.keys.insert("working-dir".to_owned(), WORKING_DIR.to_owned());
+        }
         let request = Request {
             plugin: source,
             task_type: locked.task_type.clone(),
             input,
-            facts: facts(ready, locked),
+            facts,
             grants: Arc::new(grants),
             limits,
             working_dir,
-            services: Arc::new(services::RunServices::new(self.clone(), ready, secrets.clone())),
+            services: Arc::new(services),
             sink: sink.clone(),
             cancel: ready.cancel.clone(),
         };
@@ -407,6 +364,28 @@ impl Node {
             Failure::new("WORKING_DIRECTORY", message)
         })
     }
+}
+
+/// How an attempt ended, and what it wants kept if that is well.
+struct Done {
+    outcome: Outcome,
+    kept: Option<Arc<Kept>>,
+}
+
+impl Done {
+    fn of(end: engine::End) -> Self {
+        Self { outcome: Outcome { end, outputs: Value::Null }, kept: None }
+    }
+
+    fn failed(failure: Failure) -> Self {
+        Self::of(engine::End::Failed(failure))
+    }
+}
+
+/// Whether a result that was not taken is to be offered again: the store had no room, or others wrote at the same moment what this one
+/// writes.
+fn again(error: &crate::error::Error) -> bool {
+    error.is_of_the_store() || matches!(error, crate::error::Error::Conflict { code: "store.conflict", .. })
 }
 
 /// Why a run gave no outputs.

@@ -593,7 +593,8 @@ pub mod sluice {
                 }
             }
         }
-        /// Documents of the engine: flows, namespace files and others. Importing it is a visible request.
+        /// What the engine keeps: flows, executions and their logs. Importing it is a visible request; a run reaches those of its flow's own
+        /// namespace, of those below it, and of the namespaces that the task names.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod objects {
             #[used]
@@ -602,8 +603,11 @@ pub mod sluice {
             use super::super::super::_rt;
             pub type Error = super::super::super::sluice::host::errors::Error;
             #[allow(unused_unsafe, clippy::all)]
-            /// A page of what there is. `query` is a JSON object `{ "kind": text, "namespace": text, "prefix": text, "after": cursor }`;
-            /// the answer `{ "items": [{ "kind", "namespace", "id", "revision" }], "next": cursor or null }`.
+            /// A page of what there is. `query` is a JSON object `{ "kind": text, "after": cursor, "count": bool, … }`; what else it may hold
+            /// depends on the kind, each field optional. `flow`: `namespace` and what is below it. `execution`: `namespace` and what is below
+            /// it, `flow`, `states`, `from` and `until` (when it was created). `log`: `execution`, or `namespace` with `flow`; `level` (the
+            /// least), `task`, `from` and `until`. The answer is `{ "items": [object], "next": cursor or null }`, or, with `count`, `{ "count":
+            /// number }`. A page may be short, or empty, and have a next one.
             #[allow(async_fn_in_trait)]
             pub fn find(query: &str) -> ::core::result::Result<_rt::String, Error> {
                 unsafe {
@@ -692,7 +696,7 @@ pub mod sluice {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// The source of one document, or `none`.
+            /// One document as text, or `none`: the source of a `flow`, the JSON of an `execution`.
             #[allow(async_fn_in_trait)]
             pub fn read(
                 kind: &str,
@@ -827,9 +831,11 @@ pub mod sluice {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Applies a plan, all of it or nothing: JSON `{ "sequence": number, "changes": [{ "op": "put" | "delete", "kind", "namespace",
-            /// "id", "source", "if-revision" }] }`. A repeated `sequence` of one task run answers as the first time. The answer lists the
-            /// new revisions; an error's message is a JSON list of all problems.
+            /// Carries out a plan: JSON `{ "sequence": number, "changes": [change] }`, up to 1,000 of them. A change is `{ "op": "delete", "kind":
+            /// "execution", "id": text, "parts": ["execution", "logs", "metrics", "files"] }`, of an execution that has ended, all its parts if
+            /// none are named; or `{ "op": "delete", "kind": "log", "levels": [text] }` with what `find` takes for logs. All changes are allowed,
+            /// or none is made. A `sequence` that this task run has carried out before is not carried out again, and answers as the first time.
+            /// The answer says what was removed: `{ "executions", "logs", "metrics", "files" }`; an error's message names every problem.
             #[allow(async_fn_in_trait)]
             pub fn apply(plan: &str) -> ::core::result::Result<_rt::String, Error> {
                 unsafe {
@@ -918,8 +924,10 @@ pub mod sluice {
                 }
             }
         }
-        /// Files of the internal storage (`kestra:///…` and `nsfile:///…`), by URI. A plugin reaches those of its own execution and of the
-        /// namespaces it was granted. The working directory is reached through WASI's filesystem instead.
+        /// Files of the internal storage, by URI: `kestra:///…` those of executions, `nsfile:///path` those of the flow's own namespace,
+        /// `nsfile://namespace/path` those of another. A plugin reaches the files of its own execution and of those it was made for, and the
+        /// namespaces that the task names. The working directory is reached through WASI's filesystem instead. Files of this task run are there
+        /// at once; files of a namespace, and what is deleted, change for this run at once and for everybody else when it has succeeded.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod files {
             #[used]
@@ -1315,9 +1323,10 @@ pub mod sluice {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Starts a file of this task run. `name` is its last path segment; it may not contain a separator.
+            /// Starts a file. `target` is a name without a separator: a file of this task run; or the URI of a namespace's file, which needs
+            /// a grant of its own.
             #[allow(async_fn_in_trait)]
-            pub fn create(name: &str) -> ::core::result::Result<Writer, Error> {
+            pub fn create(target: &str) -> ::core::result::Result<Writer, Error> {
                 unsafe {
                     #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
                     #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
@@ -1330,7 +1339,7 @@ pub mod sluice {
                         [::core::mem::MaybeUninit::uninit(); 5
                             * ::core::mem::size_of::<*const u8>()],
                     );
-                    let vec0 = name;
+                    let vec0 = target;
                     let ptr0 = vec0.as_ptr().cast::<u8>();
                     let len0 = vec0.len();
                     let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
@@ -1392,6 +1401,336 @@ pub mod sluice {
                         _ => _rt::invalid_enum_discriminant(),
                     };
                     result11
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Gives a file's content another place without copying it; `target` as for `create`. The answer is its URI.
+            #[allow(async_fn_in_trait)]
+            pub fn copy(
+                source: &str,
+                target: &str,
+            ) -> ::core::result::Result<_rt::String, Error> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 5 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 5
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = source;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec1 = target;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "sluice:host/files@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "copy"]
+                        fn wit_import3(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(ptr0.cast_mut(), len0, ptr1.cast_mut(), len1, ptr2);
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result14 = match l4 {
+                        0 => {
+                            let e = {
+                                let l5 = *ptr2
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l6 = *ptr2
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len7 = l6;
+                                let bytes7 = _rt::Vec::from_raw_parts(
+                                    l5.cast(),
+                                    len7,
+                                    len7,
+                                );
+                                _rt::string_lift(bytes7)
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l8 = *ptr2
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l9 = *ptr2
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len10 = l9;
+                                let bytes10 = _rt::Vec::from_raw_parts(
+                                    l8.cast(),
+                                    len10,
+                                    len10,
+                                );
+                                let l11 = *ptr2
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l12 = *ptr2
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len13 = l12;
+                                let bytes13 = _rt::Vec::from_raw_parts(
+                                    l11.cast(),
+                                    len13,
+                                    len13,
+                                );
+                                super::super::super::sluice::host::errors::Error {
+                                    code: _rt::string_lift(bytes10),
+                                    message: _rt::string_lift(bytes13),
+                                }
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result14
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Deletes a file of this execution, or of a namespace with its grant. Whether there was something to delete.
+            #[allow(async_fn_in_trait)]
+            pub fn delete(uri: &str) -> ::core::result::Result<bool, Error> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 5 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 5
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = uri;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "sluice:host/files@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "delete"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result11 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = i32::from(
+                                    *ptr1.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                _rt::bool_lift(l4 as u8)
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l5 = *ptr1
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l6 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len7 = l6;
+                                let bytes7 = _rt::Vec::from_raw_parts(
+                                    l5.cast(),
+                                    len7,
+                                    len7,
+                                );
+                                let l8 = *ptr1
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l9 = *ptr1
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len10 = l9;
+                                let bytes10 = _rt::Vec::from_raw_parts(
+                                    l8.cast(),
+                                    len10,
+                                    len10,
+                                );
+                                super::super::super::sluice::host::errors::Error {
+                                    code: _rt::string_lift(bytes7),
+                                    message: _rt::string_lift(bytes10),
+                                }
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result11
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Up to 1,000 URIs that begin with `prefix`, in order, behind `after`. `prefix` is `nsfile:///`, `nsfile://namespace/` or more of
+            /// such a URI; empty, it means all files of this execution.
+            #[allow(async_fn_in_trait)]
+            pub fn find(
+                prefix: &str,
+                after: ::core::option::Option<&str>,
+            ) -> ::core::result::Result<_rt::Vec<_rt::String>, Error> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 5 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 5
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = prefix;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let (result2_0, result2_1, result2_2) = match after {
+                        Some(e) => {
+                            let vec1 = e;
+                            let ptr1 = vec1.as_ptr().cast::<u8>();
+                            let len1 = vec1.len();
+                            (1i32, ptr1.cast_mut(), len1)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let ptr3 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "sluice:host/files@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "find"]
+                        fn wit_import4(
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import4(
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import4(
+                        ptr0.cast_mut(),
+                        len0,
+                        result2_0,
+                        result2_1,
+                        result2_2,
+                        ptr3,
+                    );
+                    let l5 = i32::from(*ptr3.add(0).cast::<u8>());
+                    let result18 = match l5 {
+                        0 => {
+                            let e = {
+                                let l6 = *ptr3
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l7 = *ptr3
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base11 = l6;
+                                let len11 = l7;
+                                let mut result11 = _rt::Vec::with_capacity(len11);
+                                for i in 0..len11 {
+                                    let base = base11
+                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                    let e11 = {
+                                        let l8 = *base.add(0).cast::<*mut u8>();
+                                        let l9 = *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len10 = l9;
+                                        let bytes10 = _rt::Vec::from_raw_parts(
+                                            l8.cast(),
+                                            len10,
+                                            len10,
+                                        );
+                                        _rt::string_lift(bytes10)
+                                    };
+                                    result11.push(e11);
+                                }
+                                _rt::cabi_dealloc(
+                                    base11,
+                                    len11 * (2 * ::core::mem::size_of::<*const u8>()),
+                                    ::core::mem::size_of::<*const u8>(),
+                                );
+                                result11
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l12 = *ptr3
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l13 = *ptr3
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len14 = l13;
+                                let bytes14 = _rt::Vec::from_raw_parts(
+                                    l12.cast(),
+                                    len14,
+                                    len14,
+                                );
+                                let l15 = *ptr3
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l16 = *ptr3
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len17 = l16;
+                                let bytes17 = _rt::Vec::from_raw_parts(
+                                    l15.cast(),
+                                    len17,
+                                    len17,
+                                );
+                                super::super::super::sluice::host::errors::Error {
+                                    code: _rt::string_lift(bytes14),
+                                    message: _rt::string_lift(bytes17),
+                                }
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result18
                 }
             }
         }
@@ -1939,6 +2278,99 @@ pub mod sluice {
                         _ => _rt::invalid_enum_discriminant(),
                     };
                     result20
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// What is known of keys beside their values. `query` is a JSON object, each field optional: `{ "namespaces": [text],
+            /// "namespace-pattern": text with `*` and `?`, "children": bool, "prefix": text, "after": cursor }`; without namespaces, the flow's
+            /// own. The answer is `{ "items": [{ "namespace", "key", "revision", "type", "description", "created", "updated", "expires",
+            /// "expired": bool }], "next": cursor or null }`: up to 1,000, those that have expired and are not yet collected among them. Values
+            /// that this run has written and nobody else knows are not.
+            #[allow(async_fn_in_trait)]
+            pub fn find(query: &str) -> ::core::result::Result<_rt::String, Error> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 5 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 5
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = query;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "sluice:host/kv@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "find"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result13 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = *ptr1
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len6 = l5;
+                                let bytes6 = _rt::Vec::from_raw_parts(
+                                    l4.cast(),
+                                    len6,
+                                    len6,
+                                );
+                                _rt::string_lift(bytes6)
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l7 = *ptr1
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l8 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len9 = l8;
+                                let bytes9 = _rt::Vec::from_raw_parts(
+                                    l7.cast(),
+                                    len9,
+                                    len9,
+                                );
+                                let l10 = *ptr1
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l11 = *ptr1
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len12 = l11;
+                                let bytes12 = _rt::Vec::from_raw_parts(
+                                    l10.cast(),
+                                    len12,
+                                    len12,
+                                );
+                                super::super::super::sluice::host::errors::Error {
+                                    code: _rt::string_lift(bytes9),
+                                    message: _rt::string_lift(bytes12),
+                                }
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result13
                 }
             }
         }
@@ -2494,6 +2926,199 @@ pub mod sluice {
                         _ => _rt::invalid_enum_discriminant(),
                     };
                     result14
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The same template once for each of up to 1,000 texts of variables: a JSON object, or one row of ION. An answer for each, in
+            /// their order; an expression that fails for one is no failure of the others.
+            #[allow(async_fn_in_trait)]
+            pub fn render_each(
+                template: &str,
+                variables: &[_rt::String],
+            ) -> ::core::result::Result<
+                _rt::Vec<::core::result::Result<_rt::String, Error>>,
+                Error,
+            > {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 5 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 5
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = template;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec2 = variables;
+                    let len2 = vec2.len();
+                    let layout2 = _rt::alloc::Layout::from_size_align(
+                            vec2.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                            ::core::mem::size_of::<*const u8>(),
+                        )
+                        .unwrap();
+                    let (result2, _cleanup2) = ::wit_bindgen::rt::Cleanup::new(layout2);
+                    for (i, e) in vec2.into_iter().enumerate() {
+                        let base = result2
+                            .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                        {
+                            let vec1 = e;
+                            let ptr1 = vec1.as_ptr().cast::<u8>();
+                            let len1 = vec1.len();
+                            *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len1;
+                            *base.add(0).cast::<*mut u8>() = ptr1.cast_mut();
+                        }
+                    }
+                    let ptr3 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "sluice:host/template@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "render-each"]
+                        fn wit_import4(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import4(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import4(ptr0.cast_mut(), len0, result2, len2, ptr3);
+                    let l5 = i32::from(*ptr3.add(0).cast::<u8>());
+                    let result25 = match l5 {
+                        0 => {
+                            let e = {
+                                let l6 = *ptr3
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l7 = *ptr3
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base18 = l6;
+                                let len18 = l7;
+                                let mut result18 = _rt::Vec::with_capacity(len18);
+                                for i in 0..len18 {
+                                    let base = base18
+                                        .add(i * (5 * ::core::mem::size_of::<*const u8>()));
+                                    let e18 = {
+                                        let l8 = i32::from(*base.add(0).cast::<u8>());
+                                        match l8 {
+                                            0 => {
+                                                let e = {
+                                                    let l9 = *base
+                                                        .add(::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l10 = *base
+                                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len11 = l10;
+                                                    let bytes11 = _rt::Vec::from_raw_parts(
+                                                        l9.cast(),
+                                                        len11,
+                                                        len11,
+                                                    );
+                                                    _rt::string_lift(bytes11)
+                                                };
+                                                Ok(e)
+                                            }
+                                            1 => {
+                                                let e = {
+                                                    let l12 = *base
+                                                        .add(::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l13 = *base
+                                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len14 = l13;
+                                                    let bytes14 = _rt::Vec::from_raw_parts(
+                                                        l12.cast(),
+                                                        len14,
+                                                        len14,
+                                                    );
+                                                    let l15 = *base
+                                                        .add(3 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<*mut u8>();
+                                                    let l16 = *base
+                                                        .add(4 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<usize>();
+                                                    let len17 = l16;
+                                                    let bytes17 = _rt::Vec::from_raw_parts(
+                                                        l15.cast(),
+                                                        len17,
+                                                        len17,
+                                                    );
+                                                    super::super::super::sluice::host::errors::Error {
+                                                        code: _rt::string_lift(bytes14),
+                                                        message: _rt::string_lift(bytes17),
+                                                    }
+                                                };
+                                                Err(e)
+                                            }
+                                            _ => _rt::invalid_enum_discriminant(),
+                                        }
+                                    };
+                                    result18.push(e18);
+                                }
+                                _rt::cabi_dealloc(
+                                    base18,
+                                    len18 * (5 * ::core::mem::size_of::<*const u8>()),
+                                    ::core::mem::size_of::<*const u8>(),
+                                );
+                                result18
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l19 = *ptr3
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l20 = *ptr3
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len21 = l20;
+                                let bytes21 = _rt::Vec::from_raw_parts(
+                                    l19.cast(),
+                                    len21,
+                                    len21,
+                                );
+                                let l22 = *ptr3
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l23 = *ptr3
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len24 = l23;
+                                let bytes24 = _rt::Vec::from_raw_parts(
+                                    l22.cast(),
+                                    len24,
+                                    len24,
+                                );
+                                super::super::super::sluice::host::errors::Error {
+                                    code: _rt::string_lift(bytes21),
+                                    message: _rt::string_lift(bytes24),
+                                }
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result25
                 }
             }
         }
@@ -3929,9 +4554,9 @@ macro_rules! __export_trusted_task_impl {
         : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:trusted-task:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2351] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2532] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xac\x11\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe1\x12\x01A\x02\x01\
 A\x1f\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18slu\
 ice:host/errors@1.0.0\x05\0\x02\x03\0\0\x05error\x01B\x06\x02\x03\x02\x01\x01\x04\
 \0\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\x04\0\x06\
@@ -3952,27 +4577,32 @@ s\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x04\x01B\x
 \x04\0\x13[method]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\0\x07\
 \x04\0\x15[method]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\x03\x08\
 providers\x0dconfigurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\x17slu\
-ice:llm/broker@1.0.0\x05\x05\x01B\x15\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\
+ice:llm/broker@1.0.0\x05\x05\x01B\x1f\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\
 \x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05b\
 ytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\x04\
 self\x03\0\x07\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\x01\
 \x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06of\
 fsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01@\x01\
-\x04names\0\x0e\x04\0\x06create\x01\x0f\x03\0\x17sluice:host/files@1.0.0\x05\x06\
-\x01B\x10\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01\
-@\x02\x09namespace\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\
-\x09namespace\x02\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\
-\x7f\x01\x01\x01@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01\
-ps\x01j\x01\x09\x01\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\
-\0\x04keys\x01\x0b\x03\0\x14sluice:host/kv@1.0.0\x05\x07\x01B\x0b\x02\x03\x02\x01\
-\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06h\
-andle\x01\x03\x01p}\x01j\x01\x04\x01\x01\x01@\x04\x04names\x09algorithms\x0apara\
-meterss\x04data\x04\0\x05\x04\0\x04sign\x01\x06\x01@\x02\x04names\x07pointers\0\x02\
-\x04\0\x05field\x01\x07\x03\0\x19sluice:host/secrets@1.0.0\x05\x08\x01B\x05\x02\x03\
-\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x01\x07optionss\0\x02\
-\x04\0\x07options\x01\x03\x03\0\x18sluice:host/egress@1.0.0\x05\x09\x01B\x05\x02\
-\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x02\x08templates\x09\
-variabless\0\x02\x04\0\x06render\x01\x03\x03\0\x1asluice:host/template@1.0.0\x05\
+\x06targets\0\x0e\x04\0\x06create\x01\x0f\x01@\x02\x06sources\x06targets\0\x07\x04\
+\0\x04copy\x01\x10\x01j\x01\x7f\x01\x01\x01@\x01\x03uris\0\x11\x04\0\x06delete\x01\
+\x12\x01ks\x01ps\x01j\x01\x14\x01\x01\x01@\x02\x06prefixs\x05after\x13\0\x15\x04\
+\0\x04find\x01\x16\x03\0\x17sluice:host/files@1.0.0\x05\x06\x01B\x13\x02\x03\x02\
+\x01\x01\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09namespace\
+\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\x02\
+\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\x01\
+@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\x01\
+\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\x0b\
+\x01j\x01s\x01\x01\x01@\x01\x05querys\0\x0c\x04\0\x04find\x01\x0d\x03\0\x14sluic\
+e:host/kv@1.0.0\x05\x07\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\
+\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\
+\x01\x01\x01@\x04\x04names\x09algorithms\x0aparameterss\x04data\x04\0\x05\x04\0\x04\
+sign\x01\x06\x01@\x02\x04names\x07pointers\0\x02\x04\0\x05field\x01\x07\x03\0\x19\
+sluice:host/secrets@1.0.0\x05\x08\x01B\x05\x02\x03\x02\x01\x01\x04\0\x05error\x03\
+\0\0\x01j\x01s\x01\x01\x01@\x01\x07optionss\0\x02\x04\0\x07options\x01\x03\x03\0\
+\x18sluice:host/egress@1.0.0\x05\x09\x01B\x0a\x02\x03\x02\x01\x01\x04\0\x05error\
+\x03\0\0\x01j\x01s\x01\x01\x01@\x02\x08templates\x09variabless\0\x02\x04\0\x06re\
+nder\x01\x03\x01ps\x01p\x02\x01j\x01\x05\x01\x01\x01@\x02\x08templates\x09variab\
+les\x04\0\x06\x04\0\x0brender-each\x01\x07\x03\0\x1asluice:host/template@1.0.0\x05\
 \x0a\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07\
 attempt\x01\x02\x01@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x04\
 \0\x0cremaining-ms\x01\x05\x01@\0\0\x7f\x04\0\x09cancelled\x01\x06\x03\0\x19slui\
@@ -4000,8 +4630,8 @@ pub use __export_trusted_task_impl as export_component;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2245] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xa2\x10\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2426] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd7\x11\x01A\x02\x01\
 A\x1b\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18slu\
 ice:host/errors@1.0.0\x05\0\x02\x03\0\0\x05error\x01B\x06\x02\x03\x02\x01\x01\x04\
 \0\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\x04\0\x06\
@@ -4022,27 +4652,32 @@ s\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x04\x01B\x
 \x04\0\x13[method]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\0\x07\
 \x04\0\x15[method]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\x03\x08\
 providers\x0dconfigurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\x17slu\
-ice:llm/broker@1.0.0\x05\x05\x01B\x15\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\
+ice:llm/broker@1.0.0\x05\x05\x01B\x1f\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\
 \x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05b\
 ytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\x04\
 self\x03\0\x07\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\x01\
 \x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06of\
 fsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01@\x01\
-\x04names\0\x0e\x04\0\x06create\x01\x0f\x03\0\x17sluice:host/files@1.0.0\x05\x06\
-\x01B\x10\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01\
-@\x02\x09namespace\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\
-\x09namespace\x02\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\
-\x7f\x01\x01\x01@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01\
-ps\x01j\x01\x09\x01\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\
-\0\x04keys\x01\x0b\x03\0\x14sluice:host/kv@1.0.0\x05\x07\x01B\x0b\x02\x03\x02\x01\
-\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06h\
-andle\x01\x03\x01p}\x01j\x01\x04\x01\x01\x01@\x04\x04names\x09algorithms\x0apara\
-meterss\x04data\x04\0\x05\x04\0\x04sign\x01\x06\x01@\x02\x04names\x07pointers\0\x02\
-\x04\0\x05field\x01\x07\x03\0\x19sluice:host/secrets@1.0.0\x05\x08\x01B\x05\x02\x03\
-\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x01\x07optionss\0\x02\
-\x04\0\x07options\x01\x03\x03\0\x18sluice:host/egress@1.0.0\x05\x09\x01B\x05\x02\
-\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\x01\x01@\x02\x08templates\x09\
-variabless\0\x02\x04\0\x06render\x01\x03\x03\0\x1asluice:host/template@1.0.0\x05\
+\x06targets\0\x0e\x04\0\x06create\x01\x0f\x01@\x02\x06sources\x06targets\0\x07\x04\
+\0\x04copy\x01\x10\x01j\x01\x7f\x01\x01\x01@\x01\x03uris\0\x11\x04\0\x06delete\x01\
+\x12\x01ks\x01ps\x01j\x01\x14\x01\x01\x01@\x02\x06prefixs\x05after\x13\0\x15\x04\
+\0\x04find\x01\x16\x03\0\x17sluice:host/files@1.0.0\x05\x06\x01B\x13\x02\x03\x02\
+\x01\x01\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09namespace\
+\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\x02\
+\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\x01\
+@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\x01\
+\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\x0b\
+\x01j\x01s\x01\x01\x01@\x01\x05querys\0\x0c\x04\0\x04find\x01\x0d\x03\0\x14sluic\
+e:host/kv@1.0.0\x05\x07\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\
+\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\
+\x01\x01\x01@\x04\x04names\x09algorithms\x0aparameterss\x04data\x04\0\x05\x04\0\x04\
+sign\x01\x06\x01@\x02\x04names\x07pointers\0\x02\x04\0\x05field\x01\x07\x03\0\x19\
+sluice:host/secrets@1.0.0\x05\x08\x01B\x05\x02\x03\x02\x01\x01\x04\0\x05error\x03\
+\0\0\x01j\x01s\x01\x01\x01@\x01\x07optionss\0\x02\x04\0\x07options\x01\x03\x03\0\
+\x18sluice:host/egress@1.0.0\x05\x09\x01B\x0a\x02\x03\x02\x01\x01\x04\0\x05error\
+\x03\0\0\x01j\x01s\x01\x01\x01@\x02\x08templates\x09variabless\0\x02\x04\0\x06re\
+nder\x01\x03\x01ps\x01p\x02\x01j\x01\x05\x01\x01\x01@\x02\x08templates\x09variab\
+les\x04\0\x06\x04\0\x0brender-each\x01\x07\x03\0\x1asluice:host/template@1.0.0\x05\
 \x0a\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07\
 attempt\x01\x02\x01@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x04\
 \0\x0cremaining-ms\x01\x05\x01@\0\0\x7f\x04\0\x09cancelled\x01\x06\x03\0\x19slui\

@@ -124,4 +124,11 @@ impl Context {
     pub fn render(&self, template: &str, variables: &Value) -> Result<String, Failure> {
         Ok(host::render(template, &variables.to_string())?)
     }
+
+    /// Renders the same expression once for each of up to 1,000 texts of variables, each a JSON object or a row of ION. An expression
+    /// that fails for one is no failure of the others.
+    pub fn render_each(&self, template: &str, variables: &[String]) -> Result<Vec<Result<String, Failure>>, Failure> {
+        let answers = host::render_each(template, variables)?;
+        Ok(answers.into_iter().map(|answer| answer.map_err(Failure::from)).collect())
+    }
 }

@@ -1,6 +1,6 @@
 //! Files of the internal storage (`kestra:///…`, `nsfile:///…`), read and written in pieces. Never holds a whole file.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use crate::{Failure, host};
 
@@ -18,9 +18,41 @@ pub fn open(uri: &str) -> Result<Reader, Failure> {
     Ok(Reader { uri: uri.to_owned(), offset: 0, size })
 }
 
-/// Starts a file of this task run. `name` is the last segment of its URI and may not contain a separator.
-pub fn create(name: &str) -> Result<Writer, Failure> {
-    Ok(Writer { inner: host::file_create(name)?, written: 0 })
+/// Starts a file. `target` is a name without a separator, the last segment of the URI of a file of this task run; or `nsfile://…`, a
+/// file of a namespace, which is there for others when the run has succeeded.
+pub fn create(target: &str) -> Result<Writer, Failure> {
+    Ok(Writer { inner: host::file_create(target)?, written: 0 })
+}
+
+/// Gives a file's content another place without copying it; `target` as for [`create`]. The answer is its URI.
+pub fn copy(source: &str, target: &str) -> Result<String, Failure> {
+    Ok(host::file_copy(source, target)?)
+}
+
+/// Deletes a file of this execution or of a namespace; says whether there was one.
+pub fn delete(uri: &str) -> Result<bool, Failure> {
+    Ok(host::file_delete(uri)?)
+}
+
+/// Whether there is such a file.
+pub fn exists(uri: &str) -> Result<bool, Failure> {
+    match host::file_size(uri) {
+        Ok(_) => Ok(true),
+        Err(error) if error.code == "NOT_FOUND" => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// All URIs that begin with `prefix`; an empty one means the files of this execution.
+pub fn find(prefix: &str) -> Result<Vec<String>, Failure> {
+    let mut found: Vec<String> = Vec::new();
+    loop {
+        let page = host::file_find(prefix, found.last().map(String::as_str))?;
+        if page.is_empty() {
+            return Ok(found);
+        }
+        found.extend(page);
+    }
 }
 
 /// A file being read.
@@ -50,6 +82,19 @@ impl Read for Reader {
         taken.copy_from_slice(&bytes);
         self.offset += bytes.len() as u64;
         Ok(bytes.len())
+    }
+}
+
+impl Seek for Reader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let offset = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(distance) => self.size.checked_add_signed(distance),
+            SeekFrom::Current(distance) => self.offset.checked_add_signed(distance),
+        };
+        let offset = offset.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.offset = offset;
+        Ok(offset)
     }
 }
 

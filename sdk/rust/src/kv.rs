@@ -48,3 +48,58 @@ pub fn delete(namespace: Option<&str>, key: &str) -> Result<bool, Failure> {
 pub fn keys(namespace: Option<&str>, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Failure> {
     Ok(host::kv_keys(namespace, prefix, after)?)
 }
+
+/// Which keys [`find`] is asked for. Without namespaces and pattern: those of the flow's own.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Query {
+    /// These.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// Those of flows that fit a pattern with `*` and `?`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace_pattern: Option<String>,
+    /// And those below them.
+    pub children: bool,
+    /// What the keys begin with.
+    pub prefix: String,
+    /// Where the last page ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// What is known of a key beside its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub key: String,
+    /// From 1.
+    pub revision: u64,
+    /// Whether its time is over; it is gone soon.
+    pub expired: bool,
+}
+
+/// All keys that a query means, page by page. Values that this run has written are not among them.
+pub fn find(mut query: Query) -> Result<Vec<Entry>, Failure> {
+    let broken = || Failure::new("HOST", "the host's list of keys has not the shape it should have");
+    let mut entries = Vec::new();
+    loop {
+        let asked = serde_json::to_string(&query).expect("a query is plain JSON");
+        let page: Value = serde_json::from_str(&host::kv_find(&asked)?).map_err(|_| broken())?;
+        for item in page.get("items").and_then(Value::as_array).ok_or_else(broken)? {
+            let text = |name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(broken);
+            entries.push(Entry {
+                namespace: text("namespace")?,
+                key: text("key")?,
+                revision: item.get("revision").and_then(Value::as_u64).unwrap_or_default(),
+                expired: item.get("expired").and_then(Value::as_bool).unwrap_or_default(),
+            });
+        }
+        match page.get("next").and_then(Value::as_str) {
+            Some(next) => query.after = Some(next.to_owned()),
+            None => return Ok(entries),
+        }
+    }
+}

@@ -24,6 +24,7 @@
 //! | HTTP, streamed both ways | [`http::Request`] |
 //! | files of the internal storage | [`files::open`], [`files::create`] |
 //! | the key-value store | [`kv`] |
+//! | flows, executions and logs | [`objects`] |
 //! | secrets it never sees, and signatures | [`secrets`] |
 //! | a failure with a code, and whether to try again | [`Failure`] |
 //! | a host for `cargo test` | [`testing::MockHost`] |
@@ -54,6 +55,7 @@ mod host;
 pub mod http;
 pub mod kv;
 pub mod manifest;
+pub mod objects;
 mod plugin;
 mod rendered;
 pub mod secrets;

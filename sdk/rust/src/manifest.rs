@@ -99,7 +99,8 @@ impl Capabilities {
         self
     }
 
-    /// Kinds of engine documents: `flow`, `file`.
+    /// Documents of the engine: `flow`, `execution`, `log` to read; `execution:delete`, `log:delete`; `file` to change the files of
+    /// namespaces.
     #[must_use]
     pub fn objects(mut self, kinds: &[&'static str]) -> Self {
         self.objects = sorted(kinds);

@@ -107,6 +107,11 @@ pub struct State {
     pub(crate) rendered: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     pub(crate) kv: BTreeMap<(String, String), String>,
+    pub(crate) kv_options: BTreeMap<(String, String), String>,
+    pub(crate) rendered_with: BTreeMap<(String, String), String>,
+    pub(crate) objects: BTreeMap<(String, String, String), String>,
+    pub(crate) answered: Vec<(String, String)>,
+    pub(crate) asked: Vec<(String, String)>,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) secret_fields: BTreeMap<(String, String), String>,
     pub(crate) answers: Vec<(String, Result<Scripted, Failure>)>,
@@ -201,6 +206,27 @@ impl MockHost {
         self.set(|state| drop(state.rendered.insert(template.to_owned(), text.to_owned())))
     }
 
+    /// Sets what a template is rendered to with these variables.
+    #[must_use]
+    pub fn rendered_with(self, template: &str, variables: &str, text: &str) -> Self {
+        self.set(|state| {
+            drop(state.rendered_with.insert((template.to_owned(), variables.to_owned()), text.to_owned()));
+        })
+    }
+
+    /// Answers one call of `kv.find`, `objects.find` or `objects.apply`. Answers for the same call are given in order.
+    #[must_use]
+    pub fn answer_call(self, call: &str, answer: &Value) -> Self {
+        self.set(|state| state.answered.push((call.to_owned(), answer.to_string())))
+    }
+
+    /// Puts a document where `objects.read` finds it.
+    #[must_use]
+    pub fn object(self, kind: &str, namespace: &str, id: &str, source: &str) -> Self {
+        let key = (kind.to_owned(), namespace.to_owned(), id.to_owned());
+        self.set(|state| drop(state.objects.insert(key, source.to_owned())))
+    }
+
     /// Answers one request for `line`, as `GET https://host/path`. Answers for the same line are given in order.
     #[must_use]
     pub fn answer(self, line: &str, response: Scripted) -> Self {
@@ -280,8 +306,26 @@ impl MockHost {
 
     /// The value of a key in the flow's own namespace.
     pub fn kv_value(&self, key: &str) -> Option<Value> {
-        let text = self.state.borrow().kv.get(&(String::new(), key.to_owned())).cloned()?;
+        self.kv_value_of("", key)
+    }
+
+    /// The value of a key in a namespace that was named; the empty name is the flow's own.
+    pub fn kv_value_of(&self, namespace: &str, key: &str) -> Option<Value> {
+        let text = self.state.borrow().kv.get(&(namespace.to_owned(), key.to_owned())).cloned()?;
         serde_json::from_str(&text).ok()
+    }
+
+    /// The options a key was set with.
+    pub fn kv_options_of(&self, namespace: &str, key: &str) -> Option<Value> {
+        let text = self.state.borrow().kv_options.get(&(namespace.to_owned(), key.to_owned())).cloned()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// What was asked of a call that [`MockHost::answer_call`] answers, in order.
+    pub fn asked(&self, call: &str) -> Vec<Value> {
+        let state = self.state.borrow();
+        let texts = state.asked.iter().filter(|(known, _)| known == call).map(|(_, asked)| asked);
+        texts.filter_map(|text| serde_json::from_str(text).ok()).collect()
     }
 }
 

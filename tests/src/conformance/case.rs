@@ -88,6 +88,13 @@ fn from_corpus(case: &Value, flows: &[(String, String)]) -> Result<Case> {
     })
 }
 
+impl Case {
+    /// The namespace of the flow that is started.
+    pub fn namespace(&self) -> &str {
+        self.source.lines().find_map(|line| line.strip_prefix("namespace:")).map(unquoted).unwrap_or_default()
+    }
+}
+
 /// Our own cases: one YAML file each, with `flow`, `needs` and the corpus' other keys.
 pub fn own(folder: &Path) -> Result<Vec<Case>> {
     texts(folder, &["yaml"])?

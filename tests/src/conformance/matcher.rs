@@ -97,6 +97,7 @@ fn matches_one(
             text.zip(other).is_some_and(|(text, other)| text.contains(&format!("{prefix}{other}")))
         }
         "$file_content" => text.and_then(|uri| files.get(uri)).is_some_and(|content| *content == wanted_text),
+        "$file_contains" => text.and_then(|uri| files.get(uri)).is_some_and(|content| content.contains(&wanted_text)),
         "$any_file_content" => {
             let uris = uris(found);
             uris.iter().filter_map(|uri| files.get(uri)).any(|content| *content == wanted_text)
@@ -169,6 +170,8 @@ mod tests {
         check(json!({ "$file_line_count": 2 }), json!("kestra:///a"), true);
         check(json!({ "$file_line_count": 0 }), json!("kestra:///missing"), false);
         check(json!({ "$file_content": "one\ntwo\n" }), json!("kestra:///a"), true);
+        check(json!({ "$file_contains": "two" }), json!("kestra:///a"), true);
+        check(json!({ "$file_contains": "two" }), json!("kestra:///missing"), false);
         check(json!({ "$any_file_content": "one\ntwo\n" }), json!({ "x": "kestra:///a" }), true);
         check(json!({ "$unheard_of": 1 }), json!(1), false);
     }

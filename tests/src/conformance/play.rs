@@ -107,9 +107,6 @@ async fn attempt(node: &Arc<Node>, case: &Case) -> Result<(), Miss> {
         return super::webhook::play(node, case).await;
     }
     let action = action(&case.action)?;
-    if case.files.contains_key("namespace_files") {
-        return beyond("namespace files");
-    }
     if case.lets_missing_inputs_through {
         return beyond("it starts without an input that is required");
     }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail, ensure};
 use catalog::{Catalog, Check, Host, Origin, Source};
 use expr::Value;
-use model::ids::Namespace;
+use model::ids::{Namespace, TENANT};
 use runtime::{Compiler, Runtime};
 use serde_json::Value as Json;
 use server::{Clock, Node, SystemClock};
 use store::embedded::{EmbeddedStore, Options};
-use store::rows::{Kv, NamespaceKey};
+use store::rows::{File, Kv, NamespaceKey};
 use store::{Batch, Store};
 
 use super::{Case, Miss, beyond};
@@ -84,8 +84,31 @@ impl Stage {
                 other => return beyond(format!("the setup `{other}`")),
             }
         }
+        if let Some(files) = case.files.get("namespace_files") {
+            store_files(store.as_ref(), case.namespace(), files).await?;
+        }
         Ok(node)
     }
+}
+
+/// Puts files of a namespace in place: text by path.
+async fn store_files(store: &dyn Store, namespace: &str, files: &Json) -> Result<(), Miss> {
+    let now = jiff::Timestamp::now();
+    let failed = |error: store::Error| Miss::Wrong(format!("the store: {error}"));
+    let mut batch = Batch::new();
+    for (path, text) in texts(files) {
+        let mut blob = store.write_blob(now).await.map_err(failed)?;
+        blob.write(text.into()).await.map_err(failed)?;
+        let folder = namespace.replace('.', "/");
+        batch.put(File {
+            path: format!("{TENANT}/{folder}/_files/{}", path.trim_start_matches('/')).into(),
+            content: blob.finish().await.map_err(failed)?,
+            created: now,
+            updated: now,
+            metadata: BTreeMap::new(),
+        });
+    }
+    store.commit(batch).await.map(|_| ()).map_err(failed)
 }
 
 fn texts(entries: &Json) -> BTreeMap<String, String> {

@@ -45,12 +45,10 @@ async fn corpus_holds() -> Result<()> {
         println!("not run: SLUICE_CONFORMANCE names no folder with a corpus");
         return Ok(());
     };
-    let all = corpus(Path::new(&folder))?;
-    let cases = only(all.clone());
+    let cases = only(corpus(Path::new(&folder))?);
     let mut known = known(KNOWN)?;
-    if cases.len() < all.len() {
-        known.retain(|id, _| cases.iter().any(|case| case.id == *id));
-    }
+    // Another corpus has other cases, and is played as well.
+    known.retain(|id, _| cases.iter().any(|case| case.id == *id));
     let contradictions = played(&cases).await?.contradictions(&known);
     ensure!(contradictions.is_empty(), "{}", contradictions.join("\n"));
     Ok(())

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt as _;
+use model::ids::ExecutionId;
 use model::state::State;
 use reqwest::Method;
 use store::embedded::{EmbeddedStore, Options as StoreOptions};
-use store::{Durability, MemoryStore, Store as _, View};
-use tests::served::{Api, Options, serving_with};
+use store::{Durability, MemoryStore, Query, Store, View, rows};
+use tests::served::{Answer, Api, Options, serving_with};
 use tests::stand_in::StandIn;
 
 use super::{LOOK, only_execution, state_of, until};
@@ -102,6 +103,58 @@ async fn saving_a_flow_waits_for_the_disk() {
         }
         disk.goes_on();
         save.await.ok();
+    })
+    .await;
+}
+
+/// Runs a request while the disk stands still, until something has happened inside: it must not be answered before the disk goes on.
+async fn withheld(disk: &Disk, request: impl Future<Output = Answer>, inside: impl Future<Output = ()>) -> Answer {
+    let mut request = Box::pin(request);
+    let inside = async {
+        inside.await;
+        tokio::time::sleep(STILL).await;
+    };
+    tokio::select! {
+        biased;
+        answer = &mut request => panic!("it was answered before it was durable: {} {}", answer.status, answer.text),
+        () = inside => {}
+    }
+    disk.goes_on();
+    request.await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_wait_for_the_disk() {
+    on_disk(async |api, disk| {
+        api.save(&format!(
+            "{QUIET}triggers:\n  - {{id: hook, type: io.kestra.plugin.core.trigger.Webhook, key: open-sesame}}\n"
+        ))
+        .await;
+        disk.stands_still();
+        let call = api.post("executions/webhook/gates/quiet/open-sesame", "application/json", "{}");
+        let begun = until("it runs inside", async || only_execution(disk.store.as_ref()).await.is_some());
+        let id = withheld(disk, call, begun).await.ok()["id"].as_str().expect("an id").to_owned();
+        assert_eq!(only_execution(disk.store.as_ref()).await.map(|(only, _)| only), Some(id));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_to_executions_waits_for_the_disk() {
+    on_disk(async |api, disk| {
+        api.save("id: fails\nnamespace: gates\ntasks:\n  - {id: no, type: io.kestra.plugin.core.execution.Fail}\n")
+            .await;
+        let id = api.run("gates/fails").await["id"].as_str().expect("an id").to_owned();
+        disk.stands_still();
+        let path = format!("executions/{id}/restart");
+        let restart = api.post(&path, "application/json", "");
+        let store: &dyn Store = disk.store.as_ref();
+        let runs = Query::TaskRuns(ExecutionId::trusted(&*id));
+        let again = until("it ran again inside", async || {
+            let runs = store.all::<rows::TaskRun>(View::Newest, runs.clone(), 10).await.expect("the store reads");
+            runs.iter().any(|run| run.record.attempts.len() == 2)
+        });
+        assert_eq!(withheld(disk, restart, again).await.ok()["state"]["current"], "RESTARTED");
     })
     .await;
 }

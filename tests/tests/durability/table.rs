@@ -7,7 +7,7 @@ use model::state::State;
 use server::{Given, Node};
 use store::embedded::EmbeddedStore;
 use store::{Durability, MemoryStore, Query, Store, View, rows};
-use tests::served::serving;
+use tests::served::{Options, serving, serving_with};
 use tests::stand_in::StandIn;
 
 use super::life::{ASK, close, config, embedded, ended, started, uri};
@@ -78,6 +78,32 @@ async fn f02_start_asked_again_with_its_key() {
         assert_ne!(start("two").await.ok()["id"], first["id"]);
         assert_eq!(api.get("executions/search?namespace=life").await.ok()["total"], 2);
         start(&"x".repeat(300)).await.refused(422, "idempotency.key");
+    })
+    .await;
+}
+
+/// F17: a webhook is received, and the power goes before its execution is durable. The sender is not told that it worked, and nothing is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f17_power_cut_before_the_commit_of_a_webhook() {
+    let store = Arc::new(MemoryStore::new(Durability::OnCommand));
+    let options = Options { store: store.clone(), ..Options::default() };
+    serving_with(options, async |api| {
+        let hook = "triggers:\n  - {id: hook, type: io.kestra.plugin.core.trigger.Webhook, key: open-sesame}\n";
+        let flow = format!("{QUIET}{hook}");
+        let save = api.save(&flow);
+        let saved = async {
+            until("the flow is saved inside", async || store.head().0 > 0).await;
+            store.make_durable(store.head());
+        };
+        tokio::join!(save, saved);
+        let call = api.post("executions/webhook/life/quiet/open-sesame", "application/json", "{}");
+        let cut = async {
+            until("it runs inside", async || only_execution(store.as_ref()).await.is_some()).await;
+            store.power_cut();
+        };
+        let (answer, ()) = tokio::join!(call, cut);
+        assert!(answer.status >= 500, "the webhook was acknowledged: {} {}", answer.status, answer.text);
+        assert!(only_execution(store.as_ref()).await.is_none(), "something is left of it");
     })
     .await;
 }

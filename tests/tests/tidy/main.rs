@@ -4,6 +4,7 @@
 mod arrows;
 mod components;
 mod sources;
+mod task_types;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -101,7 +101,7 @@ fn hold(cases: &[Case]) {
     for line in &failed {
         println!("FAILED {line}");
     }
-    println!("passed {passed}, failed {}, skipped {}", failed.len(), skipped.len());
+    println!("engine alone: passed {passed}, failed {}, skipped {}", failed.len(), skipped.len());
     assert!(failed.is_empty(), "{} of {} cases fail", failed.len(), passed + failed.len());
 }
 

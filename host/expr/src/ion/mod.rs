@@ -11,6 +11,13 @@ use crate::number::Kind;
 use crate::time::Time;
 use crate::value::Value;
 
+impl Value {
+    /// The first value of an Ion text, null where there is none. An error says what and where.
+    pub fn parse_ion(text: &str) -> Result<Value, String> {
+        parse_first(text).map_err(|error| error.to_string())
+    }
+}
+
 /// Writes a value as Ion text.
 pub(crate) fn write(out: &mut String, value: &Value) -> Result<(), Error> {
     match value {

@@ -31,6 +31,11 @@ use crate::problem::{Position, Problem, Problems};
 use crate::task::Task;
 use crate::yaml;
 
+/// The names of all task types that the engine carries out itself.
+pub fn engine_tasks() -> impl Iterator<Item = &'static str> {
+    builtin::names()
+}
+
 /// A flow that may be saved, and what is doubtful about it.
 #[derive(Clone, Debug)]
 pub struct Parsed {

@@ -112,6 +112,7 @@ fn every_invalid_flow_of_the_corpus_is_refused() {
             _ => accepted.push(name.to_owned()),
         }
     }
+    println!("invalid flows: {} refused of {}", cases.len() - accepted.len(), cases.len());
     assert!(accepted.is_empty(), "accepted: {accepted:?}");
 }
 
@@ -239,6 +240,6 @@ fn conditions_of_the_corpus_hold_as_they_should() {
             wrong.push(format!("{}: {found}", case["condition"]));
         }
     }
-    println!("{} conditions, {} wrong", cases.len(), wrong.len());
+    println!("conditions: {} right of {}", cases.len() - wrong.len(), cases.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -93,7 +93,11 @@ impl Table {
 
     fn insert(&mut self, name: &'static str, role: Role, properties: Json, unrendered: &[&str]) {
         let unrendered = unrendered.iter().map(|name| (*name).to_owned()).collect();
-        let plugin = if name.starts_with("io.kestra.") { "core" } else { "example" };
+        let plugin = match name {
+            name if name.starts_with("io.kestra.plugin.core.kv.") => "kv",
+            name if name.starts_with("io.kestra.") => "core",
+            _ => "example",
+        };
         self.types.insert(
             name,
             Arc::new(TypeInfo { name: name.into(), plugin: plugin.into(), role, properties, unrendered }),

@@ -5,7 +5,7 @@ use crate::bindings::sluice::host::{errors::Error, files};
 use crate::calls::{Opaque, Shared};
 use crate::grants::{Access, Need};
 use crate::limits;
-use crate::services::{FileWriter, HostError};
+use crate::services::{FileTarget, FileWriter, HostError};
 use crate::state::State;
 use crate::tape::Call;
 use std::sync::Arc;
@@ -45,6 +45,24 @@ fn good_name(name: &str) -> Result<(), HostError> {
     )))
 }
 
+/// What the URIs of namespace files begin with.
+const NAMESPACE_FILES: &str = "nsfile://";
+
+fn target_of(text: &str) -> Result<FileTarget, HostError> {
+    match text.starts_with(NAMESPACE_FILES) {
+        true => good_uri(text).map(|()| FileTarget::Namespace(text.to_owned())),
+        false => good_name(text).map(|()| FileTarget::Run(text.to_owned())),
+    }
+}
+
+/// Changing the files of a namespace is more than writing files of the run.
+fn needed(uri: &str) -> Need<'static> {
+    match uri.starts_with(NAMESPACE_FILES) {
+        true => Need::NamespaceFiles,
+        false => Need::Files(Access::Write),
+    }
+}
+
 fn finished() -> HostError {
     HostError::bad_argument("the file is finished; hint: create another one")
 }
@@ -72,16 +90,44 @@ impl files::Host for State {
         answer(shared.perform(call("read"), &arguments, Need::Files(Access::Read), work).await)
     }
 
-    async fn create(&mut self, name: String) -> wasmtime::Result<Result<Resource<Writer>, Error>> {
+    async fn create(&mut self, target: String) -> wasmtime::Result<Result<Resource<Writer>, Error>> {
         let shared = self.shared.clone();
-        let work = async {
-            good_name(&name)?;
-            shared.services.file_create(name.clone()).await.map(Opaque)
-        };
-        match shared.perform(call("create"), &[name.as_bytes()], Need::Files(Access::Write), work).await {
+        let work = async { shared.services.file_create(target_of(&target)?).await.map(Opaque) };
+        match shared.perform(call("create"), &[target.as_bytes()], needed(&target), work).await {
             Ok(Opaque(writer)) => Ok(Ok(self.table.push(Writer(Some(writer)))?)),
             Err(error) => Ok(Err(error.into())),
         }
+    }
+
+    async fn copy(&mut self, source: String, target: String) -> wasmtime::Result<Result<String, Error>> {
+        let shared = self.shared.clone();
+        let work = async {
+            good_uri(&source)?;
+            shared.services.file_copy(source.clone(), target_of(&target)?).await
+        };
+        let arguments = [source.as_bytes(), target.as_bytes()];
+        answer(shared.perform(call("copy"), &arguments, needed(&target), work).await)
+    }
+
+    async fn delete(&mut self, uri: String) -> wasmtime::Result<Result<bool, Error>> {
+        let shared = self.shared.clone();
+        let work = async {
+            good_uri(&uri)?;
+            shared.services.file_delete(uri.clone()).await
+        };
+        answer(shared.perform(call("delete"), &[uri.as_bytes()], needed(&uri), work).await)
+    }
+
+    async fn find(&mut self, prefix: String, after: Option<String>) -> wasmtime::Result<Result<Vec<String>, Error>> {
+        let shared = self.shared.clone();
+        let work = async {
+            if !prefix.is_empty() {
+                good_uri(&prefix)?;
+            }
+            shared.services.file_find(prefix.clone(), after.clone()).await
+        };
+        let arguments = [prefix.as_bytes(), after.as_deref().unwrap_or_default().as_bytes()];
+        answer(shared.perform(call("find"), &arguments, Need::Files(Access::Read), work).await)
     }
 }
 

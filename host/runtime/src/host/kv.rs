@@ -81,4 +81,10 @@ impl kv::Host for State {
         let work = shared.services.kv_keys(namespace.clone(), prefix.clone(), after.clone());
         answer(shared.perform(call("keys"), &arguments, Need::Kv(Access::Read), work).await)
     }
+
+    async fn find(&mut self, query: String) -> wasmtime::Result<Result<String, Error>> {
+        let shared = self.shared.clone();
+        let work = shared.services.kv_find(query.clone());
+        answer(shared.perform(call("find"), &[query.as_bytes()], Need::Kv(Access::Read), work).await)
+    }
 }

@@ -5,8 +5,9 @@ use model::ids::{ExecutionId, FlowKey, Namespace};
 use store::View;
 use store::rows::{self, Key, NamespaceKey};
 
+use crate::kv::ancestors;
 use crate::node::Node;
-use crate::worker::ancestors;
+use crate::readable::{NAMESPACE_SCHEME, namespace_file, namespace_folder};
 
 /// Largest file `read()` gives: it becomes part of one text.
 const READ_MAX_BYTES: u64 = 1 << 20;
@@ -143,9 +144,14 @@ fn stored_path(asked: &str, namespace: &str, flow: &FlowKey) -> Option<String> {
         let own = format!("{}/{}/executions/", flow.namespace.as_str().replace('.', "/"), flow.id);
         return (clean(path) && path.starts_with(&own)).then(|| format!("{}/{path}", flow.tenant));
     }
-    let path = asked.strip_prefix("nsfile:///").unwrap_or(asked).trim_start_matches('/');
-    (clean(path) && !path.is_empty() && !path.contains("://"))
-        .then(|| format!("{}/{}/_files/{path}", flow.tenant, namespace.replace('.', "/")))
+    let namespace = Namespace::trusted(namespace);
+    let uri = match asked.starts_with(NAMESPACE_SCHEME) {
+        true => asked.to_owned(),
+        false if asked.contains("://") => return None,
+        false => format!("{NAMESPACE_SCHEME}/{}", asked.trim_start_matches('/')),
+    };
+    let (namespace, path) = namespace_file(&uri, &namespace).filter(|(_, path)| !path.is_empty())?;
+    Some(format!("{}/{}{path}", flow.tenant, namespace_folder(&namespace)))
 }
 
 fn random(call: &Call, number: impl Fn() -> u128) -> Answer {

@@ -11,6 +11,11 @@ use crate::node::Node;
 /// Most hosts taken from one task's properties.
 const HOSTS_MAX: usize = 256;
 
+/// The kind of documents whose asking is the asking to change files of namespaces.
+const NAMESPACE_FILES: &str = "file";
+/// What the kinds end with that a plugin asks to delete.
+pub(super) const DELETE: &str = ":delete";
+
 /// The grants of a run with these rendered properties.
 pub(super) fn of_run(node: &Node, capabilities: &Capabilities, properties: &Value) -> Grants {
     let mut network = Vec::new();
@@ -39,8 +44,13 @@ pub(super) fn of_run(node: &Node, capabilities: &Capabilities, properties: &Valu
         wanted if wanted.iter().all(|operation| matches!(operation.as_str(), "get" | "keys")) => Access::Read,
         _ => Access::Write,
     };
+    let objects = &capabilities.objects;
     Grants {
         network,
+        namespace_files: objects.iter().any(|kind| kind == NAMESPACE_FILES),
+        objects_read: objects.iter().filter(|kind| !kind.contains(':')).cloned().collect(),
+        // Which kinds is checked where the plan is read.
+        objects_apply: objects.iter().any(|kind| kind.ends_with(DELETE)),
         files: if capabilities.files { Access::Write } else { Access::None },
         kv,
         working_dir: if capabilities.files { Access::Write } else { Access::None },

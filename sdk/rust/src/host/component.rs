@@ -66,6 +66,11 @@ pub fn render(template: &str, variables: &str) -> Result<String, HostError> {
     Ok(host::template::render(template, variables)?)
 }
 
+pub fn render_each(template: &str, variables: &[String]) -> Result<Vec<Result<String, HostError>>, HostError> {
+    let answers = host::template::render_each(template, variables)?;
+    Ok(answers.into_iter().map(|answer| answer.map_err(HostError::from)).collect())
+}
+
 pub fn file_size(uri: &str) -> Result<u64, HostError> {
     Ok(host::files::size(uri)?)
 }
@@ -74,8 +79,20 @@ pub fn file_read(uri: &str, offset: u64, length: u32) -> Result<Vec<u8>, HostErr
     Ok(host::files::read(uri, offset, length)?)
 }
 
-pub fn file_create(name: &str) -> Result<FileWriter, HostError> {
-    Ok(FileWriter(host::files::create(name)?))
+pub fn file_create(target: &str) -> Result<FileWriter, HostError> {
+    Ok(FileWriter(host::files::create(target)?))
+}
+
+pub fn file_copy(source: &str, target: &str) -> Result<String, HostError> {
+    Ok(host::files::copy(source, target)?)
+}
+
+pub fn file_delete(uri: &str) -> Result<bool, HostError> {
+    Ok(host::files::delete(uri)?)
+}
+
+pub fn file_find(prefix: &str, after: Option<&str>) -> Result<Vec<String>, HostError> {
+    Ok(host::files::find(prefix, after)?)
 }
 
 pub fn kv_get(namespace: Option<&str>, key: &str) -> Result<Option<String>, HostError> {
@@ -92,6 +109,22 @@ pub fn kv_delete(namespace: Option<&str>, key: &str) -> Result<bool, HostError> 
 
 pub fn kv_keys(namespace: Option<&str>, prefix: &str, after: Option<&str>) -> Result<Vec<String>, HostError> {
     Ok(host::kv::keys(namespace, prefix, after)?)
+}
+
+pub fn kv_find(query: &str) -> Result<String, HostError> {
+    Ok(host::kv::find(query)?)
+}
+
+pub fn objects_find(query: &str) -> Result<String, HostError> {
+    Ok(host::objects::find(query)?)
+}
+
+pub fn objects_read(kind: &str, namespace: &str, id: &str) -> Result<Option<String>, HostError> {
+    Ok(host::objects::read(kind, namespace, id)?)
+}
+
+pub fn objects_apply(plan: &str) -> Result<String, HostError> {
+    Ok(host::objects::apply(plan)?)
 }
 
 pub fn secret_handle(name: &str) -> Result<String, HostError> {

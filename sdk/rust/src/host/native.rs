@@ -7,7 +7,7 @@ use crate::{Failure, Level};
 
 /// A file being written into the mock host.
 pub struct FileWriter {
-    name: String,
+    target: String,
     bytes: std::cell::RefCell<Vec<u8>>,
 }
 
@@ -18,12 +18,28 @@ impl FileWriter {
     }
 
     pub fn finish(self) -> Result<String, HostError> {
-        with(|state| {
-            let uri = format!("kestra:///mock/{}/{}", state.files.len(), self.name);
-            state.files.insert(uri.clone(), self.bytes.into_inner());
-            Ok(uri)
-        })
+        with(|state| Ok(put(state, &self.target, self.bytes.into_inner())))
     }
+}
+
+/// What the URIs of a namespace's files begin with.
+const NAMESPACE_FILES: &str = "nsfile://";
+
+/// Puts a file where a target says, and gives its URI.
+fn put(state: &mut State, target: &str, bytes: Vec<u8>) -> String {
+    let uri = match target.starts_with(NAMESPACE_FILES) {
+        true => target.to_owned(),
+        false => format!("kestra:///mock/{}/{target}", state.files.len()),
+    };
+    state.files.insert(uri.clone(), bytes);
+    uri
+}
+
+fn good_target(target: &str) -> Result<(), HostError> {
+    if !target.starts_with(NAMESPACE_FILES) && (target.is_empty() || target.contains(['/', '\\'])) {
+        return Err(error("BAD_ARGUMENT", format!("`{target}` is no file name")));
+    }
+    Ok(())
 }
 
 fn error(code: &str, message: String) -> HostError {
@@ -82,6 +98,18 @@ pub fn render(template: &str, _variables: &str) -> Result<String, HostError> {
     with(|state| state.rendered.get(template).cloned().ok_or_else(|| not_found("answer for the template", template)))
 }
 
+pub fn render_each(template: &str, variables: &[String]) -> Result<Vec<Result<String, HostError>>, HostError> {
+    with(|state| {
+        let mut answers = Vec::new();
+        for one in variables {
+            let known = state.rendered_with.get(&(template.to_owned(), one.clone())).cloned();
+            let known = known.or_else(|| state.rendered.get(template).cloned());
+            answers.push(known.ok_or_else(|| error("expression.undefined", format!("nothing is known of `{one}`"))));
+        }
+        Ok(answers)
+    })
+}
+
 pub fn file_size(uri: &str) -> Result<u64, HostError> {
     with(|state| state.files.get(uri).map(|bytes| bytes.len() as u64).ok_or_else(|| not_found("file", uri)))
 }
@@ -94,11 +122,29 @@ pub fn file_read(uri: &str, offset: u64, length: u32) -> Result<Vec<u8>, HostErr
     })
 }
 
-pub fn file_create(name: &str) -> Result<FileWriter, HostError> {
-    if name.is_empty() || name.contains(['/', '\\']) {
-        return Err(error("BAD_ARGUMENT", format!("`{name}` is no file name")));
-    }
-    with(|_| Ok(FileWriter { name: name.to_owned(), bytes: Vec::new().into() }))
+pub fn file_create(target: &str) -> Result<FileWriter, HostError> {
+    good_target(target)?;
+    with(|_| Ok(FileWriter { target: target.to_owned(), bytes: Vec::new().into() }))
+}
+
+pub fn file_copy(source: &str, target: &str) -> Result<String, HostError> {
+    good_target(target)?;
+    with(|state| {
+        let bytes = state.files.get(source).cloned().ok_or_else(|| not_found("file", source))?;
+        Ok(put(state, target, bytes))
+    })
+}
+
+pub fn file_delete(uri: &str) -> Result<bool, HostError> {
+    with(|state| Ok(state.files.remove(uri).is_some()))
+}
+
+pub fn file_find(prefix: &str, after: Option<&str>) -> Result<Vec<String>, HostError> {
+    with(|state| {
+        let prefix = if prefix.is_empty() { "kestra:///" } else { prefix };
+        let uris = state.files.keys().filter(|uri| uri.starts_with(prefix)).cloned();
+        Ok(uris.filter(|uri| after.is_none_or(|after| uri.as_str() > after)).take(1_000).collect())
+    })
 }
 
 fn kv_key(namespace: Option<&str>, key: &str) -> (String, String) {
@@ -109,8 +155,9 @@ pub fn kv_get(namespace: Option<&str>, key: &str) -> Result<Option<String>, Host
     with(|state| Ok(state.kv.get(&kv_key(namespace, key)).cloned()))
 }
 
-pub fn kv_set(namespace: Option<&str>, key: &str, value: &str, _options: &str) -> Result<(), HostError> {
+pub fn kv_set(namespace: Option<&str>, key: &str, value: &str, options: &str) -> Result<(), HostError> {
     with(|state| {
+        state.kv_options.insert(kv_key(namespace, key), options.to_owned());
         state.kv.insert(kv_key(namespace, key), value.to_owned());
         Ok(())
     })
@@ -130,6 +177,32 @@ pub fn kv_keys(namespace: Option<&str>, prefix: &str, after: Option<&str>) -> Re
             .map(|(_, key)| key.clone());
         Ok(keys.filter(|key| after.is_none_or(|after| key.as_str() > after)).take(1_000).collect())
     })
+}
+
+pub fn kv_find(query: &str) -> Result<String, HostError> {
+    with(|state| scripted(state, "kv.find", query))
+}
+
+pub fn objects_find(query: &str) -> Result<String, HostError> {
+    with(|state| scripted(state, "objects.find", query))
+}
+
+pub fn objects_read(kind: &str, namespace: &str, id: &str) -> Result<Option<String>, HostError> {
+    with(|state| Ok(state.objects.get(&(kind.to_owned(), namespace.to_owned(), id.to_owned())).cloned()))
+}
+
+pub fn objects_apply(plan: &str) -> Result<String, HostError> {
+    with(|state| scripted(state, "objects.apply", plan))
+}
+
+/// The next answer that the test prepared for a call, which is remembered.
+fn scripted(state: &mut State, call: &str, asked: &str) -> Result<String, HostError> {
+    state.asked.push((call.to_owned(), asked.to_owned()));
+    let at = state.answered.iter().position(|(expected, _)| expected == call);
+    match at {
+        Some(at) => Ok(state.answered.remove(at).1),
+        None => Err(not_found("answer for", call)),
+    }
 }
 
 pub fn secret_handle(name: &str) -> Result<String, HostError> {

@@ -1,28 +1,34 @@
 //! What a guest may ask of the server while it runs: files of its execution, values, rendering, secrets. One per run.
 
+mod files;
+mod kv;
+mod objects;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use engine::{Event, JobId, State};
 use model::execution::Execution;
-use model::ids::{Namespace, TaskRunId};
-use runtime::{Effect, FileWriter, HostError, RequestHead, Services, Soon};
-use store::rows::{self, Key, NamespaceKey};
-use store::{BlobWriter, Page, Query, View};
+use model::ids::TaskRunId;
+use runtime::{Effect, FileTarget, FileWriter, HostError, RequestHead, Services, Soon};
+use store::rows;
+use store::{Page, Query, View};
 
 use super::Ready;
+use super::grants::DELETE;
+use super::kept::Keeping;
+use super::reach::Reach;
 use super::secrets::RunSecrets;
 use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::node::Node;
 use crate::readable::{folder_of, task_folder};
 
+/// Bytes of the answers of one `render-each`: they wait in memory together.
+const RENDERED_MAX_BYTES: usize = 16 << 20;
 /// How long an effect waits before it looks again whether the store has room.
 const FULL_AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
-/// Keys of one answer (`wit/host`, kv.keys).
-const KEYS_MAX: usize = 1_000;
 
 /// The services of one run.
 pub struct RunServices {
@@ -38,12 +44,24 @@ pub struct RunServices {
     /// Where files of this run go: `<namespace>/<flow>/executions/<id>/tasks/<task>/<run>`.
     folder: String,
     secrets: Arc<RunSecrets>,
+    /// What it writes that waits for its good end.
+    keeping: Arc<Keeping>,
+    reach: Reach,
+    /// Kinds of documents whose deletion the plugin asked for.
+    deletes: BTreeSet<String>,
     /// Hosts that stand in the flow's source: the only ones that a secret without a binding may go to.
     literal_hosts: BTreeSet<String>,
 }
 
 impl RunServices {
-    pub fn new(node: Arc<Node>, ready: &Ready<'_>, secrets: Arc<RunSecrets>) -> Self {
+    pub fn new(
+        node: Arc<Node>,
+        ready: &Ready<'_>,
+        secrets: Arc<RunSecrets>,
+        keeping: Arc<Keeping>,
+        properties: &expr::Value,
+        capabilities: &catalog::Capabilities,
+    ) -> Self {
         let flow = &ready.execution.flow;
         let own = folder_of(flow, &ready.execution.id);
         let folder = format!("{own}tasks/{}/{}", task_folder(ready.task.id.as_str()), ready.run.id);
@@ -58,39 +76,17 @@ impl RunServices {
             began: AtomicBool::new(false),
             folder,
             secrets,
+            keeping,
+            reach: Reach::of(&flow.namespace, properties),
+            deletes: capabilities
+                .objects
+                .iter()
+                .filter_map(|kind| kind.strip_suffix(DELETE))
+                .map(str::to_owned)
+                .collect(),
             literal_hosts: literal_hosts(&ready.saved.flow.source),
         }
     }
-
-    fn namespace(&self, asked: Option<String>) -> Result<Vec<NamespaceKey>, HostError> {
-        match asked {
-            Some(other) if other != self.execution.flow.namespace.as_str() => Err(HostError::not_granted(format!(
-                "namespace `{other}` is not this flow's; hint: read it with kv() in a property"
-            ))),
-            Some(own) => Ok(vec![NamespaceKey::main(Namespace::trusted(own))]),
-            None => Ok(ancestors(&self.execution.flow.namespace)),
-        }
-    }
-
-    async fn file(&self, uri: &str) -> Result<Arc<rows::File>, HostError> {
-        let readable = self.node.readable(uri, &self.execution.id).await;
-        let path = readable.map_err(|error| HostError::host(error.to_string()))?;
-        let path = path.ok_or_else(|| HostError::not_granted(format!("`{uri}` is not a file of this execution")))?;
-        let path = format!("{}/{path}", model::ids::TENANT);
-        let found = self.node.store.find::<rows::File>(View::Newest, Key::File(path.into())).await.map_err(host)?;
-        found.map(|file| file.row).ok_or_else(|| HostError::not_found(format!("there is no file `{uri}`")))
-    }
-}
-
-/// A namespace and those above it, nearest first.
-pub(crate) fn ancestors(namespace: &Namespace) -> Vec<NamespaceKey> {
-    let mut name = namespace.as_str();
-    let mut places = vec![NamespaceKey::main(namespace.clone())];
-    while let Some((parent, _)) = name.rsplit_once('.') {
-        places.push(NamespaceKey::main(Namespace::trusted(parent)));
-        name = parent;
-    }
-    places
 }
 
 /// Hosts of the URLs that stand in a source as they are.
@@ -115,16 +111,21 @@ fn host(error: store::Error) -> HostError {
 
 impl Services for RunServices {
     fn kv_get<'a>(&'a self, namespace: Option<String>, key: String) -> Soon<'a, Result<Option<String>, HostError>> {
-        Box::pin(async move {
-            for place in self.namespace(namespace)? {
-                let found =
-                    self.node.kv_value(&place, &key).await.map_err(|error| HostError::host(error.to_string()))?;
-                if let Some(value) = found {
-                    return Ok(Some(value.to_json().to_string()));
-                }
-            }
-            Ok(None)
-        })
+        Box::pin(self.get_value(namespace, key))
+    }
+
+    fn kv_set<'a>(
+        &'a self,
+        namespace: Option<String>,
+        key: String,
+        value: String,
+        options: String,
+    ) -> Soon<'a, Result<(), HostError>> {
+        Box::pin(self.set_value(namespace, key, value, options))
+    }
+
+    fn kv_delete<'a>(&'a self, namespace: Option<String>, key: String) -> Soon<'a, Result<bool, HostError>> {
+        Box::pin(self.delete_value(namespace, key))
     }
 
     fn kv_keys<'a>(
@@ -133,19 +134,11 @@ impl Services for RunServices {
         prefix: String,
         after: Option<String>,
     ) -> Soon<'a, Result<Vec<String>, HostError>> {
-        Box::pin(async move {
-            let place = self.namespace(namespace)?.into_iter().next();
-            let Some(place) = place else { return Ok(Vec::new()) };
-            let query = Query::KvIn { place, prefix: prefix.into() };
-            let rows = self.node.store.all::<rows::Kv>(View::Newest, query, 100_000).await.map_err(host)?;
-            let now = self.node.now();
-            let wanted = rows
-                .iter()
-                .filter(|row| row.expires.is_none_or(|expires| expires > now))
-                .map(|row| row.key.to_string())
-                .filter(|key| after.as_ref().is_none_or(|after| key > after));
-            Ok(wanted.take(KEYS_MAX).collect())
-        })
+        Box::pin(self.list_keys(namespace, prefix, after))
+    }
+
+    fn kv_find<'a>(&'a self, query: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(self.find_values(query))
     }
 
     fn file_size<'a>(&'a self, uri: String) -> Soon<'a, Result<u64, HostError>> {
@@ -153,43 +146,48 @@ impl Services for RunServices {
     }
 
     fn file_read<'a>(&'a self, uri: String, offset: u64, length: u32) -> Soon<'a, Result<Vec<u8>, HostError>> {
-        Box::pin(async move {
-            let file = self.file(&uri).await?;
-            let reader = self.node.store.read_blob(file.content.id.clone(), offset).await.map_err(host)?;
-            let Some(mut reader) = reader else {
-                return Err(HostError::host(format!("the content of `{uri}` is gone")));
-            };
-            let mut read = Vec::new();
-            while let Some(piece) = reader.read().await.map_err(host)? {
-                let room = (length as usize).saturating_sub(read.len());
-                read.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
-                if read.len() >= length as usize {
-                    break;
-                }
-            }
-            Ok(read)
-        })
+        Box::pin(self.read_file(uri, offset, length))
     }
 
-    fn file_create<'a>(&'a self, name: String) -> Soon<'a, Result<Box<dyn FileWriter>, HostError>> {
-        Box::pin(async move {
-            let blob = self.node.store.write_blob(self.node.now()).await.map_err(host)?;
-            let path = format!("{}/{name}", self.folder);
-            let writer: Box<dyn FileWriter> = Box::new(Writer { node: self.node.clone(), path, blob: Some(blob) });
-            Ok(writer)
-        })
+    fn file_create<'a>(&'a self, target: FileTarget) -> Soon<'a, Result<Box<dyn FileWriter>, HostError>> {
+        Box::pin(self.create_file(target))
+    }
+
+    fn file_copy<'a>(&'a self, source: String, target: FileTarget) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(self.copy_file(source, target))
+    }
+
+    fn file_delete<'a>(&'a self, uri: String) -> Soon<'a, Result<bool, HostError>> {
+        Box::pin(self.delete_file(uri))
+    }
+
+    fn file_find<'a>(&'a self, prefix: String, after: Option<String>) -> Soon<'a, Result<Vec<String>, HostError>> {
+        Box::pin(self.find_files(prefix, after))
     }
 
     fn render<'a>(&'a self, template: String, variables: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move { self.render_one(&template, &variables).await })
+    }
+
+    fn render_each<'a>(
+        &'a self,
+        template: String,
+        variables: Vec<String>,
+    ) -> Soon<'a, Result<Vec<Result<String, HostError>>, HostError>> {
         Box::pin(async move {
-            let variables = expr::Value::parse_json(&variables)
-                .map_err(|error| HostError::bad_argument(format!("the variables are not JSON: {error}")))?;
-            let text = self
-                .node
-                .render_for_guest(&self.state, &self.saved, &self.run, &template, &variables)
-                .await
-                .map_err(|failure| HostError::new(&failure.code, failure.message))?;
-            Ok(self.secrets.conceal(&text).as_str().unwrap_or_default().to_owned())
+            let mut answers = Vec::with_capacity(variables.len());
+            let mut size_bytes = 0;
+            for one in &variables {
+                let answer = self.render_one(&template, one).await;
+                size_bytes += answer.as_ref().map_or(0, String::len);
+                if size_bytes > RENDERED_MAX_BYTES {
+                    return Err(HostError::limit(format!(
+                        "the renderings of one call have more than {RENDERED_MAX_BYTES} bytes; hint: ask for fewer at once"
+                    )));
+                }
+                answers.push(answer);
+            }
+            Ok(answers)
         })
     }
 
@@ -201,6 +199,23 @@ impl Services for RunServices {
             let secret = expr::Secret::new(expr::Origin::Named(name.into()), value);
             Ok(self.secrets.placeholder(&secret))
         })
+    }
+
+    fn objects_find<'a>(&'a self, query: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(self.find_objects(query))
+    }
+
+    fn objects_read<'a>(
+        &'a self,
+        kind: String,
+        namespace: String,
+        id: String,
+    ) -> Soon<'a, Result<Option<String>, HostError>> {
+        Box::pin(self.read_object(kind, namespace, id))
+    }
+
+    fn objects_apply<'a>(&'a self, plan: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(self.apply_plan(plan))
     }
 
     fn before_effect<'a>(&'a self, _effect: Effect) -> Soon<'a, Result<(), HostError>> {
@@ -257,6 +272,19 @@ pub(super) fn substitute(
 }
 
 impl RunServices {
+    async fn render_one(&self, template: &str, variables: &str) -> Result<String, HostError> {
+        let variables = expr::Value::parse_json(variables)
+            .map_err(|error| error.to_string())
+            .or_else(|_| expr::Value::parse_ion(variables))
+            .map_err(|error| HostError::bad_argument(format!("the variables are neither JSON nor ION: {error}")))?;
+        let text = self
+            .node
+            .render_for_guest(&self.state, &self.saved, &self.run, template, &variables)
+            .await
+            .map_err(|failure| HostError::new(&failure.code, failure.message))?;
+        Ok(self.secrets.conceal(&text).as_str().unwrap_or_default().to_owned())
+    }
+
     /// Commits that effects begin. An attempt whose lease is over has none.
     async fn begin_effects(&self) -> Result<(), HostError> {
         loop {
@@ -294,52 +322,7 @@ fn may_carry_secrets(literal_hosts: &BTreeSet<String>, url: &url::Url) -> Result
     Ok(())
 }
 
-/// A file of a run being written.
-struct Writer {
-    node: Arc<Node>,
-    path: String,
-    blob: Option<Box<dyn BlobWriter>>,
-}
-
-impl FileWriter for Writer {
-    fn write<'a>(&'a mut self, bytes: Vec<u8>) -> Soon<'a, Result<(), HostError>> {
-        Box::pin(async move {
-            let blob = self.blob.as_mut().ok_or_else(|| HostError::bad_argument("the file is finished"))?;
-            blob.write(Bytes::from(bytes)).await.map_err(host)
-        })
-    }
-
-    fn finish<'a>(&'a mut self) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move {
-            let blob = self.blob.take().ok_or_else(|| HostError::bad_argument("the file is finished"))?;
-            let content = blob.finish().await.map_err(host)?;
-            let now = self.node.now();
-            let mut batch = store::Batch::new();
-            batch.put(rows::File {
-                path: format!("{}/{}", model::ids::TENANT, self.path).into(),
-                content,
-                created: now,
-                updated: now,
-                metadata: std::collections::BTreeMap::new(),
-            });
-            self.node.store.commit(batch).await.map_err(host)?;
-            Ok(format!("kestra:///{}", self.path))
-        })
-    }
-}
-
 impl Node {
-    /// A live value of one namespace.
-    pub(crate) async fn kv_value(
-        &self,
-        place: &NamespaceKey,
-        key: &str,
-    ) -> Result<Option<expr::Value>, crate::error::Error> {
-        let found = self.store.find::<rows::Kv>(View::Newest, Key::Kv(place.clone(), key.into())).await?;
-        let now = self.now();
-        Ok(found.filter(|row| row.expires.is_none_or(|expires| expires > now)).map(|row| row.value.clone()))
-    }
-
     /// A secret by name, in clear. Names are not case-sensitive (Kestra's rule).
     pub(crate) fn secret(&self, name: &str) -> Option<&str> {
         self.config.secrets.get(&name.to_ascii_uppercase()).map(String::as_str)
@@ -372,12 +355,5 @@ mod tests {
         check("uri: \"https://{{ inputs.host }}/x\"\n", &[]);
         check("uri: https://user@evil.example/\n", &["evil.example"]);
         check("nothing here", &[]);
-    }
-
-    #[test]
-    fn values_are_looked_for_upwards() {
-        let names: Vec<String> =
-            ancestors(&Namespace::trusted("a.b.c")).iter().map(|place| place.namespace.to_string()).collect();
-        assert_eq!(names, ["a.b.c", "a.b", "a"]);
     }
 }

@@ -1,0 +1,26 @@
+//! The plugin `storage`: files of executions and of namespaces. Reads and writes in pieces; never holds a whole file.
+
+mod cut;
+mod directory;
+mod glob;
+mod items;
+mod join;
+mod namespace;
+mod remove;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use sluice_sdk::prelude::*;
+
+plugin! {
+    manifest: "manifest.json",
+    tasks: [
+        directory::local_files, join::concat, cut::split, join::reverse, remove::size, remove::delete,
+        remove::purge_current_execution_files, items::deduplicate, items::filter,
+        namespace::upload, namespace::download, namespace::delete,
+    ],
+    title: "Files",
+    effects: Effects::None,
+    capabilities: Capabilities::none().files().objects(&["file"]),
+}
