@@ -56,10 +56,15 @@ struct World {
 
 /// Runs a test in a world that begins at a time.
 fn world(start: &str, test: impl AsyncFnOnce(&World)) {
+    world_on(Durability::AtOnce, start, test);
+}
+
+/// As [`world`], with commits that become durable so.
+fn world_on(durability: Durability, start: &str, test: impl AsyncFnOnce(&World)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let clock = SimulatedClock::starting_at(start.parse().expect("a time"));
-        let store = Arc::new(MemoryStore::new(Durability::AtOnce));
+        let store = Arc::new(MemoryStore::new(durability));
         let polled = Arc::new(Polled::default());
         let node = Mutex::new(open(&store, clock, &polled).await);
         let world = World { store, clock, node, polled };
@@ -99,6 +104,16 @@ impl World {
         self.pass(down).await;
         let next = open(&self.store, self.clock, &self.polled).await;
         *self.node.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
+    /// How many executions there are, durable or not.
+    async fn begun_inside(&self) -> usize {
+        let filter = store::query::ExecutionFilter { kinds: Vec::new(), ..store::query::ExecutionFilter::default() };
+        let store: &dyn store::Store = self.store.as_ref();
+        let count = store.count(store::View::Newest, store::Query::Executions(filter), EXECUTIONS_MAX).await;
+        match count.expect("the store counts") {
+            store::Count::Exactly(count) | store::Count::AtLeast(count) => count,
+        }
     }
 
     async fn save(&self, source: &str) {

@@ -1,9 +1,14 @@
 //! Schedules: each date fires once, whatever happens to the node and to the clocks.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use model::state::State;
+use store::{Durability, Store as _};
 
-use super::{World, hours, minutes, world};
+use super::{World, hours, minutes, world, world_on};
 
 const START: &str = "2024-01-01T00:00:00Z";
 
@@ -55,6 +60,41 @@ fn one_runs_at_a_time_unless_the_trigger_says_otherwise() {
         world.until("2024-01-01T00:31:00Z").await;
         assert_eq!(hours_fired(world).await, ["00:10", "00:20", "00:30"]);
     });
+}
+
+/// F15: the power goes while a schedule fires. Before the commit is durable nothing has happened, and the date fires in the next life; after it
+/// the execution is there and the date has passed.
+#[test]
+fn f15_power_cut_in_a_firing_takes_all_of_it_or_nothing() {
+    for is_durable in [false, true] {
+        world_on(Durability::OnCommand, START, async |world| {
+            let still = Arc::new(AtomicBool::new(false));
+            let (store, stands) = (world.store.clone(), still.clone());
+            let disk = tokio::spawn(async move {
+                loop {
+                    if !stands.load(Ordering::SeqCst) {
+                        store.make_durable(store.head());
+                    }
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            });
+            world.save(&flow("cron: '0 * * * *'", LONG)).await;
+            world.until("2024-01-01T00:59:00Z").await;
+            still.store(!is_durable, Ordering::SeqCst);
+            world.until("2024-01-01T01:00:00Z").await;
+            assert_eq!(world.begun_inside().await, 1, "it fires inside");
+            still.store(true, Ordering::SeqCst);
+            world.store.power_cut();
+            assert_eq!(world.begun_inside().await, usize::from(is_durable));
+            still.store(false, Ordering::SeqCst);
+            world.restart_after(minutes(1)).await;
+            world.until("2024-01-01T01:30:00Z").await;
+            assert_eq!(hours_fired(world).await, ["01:00"]);
+            world.until("2024-01-01T02:00:00Z").await;
+            assert_eq!(hours_fired(world).await, ["01:00", "02:00"]);
+            disk.abort();
+        });
+    }
 }
 
 #[test]
