@@ -248,3 +248,35 @@ fn errors_never_show_secrets() {
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{template}: {error}");
     }
 }
+
+/// Outputs of one iteration, by their path alone: whoever asks for all of them would build what 100,000 iterations gave.
+struct OfOneIteration;
+
+impl Scope for OfOneIteration {
+    fn lookup(&self, name: &str) -> Option<Value> {
+        let run = |value: &str| Value::map([("taskrun", Value::map([("value", value.into())]))]);
+        match name {
+            "taskrun" => run("inner").get("taskrun").cloned(),
+            "parents" => Some(Value::list([run("outer")])),
+            _ => panic!("all of `{name}` is asked for"),
+        }
+    }
+
+    fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
+        match path {
+            ["outputs", "task", "outer", "inner"] => Some((Value::map([("value", "x".into())]), 4)),
+            _ => panic!("{path:?} is asked for"),
+        }
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn outputs_of_the_iteration_are_asked_for_alone() {
+    let template = "{{ currentEachOutput(outputs.task).value }}";
+    let found = eval_text(template, &OfOneIteration, &Memo::new(), &Settings::default()).unwrap();
+    assert_eq!(found.to_string(), "x");
+}

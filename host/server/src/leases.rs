@@ -46,12 +46,16 @@ impl Node {
 
     async fn renew_leases(&self) {
         let fences = self.workers.fences();
+        let mut over = Vec::new();
         for some in fences.chunks(MAX_CLAIM) {
             match self.store.renew(some.to_vec(), self.now() + LEASE).await {
-                // Somebody else decides about them now: what they still do is of no use to anybody.
-                Ok(over) => over.iter().for_each(|fence| self.workers.cancel_fence(fence)),
+                Ok(some) => over.extend(some),
                 Err(error) => tracing::warn!(%error, "leases were not renewed"),
             }
+        }
+        // Somebody else decides about them now: what they still do is of no use to anybody.
+        if !over.is_empty() {
+            self.workers.cancel_fences(&over);
         }
     }
 

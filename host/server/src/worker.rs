@@ -14,7 +14,7 @@ mod unit;
 pub use grants::allow_net;
 pub(crate) use polling::{Happened, Question};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,9 +96,10 @@ impl Workers {
         self.lock().iter().filter(|((known, _), _)| known == job).for_each(|(_, taken)| taken.cancel.cancel());
     }
 
-    /// Asks the attempt under a lease to end.
-    pub fn cancel_fence(&self, fence: &Fence) {
-        self.lock().values().filter(|taken| taken.fence == *fence).for_each(|taken| taken.cancel.cancel());
+    /// Asks the attempts under these leases to end. Many are over at once where thousands wait, most of them because they have ended.
+    pub fn cancel_fences(&self, fences: &[Fence]) {
+        let over: HashSet<&Fence> = fences.iter().collect();
+        self.lock().values().filter(|taken| over.contains(&taken.fence)).for_each(|taken| taken.cancel.cancel());
     }
 
     /// The node ends: asks all of them to end, and begins no more.

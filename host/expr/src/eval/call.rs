@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::functions;
 use crate::memo::{Answer, Call};
 use crate::parse::Parsed;
-use crate::parse::ast::{Arg, Param, Piece, Target};
+use crate::parse::ast::{Arg, Expr, Key, Param, Piece, Target};
 use crate::value::Value;
 
 impl Evaluator<'_> {
@@ -29,11 +29,35 @@ impl Evaluator<'_> {
                 self.captured(parsed, body)
             }
             Target::Function(function) => {
+                if let Some(found) = self.each_output_by_path(function, args) {
+                    return Ok(found);
+                }
                 let mut given = Args::new(function.name, function.params);
                 self.evaluate_args(parsed, args, &mut given)?;
                 self.function(function, &given)
             }
         }
+    }
+
+    /// `currentEachOutput(outputs.task)` without building the outputs of all iterations, of which there may be 100,000: the scope is asked
+    /// for those of this one. Nothing where it does not know the way: then the function looks itself.
+    fn each_output_by_path(&mut self, function: &functions::Function, args: &[Arg]) -> Option<Value> {
+        let ("currentEachOutput", [arg]) = (function.name, args) else { return None };
+        let Expr::Path { base, steps } = &arg.value.expr else { return None };
+        let Expr::Name(name) = &base.expr else { return None };
+        if !self.frames.is_empty() {
+            return None;
+        }
+        let mut path = vec![name.to_string()];
+        for step in steps {
+            match &step.key {
+                Key::Name(key) => path.push(key.to_string()),
+                Key::Computed(_) => return None,
+            }
+        }
+        path.extend(functions::iteration_values(self.scope)?);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        self.scope.lookup_path(&path).filter(|(_, covered)| *covered == path.len()).map(|(value, _)| value)
     }
 
     fn function(&mut self, function: &'static functions::Function, args: &Args) -> Result<Value, Error> {

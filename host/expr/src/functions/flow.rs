@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::eval::print::{print_json, string_of};
 use crate::eval::{Args, Evaluator, secrets};
 use crate::memo::Call;
+use crate::scope::Scope;
 use crate::text::TextBuilder;
 use crate::value::{Map, Value};
 
@@ -71,6 +72,16 @@ pub(super) fn env(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, E
     let found = evaluator.scope.lookup("envs").and_then(|envs| envs.get(&name).cloned());
     let found = found.filter(|value| !value.is_null() && value.as_str() != Some(""));
     Ok(found.unwrap_or_else(|| args.given(1).cloned().unwrap_or_default()))
+}
+
+/// The values of the iterations that this task run is in, outermost first; `None` where it is in none.
+pub(crate) fn iteration_values(scope: &dyn Scope) -> Option<Vec<String>> {
+    let value = |taskrun: &Value| taskrun.get("value").filter(|value| !value.is_null()).map(Value::to_string);
+    let parents = scope.lookup("parents").unwrap_or_default();
+    let around = parents.as_list().unwrap_or_default().iter().rev().filter_map(|parent| parent.get("taskrun"));
+    let mut values = around.map(value).collect::<Option<Vec<String>>>()?;
+    values.push(value(&scope.lookup("taskrun")?)?);
+    Some(values)
 }
 
 /// The outputs of the iteration that this task run is in.

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::eval::{Args, Evaluator};
 use crate::value::Value;
 
+pub(crate) use flow::iteration_values;
 pub(crate) use math::range;
 
 type Run = fn(&mut Evaluator<'_>, &Args) -> Result<Value, Error>;

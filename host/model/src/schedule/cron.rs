@@ -296,6 +296,63 @@ mod tests {
         check("0 3 * * *", "Europe/Paris", from, &["2024-10-27T02:00:00Z", "2024-10-28T02:00:00Z"]);
     }
 
+    /// Zones whose clocks are changed by an hour, by half of one, by a day, at midnight, the other way round, and never.
+    const ZONES: [&str; 8] = [
+        "Europe/Paris",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "Pacific/Apia",
+        "Asia/Beirut",
+        "Africa/Casablanca",
+        "America/Sao_Paulo",
+        "UTC",
+    ];
+
+    #[test]
+    fn a_named_hour_comes_once_on_each_day_of_every_zone() {
+        let start: Timestamp = "2011-01-01T00:00:00Z".parse().unwrap();
+        let end: Timestamp = "2013-06-01T00:00:00Z".parse().unwrap();
+        for name in ZONES {
+            let zone = expr::zone(name).unwrap();
+            for text in ["30 2 * * *", "0 0 * * *", "59 23 * * *", "15 3 * * *"] {
+                let cron = Cron::parse(text, false).unwrap();
+                let (mut moment, mut dates) = (start, Vec::new());
+                while let Some(next) = cron.after(moment, &zone).filter(|next| *next < end) {
+                    assert!(next > moment, "{text} in {name}: {next} after {moment}");
+                    assert!(
+                        dates.is_empty() || cron.before(next, &zone) == Some(moment),
+                        "{text} in {name} before {next}"
+                    );
+                    dates.push(next);
+                    moment = next;
+                }
+                // Samoa had no 30 December 2011: what would have been then is made up for on the day after, which has its own.
+                let missing = usize::from(name == "Pacific/Apia");
+                let days = end.duration_since(start).as_hours() as usize / 24;
+                let near = |count: usize| count.abs_diff(days - missing) <= 1;
+                assert!(near(dates.len()), "{text} in {name}: {} dates in {days} days", dates.len());
+                let longest = dates.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_hours()).max();
+                assert!(longest <= Some(26), "{text} in {name}: {longest:?} hours without a date");
+            }
+        }
+    }
+
+    #[test]
+    fn hours_that_pass_leave_no_gap_and_repeat_nothing() {
+        let start: Timestamp = "2011-01-01T00:07:00Z".parse().unwrap();
+        for name in ZONES {
+            let zone = expr::zone(name).unwrap();
+            let cron = Cron::parse("*/30 * * * *", false).unwrap();
+            let mut moment = cron.after(start, &zone).unwrap();
+            for _ in 0..40_000 {
+                let next = cron.after(moment, &zone).unwrap();
+                assert_eq!(next.duration_since(moment), SignedDuration::from_mins(30), "in {name} after {moment}");
+                assert_eq!(cron.before(next, &zone), Some(moment), "in {name} before {next}");
+                moment = next;
+            }
+        }
+    }
+
     #[test]
     fn what_never_comes_is_none() {
         let cron = Cron::parse("0 0 31 2 *", false).unwrap();
