@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 
 /// The smallest component.
 const COMPONENT: &[u8] = &[0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0x00];
+/// What `secret('TOKEN')` is.
+pub const SECRET: &str = "correct horse battery staple";
 /// Longest a test waits for something that must happen.
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -98,6 +100,28 @@ impl Guests {
             "copy" => Ok(json!(services.file_copy(text(1), target(text(2))).await?)),
             "remove" => Ok(json!(services.file_delete(text(1)).await?)),
             "files" => Ok(json!(services.file_find(text(1), named(2)).await?)),
+            "render" => Ok(json!(services.render(expression(&text(1)), call[2].to_string()).await?)),
+            "render-each" => {
+                let variables = call[2].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+                let answers = services.render_each(expression(&text(1)), variables.collect()).await?;
+                Ok(answers
+                    .into_iter()
+                    .map(|answer| answer.map_or_else(|error| json!(error.code), Value::from))
+                    .collect())
+            }
+            "is-placeholder" => {
+                let text = services.render(expression(&text(1)), "{}".to_owned()).await?;
+                Ok(json!(text.starts_with("sluicesecret") && text != SECRET))
+            }
+            "set-rendered" => {
+                let rendered = services.render(expression(&text(2)), "{}".to_owned()).await?;
+                services.kv_set(None, text(1), json!(rendered).to_string(), "{}".to_owned()).await?;
+                Ok(json!("ok"))
+            }
+            "is-own" => {
+                let value = services.kv_get(None, text(1)).await?.unwrap_or_default();
+                Ok(json!(value.starts_with("\"sluicesecret")))
+            }
             "objects" => {
                 let query = call[1].to_string().replace("hidden:", "");
                 Ok(parsed(services.objects_find(query).await?))
@@ -107,6 +131,11 @@ impl Guests {
             other => panic!("the guest knows no `{other}`"),
         }
     }
+}
+
+/// An expression that only the guest makes of a text, so that the server does not render it before.
+fn expression(text: &str) -> String {
+    text.replace("((", "{{ ").replace("))", " }}")
 }
 
 /// A node, and what its guests are told with.
@@ -134,7 +163,8 @@ impl World {
         let store = Arc::new(MemoryStore::default());
         let gate = Gate::default();
         let guests = Arc::new(Guests(gate.clone()));
-        let config = Config::new(store.clone(), guests, catalog, scratch.path().join("scratch"));
+        let mut config = Config::new(store.clone(), guests, catalog, scratch.path().join("scratch"));
+        config.secrets.insert("TOKEN".to_owned(), SECRET.to_owned());
         let node = Node::open(config).await.expect("it opens");
         Self { node, store, gate, _scratch: scratch }
     }

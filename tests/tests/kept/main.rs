@@ -3,4 +3,5 @@
 mod files;
 mod guest;
 mod objects;
+mod templates;
 mod values;
