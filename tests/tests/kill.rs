@@ -54,12 +54,11 @@ struct Server {
 }
 
 fn start(store: &str, outside: &str) -> Server {
+    // What has to be built first is no part of a start.
+    let mut server = command(&["server", "--listen", "127.0.0.1:0", "--store", store, "--allow-net", outside]);
     let began = Instant::now();
-    let mut child = command(&["server", "--listen", "127.0.0.1:0", "--store", store, "--allow-net", outside])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("the program was just built");
+    let spawned = server.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
+    let mut child = spawned.expect("the program was just built");
     let mut line = String::new();
     let mut out = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
     out.read_line(&mut line).expect("a line comes");
