@@ -75,7 +75,7 @@ fn f15_power_cut_in_a_firing_takes_all_of_it_or_nothing() {
                     if !stands.load(Ordering::SeqCst) {
                         store.make_durable(store.head());
                     }
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             });
             world.save(&flow("cron: '0 * * * *'", LONG)).await;
