@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::sled::{Batch, Config, Db, Mode, Tree};
 
@@ -21,6 +21,11 @@ use crate::error::Error;
 
 /// Longest an opening may take, its check included: past that it hangs, and rebuilding is faster.
 const OPEN_LIMIT: Duration = Duration::from_secs(120);
+/// How long a dropped store's threads may take to let sled's lock go, and how often it is tried: they only have to be scheduled.
+const LET_GO: Duration = Duration::from_secs(10);
+const LET_GO_AGAIN: Duration = Duration::from_millis(10);
+/// What sled says while its lock is held.
+const LOCKED: &str = "could not acquire lock";
 /// sled's own cache of pages.
 const CACHE_BYTES: u64 = 64 << 20;
 /// Its values and nodes over a quarter of a segment become files that it never syncs: with this, none does.
@@ -128,6 +133,20 @@ impl Shelf for SledShelf {
     }
 }
 
+/// Opens sled. Its own lock outlives a store that was dropped until its threads are gone. Nobody else can have it: the store's lock is ours.
+fn once_let_go(config: &Config) -> Result<Db, Error> {
+    let began = Instant::now();
+    loop {
+        match config.open() {
+            Ok(db) => return Ok(db),
+            Err(error) if began.elapsed() < LET_GO && error.to_string().contains(LOCKED) => {
+                std::thread::sleep(LET_GO_AGAIN);
+            }
+            Err(error) => return Err(damaged(&error.to_string())),
+        }
+    }
+}
+
 /// What is kept about all pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Meta {
@@ -208,7 +227,7 @@ impl SledBase {
             .segment_size(SEGMENT_BYTES)
             .flush_every_ms(None)
             .use_compression(false);
-        let db = config.open().map_err(|error| damaged(&error.to_string()))?;
+        let db = once_let_go(&config)?;
         let tree: Tree = Tree::clone(&db);
         let found = tree.get(META).map_err(|error| damaged(&error.to_string()))?;
         let meta = match found {
