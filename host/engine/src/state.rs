@@ -440,6 +440,11 @@ impl State {
         self.node(id).map(|node| &node.run)
     }
 
+    /// When a timer is due; `None`: it is not, or no longer, set.
+    pub fn timer(&self, id: &TimerId) -> Option<Timestamp> {
+        self.timers.get(id).copied()
+    }
+
     /// All task runs in the order they were created.
     pub fn runs(&self) -> impl Iterator<Item = &TaskRun> {
         self.order.values().filter_map(|id| self.run(id))

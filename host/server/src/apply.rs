@@ -249,9 +249,12 @@ impl Owner {
         Ok(Ok(()))
     }
 
-    /// A timer that came too late is removed; nothing else needs to be done about a rejected event.
+    /// A timer that came too late is removed; nothing else needs to be done about a rejected event. One that was set anew meanwhile has the
+    /// same name, and stays.
     fn forget_stale(&self, turn: &mut Turn, event: &Event) {
-        if let Event::TimerDue { id } = event {
+        if let Event::TimerDue { id } = event
+            && turn.hot.state.timer(id).is_none()
+        {
             turn.batch.delete(Key::Timer(commands::timer_key(&self.id, id)));
         }
     }
