@@ -56,6 +56,11 @@ pub(super) fn embedded(folder: &tempfile::TempDir) -> Arc<EmbeddedStore> {
 }
 
 pub(super) fn close(store: Arc<EmbeddedStore>) {
+    // What a node has begun lets go of the store a little after it was told to end, and later on a busy machine.
+    let began = std::time::Instant::now();
+    while Arc::strong_count(&store) > 1 && began.elapsed() < super::WAIT {
+        std::thread::sleep(super::LOOK);
+    }
     Arc::into_inner(store).expect("nobody else has it").close().expect("it closes");
 }
 
