@@ -43,15 +43,5 @@ pub async fn run(node: &Arc<Node>, source: &str, count: usize) -> Result<Seen> {
 
 /// A start with an input `count`.
 pub fn start(namespace: &str, id: &str, count: usize) -> Start {
-    Start {
-        namespace: namespace.to_owned(),
-        id: id.to_owned(),
-        revision: None,
-        inputs: vec![("count".to_owned(), Given::Text(count.to_string()))],
-        labels: Vec::new(),
-        kind: model::execution::Kind::Normal,
-        scheduled: None,
-        trigger: None,
-        idempotency_key: None,
-    }
+    Start { inputs: vec![("count".to_owned(), Given::Text(count.to_string()))], ..Start::of(namespace, id) }
 }

@@ -18,6 +18,9 @@ use crate::{data_dir, registry};
 
 /// Longest a request may take.
 const TIME_MAX: Duration = Duration::from_secs(120);
+/// How often something that is waited for is looked at, and how many times.
+const LOOK: Duration = Duration::from_millis(50);
+const LOOKS_MAX: usize = 600;
 /// Longest the end of a server may take.
 const END_MAX: Duration = Duration::from_secs(30);
 
@@ -151,6 +154,18 @@ impl Api {
     /// Runs a flow without inputs to its end.
     pub async fn run(&self, flow: &str) -> Value {
         self.post(&format!("executions/{flow}?wait=true"), "application/json", "{}").await.ok()
+    }
+
+    /// Asks until something holds, for half a minute.
+    pub async fn until(&self, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..LOOKS_MAX {
+            let shown = self.get(path).await.ok();
+            if holds(&shown) {
+                return shown;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        panic!("`{path}` did not come to what was waited for: {}", self.get(path).await.text);
     }
 
     /// Events of a stream until the server ends it.

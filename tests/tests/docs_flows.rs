@@ -127,15 +127,8 @@ fn start(flow: &Flow) -> Start {
         None => Given::Value(Value::text("text")),
     };
     Start {
-        namespace: flow.key.namespace.to_string(),
-        id: flow.key.id.to_string(),
-        revision: None,
         inputs: given.map(|input| (input.id.clone(), of_rules(input))).collect(),
-        labels: Vec::new(),
-        kind: model::execution::Kind::Normal,
-        scheduled: None,
-        trigger: None,
-        idempotency_key: None,
+        ..Start::of(flow.key.namespace.to_string(), flow.key.id.to_string())
     }
 }
 

@@ -43,7 +43,7 @@ pub fn check(global: &Global, arguments: &Check) -> Result<ExitCode> {
         let shown = file.display().to_string();
         let surveys = match files::read(file) {
             Ok(source) => server::survey(&source, &catalog),
-            Err(problem) => vec![unreadable(problem)],
+            Err(problem) => vec![Survey::invalid(problem)],
         };
         for mut survey in surveys {
             if let Some(first) = twice(&survey, &shown, &mut places) {
@@ -71,17 +71,6 @@ pub fn check(global: &Global, arguments: &Check) -> Result<ExitCode> {
         (0, true) => ExitCode::from(LACKING),
         _ => ExitCode::from(INVALID),
     })
-}
-
-fn unreadable(problem: Problem) -> Survey {
-    Survey {
-        first_line: 1,
-        namespace: None,
-        id: None,
-        verdict: Verdict::Invalid,
-        problems: vec![problem],
-        missing: Vec::new(),
-    }
 }
 
 /// Of two flows with one name the second would replace the first.

@@ -67,15 +67,9 @@ async fn start_and_show(node: &Arc<Node>, arguments: &Run, asked: Asked) -> Resu
     // Listened to from before the start: an interrupt at any later moment is then heard.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let start = Start {
-        namespace: saved.flow.key.namespace.to_string(),
-        id: saved.flow.key.id.to_string(),
-        revision: None,
         inputs: asked.inputs,
         labels: asked.labels,
-        kind: model::execution::Kind::Normal,
-        scheduled: None,
-        trigger: None,
-        idempotency_key: None,
+        ..Start::of(saved.flow.key.namespace.to_string(), saved.flow.key.id.to_string())
     };
     let id = match node.start(start).await {
         Ok(id) => id,

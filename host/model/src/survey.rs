@@ -90,6 +90,14 @@ fn reason(problem: &Problem, missing: &[Missing]) -> Option<Reason> {
     })
 }
 
+impl Survey {
+    /// Of a document, or of what should be one, that cannot be read.
+    pub fn invalid(problem: Problem) -> Self {
+        let (namespace, id) = (None, None);
+        Self { first_line: 1, namespace, id, verdict: Verdict::Invalid, problems: vec![problem], missing: Vec::new() }
+    }
+}
+
 /// Looks at every document of a file.
 pub fn survey(source: &str, types: &dyn Types) -> Vec<Survey> {
     let documents = documents(source);
@@ -99,14 +107,7 @@ pub fn survey(source: &str, types: &dyn Types) -> Vec<Survey> {
     if told > 0 {
         let message = format!("{told} more documents of this file are not looked at");
         let problem = Problem::error("yaml.documents", message).hint("split the file");
-        found.push(Survey {
-            first_line: 1,
-            namespace: None,
-            id: None,
-            verdict: Verdict::Invalid,
-            problems: vec![problem],
-            missing: Vec::new(),
-        });
+        found.push(Survey::invalid(problem));
     }
     found
 }

@@ -1,10 +1,10 @@
 //! The only caller of the engine: events in, one commit out, then what was decided is done. Never waits for a guest.
 
 mod commands;
-mod kept;
 mod left;
 mod load;
 mod slots;
+mod snapshots;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Replaying, Told};
 use crate::node::Node;
 use commands::After;
-use kept::Kept;
+use snapshots::Snapshots;
 
 /// Times a turn is made again after somebody else wrote in between, before its senders are told.
 const TRIES: usize = 5;
@@ -54,7 +54,7 @@ struct Hot {
     saved: Arc<SavedFlow>,
     /// The last stored change.
     sequence: u64,
-    kept: Kept,
+    snapshots: Snapshots,
     /// When the execution was created: its place in lists.
     created: jiff::Timestamp,
 }
@@ -106,7 +106,7 @@ impl Owner {
             match self.try_turn(&events).await {
                 Ok(answers) => {
                     for (envelope, answer) in events.into_iter().zip(answers) {
-                        if let Some(reply) = envelope.reply {
+                        if let Some((reply, answer)) = envelope.reply.zip(answer) {
                             let _ = reply.send(answer);
                         }
                     }
@@ -148,7 +148,8 @@ impl Owner {
         }
     }
 
-    async fn try_turn(&mut self, mail: &[Envelope]) -> Result<Vec<Result<Told, Error>>, Error> {
+    /// What is told to each sender that waits.
+    async fn try_turn(&mut self, mail: &[Envelope]) -> Result<Vec<Option<Result<Told, Error>>>, Error> {
         let hot = match &self.hot {
             Some(hot) => Some(hot.clone()),
             None => load::load(&self.node, &self.id).await?,
@@ -159,7 +160,7 @@ impl Owner {
             None => match load::begin(&self.node, mail).await? {
                 Some(hot) => hot,
                 None => {
-                    let missing = || Err(Error::NotFound(format!("no execution `{}`", self.id)));
+                    let missing = || Some(Err(Error::NotFound(format!("no execution `{}`", self.id))));
                     return Ok(mail.iter().map(|_| missing()).collect());
                 }
             },
@@ -176,16 +177,17 @@ impl Owner {
             if let Some(key) = &envelope.drain {
                 if !turn.drained.insert(key.clone()) || !self.waits(key).await? {
                     // Delivered twice: it has been taken in already.
-                    answers.push(Ok(turn.hot.state.clone()));
+                    answers.push(envelope.reply.as_ref().map(|_| Ok(turn.hot.state.clone())));
                     continue;
                 }
                 turn.batch.drain(key.clone());
             }
-            let answer = self.take(&mut turn, envelope).await?.map(|()| turn.hot.state.clone());
+            let answer = self.take(&mut turn, envelope).await?;
             if let Some(key) = envelope.take.clone().filter(|_| answer.is_ok()) {
                 turn.batch.take(key);
             }
-            answers.push(answer);
+            // A state that somebody holds is copied where it changes next: nobody else holds one.
+            answers.push(envelope.reply.as_ref().map(|_| answer.map(|()| turn.hot.state.clone())));
         }
         match (was_after_end, is_after_end(&turn.hot.state)) {
             (false, true) => commands::mark_after_end(&self.id, &mut turn)?,
@@ -200,7 +202,8 @@ impl Owner {
         for deed in after {
             commands::perform(&self.node, &self.id, &hot, deed);
         }
-        Ok(answers.into_iter().map(|answer| answer.map(|state| Told { lsn, state })).collect())
+        let told = |answer: Result<State, Error>| answer.map(|state| Told { lsn, state });
+        Ok(answers.into_iter().map(|answer| answer.map(told)).collect())
     }
 
     /// Whether a stored message has not been taken in.
@@ -341,14 +344,14 @@ impl Owner {
                 }
             }
         }
-        let due = hot.kept.write(&self.id, &hot.state, hot.sequence, &mut turn.batch)?;
+        let due = hot.snapshots.write(&self.id, &hot.state, hot.sequence, &mut turn.batch)?;
         if let Some(record) = hot.state.execution() {
             let same = before.is_some_and(|before| Arc::ptr_eq(before, record));
             if !same || due {
                 turn.batch.put(rows::Execution {
                     record: (**record).clone(),
                     sequence: hot.sequence,
-                    snapshot: hot.kept.sequence(),
+                    snapshot: hot.snapshots.sequence(),
                     lock: None,
                     created: hot.created,
                 });

@@ -65,6 +65,23 @@ pub struct Start {
     pub idempotency_key: Option<String>,
 }
 
+impl Start {
+    /// Of the newest revision of a flow, with nothing given.
+    pub fn of(namespace: impl Into<String>, id: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            id: id.into(),
+            revision: None,
+            inputs: Vec::new(),
+            labels: Vec::new(),
+            kind: Kind::Normal,
+            scheduled: None,
+            trigger: None,
+            idempotency_key: None,
+        }
+    }
+}
+
 /// An execution as readers see it: durable, with its task runs in order.
 #[derive(Clone, Debug)]
 pub struct Seen {

@@ -122,7 +122,7 @@ impl Node {
         self.has_room()?;
         let saved = self.flow(source.flow.namespace.as_str(), source.flow.id.as_str(), revision).await?;
         let execution = self.again(&saved, source, source.inputs.clone(), Vec::new());
-        self.replayed(self.tell_replay(Replaying { source: state, execution, from: None }).await).await
+        self.told(self.tell_replay(Replaying { source: state, execution, from: None }).await).await
     }
 
     /// Makes a new execution that goes on from a task run of this one, or begins anew with its inputs.
@@ -147,7 +147,7 @@ impl Node {
                 self.tell(&id, Event::Start { execution: Box::new(execution) }).await
             }
         };
-        self.replayed(told).await
+        self.told(told).await
     }
 
     /// An expression in the eyes of an execution, or of one of its task runs. Secrets in the answer are masked when it is shown.
@@ -185,11 +185,11 @@ impl Node {
     async fn order(self: &Arc<Self>, id: &str, event: Event) -> Result<Seen, Error> {
         let id = ExecutionId::trusted(id);
         self.known(&id).await?;
-        self.replayed(self.tell(&id, event).await).await
+        self.told(self.tell(&id, event).await).await
     }
 
     /// What is said of a commit, once it is durable. A refusal tells of a state, so it too waits until that state is durable.
-    async fn replayed(&self, told: Result<Told, Error>) -> Result<Seen, Error> {
+    async fn told(&self, told: Result<Told, Error>) -> Result<Seen, Error> {
         self.store.durable(told.as_ref().map_or_else(|_| self.store.head(), |told| told.lsn)).await?;
         let Told { lsn, state } = told?;
         Seen::of(&state, lsn).ok_or_else(|| Error::Internal("an execution that has begun has no record".to_owned()))

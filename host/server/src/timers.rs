@@ -87,18 +87,23 @@ impl Node {
                 }
                 continue;
             }
-            let wait = async {
-                match next {
-                    Some(next) => self.clock.until(next).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = wait => {}
-                () = self.timers.sooner.notified() => {}
-                () = self.end.notified() => return,
+            self.until_due(next, &self.timers.sooner).await;
+        }
+    }
+
+    /// Waits until something is due, something sooner has come, or the node ends.
+    pub(crate) async fn until_due(&self, next: Option<Timestamp>, sooner: &Notify) {
+        let wait = async {
+            match next {
+                Some(next) => self.clock.until(next).await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            biased;
+            () = wait => {}
+            () = sooner.notified() => {}
+            () = self.end.notified() => {}
         }
     }
 

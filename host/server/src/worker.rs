@@ -1,9 +1,9 @@
 //! Workers: run one attempt of one task, from its properties to its outcome. Knows nothing of what comes after.
 
 mod directory;
-mod glob;
 mod grants;
 pub(crate) mod kept;
+mod outgoing;
 mod polling;
 pub(crate) mod reach;
 mod secrets;

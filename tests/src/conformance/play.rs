@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
-use model::execution::Kind;
 use model::flow::Label;
 use model::ids::ExecutionId;
 use model::state::State;
@@ -288,17 +287,7 @@ pub(super) async fn save(node: &Node, source: &str) -> Result<Arc<SavedFlow>, Mi
 
 /// A start with nothing given.
 fn plain(saved: &SavedFlow) -> Start {
-    Start {
-        namespace: saved.flow.key.namespace.to_string(),
-        id: saved.flow.key.id.to_string(),
-        revision: None,
-        inputs: Vec::new(),
-        labels: Vec::new(),
-        kind: Kind::Normal,
-        scheduled: None,
-        trigger: None,
-        idempotency_key: None,
-    }
+    Start::of(saved.flow.key.namespace.to_string(), saved.flow.key.id.to_string())
 }
 
 fn start(saved: &SavedFlow, case: &Case) -> Result<Start, Miss> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use model::execution::Kind;
 use model::flow::Label;
 use model::ids::ExecutionId;
 use server::{Clock as _, Error, Given, Node, Save, Start};
@@ -153,15 +152,9 @@ impl Clients {
                 pages.calls.len() - 1
             };
             let start = Start {
-                namespace: NAMESPACE.to_owned(),
-                id: flow.to_owned(),
-                revision: None,
                 inputs: vec![("n".to_owned(), Given::Text(n.to_string()))],
                 labels: vec![Label { key: CALL.to_owned(), value: call.to_string() }],
-                kind: Kind::Normal,
-                scheduled: None,
-                trigger: None,
-                idempotency_key: None,
+                ..Start::of(NAMESPACE, flow)
             };
             match self.node.start(start).await {
                 Ok(id) => {

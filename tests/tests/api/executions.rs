@@ -1,9 +1,7 @@
 //! Executions over HTTP: started with inputs of every shape, read, searched, killed; and their logs.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use tests::served::{Api, serving};
+use tests::served::serving;
 
 use super::{SLEEPING, saying};
 
@@ -22,18 +20,6 @@ tasks:
 outputs:
   - {id: sum, type: INT, value: '{{ inputs.count + 1 }}'}
 ";
-
-/// Asks until something holds, for a while.
-async fn until(api: &Api, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..600 {
-        let shown = api.get(path).await.ok();
-        if holds(&shown) {
-            return shown;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("`{path}` did not come to what was waited for");
-}
 
 #[tokio::test]
 async fn json_inputs_keep_their_types() {
@@ -153,9 +139,9 @@ async fn running_execution_is_killed() {
         let begun = api.post("executions/tests.api/sleeping", JSON, "").await.ok();
         assert!(["CREATED", "RUNNING"].contains(&begun["state"]["current"].as_str().unwrap_or_default()), "{begun}");
         let path = format!("executions/{}", begun["id"].as_str().expect("an id"));
-        until(api, &path, |shown| shown["taskRunList"][0]["state"]["current"] == "RUNNING").await;
+        api.until(&path, |shown| shown["taskRunList"][0]["state"]["current"] == "RUNNING").await;
         assert_eq!(api.delete(&format!("{path}/kill")).await.status, 202);
-        let ended = until(api, &path, |shown| shown["state"]["current"] == "KILLED").await;
+        let ended = api.until(&path, |shown| shown["state"]["current"] == "KILLED").await;
         assert_eq!(ended["taskRunList"][0]["state"]["current"], "KILLED");
         api.delete("executions/nosuch/kill").await.refused(404, "not_found");
     })

@@ -37,14 +37,7 @@ async fn begin(api: &Api, flow: &str) -> String {
 }
 
 async fn until(api: &Api, id: &str, state: &str) -> Value {
-    for _ in 0..600 {
-        let shown = api.get(&format!("executions/{id}")).await.ok();
-        if shown["state"]["current"] == state {
-            return shown;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("execution `{id}` does not come to be {state}: {}", api.get(&format!("executions/{id}")).await.text);
+    api.until(&format!("executions/{id}"), |shown| shown["state"]["current"] == state).await
 }
 
 async fn act(api: &Api, id: &str, what: &str) -> tests::served::Answer {

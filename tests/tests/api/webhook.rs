@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::served::{Answer, Api, Options, serving, serving_with};
+use tests::served::{Answer, Api, Options, send, serving, serving_with};
 
 const HOOK: &str = "
 id: hook
@@ -31,9 +31,7 @@ triggers:
 
 async fn call(api: &Api, method: Method, path: &str, body: &str) -> Answer {
     let request = api.request(method, &format!("executions/webhook/{path}")).body(body.to_owned());
-    let response = request.send().await.expect("it answers");
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer { status, headers, text: response.text().await.expect("a text") }
+    send(request).await
 }
 
 fn variables(answer: &Answer) -> Value {

@@ -52,17 +52,7 @@ fn f04_leased_work_that_never_began_runs_once() {
         let node = Node::open(one_worker).await.expect("it opens");
         let busy = started(&node, ASK, uri(&outside)).await;
         outside.came(1).await;
-        let ask = Start {
-            namespace: "life".to_owned(),
-            id: "ask".to_owned(),
-            revision: None,
-            inputs: uri(&outside),
-            labels: Vec::new(),
-            kind: model::execution::Kind::Normal,
-            scheduled: None,
-            trigger: None,
-            idempotency_key: None,
-        };
+        let ask = Start { inputs: uri(&outside), ..Start::of("life", "ask") };
         let waiting = node.start(ask).await.expect("it starts").to_string();
         let store: Arc<dyn Store> = store;
         let leased = async || {

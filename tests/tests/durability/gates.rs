@@ -232,17 +232,7 @@ async fn requests_of_guests_wait_for_the_disk() {
     });
     store.commit(batch).await.expect("it commits");
     let given = server::Given::Text(format!("http://{address}/"));
-    let start = server::Start {
-        namespace: "gates".into(),
-        id: "ask".into(),
-        revision: None,
-        inputs: vec![("uri".into(), given)],
-        labels: Vec::new(),
-        kind: model::execution::Kind::Normal,
-        scheduled: None,
-        trigger: None,
-        idempotency_key: None,
-    };
+    let start = server::Start { inputs: vec![("uri".into(), given)], ..server::Start::of("gates", "ask") };
     let starter = node.clone();
     let running = tokio::spawn(async move { starter.run_to_end(start, super::WAIT).await });
     until("the guest asks to leave", async || {

@@ -27,17 +27,7 @@ pub(super) fn config(store: Arc<dyn Store>, scratch: &tempfile::TempDir, outside
 
 pub(super) async fn started(node: &Arc<Node>, flow: &str, inputs: Vec<(String, Given)>) -> String {
     let saved = node.save_flow(flow, Save::Any).await.expect("the flow is right");
-    let start = Start {
-        namespace: saved.flow.key.namespace.to_string(),
-        id: saved.flow.key.id.to_string(),
-        revision: None,
-        inputs,
-        labels: Vec::new(),
-        kind: model::execution::Kind::Normal,
-        scheduled: None,
-        trigger: None,
-        idempotency_key: None,
-    };
+    let start = Start { inputs, ..Start::of(saved.flow.key.namespace.to_string(), saved.flow.key.id.to_string()) };
     node.start(start).await.expect("it starts").to_string()
 }
 

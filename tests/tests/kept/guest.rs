@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Catalog, Check, Host, Source};
-use model::execution::{Kind, TaskRun};
+use model::execution::TaskRun;
 use model::ids::{ExecutionId, Namespace};
 use model::state::State;
 use runtime::{Class, Failure, FileTarget, HostError, Outcome, Request, RunMetrics, TapeSummary};
@@ -179,17 +179,7 @@ impl World {
         let saved = self.node.save_flow(source, Save::Any).await.unwrap_or_else(|error| {
             panic!("the flow is refused: {error} {:?}", error.issues());
         });
-        let start = Start {
-            namespace: saved.flow.key.namespace.to_string(),
-            id: saved.flow.key.id.to_string(),
-            revision: None,
-            inputs: Vec::new(),
-            labels: Vec::new(),
-            kind: Kind::Normal,
-            scheduled: None,
-            trigger: None,
-            idempotency_key: None,
-        };
+        let start = Start::of(saved.flow.key.namespace.to_string(), saved.flow.key.id.to_string());
         self.node.start(start).await.expect("it starts")
     }
 

@@ -7,6 +7,8 @@ use crate::{none, one, output};
 /// Each crate with all that it may reach, directly or not.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("sluice-expr", &[]),
+    // What a pattern of paths means is the same on both sides of the plugin border.
+    ("sluice-glob", &[]),
     ("sluice-model", &["sluice-expr"]),
     ("sluice-engine", &["sluice-model", "sluice-expr"]),
     ("sluice-store", &["sluice-model", "sluice-expr"]),
@@ -14,7 +16,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sluice-runtime", &["sluice-model", "sluice-expr"]),
     (
         "sluice-server",
-        &["sluice-engine", "sluice-store", "sluice-catalog", "sluice-runtime", "sluice-model", "sluice-expr"],
+        &[
+            "sluice-engine",
+            "sluice-store",
+            "sluice-catalog",
+            "sluice-runtime",
+            "sluice-model",
+            "sluice-expr",
+            "sluice-glob",
+        ],
     ),
     (
         "sluice-cli",
@@ -26,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sluice-runtime",
             "sluice-model",
             "sluice-expr",
+            "sluice-glob",
         ],
     ),
     ("sluice-sdk-macros", &[]),
@@ -34,7 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// May depend on anything; nothing may depend on them.
 const OUTSIDE: &[&str] = &["tests", "xtask"];
 /// What a plugin may use of this repository, besides crates of the plugins' own workspace.
-const FOR_PLUGINS: &[&str] = &["sluice-sdk"];
+const FOR_PLUGINS: &[&str] = &["sluice-glob", "sluice-sdk"];
 /// Published on crates.io: what a plugin author depends on.
 const PUBLISHED: &[&str] = &["sluice-sdk", "sluice-sdk-macros"];
 

@@ -23,17 +23,8 @@ fn listener(trigger: &str) -> String {
 }
 
 async fn run(world: &World, flow: &str, good: bool) {
-    let start = Start {
-        namespace: "w".to_owned(),
-        id: flow.to_owned(),
-        revision: None,
-        inputs: vec![("good".to_owned(), Given::Value(expr::Value::Bool(good)))],
-        labels: Vec::new(),
-        kind: model::execution::Kind::Normal,
-        scheduled: None,
-        trigger: None,
-        idempotency_key: None,
-    };
+    let start =
+        Start { inputs: vec![("good".to_owned(), Given::Value(expr::Value::Bool(good)))], ..Start::of("w", flow) };
     let id: ExecutionId = world.node().start(start).await.expect("it starts");
     world.node().ended(&id).await.expect("it ends");
     world.pass(minutes(1)).await;

@@ -6,7 +6,7 @@ use model::ids::ExecutionId;
 use store::rows::{self, Key};
 use store::{Query, View};
 
-use super::kept::Kept;
+use super::snapshots::Snapshots;
 use super::{Hot, unreadable};
 use crate::error::Error;
 use crate::mailbox::Envelope;
@@ -21,8 +21,8 @@ pub(super) async fn load(node: &Node, id: &ExecutionId) -> Result<Option<Hot>, E
         return Ok(None);
     };
     let saved = node.flow_revision(&row.record.flow, row.record.revision).await?;
-    let kept = Kept::load(node, id, State::new(saved.flow.clone())).await?;
-    let (mut state, snapshot) = (kept.state().clone(), kept.sequence());
+    let snapshots = Snapshots::load(node, id, State::new(saved.flow.clone())).await?;
+    let (mut state, snapshot) = (snapshots.state().clone(), snapshots.sequence());
     let query = Query::Changes { execution: id.clone(), after: snapshot };
     let changes = node.store.all::<rows::Change>(View::Newest, query, CHANGES_MAX).await?;
     let mut sequence = snapshot;
@@ -32,7 +32,7 @@ pub(super) async fn load(node: &Node, id: &ExecutionId) -> Result<Option<Hot>, E
         state.apply(&change);
         sequence = row.sequence;
     }
-    Ok(Some(Hot { state, saved, sequence, kept, created: row.created }))
+    Ok(Some(Hot { state, saved, sequence, snapshots, created: row.created }))
 }
 
 /// An execution that is only now asked for; `None` if the mail does not ask for one.
@@ -40,6 +40,6 @@ pub(super) async fn begin(node: &Node, mail: &[Envelope]) -> Result<Option<Hot>,
     let Some(execution) = mail.iter().find_map(|envelope| envelope.mail.beginning()) else { return Ok(None) };
     let saved = node.flow_revision(&execution.flow, execution.revision).await?;
     let state = State::new(saved.flow.clone());
-    let kept = Kept::nothing(state.clone());
-    Ok(Some(Hot { state, saved, sequence: 0, kept, created: node.now() }))
+    let snapshots = Snapshots::nothing(state.clone());
+    Ok(Some(Hot { state, saved, sequence: 0, snapshots, created: node.now() }))
 }

@@ -42,18 +42,7 @@ impl Node {
                 }
                 continue;
             }
-            let wait = async {
-                match next {
-                    Some(next) => self.clock.until(next).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = wait => {}
-                () = self.triggers.sooner.notified() => {}
-                () = self.end.notified() => return,
-            }
+            self.until_due(next, &self.triggers.sooner).await;
         }
     }
 

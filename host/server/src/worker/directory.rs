@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use expr::{Map, Value};
+use glob::Glob;
 use jiff::Timestamp;
 use model::execution::Failure;
 use model::ids::{FlowKey, Namespace, TENANT, TaskId, TaskRunId};
@@ -14,7 +15,6 @@ use store::rows::{self, BlobInfo, Key};
 use store::{Query, View};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::glob::Glob;
 use super::kept::{Keeping, Write};
 use crate::node::Node;
 use crate::readable::{NAMESPACE_SCHEME, SCHEME, folder_of, namespace_folder, task_folder};

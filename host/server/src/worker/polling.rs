@@ -1,7 +1,7 @@
 //! Polls: a plugin is asked whether something happened, on a worker and with grants as a task is, but for no execution. Nothing is kept of
 //! a poll here; what it brought is for the trigger's row.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use expr::Value;
@@ -10,16 +10,15 @@ use model::trigger::{Polling, Trigger};
 use runtime::{Cancel, Effect, Facts, HostError, Line, Metric, Progress, Request, RequestHead, Services, Sink, Soon};
 use store::rows::{self, Target};
 
+use super::outgoing::Outgoing;
 use super::secrets::RunSecrets;
-use super::{grants, services, sink};
+use super::{grants, sink};
 use crate::flows::SavedFlow;
 use crate::inputs::FlowScope;
 use crate::node::Node;
 
 /// Longest a poll may take: the next one waits for it.
 const POLL_MAX: std::time::Duration = std::time::Duration::from_secs(300);
-/// How long an effect waits before it looks again whether the store has room.
-const FULL_AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// What a plugin is asked.
 pub(crate) struct Question<'a> {
@@ -79,9 +78,7 @@ impl Node {
             limits,
             working_dir: None,
             services: Arc::new(PollServices {
-                node: self.clone(),
-                secrets: secrets.clone(),
-                literal_hosts: services::literal_hosts(&saved.flow.source),
+                outgoing: Outgoing::new(self.clone(), &saved.flow.source, secrets.clone()),
             }),
             sink: log.clone(),
             cancel: Cancel::new(),
@@ -157,36 +154,20 @@ impl Sink for PollLog {
 
 /// What a plugin may ask of the server while it is asked.
 struct PollServices {
-    node: Arc<Node>,
-    secrets: Arc<RunSecrets>,
-    literal_hosts: BTreeSet<String>,
+    outgoing: Outgoing,
 }
 
 impl Services for PollServices {
     fn secret_handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move {
-            let Some(value) = self.node.secret(&name) else {
-                return Err(HostError::not_found(format!("there is no secret `{name}`")));
-            };
-            let secret = expr::Secret::new(expr::Origin::Named(name.into()), value);
-            Ok(self.secrets.placeholder(&secret))
-        })
+        Box::pin(async move { self.outgoing.handle(name) })
     }
 
     // External synchrony: nothing leaves before the cursor it goes on from is durable.
     fn before_effect<'a>(&'a self, _: Effect) -> Soon<'a, Result<(), HostError>> {
-        Box::pin(async move {
-            loop {
-                match self.node.store.durable(self.node.store.head()).await {
-                    // The poll's own deadline bounds this wait.
-                    Err(store::Error::Full { .. }) => tokio::time::sleep(FULL_AGAIN).await,
-                    done => return done.map_err(|error| HostError::host(error.to_string())),
-                }
-            }
-        })
+        Box::pin(self.outgoing.gate())
     }
 
     fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
-        Box::pin(async move { services::substitute(&self.secrets, &self.literal_hosts, head) })
+        Box::pin(async move { self.outgoing.substitute(head) })
     }
 }

@@ -58,7 +58,7 @@ impl RunServices {
             };
             if let Some(value) = value {
                 let clear = self.node.unsealed(value).map_err(|failure| HostError::host(failure.message))?;
-                return Ok(Some(self.secrets.conceal(&clear).to_json().to_string()));
+                return Ok(Some(self.outgoing.secrets().conceal(&clear).to_json().to_string()));
             }
         }
         Ok(None)
@@ -100,7 +100,7 @@ impl RunServices {
             ));
         }
         let new = NewValue {
-            value: self.secrets.recognise(&value),
+            value: self.outgoing.secrets().recognise(&value),
             declared,
             description: options.description.map(Arc::from),
             expires,

@@ -18,6 +18,7 @@ use store::{Page, Query, View};
 use super::Ready;
 use super::grants::DELETE;
 use super::kept::Keeping;
+use super::outgoing::{FULL_AGAIN, Outgoing};
 use super::reach::Reach;
 use super::secrets::RunSecrets;
 use crate::error::Error;
@@ -27,8 +28,6 @@ use crate::readable::{folder_of, task_folder};
 
 /// Bytes of the answers of one `render-each`: they wait in memory together.
 const RENDERED_MAX_BYTES: usize = 16 << 20;
-/// How long an effect waits before it looks again whether the store has room.
-const FULL_AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// The services of one run.
 pub struct RunServices {
@@ -43,14 +42,12 @@ pub struct RunServices {
     began: AtomicBool,
     /// Where files of this run go: `<namespace>/<flow>/executions/<id>/tasks/<task>/<run>`.
     folder: String,
-    secrets: Arc<RunSecrets>,
+    outgoing: Outgoing,
     /// What it writes that waits for its good end.
     keeping: Arc<Keeping>,
     reach: Reach,
     /// Kinds of documents whose deletion the plugin asked for.
     deletes: BTreeSet<String>,
-    /// Hosts that stand in the flow's source: the only ones that a secret without a binding may go to.
-    literal_hosts: BTreeSet<String>,
 }
 
 impl RunServices {
@@ -66,6 +63,7 @@ impl RunServices {
         let own = folder_of(flow, &ready.execution.id);
         let folder = format!("{own}tasks/{}/{}", task_folder(ready.task.id.as_str()), ready.run.id);
         Self {
+            outgoing: Outgoing::new(node.clone(), &ready.saved.flow.source, secrets),
             node,
             state: ready.state.clone(),
             saved: Arc::new(ready.saved.clone()),
@@ -75,7 +73,6 @@ impl RunServices {
             epoch: ready.epoch,
             began: AtomicBool::new(false),
             folder,
-            secrets,
             keeping,
             reach: Reach::of(&flow.namespace, properties),
             deletes: capabilities
@@ -84,25 +81,8 @@ impl RunServices {
                 .filter_map(|kind| kind.strip_suffix(DELETE))
                 .map(str::to_owned)
                 .collect(),
-            literal_hosts: literal_hosts(&ready.saved.flow.source),
         }
     }
-}
-
-/// Hosts of the URLs that stand in a source as they are.
-pub(super) fn literal_hosts(source: &str) -> BTreeSet<String> {
-    let starts = source.match_indices("://").map(|(at, _)| at);
-    starts
-        .filter_map(|at| {
-            let scheme = source.get(..at)?.rsplit(|c: char| !c.is_ascii_alphanumeric()).next()?;
-            let rest = source.get(at..)?;
-            let end = rest.get(3..)?.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/' | '?' | '#'))?;
-            let url = url::Url::parse(&format!("{scheme}{}", rest.get(..end + 3)?)).ok()?;
-            // Only names and addresses: an expression in the place of a host names nothing.
-            let plain = |host: &&str| host.chars().all(|c| c.is_ascii_alphanumeric() || ".-[]:".contains(c));
-            url.host_str().filter(plain).map(str::to_ascii_lowercase)
-        })
-        .collect()
 }
 
 fn host(error: store::Error) -> HostError {
@@ -192,13 +172,7 @@ impl Services for RunServices {
     }
 
     fn secret_handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move {
-            let Some(value) = self.node.secret(&name) else {
-                return Err(HostError::not_found(format!("there is no secret `{name}`")));
-            };
-            let secret = expr::Secret::new(expr::Origin::Named(name.into()), value);
-            Ok(self.secrets.placeholder(&secret))
-        })
+        Box::pin(async move { self.outgoing.handle(name) })
     }
 
     fn objects_find<'a>(&'a self, query: String) -> Soon<'a, Result<String, HostError>> {
@@ -226,49 +200,13 @@ impl Services for RunServices {
                 self.begin_effects().await?;
                 self.began.store(true, Ordering::Release);
             }
-            loop {
-                match self.node.store.durable(self.node.store.head()).await {
-                    // The run's own deadline bounds this wait.
-                    Err(store::Error::Full { .. }) => tokio::time::sleep(FULL_AGAIN).await,
-                    done => return done.map_err(host),
-                }
-            }
+            self.outgoing.gate().await
         })
     }
 
     fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
-        Box::pin(async move { substitute(&self.secrets, &self.literal_hosts, head) })
+        Box::pin(async move { self.outgoing.substitute(head) })
     }
-}
-
-/// Puts the values of secrets where their placeholders stand, if they may go to that host.
-pub(super) fn substitute(
-    secrets: &RunSecrets,
-    literal_hosts: &BTreeSet<String>,
-    mut head: RequestHead,
-) -> Result<RequestHead, HostError> {
-    let mut found = false;
-    let failed = |error: expr::Error| HostError::host(error.to_string());
-    if let Some(clear) = secrets.reveal(head.url.as_str()).map_err(failed)? {
-        found = true;
-        head.url = url::Url::parse(&clear)
-            .map_err(|error| HostError::bad_argument(format!("the URL with its secret is not valid: {error}")))?;
-    }
-    for value in head.headers.values_mut() {
-        let Ok(text) = value.to_str() else { continue };
-        if let Some(clear) = secrets.reveal(text).map_err(failed)? {
-            found = true;
-            *value = http::HeaderValue::from_str(&clear)
-                .map_err(|_| HostError::bad_argument("a secret in a header has characters no header may have"))?;
-            value.set_sensitive(true);
-        }
-    }
-    if found {
-        may_carry_secrets(literal_hosts, &head.url)?;
-        // A compressed answer could not be looked through for the secret.
-        head.headers.remove(http::header::ACCEPT_ENCODING);
-    }
-    Ok(head)
 }
 
 impl RunServices {
@@ -282,7 +220,7 @@ impl RunServices {
             .render_for_guest(&self.state, &self.saved, &self.run, template, &variables)
             .await
             .map_err(|failure| HostError::new(&failure.code, failure.message))?;
-        Ok(self.secrets.conceal(&text).as_str().unwrap_or_default().to_owned())
+        Ok(self.outgoing.secrets().conceal(&text).as_str().unwrap_or_default().to_owned())
     }
 
     /// Commits that effects begin. An attempt whose lease is over has none.
@@ -302,26 +240,6 @@ impl RunServices {
     }
 }
 
-/// A secret goes only to a host that stands in the flow's source, and only over TLS or within this machine.
-fn may_carry_secrets(literal_hosts: &BTreeSet<String>, url: &url::Url) -> Result<(), HostError> {
-    let name = url.host_str().unwrap_or_default().to_ascii_lowercase();
-    let local = match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    if url.scheme() != "https" && !local {
-        return Err(HostError::not_granted(format!("a secret is not sent to `{name}` without TLS; hint: use https")));
-    }
-    if !literal_hosts.contains(&name) {
-        return Err(HostError::not_granted(format!(
-            "a secret is not sent to `{name}`: the flow's source does not name it; hint: write the host of the URL into the flow"
-        )));
-    }
-    Ok(())
-}
-
 impl Node {
     /// A secret by name, in clear. Names are not case-sensitive (Kestra's rule).
     pub(crate) fn secret(&self, name: &str) -> Option<&str> {
@@ -338,22 +256,5 @@ impl Node {
         filter.least = model::task::LogLevel::Error;
         let rows = self.store.list::<rows::LogLine>(View::Newest, Query::Logs(filter), Page::first(limit)).await?;
         Ok(rows.items.into_iter().map(|row| row.row).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_in_the_source_are_found() {
-        let check = |source: &str, expected: &[&str]| {
-            assert_eq!(literal_hosts(source).iter().map(String::as_str).collect::<Vec<_>>(), expected);
-        };
-        check("uri: https://api.example.com/v1/{{ inputs.id }}\n", &["api.example.com"]);
-        check("uri: \"https://API.example.com:8443?x=1\"\n", &["api.example.com"]);
-        check("uri: \"https://{{ inputs.host }}/x\"\n", &[]);
-        check("uri: https://user@evil.example/\n", &["evil.example"]);
-        check("nothing here", &[]);
     }
 }

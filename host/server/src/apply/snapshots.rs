@@ -17,9 +17,9 @@ const WHOLE_MAX: usize = 2_000;
 /// Snapshots on top of each other; more mean that they go round in a circle.
 const CHAIN_MAX: usize = 100_000;
 
-/// What is stored.
+/// The snapshots of an execution.
 #[derive(Clone)]
-pub struct Kept {
+pub struct Snapshots {
     /// The state that the last snapshot was made of.
     state: State,
     /// Sequences of the snapshots it takes, the last one last.
@@ -30,7 +30,7 @@ pub struct Kept {
     tried: u64,
 }
 
-impl Kept {
+impl Snapshots {
     /// Nothing is stored yet.
     pub fn nothing(state: State) -> Self {
         Self { state, chain: Vec::new(), on_top: 0, tried: 0 }
@@ -55,14 +55,14 @@ impl Kept {
             };
             parts.push((row.sequence, part));
         }
-        let mut kept = Self::nothing(empty);
+        let mut snapshots = Self::nothing(empty);
         for (sequence, part) in parts.into_iter().rev() {
-            kept.on_top += if kept.chain.is_empty() { 0 } else { part.len() };
-            kept.chain.push(sequence);
-            kept.tried = sequence;
-            kept.state.restore_on_top(part);
+            snapshots.on_top += if snapshots.chain.is_empty() { 0 } else { part.len() };
+            snapshots.chain.push(sequence);
+            snapshots.tried = sequence;
+            snapshots.state.restore_on_top(part);
         }
-        Ok(kept)
+        Ok(snapshots)
     }
 
     /// The state as the last snapshot has it.
