@@ -15,7 +15,7 @@ pub use grants::allow_net;
 pub(crate) use polling::{Happened, Question};
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -293,15 +293,18 @@ impl Node {
         keeping: &Arc<Keeping>,
     ) -> Result<Value, Stopped> {
         let (source, capabilities) = self.plugin_source(locked).map_err(Stopped::Failed)?;
-        let directory = match &ready.working_dir {
-            Some(_) => None,
-            None => Some(self.working_dir(ready.run.id.as_str()).map_err(Stopped::Failed)?),
-        };
-        let working_dir = ready.working_dir.clone().or_else(|| directory.as_ref().map(|dir| dir.path().to_owned()));
         let secrets = Arc::new(RunSecrets::default());
         let concealed = secrets.conceal(&properties);
         let input = concealed.to_json().to_string();
         let grants = grants::of_run(self, &capabilities, &concealed);
+        // Making a directory and removing it costs more than most tasks: only who may see it gets one.
+        let directory = match &ready.working_dir {
+            None if grants.working_dir != runtime::Access::None => {
+                Some(self.working_dir(ready.run.id.as_str()).await.map_err(Stopped::Failed)?)
+            }
+            _ => None,
+        };
+        let working_dir = ready.working_dir.clone().or_else(|| directory.as_ref().map(|dir| dir.path().to_owned()));
         let mut limits = self.config.limits.clone();
         if let Some(timeout) = ready.timeout.and_then(|timeout| std::time::Duration::try_from(timeout).ok()) {
             limits.wall = Some(limits.wall.map_or(timeout, |wall| wall.min(timeout)));
@@ -355,15 +358,37 @@ impl Node {
     }
 
     /// A directory of its own for one run, gone when it ends.
-    fn working_dir(&self, run: &str) -> Result<tempfile::TempDir, Failure> {
-        let make = || {
-            std::fs::create_dir_all(&self.config.scratch)?;
-            tempfile::Builder::new().prefix(run).tempdir_in(&self.config.scratch)
+    async fn working_dir(&self, run: &str) -> Result<Scratch, Failure> {
+        let (scratch, prefix) = (self.config.scratch.clone(), run.to_owned());
+        let make = move || {
+            std::fs::create_dir_all(&scratch)?;
+            tempfile::Builder::new().prefix(&prefix).tempdir_in(&scratch)
         };
-        make().map_err(|error| {
+        let made = tokio::task::spawn_blocking(make).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        made.map(|directory| Scratch(Some(directory))).map_err(|error| {
             let message = format!("no working directory in `{}`: {error}", self.config.scratch.display());
             Failure::new("WORKING_DIRECTORY", message)
         })
+    }
+}
+
+/// A directory for one run. Removed on a thread that may wait for the disk, and nobody waits for that.
+struct Scratch(Option<tempfile::TempDir>);
+
+impl Scratch {
+    fn path(&self) -> &Path {
+        self.0.as_ref().map_or_else(|| Path::new(""), tempfile::TempDir::path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(directory) = self.0.take() {
+            match tokio::runtime::Handle::try_current() {
+                Ok(handle) => drop(handle.spawn_blocking(move || drop(directory))),
+                Err(_) => drop(directory),
+            }
+        }
     }
 }
 

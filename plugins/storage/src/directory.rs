@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use glob::Glob;
 use serde_json::{Map, Value};
 use sluice_sdk::files;
 use sluice_sdk::prelude::*;
-
-use crate::glob::Glob;
 
 /// How deep the directory is looked through.
 const DEPTH_MAX: usize = 32;

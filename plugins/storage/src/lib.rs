@@ -2,7 +2,6 @@
 
 mod cut;
 mod directory;
-mod glob;
 mod items;
 mod join;
 mod namespace;

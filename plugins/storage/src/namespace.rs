@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use glob::Glob;
 use serde_json::Value;
 use sluice_sdk::files;
 use sluice_sdk::prelude::*;
 
 use crate::directory::{Names, chosen, is_stored, root};
-use crate::glob::Glob;
 
 /// What happens to a file that is there already.
 #[properties]
