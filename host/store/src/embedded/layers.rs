@@ -71,4 +71,13 @@ impl Ordered for Layers<'_> {
             }
         }
     }
+    fn ends(&self, key: &[u8], next: &[u8]) -> Result<bool, Error> {
+        for table in self.tables.into_iter().flatten() {
+            // Where the key is, the next one cannot be further down.
+            if let Some(ends) = table.known_end(key, next, self.lsn) {
+                return Ok(ends);
+            }
+        }
+        Ok(self.base.get(key)?.is_some() && self.base.get(next)?.is_none())
+    }
 }

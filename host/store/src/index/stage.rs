@@ -189,8 +189,9 @@ impl<'a> Stage<'a> {
         if after == 0 {
             return Ok(self.last_change(execution)? == 0);
         }
-        let there = |sequence| self.get(&keys::key_bytes(&Key::Change(execution.clone(), sequence)));
-        Ok(there(after)?.is_some() && there(after.saturating_add(1))?.is_none())
+        let changes = keys::kind(Kind::Change).text(execution.as_str());
+        let (key, next) = (changes.clone().u64(after).into_vec(), changes.u64(after.saturating_add(1)).into_vec());
+        self.ends(&key, &next)
     }
 
     fn last_change(&self, execution: &ExecutionId) -> Result<u64, Error> {
@@ -360,6 +361,13 @@ fn clear_ranges(what: &Clear) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 /// What is there together with what the commit has changed so far.
 impl Ordered for Stage<'_> {
+    fn ends(&self, key: &[u8], next: &[u8]) -> Result<bool, Error> {
+        if self.outcome.changes.contains_key(key) || self.outcome.changes.contains_key(next) {
+            return Ok(self.get(key)?.is_some() && self.get(next)?.is_none());
+        }
+        self.base.ends(key, next)
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<Entry>, Error> {
         match self.outcome.changes.get(key) {
             Some(changed) => Ok(changed.clone()),

@@ -3,6 +3,7 @@
 //!
 //! Never waits and never does IO: who owns a table holds its lock for as long as one call takes.
 
+use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -31,6 +32,11 @@ pub trait Ordered {
     fn first(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error>;
     /// The last key in `from..upto`.
     fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error>;
+
+    /// Whether there is a key, and not the next one, which is never written before it.
+    fn ends(&self, key: &[u8], next: &[u8]) -> Result<bool, Error> {
+        Ok(self.get(key)?.is_some() && self.get(next)?.is_none())
+    }
 }
 
 #[derive(Debug)]
@@ -69,7 +75,7 @@ pub enum Removed {
 #[derive(Debug)]
 pub struct Table {
     slots: BTreeMap<Box<[u8]>, Slot>,
-    /// Keys with versions that are not durable, in the order they were written.
+    /// Keys with something to forget once a commit is durable, in the order they were written.
     touched: VecDeque<(Lsn, Box<[u8]>)>,
     durable: Lsn,
     removed: Removed,
@@ -92,20 +98,28 @@ impl Table {
 
     /// Writes a key as of a commit later than all before.
     pub fn write(&mut self, lsn: Lsn, key: Box<[u8]>, entry: Option<Entry>) {
+        let vanishes = entry.is_none() && self.removed == Removed::Vanish;
         let version = Version { lsn, entry };
-        match self.slots.get_mut(&key) {
-            None => {
-                let slot = Slot { newest: version, older: Vec::new() };
-                self.slots.insert(key.clone(), slot);
+        match self.slots.entry(key) {
+            Place::Vacant(place) => {
+                // Most keys are new, and for ever: there is nothing to come back for.
+                if vanishes {
+                    self.touched.push_back((lsn, place.key().clone()));
+                }
+                place.insert(Slot { newest: version, older: Vec::new() });
             }
-            Some(slot) => {
+            Place::Occupied(mut place) => {
+                let slot = place.get_mut();
                 let before = std::mem::replace(&mut slot.newest, version);
-                if before.lsn != lsn {
+                let another = before.lsn != lsn;
+                if another {
                     slot.older.push(before);
+                }
+                if another || vanishes {
+                    self.touched.push_back((lsn, place.key().clone()));
                 }
             }
         }
-        self.touched.push_back((lsn, key));
     }
 
     /// Writes a key as of a commit that is durable already.
@@ -136,21 +150,21 @@ impl Table {
 
     /// Forgets everything that is not durable.
     pub fn roll_back(&mut self) {
-        for (_, key) in std::mem::take(&mut self.touched) {
-            let Some(slot) = self.slots.get_mut(&key) else { continue };
-            if slot.newest.lsn <= self.durable {
-                continue;
+        self.touched.clear();
+        let (durable, removed) = (self.durable, self.removed);
+        self.slots.retain(|_, slot| {
+            if slot.newest.lsn <= durable {
+                return true;
             }
-            while slot.older.last().is_some_and(|version| version.lsn > self.durable) {
+            while slot.older.last().is_some_and(|version| version.lsn > durable) {
                 slot.older.pop();
             }
             match slot.older.pop() {
-                Some(version) if version.entry.is_some() || self.removed == Removed::Stay => slot.newest = version,
-                _ => {
-                    self.slots.remove(&key);
-                }
+                Some(version) if version.entry.is_some() || removed == Removed::Stay => slot.newest = version,
+                _ => return false,
             }
-        }
+            true
+        });
     }
 
     /// The table as it was at a commit, which must not be older than the durable one.
@@ -162,6 +176,21 @@ impl Table {
     pub fn known(&self, key: &[u8], lsn: Lsn) -> Option<Option<&Entry>> {
         let version = self.slots.get(key)?.at(lsn)?;
         Some(version.entry.as_ref())
+    }
+
+    /// Whether the table has a key at a commit and not the next one; `None`: it knows neither. One search for both: every commit of an
+    /// execution asks.
+    pub fn known_end(&self, key: &[u8], next: &[u8], lsn: Lsn) -> Option<bool> {
+        let both = self.slots.range::<[u8], _>((Bound::Included(key), Bound::Included(next)));
+        let mut known = both.filter_map(|(found, slot)| Some((&**found == next, slot.at(lsn)?.entry.is_some())));
+        let (is_next, there) = known.next()?;
+        let next_there = if is_next { there } else { known.next().is_some_and(|(_, there)| there) };
+        // Of a key that is not here, only a lower layer could tell; that the next one is there is enough to know.
+        match (is_next, next_there) {
+            (_, true) => Some(false),
+            (true, false) => None,
+            (false, false) => Some(there),
+        }
     }
 
     /// The keys the table knows in a range at a commit, removed ones included.
@@ -199,5 +228,9 @@ impl Ordered for TableView<'_> {
     fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error> {
         let mut range = self.table.known_range(from, upto, self.lsn).rev();
         Ok(range.find_map(|(key, entry)| Some((key.into(), entry?.clone()))))
+    }
+
+    fn ends(&self, key: &[u8], next: &[u8]) -> Result<bool, Error> {
+        Ok(self.table.known_end(key, next, self.lsn).unwrap_or(false))
     }
 }

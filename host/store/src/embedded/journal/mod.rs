@@ -3,7 +3,8 @@
 //! A segment is `header, record*`. Its header names the store and the first commit in it; a record is one commit, or a
 //! mark. Records are written in groups, one write and one sync each, and every record says with which commit its group
 //! began: so a record proves that everything before its group was synced. That tells a torn tail, which is cut, from
-//! damage in the middle, which is refused. A mark is an empty record written when nothing else follows a sync. The
+//! damage in the middle, which is refused. Zeros at the end of a segment are room made ahead of groups, so that a sync
+//! need not write a new length down as well. A mark is an empty record written when nothing else follows a sync. The
 //! tip, a file of its own, names the newest segment, so that a missing one is noticed too.
 
 mod reader;
@@ -173,4 +174,10 @@ pub fn effects(mut payload: &[u8]) -> Result<Vec<Effect>, Error> {
         payload = rest;
     }
     Ok(effects)
+}
+
+/// Where the records of a segment end, and the room that was made ahead begins.
+#[cfg(test)]
+pub fn end_of(content: &[u8]) -> usize {
+    content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }

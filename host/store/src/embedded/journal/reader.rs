@@ -101,6 +101,10 @@ fn write_again(disk: &dyn Disk, newest: &SegmentInfo) -> std::io::Result<()> {
     let file = disk.open(&newest.name)?;
     let content = read_all(file.as_ref())?;
     file.write_at(0, &content)?;
+    if (content.len() as u64) > newest.bytes {
+        // Room that was made ahead, and nobody needs any more: the next group begins a segment.
+        file.truncate(newest.bytes)?;
+    }
     file.sync()
 }
 
@@ -220,6 +224,7 @@ fn look_at_segment(
         found.damage.push(Damage::new(name, 0, first, what));
     }
     let mut offset = HEADER;
+    let mut end = content.len();
     let mut next = first;
     while offset < content.len() {
         if let Some(record) = record_at(&content, offset).filter(|record| record.lsn == next) {
@@ -234,6 +239,11 @@ fn look_at_segment(
             }
             offset += RECORD + record.payload.len();
             continue;
+        }
+        if content.get(offset..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0)) {
+            // Room that was made ahead. Had there been groups, what follows or the tip would tell.
+            end = offset;
+            break;
         }
         let behind = find_record(&content, offset + 1, Lsn(next.0 - 1), |_| true);
         // Only what was followed by another group is known to have been synced.
@@ -270,8 +280,8 @@ fn look_at_segment(
             None => break,
         }
     }
-    if let (Some(cut), Some(segment)) = (found.cut.as_ref(), found.segments.last_mut()) {
-        segment.bytes = cut.offset;
+    if let Some(segment) = found.segments.last_mut() {
+        segment.bytes = found.cut.as_ref().map_or(end as u64, |cut| cut.offset);
     }
     Ok(())
 }

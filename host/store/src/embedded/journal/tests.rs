@@ -47,7 +47,13 @@ fn written(groups: &[u64], mark: bool) -> SimulatedDisk {
 }
 
 fn segments(disk: &SimulatedDisk) -> Vec<(String, usize)> {
-    disk.files().into_iter().filter(|(name, _)| name.ends_with(".log")).collect()
+    let logs = disk.files().into_iter().filter(|(name, _)| name.ends_with(".log"));
+    logs.map(|(name, len)| {
+        let mut end = len;
+        disk.damage(&name, |content| end = end_of(content));
+        (name, end)
+    })
+    .collect()
 }
 
 fn newest(disk: &SimulatedDisk) -> (String, usize) {
@@ -189,18 +195,46 @@ fn failed_sync_is_fatal_and_full_disk_is_not() {
     first.write(&[commit(1)]).unwrap();
     let used: usize = disk.files().iter().map(|(_, len)| len).sum();
     disk.set_faults(Faults { capacity_bytes: Some(used as u64 + 40), ..Faults::default() });
+    // The room that was made ahead is still there.
+    let next = (2..).find(|next| first.write(&[commit(*next)]).is_err()).unwrap();
+    assert!(next > 2);
     for _ in 0..3 {
-        assert!(matches!(first.write(&[commit(2)]), Err(WriteError::Full(_))));
-        assert_eq!(read_commits(&disk.copy()).unwrap().0.last, Lsn(1));
+        assert!(matches!(first.write(&[commit(next)]), Err(WriteError::Full(_))));
+        assert_eq!(read_commits(&disk.copy()).unwrap().0.last, Lsn(next - 1));
     }
     disk.set_faults(Faults::default());
-    first.write(&[commit(2), commit(3)]).unwrap();
+    first.write(&[commit(next), commit(next + 1)]).unwrap();
     disk.set_faults(Faults { failing_syncs: 1, ..Faults::default() });
-    assert!(matches!(first.write(&[commit(4)]), Err(WriteError::Fatal(Error::Io { .. }))));
+    assert!(matches!(first.write(&[commit(next + 2)]), Err(WriteError::Fatal(Error::Io { .. }))));
     for seed in 0..50 {
         let found = read_commits(&disk.after_power_cut(seed)).unwrap().0;
-        assert_eq!(found.last, Lsn(3));
+        assert_eq!(found.last, Lsn(next + 1));
     }
+}
+
+#[test]
+fn room_made_ahead_is_no_damage_and_does_not_stay() {
+    let disk = written(&[3, 3], false);
+    let (name, end) = newest(&disk);
+    let lengths = |disk: &SimulatedDisk| -> Vec<usize> {
+        disk.files().into_iter().filter(|(name, _)| name.ends_with(".log")).map(|(_, len)| len).collect()
+    };
+    assert!(lengths(&disk)[0] > end);
+    // After a crash the room is cut off, and nothing is said to be torn.
+    let (found, commits) = read_commits(&disk).unwrap();
+    assert_eq!((found.cut.clone(), commits.len(), found.segments[0].bytes), (None, 6, end as u64));
+    assert_eq!(lengths(&disk), [end]);
+    // A segment that is full, and one at rest, have none.
+    let mut writer = writer(&disk, found);
+    writer.write(&(7..40).map(commit).collect::<Vec<_>>()).unwrap();
+    writer.write(&[commit(40)]).unwrap();
+    writer.rest().unwrap();
+    let ends: Vec<usize> = segments(&disk).into_iter().map(|(_, end)| end).collect();
+    assert_eq!(lengths(&disk), ends);
+    assert!(ends.len() > 2);
+    // Zeros where groups were synced are damage as ever.
+    disk.damage(&name, |content| content[end - 200..].fill(0));
+    assert!(read_commits(&disk).is_err());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::super::disk::Disk;
 use super::super::disk::simulated::Faults;
 use super::*;
 use crate::conformance::samples::*;
+use crate::embedded::journal::end_of;
 use crate::{Health, View};
 
 /// A directory with runs, a pack and a journal.
@@ -203,8 +204,12 @@ async fn report_tells_what_was_found_and_done() {
     let disk = filled().await;
     disk.create("runs/00000000000000ff.run.new").unwrap();
     disk.create("packs/00000000000000fe.pack").unwrap();
-    let (newest, len) = disk.files().into_iter().rfind(|(name, _)| name.ends_with(".log")).unwrap();
-    disk.damage(&newest, |content| content.extend_from_slice(b"half a record"));
+    let (newest, mut len) = disk.files().into_iter().rfind(|(name, _)| name.ends_with(".log")).unwrap();
+    disk.damage(&newest, |content| {
+        len = end_of(content);
+        content.truncate(len);
+        content.extend_from_slice(b"half a record");
+    });
     let (_, report) = try_open(&disk, &RunsShelf, by_hand()).unwrap();
     let text = report.to_string();
     for said in [
