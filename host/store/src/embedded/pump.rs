@@ -316,9 +316,7 @@ impl Inner {
             if !self.write_group(&group) {
                 return;
             }
-            let due = lock(&self.writer).bytes() >= self.options.checkpoint_bytes
-                || self.read().overlay.len() >= self.options.checkpoint_keys;
-            if due {
+            if self.is_due() {
                 let mut queue = lock(&self.queue);
                 if !queue.checkpoint_due {
                     queue.checkpoint_due = true;

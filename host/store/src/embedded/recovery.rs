@@ -63,6 +63,8 @@ pub struct Report {
     /// Room on the disk, and how much is kept in reserve, where there is less than that.
     pub crowded: Option<(u64, u64)>,
     pub took: Duration,
+    /// How long it took to make a run of a journal that had become too long.
+    pub settled: Option<Duration>,
 }
 
 /// Leftovers that are named one by one.
@@ -94,6 +96,9 @@ impl fmt::Display for Report {
         if !self.removed.is_empty() {
             let named: Vec<&str> = self.removed.iter().take(NAMED_LEFTOVERS).map(String::as_str).collect();
             write!(f, "; removed {} leftovers of a crash: {}", self.removed.len(), named.join(", "))?;
+        }
+        if let Some(settled) = self.settled {
+            write!(f, "; the journal was long and is a run now, which took {} ms", settled.as_millis())?;
         }
         if let Some((free, reserve)) = self.crowded {
             write!(

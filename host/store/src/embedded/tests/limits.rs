@@ -26,6 +26,26 @@ async fn commits_wait_for_a_disk_that_cannot_keep_up() {
 }
 
 #[tokio::test]
+async fn journal_of_short_lives_does_not_grow_for_ever() {
+    let disk = SimulatedDisk::new();
+    for number in 0..10 {
+        let store = try_open(&disk, &RunsShelf, by_hand()).unwrap().0;
+        let mut batch = Batch::new();
+        batch.put(setting(&format!("s{number}")));
+        store.durable(store.commit(batch).await.unwrap()).await.unwrap();
+        // No life is long enough for a checkpoint.
+        drop(store);
+    }
+    let options = Options { checkpoint_keys: 10, ..Options::default() };
+    let (store, report) = try_open(&disk, &RunsShelf, options.clone()).unwrap();
+    assert!(report.settled.is_some() && report.to_string().contains("the journal was long"), "{report}");
+    assert_eq!((store.stats().checkpoint, store.stats().overlay_keys), (store.stats().head, 0));
+    drop(store);
+    let (_, report) = try_open(&disk, &RunsShelf, options).unwrap();
+    assert_eq!((report.settled, report.replayed, report.last.0), (None, 0, 10));
+}
+
+#[tokio::test]
 async fn space_follows_what_is_live() {
     let (disk, base) = (SimulatedDisk::new(), SimulatedBase::default());
     let store = open(&disk, &base, by_hand());
