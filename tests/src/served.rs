@@ -37,6 +37,8 @@ pub struct Options {
     pub store: Arc<dyn Store>,
     /// Most executions under way; by default as a server has it.
     pub live_max: Option<usize>,
+    /// Stand-ins that plugins may reach.
+    pub outside: Vec<std::net::SocketAddr>,
 }
 
 impl Default for Options {
@@ -48,6 +50,7 @@ impl Default for Options {
             compiled: data_dir().join("compiled"),
             store: Arc::new(MemoryStore::default()),
             live_max: None,
+            outside: Vec::new(),
         }
     }
 }
@@ -113,7 +116,8 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
     let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);
     let runtime = Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime");
     let config = server::Config::new(options.store, runtime, catalog, scratch.join("scratch"));
-    server::Config { live_max: options.live_max.unwrap_or(config.live_max), ..config }
+    let allow_net = options.outside.iter().map(|address| server::allow_net(&address.to_string()).expect("an address"));
+    server::Config { live_max: options.live_max.unwrap_or(config.live_max), allow_net: allow_net.collect(), ..config }
 }
 
 impl Api {

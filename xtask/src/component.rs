@@ -24,7 +24,7 @@ const MIN_PATH_BYTES: usize = 5;
 const BUDGET_BYTES: usize = 300_000;
 /// Plugins that carry a whole library of their field, or the properties of many task types, and their budget.
 const LARGER_BUDGETS: &[(&str, usize)] =
-    &[("git", 1_000_000), ("http", 550_000), ("kv", 400_000), ("records", 400_000), ("storage", 550_000)];
+    &[("git", 1_000_000), ("http", 580_000), ("kv", 400_000), ("records", 400_000), ("storage", 550_000)];
 
 /// A part of a component, with where it lies.
 #[derive(Debug)]

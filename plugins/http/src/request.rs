@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use sluice_sdk::http::Response;
 use sluice_sdk::prelude::*;
 
-use crate::options::{Charset, LogPart};
+use crate::options::{Charset, HttpOptions, LogPart};
 use crate::response;
 use crate::target::properties_of_requests;
 
@@ -21,15 +22,29 @@ pub struct RequestOutputs {
     /// Where the response came from, after redirects.
     uri: String,
     /// The status code.
-    code: u16,
+    pub code: u16,
     /// The header fields: a list of values by name in lower case.
-    headers: BTreeMap<String, Vec<String>>,
+    pub headers: BTreeMap<String, Vec<String>>,
     /// The body as text.
-    body: String,
+    pub body: String,
     /// Always null: `encryptBody` is not supported.
     encrypted_body: Option<Value>,
     /// Always null: what was sent may hold secrets and is not kept.
     form_data: Option<Map<String, Value>>,
+}
+
+impl RequestOutputs {
+    /// What is kept of a response.
+    pub fn of(response: &Response, body: String) -> Self {
+        Self {
+            uri: response.url().to_string(),
+            code: response.status(),
+            headers: response::headers(response),
+            body,
+            encrypted_body: None,
+            form_data: None,
+        }
+    }
 }
 
 /// Call an API over HTTP.
@@ -96,10 +111,18 @@ pub fn request(mut properties: RequestProperties, cx: &Context) -> Result<Reques
         ));
     }
     let options = properties.take_options();
-    let default_charset = options.charset()?;
+    // Said before anything is sent.
+    options.charset()?;
     let response = properties.target().send(&options, cx)?;
     let mut response = response::check(response, &properties.method, &options)?;
 
+    let body = read_text(&mut response, &options, cx)?;
+    Ok(RequestOutputs::of(&response, body))
+}
+
+/// The body of a response as text.
+pub fn read_text(response: &mut Response, options: &HttpOptions, cx: &Context) -> Result<String, Failure> {
+    let default_charset = options.charset()?;
     let bytes = response.read_bytes(options.max_content_bytes())?;
     cx.counter("response.length", bytes.len() as f64, &[]);
     let charset = response.headers().get("content-type").and_then(charset_of).unwrap_or(default_charset);
@@ -113,14 +136,7 @@ pub fn request(mut properties: RequestProperties, cx: &Context) -> Result<Reques
     if options.logs(LogPart::ResponseBody) {
         cx.debug(format!("response body: {body}"));
     }
-    Ok(RequestOutputs {
-        uri: response.url().to_string(),
-        code: response.status(),
-        headers: response::headers(&response),
-        body,
-        encrypted_body: None,
-        form_data: None,
-    })
+    Ok(body)
 }
 
 /// The character set a content type names, where it is one this plugin can read.

@@ -16,6 +16,14 @@ pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
     task::expand(arguments, item.clone()).unwrap_or_else(|message| item::compile_error(&message, item))
 }
 
+/// Makes a function a polling trigger type: `#[trigger("com.example.mail.Inbox")]` on
+/// `fn inbox(inbox: Inbox, cursor: Option<&str>, cx: &Context) -> Result<Option<Fired<Mail>>, Failure>`. Documentation and keys as for
+/// `#[task]`.
+#[proc_macro_attribute]
+pub fn trigger(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    task::expand_trigger(arguments, item.clone()).unwrap_or_else(|message| item::compile_error(&message, item))
+}
+
 /// Makes a struct (or an enum) the properties of a task: camel-case names, unknown ones refused, JSON Schema from the doc comments.
 /// On fields: `#[secret]`, `#[render(never)]`, `#[render(later)]`, `#[default(expression)]`.
 #[proc_macro_attribute]

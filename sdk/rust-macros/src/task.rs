@@ -1,27 +1,29 @@
-//! `#[task]`: the function stays as it is; beside it comes a type of the same name that implements `Task`.
+//! `#[task]` and `#[trigger]`: the function stays as it is; beside it comes a type of the same name that implements `Task` or `Trigger`.
 
 use proc_macro::{Delimiter, TokenStream, TokenTree};
 
 use crate::item::{split_attributes, split_colon, split_commas, tokens};
 
-pub fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
-    let (kind, keys) = read_arguments(arguments)?;
-    let (attributes, rest) = split_attributes(item.clone());
-    let docs: Vec<String> =
-        attributes.iter().filter_map(|attribute| attribute.doc().map(|text| text.to_string())).collect();
-    if docs.is_empty() {
-        return Err("a task needs a doc comment: its first paragraph is the title people see".to_owned());
-    }
-    let function = read_function(&rest)?;
-    let (visibility, name) = (&function.visibility, &function.name);
-    let call =
-        if function.wants_context { format!("{name}(properties, context)") } else { format!("{name}(properties)") };
+/// The parameters of a task function, and of a trigger function: properties, what it may take, and how that is called.
+const TASK: (usize, &str) =
+    (2, "`#[task]` goes on `fn name(properties: Type, cx: &Context) -> Result<Outputs, Failure>`");
+const TRIGGER: (usize, &str) = (
+    3,
+    "`#[trigger]` goes on `fn name(properties: Type, cursor: Option<&str>, cx: &Context) -> Result<Option<Fired<Outputs>>, Failure>`",
+);
 
+pub fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
+    let function = Function::read(arguments, &item, TASK)?;
+    let (name, properties, result) = (&function.name, &function.properties, &function.result);
+    let call = match function.parameters {
+        2 => format!("{name}(properties, context)"),
+        _ => format!("{name}(properties)"),
+    };
     let mut expanded = item;
     expanded.extend(tokens(&format!(
-        "#[doc(hidden)] #[expect(non_camel_case_types, reason = \"named after its function\")] {visibility} struct {name} {{}}
+        "{head}
         impl ::sluice_sdk::Task for {name} {{
-            const DEFINITION: ::sluice_sdk::TaskDefinition = ::sluice_sdk::TaskDefinition::new({kind}, &[{docs}]){keys};
+            {definition}
             type Properties = {properties};
             type Outputs = <{result} as ::sluice_sdk::TaskResult>::Outputs;
             fn run(properties: Self::Properties, context: &::sluice_sdk::Context)
@@ -30,9 +32,35 @@ pub fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, 
                 ::sluice_sdk::TaskResult::into_result({call})
             }}
         }}",
-        docs = docs.join(", "),
-        properties = function.properties,
-        result = function.result,
+        head = function.head,
+        definition = function.definition,
+    )));
+    Ok(expanded)
+}
+
+pub fn expand_trigger(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
+    let function = Function::read(arguments, &item, TRIGGER)?;
+    let (name, properties, result) = (&function.name, &function.properties, &function.result);
+    let call = match function.parameters {
+        3 => format!("{name}(properties, cursor, context)"),
+        2 => format!("{name}(properties, cursor)"),
+        _ => return Err(TRIGGER.1.to_owned()),
+    };
+    let mut expanded = item;
+    expanded.extend(tokens(&format!(
+        "{head}
+        impl ::sluice_sdk::Trigger for {name} {{
+            {definition}
+            type Properties = {properties};
+            type Outputs = <{result} as ::sluice_sdk::PollResult>::Outputs;
+            fn poll(properties: Self::Properties, cursor: ::core::option::Option<&str>, context: &::sluice_sdk::Context)
+                -> ::core::result::Result<::core::option::Option<::sluice_sdk::Fired<Self::Outputs>>, ::sluice_sdk::Failure> {{
+                let _ = context;
+                ::sluice_sdk::PollResult::into_result({call})
+            }}
+        }}",
+        head = function.head,
+        definition = function.definition,
     )));
     Ok(expanded)
 }
@@ -65,16 +93,35 @@ fn read_arguments(arguments: TokenStream) -> Result<(String, String), String> {
 }
 
 struct Function {
-    visibility: String,
+    /// The type that is named after it.
+    head: String,
+    /// Its task type, documentation and keys.
+    definition: String,
     name: String,
     properties: String,
-    wants_context: bool,
+    parameters: usize,
     result: String,
 }
 
-fn read_function(trees: &[TokenTree]) -> Result<Function, String> {
-    let mistake =
-        || "`#[task]` goes on `fn name(properties: Type, cx: &Context) -> Result<Outputs, Failure>`".to_owned();
+impl Function {
+    fn read(arguments: TokenStream, item: &TokenStream, shape: (usize, &str)) -> Result<Self, String> {
+        let (kind, keys) = read_arguments(arguments)?;
+        let (attributes, rest) = split_attributes(item.clone());
+        let docs: Vec<String> =
+            attributes.iter().filter_map(|attribute| attribute.doc().map(|text| text.to_string())).collect();
+        if docs.is_empty() {
+            return Err("a task needs a doc comment: its first paragraph is the title people see".to_owned());
+        }
+        let definition = format!(
+            "const DEFINITION: ::sluice_sdk::TaskDefinition = ::sluice_sdk::TaskDefinition::new({kind}, &[{}]){keys};",
+            docs.join(", ")
+        );
+        read_function(&rest, definition, shape)
+    }
+}
+
+fn read_function(trees: &[TokenTree], definition: String, (most, shape): (usize, &str)) -> Result<Function, String> {
+    let mistake = || shape.to_owned();
     let at = trees
         .iter()
         .position(|tree| matches!(tree, TokenTree::Ident(ident) if ident.to_string() == "fn"))
@@ -94,14 +141,18 @@ fn read_function(trees: &[TokenTree]) -> Result<Function, String> {
         }
         _ => return Err(mistake()),
     };
-    if parameters.len() > 2 {
+    if parameters.len() > most {
         return Err(mistake());
     }
+    let visibility = before.iter().cloned().collect::<TokenStream>().to_string();
     Ok(Function {
-        visibility: before.iter().cloned().collect::<TokenStream>().to_string(),
+        head: format!(
+            "#[doc(hidden)] #[expect(non_camel_case_types, reason = \"named after its function\")] {visibility} struct {name} {{}}"
+        ),
+        definition,
         name: name.to_string(),
         properties: properties.to_string(),
-        wants_context: parameters.len() == 2,
+        parameters: parameters.len(),
         result: result.to_string(),
     })
 }

@@ -32,6 +32,9 @@
 //! Fields of properties may be marked `#[secret]`, `#[render(never)]` or `#[render(later)]`, and have a `#[default(value)]`. Properties
 //! arrive rendered, and text that an expression made of a number, a boolean or a list is read as what the field is.
 //!
+//! A polling trigger is a function too, `#[trigger("com.example.mail.Inbox")]`, with the cursor of the last poll that fired as its second
+//! parameter; see [`Trigger`]. The component exports `poll` with the feature `triggers`.
+//!
 //! The manifest and its JSON Schemas come from the types and their doc comments. Built for `wasm32-wasip2` this is a component;
 //! built for the machine at hand, the host is a [`testing::MockHost`]. This crate never generates bindings while a plugin builds:
 //! `bindings.rs` is made from `wit/` beforehand.
@@ -45,6 +48,7 @@
     reason = "generated: the canonical ABI is made of pointers"
 )]
 #[rustfmt::skip]
+#[cfg_attr(feature = "triggers", path = "bindings_of_pollers.rs")]
 pub mod bindings;
 
 mod context;
@@ -61,20 +65,24 @@ mod rendered;
 pub mod secrets;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod trigger;
 
 pub use context::{Context, Level};
 pub use failure::Failure;
 pub use manifest::{Capabilities, Effects, Hosts, Manifest, TaskDefinition};
 pub use plugin::{Plugin, Task, TaskResult, run_task, unknown_task};
+pub use trigger::{Fired, PollResult, Trigger, run_trigger, unknown_trigger};
 
 pub use rendered::from_rendered;
 #[doc(hidden)]
 pub use sluice_sdk_macros::include_compact;
-pub use sluice_sdk_macros::{outputs, properties, task};
+pub use sluice_sdk_macros::{outputs, properties, task, trigger};
 #[doc(hidden)]
 pub use {schemars, serde, serde_json};
 
 /// What every plugin needs: `use sluice_sdk::prelude::*;`.
 pub mod prelude {
-    pub use crate::{Capabilities, Context, Effects, Failure, Hosts, Level, outputs, plugin, properties, task};
+    pub use crate::{
+        Capabilities, Context, Effects, Failure, Fired, Hosts, Level, outputs, plugin, properties, task, trigger,
+    };
 }

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Task;
+use crate::{Task, Trigger};
 
 /// The version of `wit/` this crate is built on.
 pub const ABI: &str = "1.0";
@@ -203,6 +203,22 @@ struct TaskEntry {
     examples: Vec<Example>,
 }
 
+impl TaskEntry {
+    fn new<P: JsonSchema, O: JsonSchema>(definition: TaskDefinition) -> Self {
+        let docs = Docs::read(definition.docs);
+        Self {
+            kind: definition.kind,
+            title: docs.title,
+            description: docs.description,
+            aliases: sorted(definition.aliases),
+            effects: definition.effects,
+            properties: schema::<P>(SchemaSettings::draft2020_12().for_deserialize()),
+            outputs: schema::<O>(SchemaSettings::draft2020_12().for_serialize()),
+            examples: docs.examples,
+        }
+    }
+}
+
 /// What a plugin says about itself.
 #[derive(Debug, Clone, Serialize)]
 pub struct Manifest {
@@ -216,7 +232,7 @@ pub struct Manifest {
     effects: Effects,
     capabilities: Capabilities,
     tasks: Vec<TaskEntry>,
-    triggers: Vec<Value>,
+    triggers: Vec<TaskEntry>,
 }
 
 impl Manifest {
@@ -282,24 +298,21 @@ impl Manifest {
     /// Adds a task type.
     #[must_use]
     pub fn task<T: Task>(mut self) -> Self {
-        let definition = T::DEFINITION;
-        let docs = Docs::read(definition.docs);
-        self.tasks.push(TaskEntry {
-            kind: definition.kind,
-            title: docs.title,
-            description: docs.description,
-            aliases: sorted(definition.aliases),
-            effects: definition.effects,
-            properties: schema::<T::Properties>(SchemaSettings::draft2020_12().for_deserialize()),
-            outputs: schema::<T::Outputs>(SchemaSettings::draft2020_12().for_serialize()),
-            examples: docs.examples,
-        });
+        self.tasks.push(TaskEntry::new::<T::Properties, T::Outputs>(T::DEFINITION));
+        self
+    }
+
+    /// Adds a polling trigger type.
+    #[must_use]
+    pub fn trigger<T: Trigger>(mut self) -> Self {
+        self.triggers.push(TaskEntry::new::<T::Properties, T::Outputs>(T::DEFINITION));
         self
     }
 
     /// The manifest as JSON, task types in order.
     pub fn to_json(mut self) -> String {
         self.tasks.sort_by_key(|task| task.kind);
+        self.triggers.sort_by_key(|trigger| trigger.kind);
         serde_json::to_string(&self).expect("a manifest is plain JSON")
     }
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::failure::BAD_PROPERTY;
-use crate::{Context, Failure, Manifest, TaskDefinition, from_rendered};
+use crate::{Context, Failure, Manifest, TaskDefinition, from_rendered, unknown_trigger};
 
 /// A task type. `#[task]` writes it.
 pub trait Task {
@@ -48,6 +48,12 @@ pub trait Plugin {
 
     /// Runs one attempt of the task type a flow calls `task`.
     fn run(task: &str, input: &str) -> Result<String, Failure>;
+
+    /// Asks the trigger type a flow calls `trigger` whether something happened.
+    fn poll(trigger: &str, input: &str, cursor: Option<&str>) -> Result<Option<String>, Failure> {
+        let _ = (input, cursor);
+        Err(unknown_trigger(trigger))
+    }
 }
 
 /// Reads the properties, runs the task, writes the outputs.
@@ -58,12 +64,12 @@ pub fn run_task<T: Task>(input: &str) -> Result<String, Failure> {
 
 // These two are apart so that a component holds them once, not once for each task type.
 
-fn read_properties(input: &str) -> Result<Value, Failure> {
+pub(crate) fn read_properties(input: &str) -> Result<Value, Failure> {
     serde_json::from_str(input)
         .map_err(|error| Failure::new(BAD_PROPERTY, format!("the properties are no JSON: {error}")))
 }
 
-fn write_outputs(outputs: serde_json::Result<String>) -> Result<String, Failure> {
+pub(crate) fn write_outputs(outputs: serde_json::Result<String>) -> Result<String, Failure> {
     let outputs = outputs.map_err(|error| Failure::new("BAD_OUTPUT", format!("the outputs are no JSON: {error}")))?;
     // A task without outputs answers `()`.
     Ok(if outputs == "null" { "{}".to_owned() } else { outputs })
@@ -75,17 +81,15 @@ pub fn unknown_task(task: &str) -> Failure {
 }
 
 /// Ties task functions into a plugin: `plugin! { tasks: [hello, other::task], title: "Greetings" }`. Name, version and description are
-/// the package's; the keys behind `tasks` are methods of [`Manifest`].
+/// the package's; polling triggers come next, `triggers: [inbox]`; the keys behind them are methods of [`Manifest`].
 ///
 /// `plugin! { manifest: "manifest.json", tasks: [...] }` keeps the manifest as a file beside `Cargo.toml`: reviewers see what a change
 /// means to users, and the component carries a text in place of the code that makes it, a third of its size. A test it adds fails
 /// when the file is not what the types yield; `SLUICE_BLESS=1 cargo test` writes it.
 #[macro_export]
 macro_rules! plugin {
-    (manifest: $file:literal, tasks: [$($task:path),+ $(,)?] $(, $key:ident: $value:expr)* $(,)?) => {
-        $crate::__plugin!([$($task),+] [$($key: $value),*] {
-            $crate::include_compact!($file).to_owned()
-        });
+    (manifest: $file:literal, tasks: $tasks:tt, triggers: $triggers:tt $(, $key:ident: $value:expr)* $(,)?) => {
+        $crate::__plugin!($tasks $triggers [$($key: $value),*] { $crate::include_compact!($file).to_owned() });
 
         #[cfg(test)]
         #[test]
@@ -93,8 +97,14 @@ macro_rules! plugin {
             $crate::testing::assert_manifest::<Plugin>(concat!(env!("CARGO_MANIFEST_DIR"), "/", $file));
         }
     };
-    (tasks: [$($task:path),+ $(,)?] $(, $key:ident: $value:expr)* $(,)?) => {
-        $crate::__plugin!([$($task),+] [$($key: $value),*] { <Self as $crate::Plugin>::manifest().to_json() });
+    (tasks: $tasks:tt, triggers: $triggers:tt $(, $key:ident: $value:expr)* $(,)?) => {
+        $crate::__plugin!($tasks $triggers [$($key: $value),*] { <Self as $crate::Plugin>::manifest().to_json() });
+    };
+    (manifest: $file:literal, tasks: $tasks:tt $(, $key:ident: $value:expr)* $(,)?) => {
+        $crate::plugin! { manifest: $file, tasks: $tasks, triggers: [] $(, $key: $value)* }
+    };
+    (tasks: $tasks:tt $(, $key:ident: $value:expr)* $(,)?) => {
+        $crate::plugin! { tasks: $tasks, triggers: [] $(, $key: $value)* }
     };
 }
 
@@ -102,7 +112,9 @@ macro_rules! plugin {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __plugin {
-    ([$($task:path),+] [$($key:ident: $value:expr),*] $describe:block) => {
+    (
+        [$($task:path),+ $(,)?] [$($trigger:path),* $(,)?] [$($key:ident: $value:expr),*] $describe:block
+    ) => {
         /// The task types of this component.
         #[derive(Debug)]
         pub struct Plugin;
@@ -112,6 +124,7 @@ macro_rules! __plugin {
                 $crate::Manifest::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_DESCRIPTION"))
                     $(.$key($value))*
                     $(.task::<$task>())+
+                    $(.trigger::<$trigger>())*
             }
 
             fn describe() -> String $describe
@@ -121,6 +134,18 @@ macro_rules! __plugin {
                     return $crate::run_task::<$task>(input);
                 })+
                 ::core::result::Result::Err($crate::unknown_task(task))
+            }
+
+            fn poll(
+                trigger: &str,
+                input: &str,
+                cursor: ::core::option::Option<&str>,
+            ) -> ::core::result::Result<::core::option::Option<String>, $crate::Failure> {
+                let _ = (input, cursor);
+                $(if <$trigger as $crate::Trigger>::DEFINITION.answers_to(trigger) {
+                    return $crate::run_trigger::<$trigger>(input, cursor);
+                })*
+                ::core::result::Result::Err($crate::unknown_trigger(trigger))
             }
         }
 
@@ -162,7 +187,40 @@ macro_rules! __component {
                 }
             }
 
+            $crate::__poll!($plugin);
     $crate::bindings::export_component!($plugin with_types_in $crate::bindings);
         };
     };
+}
+
+/// Exports the triggers of a plugin.
+#[cfg(all(target_family = "wasm", feature = "triggers"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __poll {
+    ($plugin:ident) => {
+        impl task::poll::Guest for $plugin {
+            fn poll(
+                trigger: String,
+                input: String,
+                cursor: ::core::option::Option<String>,
+            ) -> ::core::result::Result<::core::option::Option<String>, task::run::Failure> {
+                let fired = <$plugin as $crate::Plugin>::poll(&trigger, &input, cursor.as_deref());
+                fired.map_err(|failure| task::run::Failure {
+                    code: failure.code().to_owned(),
+                    message: failure.message().to_owned(),
+                    retryable: failure.is_retryable(),
+                    details: failure.details_json(),
+                })
+            }
+        }
+    };
+}
+
+/// A component without the feature `triggers` has none.
+#[cfg(all(target_family = "wasm", not(feature = "triggers")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __poll {
+    ($plugin:ident) => {};
 }

@@ -269,6 +269,11 @@ impl MockHost {
         self.with(|_| P::run(task, input))
     }
 
+    /// Polls a trigger of a plugin as the host would, text in and text out.
+    pub fn poll<P: Plugin>(&self, trigger: &str, input: &str, cursor: Option<&str>) -> Result<Option<String>, Failure> {
+        self.with(|_| P::poll(trigger, input, cursor))
+    }
+
     /// What was logged.
     pub fn logs(&self) -> Vec<LogLine> {
         self.state.borrow().logs.clone()

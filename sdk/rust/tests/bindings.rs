@@ -9,14 +9,15 @@ use wit_bindgen_core::{Files, WorldGenerator};
 /// In the order in which they use each other.
 const PACKAGES: [&str; 4] = ["host@1.0.0", "task@1.0.0", "llm@1.0.0", "plugin@1.0.0"];
 
-/// The widest world of plain tasks. A component imports of it only what its code calls.
-const WORLD: &str = "trusted-task";
+/// The widest worlds of plain tasks, and of tasks and triggers. A component imports of them only what its code calls.
+const WORLDS: [(&str, &str); 2] =
+    [("trusted-task", "src/bindings.rs"), ("trusted-poller", "src/bindings_of_pollers.rs")];
 
 fn workspace_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn generate() -> String {
+fn generate(world: &str) -> String {
     let mut resolve = Resolve::default();
     let mut plugin_package = None;
     for package in PACKAGES {
@@ -25,7 +26,7 @@ fn generate() -> String {
         plugin_package = Some(resolve.push_group(group).expect("packages come in order of use"));
     }
     let world =
-        resolve.select_world(&[plugin_package.expect("there are packages")], Some(WORLD)).expect("the world exists");
+        resolve.select_world(&[plugin_package.expect("there are packages")], Some(world)).expect("the world exists");
 
     let options = wit_bindgen_rust::Opts {
         format: true,
@@ -44,14 +45,16 @@ fn generate() -> String {
 
 #[test]
 fn committed_bindings_are_what_wit_yields() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bindings.rs");
-    let fresh = generate();
-    if std::env::var_os("SLUICE_BLESS").is_some() {
-        std::fs::write(&path, &fresh).expect("bindings can be written");
+    for (world, file) in WORLDS {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let fresh = generate(world);
+        if std::env::var_os("SLUICE_BLESS").is_some() {
+            std::fs::write(&path, &fresh).expect("bindings can be written");
+        }
+        let committed = std::fs::read_to_string(&path).expect("bindings are committed");
+        assert!(
+            committed == fresh,
+            "`wit/` changed: run `SLUICE_BLESS=1 cargo test -p sluice-sdk --test bindings` and commit"
+        );
     }
-    let committed = std::fs::read_to_string(&path).expect("bindings are committed");
-    assert!(
-        committed == fresh,
-        "`wit/` changed: run `SLUICE_BLESS=1 cargo test -p sluice-sdk --test bindings` and commit"
-    );
 }

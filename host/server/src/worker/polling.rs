@@ -12,6 +12,7 @@ use store::rows::{self, Target};
 
 use super::outgoing::Outgoing;
 use super::secrets::RunSecrets;
+use super::services::guest_variables;
 use super::{grants, sink};
 use crate::flows::SavedFlow;
 use crate::inputs::FlowScope;
@@ -79,6 +80,8 @@ impl Node {
             working_dir: None,
             services: Arc::new(PollServices {
                 outgoing: Outgoing::new(self.clone(), &saved.flow.source, secrets.clone()),
+                node: self.clone(),
+                saved: saved.clone(),
             }),
             sink: log.clone(),
             cancel: Cancel::new(),
@@ -155,6 +158,8 @@ impl Sink for PollLog {
 /// What a plugin may ask of the server while it is asked.
 struct PollServices {
     outgoing: Outgoing,
+    node: Arc<Node>,
+    saved: Arc<SavedFlow>,
 }
 
 impl Services for PollServices {
@@ -165,6 +170,21 @@ impl Services for PollServices {
     // External synchrony: nothing leaves before the cursor it goes on from is durable.
     fn before_effect<'a>(&'a self, _: Effect) -> Soon<'a, Result<(), HostError>> {
         Box::pin(self.outgoing.gate())
+    }
+
+    // In the eyes of the flow, with what the plugin has seen in front.
+    fn render<'a>(&'a self, template: String, variables: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move {
+            let variables = guest_variables(&variables)?;
+            let (back, empty) = (FlowScope { node: &self.node, flow: &self.saved.flow }, expr::Map::new());
+            let scope = expr::Layered { front: variables.as_map().unwrap_or(&empty), back: &back };
+            let rendered = self
+                .node
+                .render_in(&scope, &Value::from(template.as_str()), false, &self.saved.flow.key, None)
+                .await
+                .map_err(|failure| HostError::new(&failure.code, failure.message))?;
+            Ok(self.outgoing.secrets().conceal(&rendered).as_str().unwrap_or_default().to_owned())
+        })
     }
 
     fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {

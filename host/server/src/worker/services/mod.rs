@@ -209,12 +209,15 @@ impl Services for RunServices {
     }
 }
 
+/// Variables that a guest hands over with a template.
+pub(super) fn guest_variables(text: &str) -> Result<expr::Value, HostError> {
+    let variables = expr::Value::parse_json(text).or_else(|_| expr::Value::parse_ion(text));
+    variables.map_err(|error| HostError::bad_argument(format!("the variables are neither JSON nor ION: {error}")))
+}
+
 impl RunServices {
     async fn render_one(&self, template: &str, variables: &str) -> Result<String, HostError> {
-        let variables = expr::Value::parse_json(variables)
-            .map_err(|error| error.to_string())
-            .or_else(|_| expr::Value::parse_ion(variables))
-            .map_err(|error| HostError::bad_argument(format!("the variables are neither JSON nor ION: {error}")))?;
+        let variables = guest_variables(variables)?;
         let text = self
             .node
             .render_for_guest(&self.state, &self.saved, &self.run, template, &variables)
