@@ -30,6 +30,7 @@ use model::lock::Locked;
 use model::task::{Task, TaskKind};
 use runtime::{Cancel, Facts, PluginSource, Request};
 use store::rows::Fence;
+use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::flows::SavedFlow;
@@ -300,7 +301,7 @@ impl Node {
         // Making a directory and removing it costs more than most tasks: only who may see it gets one.
         let directory = match &ready.working_dir {
             None if grants.working_dir != runtime::Access::None => {
-                Some(self.working_dir(ready.run.id.as_str()).await.map_err(Stopped::Failed)?)
+                Some(self.working_dir(ready.run.id.as_str()).map_err(Stopped::Failed)?)
             }
             _ => None,
         };
@@ -358,21 +359,20 @@ impl Node {
     }
 
     /// A directory of its own for one run, gone when it ends.
-    async fn working_dir(&self, run: &str) -> Result<Scratch, Failure> {
-        let (scratch, prefix) = (self.config.scratch.clone(), run.to_owned());
-        let make = move || {
-            std::fs::create_dir_all(&scratch)?;
-            tempfile::Builder::new().prefix(&prefix).tempdir_in(&scratch)
+    fn working_dir(&self, run: &str) -> Result<Scratch, Failure> {
+        let make = || {
+            std::fs::create_dir_all(&self.config.scratch)?;
+            tempfile::Builder::new().prefix(run).tempdir_in(&self.config.scratch)
         };
-        let made = tokio::task::spawn_blocking(make).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        made.map(|directory| Scratch(Some(directory))).map_err(|error| {
+        make().map(|directory| Scratch(Some(directory))).map_err(|error| {
             let message = format!("no working directory in `{}`: {error}", self.config.scratch.display());
             Failure::new("WORKING_DIRECTORY", message)
         })
     }
 }
 
-/// A directory for one run. Removed on a thread that may wait for the disk, and nobody waits for that.
+/// A directory for one run. Removed on a thread that may wait for the disk, and nobody waits for that: it takes many times as long as
+/// making it. In a simulation, where all is one thread, at once.
 struct Scratch(Option<tempfile::TempDir>);
 
 impl Scratch {
@@ -385,8 +385,10 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if let Some(directory) = self.0.take() {
             match tokio::runtime::Handle::try_current() {
-                Ok(handle) => drop(handle.spawn_blocking(move || drop(directory))),
-                Err(_) => drop(directory),
+                Ok(handle) if handle.runtime_flavor() != RuntimeFlavor::CurrentThread => {
+                    drop(handle.spawn_blocking(move || drop(directory)));
+                }
+                _ => drop(directory),
             }
         }
     }

@@ -20,7 +20,7 @@ const FILES: [&str; 4] = ["inputFiles", "outputFiles", "namespaceFiles", "cache"
 impl Node {
     /// The whole of it, on this worker.
     pub(super) async fn unit(self: &Arc<Self>, unit: &Assignment, tasks: &[TaskId], cancel: &Cancel) -> Done {
-        let directory = match self.working_dir(unit.job.run.as_str()).await {
+        let directory = match self.working_dir(unit.job.run.as_str()) {
             Ok(directory) => directory,
             Err(failure) => return Done::failed(failure),
         };
