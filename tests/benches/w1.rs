@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use engine::sim::Sim;
 use runtime::{Cancel, Facts, Grants, Limits, NoServices, NoSink, PluginSource, Request, Wasm};
+use store::Store;
 use store::embedded::EmbeddedStore;
-use store::{MemoryStore, Store};
+use tests::counting::Counting;
 use tests::program;
 use tests::served::{Options, serving_with};
 
@@ -45,12 +46,13 @@ fn main() {
 }
 
 async fn w1() {
-    let memory = measured(Arc::new(MemoryStore::default()), true).await;
+    let timing = Arc::new(Counting::timing());
+    let memory = measured(timing.clone(), Some(&timing)).await;
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = EmbeddedStore::open_folder(folder.path(), store::embedded::Options::default()).unwrap();
     let store = Arc::new(store);
     let syncs = store.stats().syncs;
-    let durable = measured(store.clone(), false).await;
+    let durable = measured(store.clone(), None).await;
     let syncs = store.stats().syncs - syncs;
     let sync = one_sync(folder.path());
     println!("the same on the durable store, in the same run");
@@ -87,12 +89,13 @@ struct Measured {
     tasks: usize,
 }
 
-async fn measured(store: Arc<dyn Store>, shares: bool) -> Measured {
+async fn measured(store: Arc<dyn Store>, timing: Option<&Counting>) -> Measured {
     let mut measured = Measured { w1: Duration::ZERO, w2: Duration::ZERO, tasks: TASKS };
     serving_with(Options { store, ..Options::default() }, async |api| {
         api.save(&flow()).await;
         api.run("bench/w1").await;
         let mut times = Vec::new();
+        let before = timing.map(Counting::spent).unwrap_or_default();
         for _ in 0..ROUNDS {
             let begun = Instant::now();
             let ended = api.run("bench/w1").await;
@@ -100,6 +103,7 @@ async fn measured(store: Arc<dyn Store>, shares: bool) -> Measured {
             assert_eq!(ended["state"]["current"], "SUCCESS");
         }
         measured.w1 = middle(times);
+        let stored = (timing.map(Counting::spent).unwrap_or_default() - before) / ROUNDS as u32;
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             let begun = Instant::now();
@@ -108,11 +112,20 @@ async fn measured(store: Arc<dyn Store>, shares: bool) -> Measured {
         }
         measured.w2 = middle(times);
         measured.tasks += ROUNDS * TASKS * (1 + FLOWS);
-        if shares {
+        if timing.is_some() {
             let whole = measured.w1;
-            let wasm = wasm_alone(api).await;
-            let decided = decided_alone();
-            let share = |part: Duration| 100.0 * ratio(part, whole);
+            let (rendered, wasm) = (rendered_alone(), wasm_alone(api).await);
+            let engine = decided_alone().saturating_sub(rendered);
+            let parts = [
+                ("engine (the same flow in the simulator, without its expressions)", engine),
+                ("expressions (the same templates alone)", rendered),
+                ("wasm (the same runs alone)", wasm),
+                ("store (time within its calls)", stored),
+                (
+                    "shell, HTTP, logs, and waiting for another thread (the rest)",
+                    whole.saturating_sub(engine + rendered + wasm + stored),
+                ),
+            ];
             println!(
                 "W1: {TASKS} sequential Return tasks, API with wait=true, memory store, middle of {ROUNDS} rounds"
             );
@@ -121,12 +134,9 @@ async fn measured(store: Arc<dyn Store>, shares: bool) -> Measured {
                 TASKS as f64 / whole.as_secs_f64(),
                 whole.as_micros() as f64 / TASKS as f64
             );
-            println!("  wasm (the same {TASKS} runs alone)                  {:5.1} %", share(wasm));
-            println!("  engine and expressions (the same flow in the simulator) {:5.1} %", share(decided));
-            println!(
-                "  store, shell, HTTP and waiting (the rest)           {:5.1} %",
-                100.0 - share(wasm) - share(decided)
-            );
+            for (what, took) in parts {
+                println!("  {:5.1} %  {what}", 100.0 * ratio(took, whole));
+            }
             println!(
                 "W2: {FLOWS} such flows at once: {:.0} tasks/s",
                 (FLOWS * TASKS) as f64 / measured.w2.as_secs_f64()
@@ -165,6 +175,25 @@ async fn wasm_alone(api: &tests::served::Api) -> Duration {
             };
             let outcome = api.node.runtime().run(request).await;
             assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+        }
+        times.push(begun.elapsed());
+    }
+    middle(times)
+}
+
+/// The templates of the flow, with what they read at hand.
+fn rendered_alone() -> Duration {
+    let templates: Vec<expr::Value> =
+        (1..TASKS).map(|task| expr::Value::from(format!("{{{{ outputs.t{}.value }}}}", task - 1))).collect();
+    let outputs =
+        (0..TASKS).map(|task| (format!("t{task}"), expr::Value::map([("value", expr::Value::from("start"))])));
+    let scope = expr::Map::from_iter([("outputs".into(), expr::Value::map(outputs))]);
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        for template in &templates {
+            let rendered = expr::render_value(template, &scope, &expr::Memo::new(), &expr::Settings::default());
+            assert_eq!(rendered.unwrap().as_str(), Some("start"));
         }
         times.push(begun.elapsed());
     }

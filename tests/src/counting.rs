@@ -1,6 +1,7 @@
-//! A store in memory that counts what is committed to it: what an execution costs, without a clock.
+//! A store in memory that counts what is committed to it: what an execution costs, without a clock; or the time it takes, for benches.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use store::rows::{BlobId, Fence, Key, LogLine, Metric, Row, Stored};
@@ -17,6 +18,9 @@ pub struct Counting {
     changes: AtomicUsize,
     bytes: AtomicUsize,
     largest: AtomicUsize,
+    /// Takes the time of its calls instead of counting, which costs more than they do.
+    times: bool,
+    spent_ns: AtomicU64,
 }
 
 /// What was committed up to some point.
@@ -33,6 +37,35 @@ pub struct Counts {
 }
 
 impl Counting {
+    /// One that takes the time of its calls.
+    pub fn timing() -> Self {
+        Self { times: true, ..Self::default() }
+    }
+
+    /// How long its calls took in all.
+    pub fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent_ns.load(Ordering::SeqCst))
+    }
+
+    fn timed<T>(&self, call: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let answer = call();
+        self.add(begun);
+        answer
+    }
+
+    async fn timed_later<T>(&self, call: Answer<'_, T>) -> Result<T, store::Error> {
+        let begun = Instant::now();
+        let answer = call.await;
+        self.add(begun);
+        answer
+    }
+
+    fn add(&self, begun: Instant) {
+        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.spent_ns.fetch_add(took, Ordering::SeqCst);
+    }
+
     /// What was committed so far.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -66,8 +99,10 @@ impl Counting {
 
 impl Store for Counting {
     fn commit(&self, batch: Batch) -> Answer<'_, Lsn> {
-        self.count(&batch);
-        self.inner.commit(batch)
+        if !self.times {
+            self.count(&batch);
+        }
+        self.timed(|| self.inner.commit(batch))
     }
 
     fn durable(&self, lsn: Lsn) -> Answer<'_, ()> {
@@ -79,39 +114,39 @@ impl Store for Counting {
     }
 
     fn get(&self, view: View, key: Key) -> Answer<'_, Option<Stored<Row>>> {
-        self.inner.get(view, key)
+        self.timed(|| self.inner.get(view, key))
     }
 
     fn scan(&self, view: View, query: Query, page: Page) -> Answer<'_, Rows> {
-        self.inner.scan(view, query, page)
+        Box::pin(self.timed_later(self.inner.scan(view, query, page)))
     }
 
     fn count(&self, view: View, query: Query, limit: usize) -> Answer<'_, Count> {
-        self.inner.count(view, query, limit)
+        Box::pin(self.timed_later(self.inner.count(view, query, limit)))
     }
 
     fn claim(&self, claim: Claim) -> Answer<'_, Claimed> {
-        self.inner.claim(claim)
+        self.timed(|| self.inner.claim(claim))
     }
 
     fn renew(&self, fences: Vec<Fence>, until: Timestamp) -> Answer<'_, Vec<Fence>> {
-        self.inner.renew(fences, until)
+        self.timed(|| self.inner.renew(fences, until))
     }
 
     fn release(&self, fences: Vec<Fence>) -> Answer<'_, Lsn> {
-        self.inner.release(fences)
+        self.timed(|| self.inner.release(fences))
     }
 
     fn append_logs(&self, lines: Vec<LogLine>) -> Answer<'_, Lsn> {
-        self.inner.append_logs(lines)
+        self.timed(|| self.inner.append_logs(lines))
     }
 
     fn append_metrics(&self, metrics: Vec<Metric>) -> Answer<'_, Lsn> {
-        self.inner.append_metrics(metrics)
+        self.timed(|| self.inner.append_metrics(metrics))
     }
 
     fn clear(&self, what: Clear) -> Answer<'_, Cleared> {
-        self.inner.clear(what)
+        self.timed(|| self.inner.clear(what))
     }
 
     fn watch(&self, topic: Topic) -> Watch {
