@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use engine::sim::{Sim, flow};
-use engine::{Event, decide};
+use engine::{Command, End, Event, Outcome, decide};
 use expr::{Map, Value};
+use model::change::Change;
 use model::state::State as Status;
 
 const NESTED: &str = r#"
@@ -99,14 +100,49 @@ fn one_decision_begins_a_bounded_number_of_task_runs() {
     let before = sim.state(&id).clone();
     sim.run_while(|_| false);
     let started = sim.changes(&id).first().unwrap().clone();
-    let model::change::Change::Created { execution } = started else {
-        panic!("the first change creates the execution")
-    };
+    let Change::Created { execution } = started else { panic!("the first change creates the execution") };
     let now = sim.now;
     let first = decide(&before, Event::Start { execution }, now).unwrap();
     assert!(first.changes.len() < 4_000, "{} changes", first.changes.len());
     sim.run();
     assert_eq!(sim.state(&id).run_count(), 10_001);
+}
+
+#[test]
+fn what_waits_for_its_turn_is_not_begun_by_other_events() {
+    let mut sim = Sim::new();
+    // Without the second task, the end of the first is that of the iteration.
+    let one = NESTED.lines().filter(|line| !line.contains("id: b")).collect::<Vec<_>>().join("\n");
+    sim.add(flow(&one.replace("LIMIT", "0")));
+    let list = Value::list((0..5_000).map(|value| Value::Int(value as i64)));
+    let id = sim.start("n", "f", Map::from_iter([("values".into(), list.clone())]));
+    let mut state = sim.state(&id).clone();
+    sim.run_while(|_| false);
+    let Some(Change::Created { execution }) = sim.changes(&id).first().cloned() else {
+        panic!("the first change creates the execution")
+    };
+    // Everything is answered but `Continue`, until the first iterations run.
+    let (mut events, mut jobs) = (vec![Event::Start { execution }], Vec::new());
+    while let Some(event) = events.pop() {
+        let decision = decide(&state, event, sim.now).unwrap();
+        decision.changes.iter().for_each(|change| state.apply(change));
+        for command in decision.commands {
+            match command {
+                Command::Render { id, templates, .. } => {
+                    let answers = templates.iter().map(|(name, _, _)| ((*name).into(), list.clone()));
+                    events.push(Event::Rendered { id, result: Ok(Map::from_iter(answers)) });
+                }
+                Command::Run { job, epoch, .. } => jobs.push((job, epoch)),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(jobs.len(), 1_000);
+    // One commit takes many events: those that end begin what follows them, and not a thousand more each.
+    let (job, epoch) = jobs.swap_remove(0);
+    let ended = Event::TaskEnded { job, epoch, outcome: Outcome { end: End::Success, outputs: Value::Null } };
+    let decision = decide(&state, ended, sim.now).unwrap();
+    assert!(decision.changes.len() < 20, "{} changes", decision.changes.len());
 }
 
 #[test]

@@ -109,6 +109,10 @@ impl Draft {
     /// Begins lanes as far as the limit allows; with none left and none open, the phase is over.
     pub(crate) fn fill(&mut self, parent: Option<&TaskRunId>) {
         let Shape::Lanes { lanes, limit, iterations, fail_fast } = self.shape(parent) else { return };
+        if self.state.backlog.contains(&parent.cloned()) {
+            // It goes on when its turn comes. Otherwise each of the events of one commit would begin as many as a decision may.
+            return;
+        }
         loop {
             let frame = self.frame(parent);
             let failed = frame.verdict.is_some_and(Status::is_failed);
