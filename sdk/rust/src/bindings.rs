@@ -2,7 +2,7 @@
 // Options used:
 //   * runtime_path: "::wit_bindgen::rt"
 //   * default-bindings-module: "::sluice_sdk::bindings"
-//   * export-macro-name: export_component
+//   * export-macro-name: export_tasks_and_triggers
 //   * pub-export-macro
 #[rustfmt::skip]
 #[allow(dead_code, clippy::all)]
@@ -4231,6 +4231,262 @@ pub mod exports {
                         * ::core::mem::size_of::<*const u8>()],
                 );
             }
+            /// Optional: a polling trigger.
+            #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+            pub mod poll {
+                #[used]
+                #[doc(hidden)]
+                static __FORCE_SECTION_REF: fn() = super::super::super::super::__link_custom_section_describing_imports;
+                use super::super::super::super::_rt;
+                pub type Failure = super::super::super::super::exports::sluice::task::run::Failure;
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_poll_cabi<T_: Guest>(
+                    arg0: *mut u8,
+                    arg1: usize,
+                    arg2: *mut u8,
+                    arg3: usize,
+                    arg4: i32,
+                    arg5: *mut u8,
+                    arg6: usize,
+                ) -> *mut u8 {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        let result3 = {
+                            let len0 = arg1;
+                            let bytes0 = _rt::Vec::from_raw_parts(
+                                arg0.cast(),
+                                len0,
+                                len0,
+                            );
+                            let len1 = arg3;
+                            let bytes1 = _rt::Vec::from_raw_parts(
+                                arg2.cast(),
+                                len1,
+                                len1,
+                            );
+                            T_::poll(
+                                _rt::string_lift(bytes0),
+                                _rt::string_lift(bytes1),
+                                match arg4 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let len2 = arg6;
+                                            let bytes2 = _rt::Vec::from_raw_parts(
+                                                arg5.cast(),
+                                                len2,
+                                                len2,
+                                            );
+                                            _rt::string_lift(bytes2)
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
+                            )
+                        };
+                        let ptr4 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result3 {
+                            Ok(e) => {
+                                *ptr4.add(0).cast::<u8>() = (0i32) as u8;
+                                match e {
+                                    Some(e) => {
+                                        *ptr4
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let vec5 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr5 = vec5.as_ptr().cast::<u8>();
+                                        let len5 = vec5.len();
+                                        ::core::mem::forget(vec5);
+                                        *ptr4
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len5;
+                                        *ptr4
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr5.cast_mut();
+                                    }
+                                    None => {
+                                        *ptr4
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
+                            }
+                            Err(e) => {
+                                *ptr4.add(0).cast::<u8>() = (1i32) as u8;
+                                let super::super::super::super::exports::sluice::task::run::Failure {
+                                    code: code6,
+                                    message: message6,
+                                    retryable: retryable6,
+                                    details: details6,
+                                } = e;
+                                let vec7 = (code6.into_bytes()).into_boxed_slice();
+                                let ptr7 = vec7.as_ptr().cast::<u8>();
+                                let len7 = vec7.len();
+                                ::core::mem::forget(vec7);
+                                *ptr4
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len7;
+                                *ptr4
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr7.cast_mut();
+                                let vec8 = (message6.into_bytes()).into_boxed_slice();
+                                let ptr8 = vec8.as_ptr().cast::<u8>();
+                                let len8 = vec8.len();
+                                ::core::mem::forget(vec8);
+                                *ptr4
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len8;
+                                *ptr4
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr8.cast_mut();
+                                match retryable6 {
+                                    Some(e) => {
+                                        *ptr4
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        *ptr4
+                                            .add(1 + 5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (match e {
+                                            true => 1,
+                                            false => 0,
+                                        }) as u8;
+                                    }
+                                    None => {
+                                        *ptr4
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
+                                match details6 {
+                                    Some(e) => {
+                                        *ptr4
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let vec9 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr9 = vec9.as_ptr().cast::<u8>();
+                                        let len9 = vec9.len();
+                                        ::core::mem::forget(vec9);
+                                        *ptr4
+                                            .add(8 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len9;
+                                        *ptr4
+                                            .add(7 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr9.cast_mut();
+                                    }
+                                    None => {
+                                        *ptr4
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
+                            }
+                        };
+                        ptr4
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case)]
+                pub unsafe fn __post_return_poll<T_: Guest>(arg0: *mut u8) {
+                    unsafe {
+                        let l0 = i32::from(*arg0.add(0).cast::<u8>());
+                        match l0 {
+                            0 => {
+                                let l1 = i32::from(
+                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                match l1 {
+                                    0 => {}
+                                    _ => {
+                                        let l2 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l3 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l2, l3, 1);
+                                    }
+                                }
+                            }
+                            _ => {
+                                let l4 = *arg0
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *arg0
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                _rt::cabi_dealloc(l4, l5, 1);
+                                let l6 = *arg0
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l7 = *arg0
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                _rt::cabi_dealloc(l6, l7, 1);
+                                let l8 = i32::from(
+                                    *arg0
+                                        .add(6 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>(),
+                                );
+                                match l8 {
+                                    0 => {}
+                                    _ => {
+                                        let l9 = *arg0
+                                            .add(7 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l10 = *arg0
+                                            .add(8 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l9, l10, 1);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                pub trait Guest {
+                    /// `input` is the trigger's rendered properties; `cursor` is what the last poll that fired handed back. The answer is `none`
+                    /// when nothing happened, else a JSON object `{ "outputs": object, "cursor": text or null }`, and one execution starts.
+                    #[allow(async_fn_in_trait)]
+                    fn poll(
+                        trigger: _rt::String,
+                        input: _rt::String,
+                        cursor: ::core::option::Option<_rt::String>,
+                    ) -> ::core::result::Result<
+                        ::core::option::Option<_rt::String>,
+                        Failure,
+                    >;
+                }
+                #[doc(hidden)]
+                #[macro_export]
+                macro_rules! __export_sluice_task_poll_1_0_0_cabi {
+                    ($ty:ident with_types_in $($path_to_types:tt)*) => {
+                        const _ : () = { #[unsafe (export_name =
+                        "sluice:task/poll@1.0.0#poll")] unsafe extern "C" fn
+                        export_poll(arg0 : * mut u8, arg1 : usize, arg2 : * mut u8, arg3
+                        : usize, arg4 : i32, arg5 : * mut u8, arg6 : usize,) -> * mut u8
+                        { unsafe { $($path_to_types)*:: _export_poll_cabi::<$ty > (arg0,
+                        arg1, arg2, arg3, arg4, arg5, arg6) } } #[unsafe (export_name =
+                        "cabi_post_sluice:task/poll@1.0.0#poll")] unsafe extern "C" fn
+                        _post_return_poll(arg0 : * mut u8,) { unsafe {
+                        $($path_to_types)*:: __post_return_poll::<$ty > (arg0) } } };
+                    };
+                }
+                #[doc(hidden)]
+                pub use __export_sluice_task_poll_1_0_0_cabi;
+                #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                struct _RetArea(
+                    [::core::mem::MaybeUninit<
+                        u8,
+                    >; 9 * ::core::mem::size_of::<*const u8>()],
+                );
+                static mut _RET_AREA: _RetArea = _RetArea(
+                    [::core::mem::MaybeUninit::uninit(); 9
+                        * ::core::mem::size_of::<*const u8>()],
+                );
+            }
             /// Says what the plugin is. Called only when a plugin is packed, in a sandbox without any grant.
             #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
             pub mod describe {
@@ -4526,7 +4782,7 @@ mod _rt {
 /// For more information see the documentation of `wit_bindgen::generate!`.
 ///
 /// ```rust
-/// # macro_rules! export_component{ ($($t:tt)*) => (); }
+/// # macro_rules! export_tasks_and_triggers{ ($($t:tt)*) => (); }
 /// # trait Guest {}
 /// struct MyType;
 ///
@@ -4534,14 +4790,14 @@ mod _rt {
 ///     // ...
 /// }
 ///
-/// export_component!(MyType);
+/// export_tasks_and_triggers!(MyType);
 /// ```
 #[allow(unused_macros)]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __export_trusted_task_impl {
+macro_rules! __export_trusted_poller_impl {
     ($ty:ident) => {
-        ::sluice_sdk::bindings::export_component!($ty
+        ::sluice_sdk::bindings::export_tasks_and_triggers!($ty
         with_types_in::sluice_sdk::bindings);
     };
     ($ty:ident with_types_in $($path_to_types_root:tt)*) => {
@@ -4549,24 +4805,27 @@ macro_rules! __export_trusted_task_impl {
         exports::sluice::task::run::__export_sluice_task_run_1_0_0_cabi!($ty
         with_types_in $($path_to_types_root)*:: exports::sluice::task::run);
         $($path_to_types_root)*::
+        exports::sluice::task::poll::__export_sluice_task_poll_1_0_0_cabi!($ty
+        with_types_in $($path_to_types_root)*:: exports::sluice::task::poll);
+        $($path_to_types_root)*::
         exports::sluice::task::describe::__export_sluice_task_describe_1_0_0_cabi!($ty
         with_types_in $($path_to_types_root)*:: exports::sluice::task::describe); const _
         : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
-        "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:trusted-task:imports and exports")]
+        "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:trusted-poller:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2532] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2643] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe1\x12\x01A\x02\x01\
-A\x1f\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18slu\
-ice:host/errors@1.0.0\x05\0\x02\x03\0\0\x05error\x01B\x06\x02\x03\x02\x01\x01\x04\
-\0\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\x04\0\x06\
-reveal\x01\x04\x03\0\x18sluice:host/reveal@1.0.0\x05\x02\x01B\x18\x02\x03\x02\x01\
-\x01\x04\0\x05error\x03\0\0\x04\0\x05child\x03\x01\x01h\x02\x01p}\x01o\x02}\x04\x01\
-k\x05\x01j\x01\x06\x01\x01\x01@\x01\x04self\x03\0\x07\x04\0\x12[method]child.rea\
-d\x01\x08\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x09\x04\0\x13[metho\
-d]child.write\x01\x0a\x01@\x01\x04self\x03\x01\0\x04\0\x19[method]child.close-in\
-put\x01\x0b\x01kz\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x03\0\x0d\x04\0\x12[meth\
-od]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\x0f\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xce\x13\x01A\x02\x01\
+A\"\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18sluic\
+e:host/errors@1.0.0\x05\0\x02\x03\0\0\x05error\x01B\x06\x02\x03\x02\x01\x01\x04\0\
+\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\x04\0\x06re\
+veal\x01\x04\x03\0\x18sluice:host/reveal@1.0.0\x05\x02\x01B\x18\x02\x03\x02\x01\x01\
+\x04\0\x05error\x03\0\0\x04\0\x05child\x03\x01\x01h\x02\x01p}\x01o\x02}\x04\x01k\
+\x05\x01j\x01\x06\x01\x01\x01@\x01\x04self\x03\0\x07\x04\0\x12[method]child.read\
+\x01\x08\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x09\x04\0\x13[method\
+]child.write\x01\x0a\x01@\x01\x04self\x03\x01\0\x04\0\x19[method]child.close-inp\
+ut\x01\x0b\x01kz\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x03\0\x0d\x04\0\x12[metho\
+d]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\x0f\x01\
 \x01\x01@\x01\x04specs\0\x10\x04\0\x05start\x01\x11\x03\0\x19sluice:host/process\
 @1.0.0\x05\x03\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\
 \x01\x01@\x01\x05querys\0\x02\x04\0\x04find\x01\x03\x01ks\x01j\x01\x04\x01\x01\x01\
@@ -4614,24 +4873,27 @@ essages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\
 \x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0d\x01B\x07\x01k\x7f\
 \x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\x07fail\
 ure\x03\0\x02\x01j\x01s\x01\x03\x01@\x02\x04tasks\x05inputs\0\x04\x04\0\x03run\x01\
-\x05\x04\0\x15sluice:task/run@1.0.0\x05\x0e\x01B\x02\x01@\0\0s\x04\0\x08describe\
-\x01\0\x04\0\x1asluice:task/describe@1.0.0\x05\x0f\x04\0\x20sluice:plugin/truste\
-d-task@1.0.0\x04\0\x0b\x12\x01\0\x0ctrusted-task\x03\0\0\0G\x09producers\x01\x0c\
-processed-by\x02\x0dwit-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
+\x05\x04\0\x15sluice:task/run@1.0.0\x05\x0e\x02\x03\0\x0d\x07failure\x01B\x06\x02\
+\x03\x02\x01\x0f\x04\0\x07failure\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x03\x07\
+triggers\x05inputs\x06cursor\x02\0\x03\x04\0\x04poll\x01\x04\x04\0\x16sluice:tas\
+k/poll@1.0.0\x05\x10\x01B\x02\x01@\0\0s\x04\0\x08describe\x01\0\x04\0\x1asluice:\
+task/describe@1.0.0\x05\x11\x04\0\"sluice:plugin/trusted-poller@1.0.0\x04\0\x0b\x14\
+\x01\0\x0etrusted-poller\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-\
+component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
         };
     };
 }
 #[doc(inline)]
-pub use __export_trusted_task_impl as export_component;
+pub use __export_trusted_poller_impl as export_tasks_and_triggers;
 #[rustfmt::skip]
 #[cfg(target_arch = "wasm32")]
 #[unsafe(
-    link_section = "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:trusted-task-with-all-of-its-exports-removed:encoded world"
+    link_section = "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:trusted-poller-with-all-of-its-exports-removed:encoded world"
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2426] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd7\x11\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2430] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd9\x11\x01A\x02\x01\
 A\x1b\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18slu\
 ice:host/errors@1.0.0\x05\0\x02\x03\0\0\x05error\x01B\x06\x02\x03\x02\x01\x01\x04\
 \0\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\x04\0\x06\
@@ -4686,10 +4948,10 @@ n\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07m
 essages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\
 \x0c\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
 \x01\0\x04\0\x06metric\x01\x02\x01k}\x01@\x02\x07percent\x03\x04notes\x01\0\x04\0\
-\x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0d\x04\0@sluice:plug\
-in/trusted-task-with-all-of-its-exports-removed@1.0.0\x04\0\x0b2\x01\0,trusted-t\
-ask-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
-\x0dwit-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
+\x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0d\x04\0Bsluice:plug\
+in/trusted-poller-with-all-of-its-exports-removed@1.0.0\x04\0\x0b4\x01\0.trusted\
+-poller-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed\
+-by\x02\x0dwit-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

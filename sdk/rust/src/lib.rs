@@ -48,8 +48,12 @@
     reason = "generated: the canonical ABI is made of pointers"
 )]
 #[rustfmt::skip]
-#[cfg_attr(feature = "triggers", path = "bindings_of_pollers.rs")]
 pub mod bindings;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+#[expect(clippy::allow_attributes, reason = "generated: exports a plugin without triggers from the same bindings")]
+#[rustfmt::skip]
+pub mod bindings_of_tasks;
 
 mod context;
 pub mod duration;

@@ -170,6 +170,15 @@ macro_rules! __component {
         const _: () = {
             use $crate::bindings::exports::sluice::task;
 
+            fn failure(failure: $crate::Failure) -> task::run::Failure {
+                task::run::Failure {
+                    code: failure.code().to_owned(),
+                    message: failure.message().to_owned(),
+                    retryable: failure.is_retryable(),
+                    details: failure.details_json(),
+                }
+            }
+
             impl task::describe::Guest for $plugin {
                 fn describe() -> String {
                     <$plugin as $crate::Plugin>::describe()
@@ -178,26 +187,20 @@ macro_rules! __component {
 
             impl task::run::Guest for $plugin {
                 fn run(task: String, input: String) -> ::core::result::Result<String, task::run::Failure> {
-                    <$plugin as $crate::Plugin>::run(&task, &input).map_err(|failure| task::run::Failure {
-                        code: failure.code().to_owned(),
-                        message: failure.message().to_owned(),
-                        retryable: failure.is_retryable(),
-                        details: failure.details_json(),
-                    })
+                    <$plugin as $crate::Plugin>::run(&task, &input).map_err(failure)
                 }
             }
 
-            $crate::__poll!($plugin);
-    $crate::bindings::export_component!($plugin with_types_in $crate::bindings);
+            $crate::__exports!($plugin);
         };
     };
 }
 
-/// Exports the triggers of a plugin.
+/// Exports tasks and triggers.
 #[cfg(all(target_family = "wasm", feature = "triggers"))]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __poll {
+macro_rules! __exports {
     ($plugin:ident) => {
         impl task::poll::Guest for $plugin {
             fn poll(
@@ -205,22 +208,20 @@ macro_rules! __poll {
                 input: String,
                 cursor: ::core::option::Option<String>,
             ) -> ::core::result::Result<::core::option::Option<String>, task::run::Failure> {
-                let fired = <$plugin as $crate::Plugin>::poll(&trigger, &input, cursor.as_deref());
-                fired.map_err(|failure| task::run::Failure {
-                    code: failure.code().to_owned(),
-                    message: failure.message().to_owned(),
-                    retryable: failure.is_retryable(),
-                    details: failure.details_json(),
-                })
+                <$plugin as $crate::Plugin>::poll(&trigger, &input, cursor.as_deref()).map_err(failure)
             }
         }
+
+        $crate::bindings::export_tasks_and_triggers!($plugin with_types_in $crate::bindings);
     };
 }
 
-/// A component without the feature `triggers` has none.
+/// Exports tasks alone: a component without the feature `triggers`.
 #[cfg(all(target_family = "wasm", not(feature = "triggers")))]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __poll {
-    ($plugin:ident) => {};
+macro_rules! __exports {
+    ($plugin:ident) => {
+        $crate::bindings_of_tasks::export_tasks!($plugin with_types_in $crate::bindings);
+    };
 }
