@@ -102,7 +102,7 @@ impl Node {
         locked: &Locked,
     ) -> Result<Value, Failure> {
         let execution = state.execution().map(|execution| execution.id.clone());
-        let scope = RunScope { node: self, view: View::of_run(state, &run.id) };
+        let scope = RunScope::of_run(self, state, &run.id);
         self.render_properties_in(&scope, &saved.flow.key, execution.as_ref(), properties, locked).await
     }
 
@@ -147,22 +147,6 @@ impl Node {
             rendered.insert(name.clone(), fitted);
         }
         Ok(Value::from(rendered))
-    }
-
-    /// Text a guest wants rendered, with variables of its own in front of those of the run.
-    pub(crate) async fn render_for_guest(
-        &self,
-        state: &State,
-        saved: &SavedFlow,
-        run: &TaskRunId,
-        template: &str,
-        variables: &Value,
-    ) -> Result<Value, Failure> {
-        let execution = state.execution().map(|execution| execution.id.clone());
-        let empty = Map::new();
-        let back = RunScope { node: self, view: View::of_run(state, run) };
-        let scope = expr::Layered { front: variables.as_map().unwrap_or(&empty), back: &back };
-        self.render_in(&scope, &Value::from(template), false, &saved.flow.key, execution.as_ref()).await
     }
 
     /// Evaluates, answers what is missing, and evaluates again. Bounded.
@@ -250,6 +234,11 @@ impl<'a> RunScope<'a> {
     /// The variables of an execution.
     pub(crate) fn of_execution(node: &'a Node, state: &'a State) -> Self {
         Self { node, view: View::of_execution(state) }
+    }
+
+    /// The variables in the eyes of a task run.
+    pub(crate) fn of_run(node: &'a Node, state: &'a State, run: &'a TaskRunId) -> Self {
+        Self { node, view: View::of_run(state, run) }
     }
 
     /// What is stored of a secret is what it is called. One that cannot be opened stays sealed: whoever needs its value is told.

@@ -9,6 +9,7 @@ pub(crate) mod reach;
 mod secrets;
 mod services;
 mod sink;
+mod templates;
 mod unit;
 
 pub use grants::allow_net;

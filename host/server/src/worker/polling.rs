@@ -12,7 +12,7 @@ use store::rows::{self, Target};
 
 use super::outgoing::Outgoing;
 use super::secrets::RunSecrets;
-use super::services::guest_variables;
+use super::templates::Templates;
 use super::{grants, sink};
 use crate::flows::SavedFlow;
 use crate::inputs::FlowScope;
@@ -174,20 +174,29 @@ impl Services for PollServices {
 
     // In the eyes of the flow, with what the plugin has seen in front.
     fn render<'a>(&'a self, template: String, variables: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move {
-            let variables = guest_variables(&variables)?;
-            let (back, empty) = (FlowScope { node: &self.node, flow: &self.saved.flow }, expr::Map::new());
-            let scope = expr::Layered { front: variables.as_map().unwrap_or(&empty), back: &back };
-            let rendered = self
-                .node
-                .render_in(&scope, &Value::from(template.as_str()), false, &self.saved.flow.key, None)
-                .await
-                .map_err(|failure| HostError::new(&failure.code, failure.message))?;
-            Ok(self.outgoing.secrets().conceal(&rendered).as_str().unwrap_or_default().to_owned())
-        })
+        Box::pin(async move { self.templates(&self.scope()).render(&template, &variables).await })
+    }
+
+    fn render_each<'a>(
+        &'a self,
+        template: String,
+        variables: Vec<String>,
+    ) -> Soon<'a, Result<Vec<Result<String, HostError>>, HostError>> {
+        Box::pin(async move { self.templates(&self.scope()).render_each(&template, &variables).await })
     }
 
     fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
         Box::pin(async move { self.outgoing.substitute(head) })
+    }
+}
+
+impl PollServices {
+    fn scope(&self) -> FlowScope<'_> {
+        FlowScope { node: &self.node, flow: &self.saved.flow }
+    }
+
+    fn templates<'a>(&'a self, back: &'a dyn expr::Scope) -> Templates<'a> {
+        let (secrets, flow) = (self.outgoing.secrets(), &self.saved.flow.key);
+        Templates { node: &self.node, secrets, back, flow, execution: None }
     }
 }

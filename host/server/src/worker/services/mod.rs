@@ -21,13 +21,12 @@ use super::kept::Keeping;
 use super::outgoing::{FULL_AGAIN, Outgoing};
 use super::reach::Reach;
 use super::secrets::RunSecrets;
+use super::templates::Templates;
 use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::node::Node;
 use crate::readable::{folder_of, task_folder};
-
-/// Bytes of the answers of one `render-each`: they wait in memory together.
-const RENDERED_MAX_BYTES: usize = 16 << 20;
+use crate::render::RunScope;
 
 /// The services of one run.
 pub struct RunServices {
@@ -146,7 +145,10 @@ impl Services for RunServices {
     }
 
     fn render<'a>(&'a self, template: String, variables: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move { self.render_one(&template, &variables).await })
+        Box::pin(async move {
+            let scope = RunScope::of_run(&self.node, &self.state, &self.run);
+            self.templates(&scope).render(&template, &variables).await
+        })
     }
 
     fn render_each<'a>(
@@ -155,19 +157,8 @@ impl Services for RunServices {
         variables: Vec<String>,
     ) -> Soon<'a, Result<Vec<Result<String, HostError>>, HostError>> {
         Box::pin(async move {
-            let mut answers = Vec::with_capacity(variables.len());
-            let mut size_bytes = 0;
-            for one in &variables {
-                let answer = self.render_one(&template, one).await;
-                size_bytes += answer.as_ref().map_or(0, String::len);
-                if size_bytes > RENDERED_MAX_BYTES {
-                    return Err(HostError::limit(format!(
-                        "the renderings of one call have more than {RENDERED_MAX_BYTES} bytes; hint: ask for fewer at once"
-                    )));
-                }
-                answers.push(answer);
-            }
-            Ok(answers)
+            let scope = RunScope::of_run(&self.node, &self.state, &self.run);
+            self.templates(&scope).render_each(&template, &variables).await
         })
     }
 
@@ -209,21 +200,10 @@ impl Services for RunServices {
     }
 }
 
-/// Variables that a guest hands over with a template.
-pub(super) fn guest_variables(text: &str) -> Result<expr::Value, HostError> {
-    let variables = expr::Value::parse_json(text).or_else(|_| expr::Value::parse_ion(text));
-    variables.map_err(|error| HostError::bad_argument(format!("the variables are neither JSON nor ION: {error}")))
-}
-
 impl RunServices {
-    async fn render_one(&self, template: &str, variables: &str) -> Result<String, HostError> {
-        let variables = guest_variables(variables)?;
-        let text = self
-            .node
-            .render_for_guest(&self.state, &self.saved, &self.run, template, &variables)
-            .await
-            .map_err(|failure| HostError::new(&failure.code, failure.message))?;
-        Ok(self.outgoing.secrets().conceal(&text).as_str().unwrap_or_default().to_owned())
+    fn templates<'a>(&'a self, back: &'a dyn expr::Scope) -> Templates<'a> {
+        let (flow, execution) = (&self.saved.flow.key, Some(&self.execution.id));
+        Templates { node: &self.node, secrets: self.outgoing.secrets(), back, flow, execution }
     }
 
     /// Commits that effects begin. An attempt whose lease is over has none.
