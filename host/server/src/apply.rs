@@ -1,6 +1,7 @@
 //! The only caller of the engine: events in, one commit out, then what was decided is done. Never waits for a guest.
 
 mod commands;
+mod failures;
 mod left;
 mod load;
 mod slots;
@@ -195,7 +196,7 @@ impl Owner {
             _ => {}
         }
         // Before the commit that shows the failure: who sees an execution ended sees why.
-        commands::log_failures(&self.node, &self.id, &turn.hot, &turn.after).await;
+        failures::log(&self.node, &self.id, &turn.hot, &turn.after).await;
         let lsn = self.commit(&mut turn, before.as_ref()).await?;
         let Turn { hot, after, .. } = turn;
         self.hot = Some(hot.clone());

@@ -29,8 +29,7 @@ impl Draft {
     pub(crate) fn expire(&mut self, run: &TaskRunId) {
         let frame = self.frame(Some(run));
         let Some(limit) = frame.limit.filter(|_| frame.phase != Phase::Done) else { return };
-        let problem =
-            failure("timeout", format!("the task and what it holds ran longer than its timeout of {limit:#}"));
+        let problem = failure("timeout", format!("Timeout: the task and what it holds ran longer than {limit:#}"));
         self.log(Some(run), problem);
         self.change(Change::Expired { run: run.clone() });
         self.drop_renders(Some(run));

@@ -204,22 +204,6 @@ fn post_row(turn: &mut Turn, to: &ExecutionId, key: String, event: &Event, now: 
     Ok(())
 }
 
-/// Writes the failures that a turn decided on into the log. What runs because of them may ask for them (`errorLogs()`), so this comes
-/// before the commit.
-pub(super) async fn log_failures(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, deeds: &[After]) {
-    let lines = deeds.iter().filter_map(|deed| match deed {
-        After::Log { run, failure } => Some(node.failure_line(id, hot, run.as_ref(), failure)),
-        _ => None,
-    });
-    let lines: Vec<rows::LogLine> = lines.collect();
-    if lines.is_empty() {
-        return;
-    }
-    if let Err(error) = node.store.append_logs(lines).await {
-        tracing::warn!(%error, "a log line was lost");
-    }
-}
-
 /// Does what was decided. The commit is made but perhaps not durable: nothing of it may leave the process here.
 pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: After) {
     match after {
@@ -265,28 +249,12 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
             node.clone().tasks.spawn(async move { node.wake_queue(&flow).await });
         }
         After::Continue => node.post(id, Envelope::event(Event::Continue)),
-        // Written by `log_failures`, before anything else is done.
+        // Written by `failures::log`, before anything else is done.
         After::Log { .. } => {}
     }
 }
 
 impl Node {
-    /// A failure that no attempt tells, as a line of the execution's log.
-    fn failure_line(&self, id: &ExecutionId, hot: &Hot, run: Option<&TaskRunId>, failure: &Failure) -> rows::LogLine {
-        rows::LogLine {
-            of: Target::Execution(id.clone()),
-            position: 0,
-            at: self.now(),
-            level: model::task::LogLevel::Error,
-            flow: Some(hot.saved.flow.key.clone()),
-            task: run.and_then(|run| hot.state.run(run)).map(|run| run.task.clone()),
-            task_run: run.cloned(),
-            attempt: 0,
-            message: failure.message.as_str().into(),
-            fields: Vec::new(),
-        }
-    }
-
     /// Lets queued executions of a flow look for a slot, oldest first.
     pub(crate) async fn wake_queue(self: &Arc<Self>, flow: &FlowKey) {
         let filter = store::query::ExecutionFilter {
