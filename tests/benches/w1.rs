@@ -16,6 +16,10 @@ use tests::counting::Counting;
 use tests::program;
 use tests::served::{Options, serving_with};
 
+/// As in `sluice`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TASKS: usize = 40;
 const FLOWS: usize = 10;
 const ROUNDS: usize = 25;

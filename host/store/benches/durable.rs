@@ -13,6 +13,10 @@ use store::embedded::{EmbeddedStore, Index, Options};
 use store::query::{ExecutionFilter, LogFilter, LogScope, NamespaceMatch};
 use store::{Batch, Clear, Key, Lsn, MemoryStore, Page, Query, Row, Store, View};
 
+/// As in `sluice`; what it is compared with is in the same process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CELL: Duration = Duration::from_secs(2);
 const EXECUTIONS: i64 = 100_000;
 

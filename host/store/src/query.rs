@@ -12,6 +12,7 @@ use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId, TriggerId};
 use model::state::State;
 use model::task::LogLevel;
 
+use crate::index::encode::KeyBuf;
 use crate::rows::{BlobId, Holder, Kind, NamespaceKey, NodeId, Row, Stored, Target};
 
 /// Most rows of one page.
@@ -281,7 +282,7 @@ pub struct Rows<T = Row> {
 ///
 /// Going on from it gives every row that was there all the time exactly once, whatever was written in between.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Position(pub(crate) Box<[u8]>);
+pub struct Position(pub(crate) KeyBuf);
 
 /// Longest position in bytes: the parts of the longest key.
 const MAX_POSITION: usize = 8 * 1024;
@@ -312,7 +313,7 @@ impl FromStr for Position {
             return Err(bad());
         }
         let digits = text.as_bytes().chunks_exact(2);
-        let bytes: Option<Box<[u8]>> = digits
+        let bytes: Option<KeyBuf> = digits
             .map(|pair| match pair {
                 [high, low] => Some((hex(*high)? << 4) | hex(*low)?),
                 _ => None,

@@ -12,6 +12,10 @@ use store::conformance::samples::{at, execution_id, payload, setting};
 use store::embedded::{EmbeddedStore, Options};
 use store::{Batch, Store};
 
+/// As in `sluice`; what it is compared with is in the same process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Short, and often: others use the machine too, and what they do changes. Only what was measured in one round, one
 /// after the other, is compared.
 const CELL: Duration = Duration::from_millis(400);

@@ -5,18 +5,16 @@
 //! first" is their complement.
 
 use jiff::Timestamp;
+use smallvec::SmallVec;
 
-/// A key being written. Most are short: they are put together in place, and allocated once, as long as they are.
+/// A key. Nearly all are so short that they are kept in place: a search through many then stays within the nodes of the tree.
+pub type KeyBuf = SmallVec<[u8; IN_PLACE]>;
+
+const IN_PLACE: usize = 40;
+
+/// A key being written.
 #[derive(Clone, Debug)]
-pub struct KeyBytes {
-    short: [u8; SHORT],
-    len: usize,
-    /// All of it, once it is longer.
-    long: Vec<u8>,
-}
-
-/// Longer than nearly all keys are.
-const SHORT: usize = 112;
+pub struct KeyBytes(KeyBuf);
 
 const TEXT_END: [u8; 2] = [0, 1];
 const TEXT_ZERO: [u8; 2] = [0, 0xff];
@@ -29,23 +27,11 @@ impl KeyBytes {
 
     /// Begins with nothing: what stands after a prefix.
     pub fn suffix() -> Self {
-        Self { short: [0; SHORT], len: 0, long: Vec::new() }
+        Self(KeyBuf::new())
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        if self.long.is_empty() {
-            if let Some(place) = self.short.get_mut(self.len..self.len + bytes.len()) {
-                place.copy_from_slice(bytes);
-                self.len += bytes.len();
-                return;
-            }
-            self.long.extend_from_slice(self.short.get(..self.len).unwrap_or_default());
-        }
-        self.long.extend_from_slice(bytes);
-    }
-
-    fn bytes(&self) -> &[u8] {
-        if self.long.is_empty() { self.short.get(..self.len).unwrap_or_default() } else { &self.long }
+        self.0.extend_from_slice(bytes);
     }
 
     pub fn byte(mut self, byte: u8) -> Self {
@@ -97,12 +83,12 @@ impl KeyBytes {
         self
     }
 
-    pub fn done(self) -> Box<[u8]> {
-        self.bytes().into()
+    pub fn done(self) -> KeyBuf {
+        self.0
     }
 
     pub fn into_vec(self) -> Vec<u8> {
-        if self.long.is_empty() { self.bytes().to_vec() } else { self.long }
+        self.0.into_vec()
     }
 }
 
@@ -151,7 +137,7 @@ mod tests {
 
     #[test]
     fn long_keys_are_as_short_ones() {
-        for len in [0, 1, SHORT - 3, SHORT - 2, SHORT - 1, SHORT, SHORT + 1, 3 * SHORT] {
+        for len in [0, 1, IN_PLACE - 3, IN_PLACE - 2, IN_PLACE - 1, IN_PLACE, IN_PLACE + 1, 3 * IN_PLACE] {
             let text = "x".repeat(len);
             let key = KeyBytes::new(9).text(&text).u32(7);
             let expected = [&[9][..], text.as_bytes(), &TEXT_END, &7_u32.to_be_bytes()].concat();

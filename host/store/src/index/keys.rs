@@ -7,7 +7,7 @@ use model::flow::Label;
 use model::ids::{ExecutionId, FlowKey};
 use model::state::State;
 
-use super::encode::KeyBytes;
+use super::encode::{KeyBuf, KeyBytes};
 use crate::rows::{Execution, Holder, Job, JobKey, Key, Kind, NamespaceKey, Row, Target, UniqueName};
 
 /// Tags of index entries. Rows have the code of their kind as tag, below 64.
@@ -33,7 +33,7 @@ pub mod tag {
 }
 
 /// The key of a row.
-pub fn key_bytes(key: &Key) -> Box<[u8]> {
+pub fn key_bytes(key: &Key) -> KeyBuf {
     let bytes = KeyBytes::new(key.kind().code());
     match key {
         Key::Flow(key, revision) => flow(bytes, key).u32(!revision),
@@ -154,13 +154,13 @@ pub mod executions {
     }
 
     /// Where an execution stands in each list.
-    pub fn suffix(bytes: KeyBytes, created: Timestamp, id: &ExecutionId) -> Box<[u8]> {
+    pub fn suffix(bytes: KeyBytes, created: Timestamp, id: &ExecutionId) -> KeyBuf {
         bytes.newest(created).text(id.as_str()).done()
     }
 }
 
 /// The index entries of a row: each points to the row's key.
-pub fn entries(row: &Row) -> Vec<Box<[u8]>> {
+pub fn entries(row: &Row) -> Vec<KeyBuf> {
     match row {
         Row::Execution(execution) => execution_entries(execution),
         Row::TaskRun(run) => {
@@ -207,7 +207,7 @@ pub fn entries(row: &Row) -> Vec<Box<[u8]>> {
     }
 }
 
-fn execution_entries(execution: &Execution) -> Vec<Box<[u8]>> {
+fn execution_entries(execution: &Execution) -> Vec<KeyBuf> {
     let record = &execution.record;
     let (kind, tenant, namespace) = (record.kind, &record.flow.tenant, record.flow.namespace.as_str());
     let mut keys = vec![
@@ -223,7 +223,7 @@ fn execution_entries(execution: &Execution) -> Vec<Box<[u8]>> {
     keys.into_iter().map(|key| executions::suffix(key, execution.created, &record.id)).collect()
 }
 
-fn job_entries(row: &Job) -> Vec<Box<[u8]>> {
+fn job_entries(row: &Job) -> Vec<KeyBuf> {
     match &row.lease {
         None => vec![job(KeyBytes::new(tag::CLAIMABLE).text(&row.queue).oldest(row.due), &row.key).done()],
         Some(lease) => vec![

@@ -5,7 +5,7 @@
 //! others are: the cost follows the rarest group, whichever that is. What no list serves is looked at row by row, and
 //! bounded.
 
-use super::encode::{KeyBytes, after_prefix, texts_len};
+use super::encode::{KeyBuf, KeyBytes, after_prefix, texts_len};
 use super::keys::{self, executions, tag};
 use super::matches::matches;
 use super::table::{At, Entry, Ordered};
@@ -39,7 +39,7 @@ enum Skip {
 pub struct Part {
     pub rows: Vec<Stored<Row>>,
     /// The last suffix looked at, if there may be more after it.
-    pub next: Option<Box<[u8]>>,
+    pub next: Option<KeyBuf>,
     /// How many suffixes were looked at.
     pub examined: usize,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use model::ids::ExecutionId;
 
-use super::encode::{KeyBytes, after_prefix};
+use super::encode::{KeyBuf, KeyBytes, after_prefix};
 use super::keys;
 use super::plan;
 use super::table::{At, Entry, Ordered};
@@ -27,7 +27,7 @@ pub enum Effect {
     /// The row is written.
     Put(Row),
     /// The row with this key is removed.
-    Delete(Box<[u8]>),
+    Delete(KeyBuf),
 }
 
 /// What a commit changes.
@@ -36,7 +36,7 @@ pub struct Outcome {
     /// Rows, in the order they were written.
     pub effects: Vec<Effect>,
     /// Every key that changes, rows and index entries.
-    pub changes: BTreeMap<Box<[u8]>, Option<Entry>>,
+    pub changes: BTreeMap<KeyBuf, Option<Entry>>,
     /// What to hint at.
     pub topics: Vec<Topic>,
 }
@@ -129,7 +129,7 @@ impl<'a> Stage<'a> {
         self.write(keys::key_bytes(&row.key()), row, None)
     }
 
-    fn write(&mut self, key: Box<[u8]>, row: Row, old: Option<Stored<Row>>) -> Result<(), Error> {
+    fn write(&mut self, key: KeyBuf, row: Row, old: Option<Stored<Row>>) -> Result<(), Error> {
         let mut entries = keys::entries(&row);
         let longest = entries.iter().map(|entry| entry.len()).chain([key.len()]).max().unwrap_or(0);
         within("a key (an id, a path, a label)", longest, MAX_KEY_BYTES)?;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::encode::KeyBuf;
 use crate::Lsn;
 use crate::error::Error;
 use crate::rows::{Row, Stored};
@@ -22,7 +23,7 @@ pub enum Entry {
 }
 
 /// A key that is there, and what it leads to.
-pub type At = (Box<[u8]>, Entry);
+pub type At = (KeyBuf, Entry);
 
 /// Something with ordered keys that can be read.
 pub trait Ordered {
@@ -74,9 +75,9 @@ pub enum Removed {
 /// The table.
 #[derive(Debug)]
 pub struct Table {
-    slots: BTreeMap<Box<[u8]>, Slot>,
+    slots: BTreeMap<KeyBuf, Slot>,
     /// Keys with something to forget once a commit is durable, in the order they were written.
-    touched: VecDeque<(Lsn, Box<[u8]>)>,
+    touched: VecDeque<(Lsn, KeyBuf)>,
     durable: Lsn,
     removed: Removed,
 }
@@ -97,7 +98,7 @@ impl Table {
     }
 
     /// Writes a key as of a commit later than all before.
-    pub fn write(&mut self, lsn: Lsn, key: Box<[u8]>, entry: Option<Entry>) {
+    pub fn write(&mut self, lsn: Lsn, key: KeyBuf, entry: Option<Entry>) {
         let vanishes = entry.is_none() && self.removed == Removed::Vanish;
         let version = Version { lsn, entry };
         match self.slots.entry(key) {
@@ -123,7 +124,7 @@ impl Table {
     }
 
     /// Writes a key as of a commit that is durable already.
-    pub fn write_durable(&mut self, lsn: Lsn, key: Box<[u8]>, entry: Option<Entry>) {
+    pub fn write_durable(&mut self, lsn: Lsn, key: KeyBuf, entry: Option<Entry>) {
         if entry.is_none() && self.removed == Removed::Vanish {
             self.slots.remove(&key);
             return;

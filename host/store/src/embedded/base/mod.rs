@@ -18,13 +18,14 @@ use super::manifest::Manifest;
 use crate::Lsn;
 use crate::codec::{decode_row, encode_row};
 use crate::error::Error;
+use crate::index::encode::KeyBuf;
 use crate::index::table::Entry;
 use crate::rows::Stored;
 
 /// A key and its stored value.
-pub type Pair = (Box<[u8]>, Vec<u8>);
+pub type Pair = (KeyBuf, Vec<u8>);
 /// A key and what it becomes; `None`: it is removed.
-pub type Change = (Box<[u8]>, Option<Vec<u8>>);
+pub type Change = (KeyBuf, Option<Vec<u8>>);
 
 /// Ordered keys that survive the process, most of the time.
 pub trait Base: Send + Sync {

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Base, Change, Opening, Pair, Shelf};
 use crate::Lsn;
 use crate::error::Error;
+use crate::index::encode::KeyBuf;
 
 #[derive(Clone, Debug, Default)]
 struct State {
     applied: Lsn,
-    keys: BTreeMap<Box<[u8]>, Vec<u8>>,
+    keys: BTreeMap<KeyBuf, Vec<u8>>,
 }
 
 /// What is left of a base after a power cut.

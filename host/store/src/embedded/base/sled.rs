@@ -18,6 +18,7 @@ use ::sled::{Batch, Config, Db, Mode, Tree};
 use super::{Base, Change, Opening, Pair, Shelf};
 use crate::Lsn;
 use crate::error::Error;
+use crate::index::encode::KeyBuf;
 
 /// Longest an opening may take, its check included: past that it hangs, and rebuilding is faster.
 const OPEN_LIMIT: Duration = Duration::from_secs(120);
@@ -304,7 +305,7 @@ impl SledBase {
 
     fn found(&self, tree: &Tree, pair: Option<(::sled::IVec, ::sled::IVec)>) -> Result<Option<Pair>, ::sled::Error> {
         let Some((key, stored)) = pair else { return Ok(None) };
-        Ok(self.whole(tree, &key, &stored)?.map(|value| (Box::from(&*key), value)))
+        Ok(self.whole(tree, &key, &stored)?.map(|value| (KeyBuf::from(&*key), value)))
     }
 }
 

@@ -11,7 +11,7 @@ const STORE: StoreId = StoreId(*b"the store's id..");
 
 fn commit(lsn: u64) -> (Lsn, Vec<Effect>) {
     let name = format!("setting-{lsn}-{}", "x".repeat(lsn as usize % 500));
-    (Lsn(lsn), vec![Effect::Put(setting(&name).into()), Effect::Delete(Box::from(*b"key"))])
+    (Lsn(lsn), vec![Effect::Put(setting(&name).into()), Effect::Delete(b"key"[..].into())])
 }
 
 fn writer(disk: &SimulatedDisk, found: Found) -> Writer {

@@ -13,6 +13,7 @@ use crate::embedded::journal::StoreId;
 use crate::embedded::manifest::RunInfo;
 use crate::embedded::packs::PackSet;
 use crate::error::Error;
+use crate::index::encode::KeyBuf;
 
 /// What blocks in memory may take in all: the hot end of a store, not all of it.
 const CACHE_BYTES: usize = 64 << 20;
@@ -102,7 +103,7 @@ impl Lookup {
 }
 
 /// The first key of a block, and where it is.
-type BlockAt = (Box<[u8]>, u64);
+type BlockAt = (KeyBuf, u64);
 
 /// All blocks of a run, in order.
 pub fn block_index(run: &RunFile) -> Result<Vec<BlockAt>, Error> {

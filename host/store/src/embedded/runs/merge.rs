@@ -7,6 +7,7 @@ use super::{RunEntry, Value};
 use crate::embedded::manifest::RunInfo;
 use crate::embedded::packs::PackInfo;
 use crate::error::Error;
+use crate::index::encode::KeyBuf;
 
 /// Several sorted runs as one: of each key the entry of the latest run.
 pub struct Merged<I: Iterator<Item = Result<RunEntry, Error>>> {
@@ -23,7 +24,7 @@ impl<I: Iterator<Item = Result<RunEntry, Error>>> Merged<I> {
     }
 
     fn step(&mut self) -> Result<Option<RunEntry>, Error> {
-        let mut least: Option<Box<[u8]>> = None;
+        let mut least: Option<KeyBuf> = None;
         for run in &mut self.runs {
             match run.peek() {
                 Some(Ok(entry)) if least.as_ref().is_none_or(|least| entry.key < *least) => {

@@ -20,6 +20,7 @@ pub use writer::write;
 use super::journal::StoreId;
 use super::packs::Place;
 use crate::Lsn;
+use crate::index::encode::KeyBuf;
 
 /// Where they are.
 pub const FOLDER: &str = "runs/";
@@ -36,7 +37,7 @@ const FOOTER: usize = 8 + 8 + 8 + 4 + 4 + 4;
 /// What a run says of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunEntry {
-    pub key: Box<[u8]>,
+    pub key: KeyBuf,
     pub value: Value,
 }
 
@@ -209,7 +210,7 @@ mod tests {
         for n in (0..9_010).step_by(37) {
             let from = name(n);
             let within = |entry: &&RunEntry| *entry.key >= *from.as_bytes() && *entry.key < *upto.as_bytes();
-            let key = |found: Option<(Box<[u8]>, Vec<u8>)>| found.map(|(key, _)| key);
+            let key = |found: Option<(KeyBuf, Vec<u8>)>| found.map(|(key, _)| key);
             let first = key(set.first(from.as_bytes(), upto.as_bytes()).unwrap());
             assert_eq!(first, all.iter().find(within).map(|entry| entry.key.clone()));
             let last = key(set.last(from.as_bytes(), upto.as_bytes()).unwrap());

@@ -8,6 +8,7 @@ use crate::embedded::journal::StoreId;
 use crate::embedded::manifest::RunInfo;
 use crate::embedded::packs::PackSet;
 use crate::error::Error;
+use crate::index::encode::KeyBuf;
 
 /// An open run, with what its footer says.
 pub struct RunFile {
@@ -101,7 +102,7 @@ pub struct Reader {
     offset: u64,
     block: Vec<u8>,
     at: usize,
-    last: Box<[u8]>,
+    last: KeyBuf,
     rows: u64,
     ended: bool,
 }
@@ -118,7 +119,7 @@ impl Reader {
     }
 
     fn of(run: RunFile) -> Self {
-        Self { run, offset: HEADER as u64, block: Vec::new(), at: 0, last: Box::default(), rows: 0, ended: false }
+        Self { run, offset: HEADER as u64, block: Vec::new(), at: 0, last: KeyBuf::new(), rows: 0, ended: false }
     }
 
     fn step(&mut self) -> Result<Option<RunEntry>, Error> {
@@ -134,7 +135,7 @@ impl Reader {
             }
             (self.block, self.offset) = self.run.block(self.offset)?;
             self.at = 0;
-            self.last = Box::default();
+            self.last = KeyBuf::new();
         }
         let whole = self.block.get(self.at..).unwrap_or_default();
         let mut rest = whole;
@@ -189,7 +190,7 @@ pub fn look(
         let next = match run.block(offset) {
             Ok((block, next)) => {
                 let mut rest = block.as_slice();
-                let mut last: Box<[u8]> = Box::default();
+                let mut last = KeyBuf::new();
                 while !rest.is_empty() {
                     let Some(entry) = pop(&mut rest, &last) else {
                         each(offset, Err(run.damaged(offset, "an entry does not fit")));

@@ -11,6 +11,7 @@ use crate::embedded::journal::StoreId;
 use crate::embedded::manifest::{Numbers, RunInfo};
 use crate::embedded::packs::{self, PACKED_FROM, PackInfo};
 use crate::error::Error;
+use crate::index::encode::KeyBuf;
 use crate::rows::Kind;
 
 /// Blocks are handed to the system together, so that a run is not a million small writes.
@@ -76,8 +77,8 @@ struct Writer<'a> {
     waiting: Vec<u8>,
     block: Vec<u8>,
     /// The first key of the block, and the last one.
-    first: Box<[u8]>,
-    last: Box<[u8]>,
+    first: KeyBuf,
+    last: KeyBuf,
     index: Vec<u8>,
     hashes: Vec<u64>,
     weight: u64,
@@ -93,8 +94,8 @@ impl<'a> Writer<'a> {
             offset: header.len() as u64,
             waiting: header,
             block: Vec::new(),
-            first: Box::default(),
-            last: Box::default(),
+            first: KeyBuf::new(),
+            last: KeyBuf::new(),
             index: Vec::new(),
             hashes: Vec::new(),
             weight: RUN_WEIGHT,
@@ -105,7 +106,7 @@ impl<'a> Writer<'a> {
     fn entry(&mut self, entry: &RunEntry) -> std::io::Result<()> {
         if self.block.is_empty() {
             self.first = entry.key.clone();
-            self.last = Box::default();
+            self.last = KeyBuf::new();
         }
         push(&mut self.block, &self.last, entry);
         self.last = entry.key.clone();
