@@ -1,6 +1,10 @@
 //! Blocks: how runs and packs keep their content. Compressed where that helps, each with a checksum of its stored form,
 //! so that nothing is ever unpacked, let alone believed, that is not what was written.
 
+use std::cell::RefCell;
+
+use zstd::bulk::Decompressor;
+
 use super::disk::{DiskFile, failed};
 use crate::error::Error;
 
@@ -12,6 +16,11 @@ pub const QUICK: i32 = 1;
 pub const THOROUGH: i32 = 3;
 /// Shorter content is kept as it is: there is nothing to gain.
 const COMPRESSED_FROM: usize = 64;
+
+thread_local! {
+    /// Making one costs about as much as unpacking a block.
+    static UNPACKER: RefCell<Decompressor<'static>> = RefCell::default();
+}
 
 /// Compresses blocks one after the other.
 pub struct Packer(zstd::bulk::Compressor<'static>);
@@ -73,7 +82,8 @@ pub fn read(file: &dyn DiskFile, name: &str, offset: u64, end: u64) -> Result<(V
     if len == raw_len {
         return Ok((content, next));
     }
-    let raw = zstd::bulk::decompress(&content, raw_len as usize)
+    let raw = UNPACKER
+        .with_borrow_mut(|unpacker| unpacker.decompress(&content, raw_len as usize))
         .map_err(|error| wrong(&format!("a block cannot be unpacked: {error}")))?;
     if raw.len() == raw_len as usize { Ok((raw, next)) } else { Err(wrong("a block is not as long as it was")) }
 }

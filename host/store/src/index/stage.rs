@@ -66,6 +66,7 @@ impl<'a> Stage<'a> {
         for precondition in &batch.require {
             self.require(precondition)?;
         }
+        self.outcome.effects.reserve(batch.steps.len());
         for step in batch.steps {
             match step {
                 Step::Put(row) => self.put(row)?,
