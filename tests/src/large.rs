@@ -17,12 +17,12 @@ pub const TASK: &str = "com.example.sim.Pure";
 /// Longest an execution may take.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// Guests that end at once.
-struct Quick;
+/// Guests that end at once, and give a text of so many bytes.
+struct Quick(usize);
 
 impl Runs for Quick {
     fn run(&self, _: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
-        let result = Ok(r#"{"value":"x"}"#.to_owned());
+        let result = Ok(format!(r#"{{"value":"{}"}}"#, "x".repeat(self.0)));
         let outcome = Outcome { result, metrics: RunMetrics::default(), tape: TapeSummary::default() };
         Box::pin(std::future::ready(outcome))
     }
@@ -30,7 +30,12 @@ impl Runs for Quick {
 
 /// A node over a store.
 pub async fn node(stage: &Stage, store: Arc<dyn Store>) -> Result<Arc<Node>> {
-    let config = Config::new(store, Arc::new(Quick), stage.catalog.clone(), stage.scratch.clone());
+    node_of_outputs(stage, store, 1).await
+}
+
+/// A node over a store, whose guests give texts of so many bytes.
+pub async fn node_of_outputs(stage: &Stage, store: Arc<dyn Store>, bytes: usize) -> Result<Arc<Node>> {
+    let config = Config::new(store, Arc::new(Quick(bytes)), stage.catalog.clone(), stage.scratch.clone());
     Ok(Node::open(config).await?)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::state::State;
 use tests::counting::{Counting, Counts};
-use tests::large::{TASK, node, run, start};
+use tests::large::{TASK, node, node_of_outputs, run, start};
 use tests::simulation::Stage;
 
 fn each(limit: usize, after: &str) -> String {
@@ -49,6 +49,27 @@ async fn what_is_committed_for_a_task_run_does_not_grow() {
             "limit {limit}: {small:?} for 1,000 values, {large:?} for 4,000"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_of_an_execution_does_not_grow_with_its_outputs() {
+    const LARGE: usize = 20_000;
+    let stage = Stage::open().unwrap();
+    let mut snapshots = Vec::new();
+    for bytes in [1, LARGE] {
+        let store = Arc::new(Counting::default());
+        let node = node_of_outputs(&stage, store.clone(), bytes).await.unwrap();
+        let seen = run(&node, &each(4, ""), 600).await.unwrap();
+        assert_eq!(seen.execution.state(), State::Success, "{:?}", seen.execution.failure);
+        let lengths = seen.runs.iter().filter_map(|run| run.outputs.get("value")?.as_str().map(str::len));
+        assert_eq!(lengths.filter(|length| *length == bytes).count(), 1_200, "who looks sees all of it");
+        node.shutdown().await;
+        snapshots.push(store.counts().largest_snapshot);
+    }
+    assert!(
+        snapshots[0] > 0 && snapshots[1] < snapshots[0] + LARGE,
+        "{snapshots:?}: a snapshot has one output or more"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

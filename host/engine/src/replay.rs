@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use model::change::{Change, Phase, Place};
+use model::change::{Apart, Change, Phase, Place};
 use model::execution::Execution;
 use model::flow::Flow;
 use model::ids::{TaskId, TaskRunId};
@@ -141,8 +141,10 @@ impl Draft {
         if let Some(frame) = node.frame.as_ref().filter(|frame| frame.iteration > 0) {
             self.change(Change::Iteration { run: run.clone(), iteration: frame.iteration });
         }
-        if !old.outputs.is_null() {
-            self.change(Change::Outputs { run: run.clone(), outputs: old.outputs.clone() });
+        if old.has_outputs() {
+            let of = source.execution().map(|source| (source.id.clone(), old.id.clone()));
+            let apart = (!old.apart.is_empty()).then(|| Apart { names: old.apart.clone(), of });
+            self.change(Change::Outputs { run: run.clone(), outputs: old.outputs.clone(), apart });
         }
         for (index, attempt) in old.attempts.iter().enumerate() {
             let number = index as u32 + 1;

@@ -184,11 +184,15 @@ impl State {
                     history: model::state::History::new(Status::Created, *at),
                     attempts: Vec::new(),
                     outputs: expr::Value::Null,
+                    apart: Vec::new(),
                 },
                 *place,
             ),
             Change::RunEntered { run, state, at } => self.enter(run, *state, *at),
-            Change::Outputs { run, outputs } => self.edit_node(run, |node| node.run.outputs = outputs.clone()),
+            Change::Outputs { run, outputs, apart } => self.edit_node(run, |node| {
+                node.run.outputs = outputs.clone();
+                node.run.apart = apart.as_ref().map(|apart| apart.names.clone()).unwrap_or_default();
+            }),
             Change::RunFailed { run, failure } => self.edit_node(run, |node| node.failure = failure.clone()),
             Change::RunsRemoved { runs } => runs.iter().for_each(|run| self.remove(run)),
             Change::Phase { parent, phase } => self.edit_frame(parent.as_ref(), |frame| {

@@ -117,7 +117,7 @@ impl Draft {
     }
 
     pub(crate) fn outputs(&mut self, run: &TaskRunId, outputs: Value) {
-        self.change(Change::Outputs { run: run.clone(), outputs });
+        self.change(Change::Outputs { run: run.clone(), outputs, apart: None });
     }
 
     /// A task run fails before or beside its attempts: a condition or property of the engine's that cannot be evaluated.

@@ -1,8 +1,9 @@
 //! What expressions see of an execution, by lookups on its state. A map of everything is built only when everything is asked for.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use expr::{Map, Scope, Value};
+use expr::{Answer, Call, Error, Lookup, Map, Memo, Scope, Value};
 use jiff::Timestamp;
 use model::condition::ExecutionFacts;
 use model::execution::{Execution, TaskRun};
@@ -73,18 +74,18 @@ impl<'a> View<'a> {
     }
 
     /// A task run's outputs or state by its task and iteration values; how many steps of the path were used.
-    fn of_task(&self, path: &[&str], show: fn(&TaskRun) -> Option<Value>) -> Option<(Value, usize)> {
+    fn of_task(&self, path: &[&str], show: Show<'_>) -> Option<(Value, usize)> {
         let (task, keys) = path.split_first()?;
         let task = TaskId::trusted(*task);
         for taken in (0..=keys.len()).rev() {
             let values: Vec<String> = keys.iter().take(taken).map(|key| (*key).to_owned()).collect();
-            if let Some(shown) = self.state.run_of(&task, &values).and_then(show) {
+            if let Some(shown) = self.state.run_of(&task, &values).and_then(|run| show(run, keys.get(taken).copied())) {
                 return Some((shown, taken + 1));
             }
             // The sibling in the same iteration comes before the map of all iterations, for a path that goes on past the task.
             if taken == 0
                 && !keys.is_empty()
-                && let Some(sibling) = self.sibling(&task).and_then(show)
+                && let Some(sibling) = self.sibling(&task).and_then(|run| show(run, keys.first().copied()))
             {
                 return Some((sibling, 1));
             }
@@ -124,21 +125,21 @@ impl<'a> View<'a> {
     }
 
     /// Value -> ... -> outputs, of all iterations below these values, in the order they were created.
-    fn iterations(&self, task: &TaskId, prefix: &[String], show: fn(&TaskRun) -> Option<Value>) -> Option<Value> {
+    fn iterations(&self, task: &TaskId, prefix: &[String], show: Show<'_>) -> Option<Value> {
         let start = Arc::new((task.clone(), prefix.to_vec()));
         let below = self.state.index.range(start..).take_while(|(key, _)| key.0 == *task && key.1.starts_with(prefix));
         let mut found: Vec<(u64, &[String], Value)> = below
             .filter(|(key, _)| key.1.len() > prefix.len())
             .filter_map(|(key, id)| {
                 let node = self.state.node(id)?;
-                Some((node.seq, key.1.get(prefix.len()..)?, show(&node.run)?))
+                Some((node.seq, key.1.get(prefix.len()..)?, show(&node.run, None)?))
             })
             .collect();
         found.sort_by_key(|(seq, _, _)| *seq);
         (!found.is_empty()).then(|| nest(found.into_iter().map(|(_, values, shown)| (values.to_vec(), shown))))
     }
 
-    fn all_tasks(&self, show: fn(&TaskRun) -> Option<Value>) -> Value {
+    fn all_tasks(&self, show: Show<'_>) -> Value {
         let mut tasks = Map::new();
         for run in self.state.runs() {
             if !tasks.contains_key(run.task.as_str())
@@ -155,22 +156,22 @@ impl<'a> View<'a> {
         let has_outputs = |task: &&TaskId| {
             let start = Arc::new(((*task).clone(), Vec::new()));
             let first = self.state.index.range(start..).next().filter(|(key, _)| key.0 == **task);
-            first.and_then(|(_, id)| self.state.run(id)).is_some_and(|run| !run.outputs.is_null())
+            first.and_then(|(_, id)| self.state.run(id)).is_some_and(TaskRun::has_outputs)
         };
         Value::map(
             self.state.flow().all.keys().filter(has_outputs).map(|task| (Arc::<str>::from(task.as_str()), Value::Null)),
         )
     }
 
-    fn parents(&self) -> Vec<Value> {
+    fn parents(&self, show: Show<'_>) -> Vec<Value> {
         let mut parents = Vec::new();
         let mut next = self.task_run().and_then(|run| run.parent.as_ref());
         while let Some(run) = next.and_then(|id| self.state.run(id)) {
             if let Some(value) = &run.value {
                 let mut entry = Map::new();
                 entry.insert(Arc::from("taskrun"), Value::map([("value", Value::text(value.as_str()))]));
-                if !run.outputs.is_null() {
-                    entry.insert(Arc::from("outputs"), run.outputs.clone());
+                if let Some(outputs) = show(run, None) {
+                    entry.insert(Arc::from("outputs"), outputs);
                 }
                 parents.push(Value::from(entry));
             }
@@ -197,11 +198,71 @@ pub fn execution_facts<'a>(state: &'a State, attempts: &'a [Status]) -> Option<E
     })
 }
 
-impl Scope for View<'_> {
-    fn lookup(&self, name: &str) -> Option<Value> {
+/// What is shown of a task run, and which name of it is looked at, if only that one is.
+type Show<'s> = &'s dyn Fn(&TaskRun, Option<&str>) -> Option<Value>;
+
+/// The call that gives the outputs of task runs that are stored apart: a map, by the id of the task run. `execution` has them, `runs` is
+/// the list of their ids.
+pub const STORED_OUTPUTS: &str = "storedOutputs";
+
+/// Outputs while one lookup goes on: those that are stored apart are taken from the answers, or noted as missing.
+struct Outputs<'a> {
+    known: &'a Memo,
+    missing: RefCell<Vec<Value>>,
+    failed: RefCell<Option<Error>>,
+}
+
+impl<'a> Outputs<'a> {
+    fn new(known: &'a Memo) -> Self {
+        Self { known, missing: RefCell::default(), failed: RefCell::default() }
+    }
+
+    /// The outputs of a task run. With a name only that one is wanted.
+    fn show(&self, run: &TaskRun, name: Option<&str>) -> Option<Value> {
+        let is_apart = |name: &str| run.apart.iter().any(|apart| apart.as_ref() == name);
+        if !run.apart.is_empty() && name.is_none_or(is_apart) {
+            match self.answered(run) {
+                Some(Ok(outputs)) => return Some(outputs),
+                Some(Err(error)) => drop(self.failed.borrow_mut().get_or_insert(error)),
+                None => self.missing.borrow_mut().push(Value::text(run.id.as_str())),
+            }
+        }
+        run.has_outputs().then(|| run.outputs.clone())
+    }
+
+    fn answered(&self, run: &TaskRun) -> Option<Result<Value, Error>> {
+        let answers = self.known.iter().filter(|(call, _)| &*call.function == STORED_OUTPUTS);
+        let mut of_run = answers.filter_map(|(call, answer)| match answer {
+            Answer::Value(outputs) => outputs.get(run.id.as_str()).cloned().map(Ok),
+            Answer::Absent(why) | Answer::Failed(why) => {
+                let asked = call.arg("runs").and_then(Value::as_list).unwrap_or_default();
+                let is_of_run = asked.iter().any(|id| id.as_str() == Some(run.id.as_str()));
+                is_of_run.then(|| Err(Error::invalid(why.as_str())))
+            }
+        });
+        of_run.next()
+    }
+
+    /// What was found, unless something was missing.
+    fn found<T>(self, execution: Option<&Execution>, found: Option<T>) -> Lookup<T> {
+        if let Some(error) = self.failed.into_inner() {
+            return Err(error);
+        }
+        let missing = self.missing.into_inner();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let execution = execution.map(|execution| Value::text(execution.id.as_str())).unwrap_or_default();
+        let args = vec![(Arc::from("execution"), execution), (Arc::from("runs"), Value::list(missing))];
+        Err(Error::Missing(Box::new(Call { args, ..Call::new(STORED_OUTPUTS) })))
+    }
+}
+
+impl View<'_> {
+    fn variable(&self, name: &str, outputs: Show<'_>) -> Option<Value> {
         match name {
-            "outputs" => Some(self.all_tasks(shown_outputs)),
-            "tasks" => Some(self.all_tasks(shown_state)),
+            "outputs" => Some(self.all_tasks(outputs)),
+            "tasks" => Some(self.all_tasks(&shown_state)),
             "taskrun" => self.task_run().map(|run| self.of_its_batch(task_run(run))),
             "task" => {
                 let task = self.state.flow().task(&self.task_run()?.task)?;
@@ -211,8 +272,8 @@ impl Scope for View<'_> {
                 ]))
             }
             "workerTaskrun" => self.worker_run().map(|run| Value::from(task_run(run))),
-            "parents" => self.run.map(|_| Value::list(self.parents())),
-            "parent" => self.parents().into_iter().next(),
+            "parents" => self.run.map(|_| Value::list(self.parents(outputs))),
+            "parent" => self.parents(outputs).into_iter().next(),
             "execution" => self.execution().map(execution),
             "flow" => Some(flow(self.state)),
             "inputs" => self
@@ -227,22 +288,36 @@ impl Scope for View<'_> {
         }
     }
 
-    fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
+    fn path(&self, path: &[&str], outputs: Show<'_>) -> Option<(Value, usize)> {
         let (first, rest) = path.split_first()?;
         let indexed = match *first {
-            "outputs" if !rest.is_empty() => self.of_task(rest, shown_outputs),
-            "tasks" if !rest.is_empty() => self.of_task(rest, shown_state),
+            "outputs" if !rest.is_empty() => self.of_task(rest, outputs),
+            "tasks" if !rest.is_empty() => self.of_task(rest, &shown_state),
             "vars" if !rest.is_empty() => {
                 rest.first().and_then(|name| self.execution()?.variables.get(*name).cloned()).map(|value| (value, 1))
             }
-            name => return Some((self.lookup(name)?, 1)),
+            name => return Some((self.variable(name, outputs)?, 1)),
         };
         match indexed {
             Some((value, used)) => Some((value, used + 1)),
             // Nothing by that name: what is there, so that an error can name it.
-            None if *first == "vars" => self.lookup(first).map(|value| (value, 1)),
+            None if *first == "vars" => self.variable(first, outputs).map(|value| (value, 1)),
             None => Some((self.task_names(), 1)),
         }
+    }
+}
+
+impl Scope for View<'_> {
+    fn lookup(&self, name: &str, known: &Memo) -> Lookup<Value> {
+        let outputs = Outputs::new(known);
+        let found = self.variable(name, &|run, name| outputs.show(run, name));
+        outputs.found(self.execution(), found)
+    }
+
+    fn lookup_path(&self, path: &[&str], known: &Memo) -> Lookup<(Value, usize)> {
+        let outputs = Outputs::new(known);
+        let found = self.path(path, &|run, name| outputs.show(run, name));
+        outputs.found(self.execution(), found)
     }
 
     fn names(&self) -> Vec<Arc<str>> {
@@ -255,11 +330,7 @@ impl Scope for View<'_> {
     }
 }
 
-fn shown_outputs(run: &TaskRun) -> Option<Value> {
-    (!run.outputs.is_null()).then(|| run.outputs.clone())
-}
-
-fn shown_state(run: &TaskRun) -> Option<Value> {
+fn shown_state(run: &TaskRun, _: Option<&str>) -> Option<Value> {
     Some(Value::map([("state", Value::text(run.state().as_str()))]))
 }
 

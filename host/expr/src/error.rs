@@ -63,7 +63,7 @@ impl Error {
     }
 
     /// What is wrong, without a place yet: the evaluator adds where.
-    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+    pub fn invalid(message: impl Into<String>) -> Self {
         Error::Invalid(Box::new(Problem::unplaced(message.into(), None)))
     }
 

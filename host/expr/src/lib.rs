@@ -43,7 +43,7 @@ pub use json::{JsonError, Secrets};
 pub use limits::{Limits, Settings};
 pub use memo::{Answer, Call, MAX_CALLS, Memo, drive};
 pub use number::{Kind as NumberKind, Number};
-pub use scope::{Empty, Layered, Scope};
+pub use scope::{Empty, Layered, Lookup, Scope};
 pub use template::{Template, eval, eval_text, parse, render, render_map, render_text, render_value};
 pub use text::{MASK, Origin, Recipe, Secret, Span, Step, Text, TextBuilder};
 pub use time::holidays::is_public_holiday;

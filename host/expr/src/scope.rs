@@ -1,17 +1,24 @@
 //! Where names get their values. Lookups are lazy: nothing here builds a map of everything.
 use std::sync::Arc;
 
+use crate::error::Error;
+use crate::memo::Memo;
 use crate::value::{Map, Value};
 
-/// The variables an expression sees.
+/// What a lookup found; `None`: the name is not defined. [`Error::Missing`]: what it stands for is not at hand, and can be
+/// asked for as the answer to a call.
+pub type Lookup<T> = Result<Option<T>, Error>;
+
+/// The variables an expression sees. `known` has the answers to what was missing before.
 pub trait Scope: Sync {
-    /// The variable `name`, or `None` when it is not defined.
-    fn lookup(&self, name: &str) -> Option<Value>;
+    /// The variable `name`.
+    fn lookup(&self, name: &str, known: &Memo) -> Lookup<Value>;
 
     /// Looks a whole path up (`outputs`, `task`, `value`) and says how many of its steps the answer covers. Override
-    /// it where building the first variable would be costly; `path` is never empty. `None`: not defined.
-    fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
-        Some((self.lookup(path.first()?)?, 1))
+    /// it where building the first variable would be costly; `path` is never empty.
+    fn lookup_path(&self, path: &[&str], known: &Memo) -> Lookup<(Value, usize)> {
+        let Some(first) = path.first() else { return Ok(None) };
+        Ok(self.lookup(first, known)?.map(|value| (value, 1)))
     }
 
     /// All variable names, for hints in errors and for `printContext()`. Asked only then.
@@ -23,8 +30,8 @@ pub trait Scope: Sync {
 pub struct Empty;
 
 impl Scope for Empty {
-    fn lookup(&self, _name: &str) -> Option<Value> {
-        None
+    fn lookup(&self, _name: &str, _known: &Memo) -> Lookup<Value> {
+        Ok(None)
     }
 
     fn names(&self) -> Vec<Arc<str>> {
@@ -33,8 +40,8 @@ impl Scope for Empty {
 }
 
 impl Scope for Map {
-    fn lookup(&self, name: &str) -> Option<Value> {
-        self.get(name).cloned()
+    fn lookup(&self, name: &str, _known: &Memo) -> Lookup<Value> {
+        Ok(self.get(name).cloned())
     }
 
     fn names(&self) -> Vec<Arc<str>> {
@@ -49,12 +56,18 @@ pub struct Layered<'a> {
 }
 
 impl Scope for Layered<'_> {
-    fn lookup(&self, name: &str) -> Option<Value> {
-        self.front.lookup(name).or_else(|| self.back.lookup(name))
+    fn lookup(&self, name: &str, known: &Memo) -> Lookup<Value> {
+        match self.front.lookup(name, known)? {
+            None => self.back.lookup(name, known),
+            found => Ok(found),
+        }
     }
 
-    fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
-        self.front.lookup_path(path).or_else(|| self.back.lookup_path(path))
+    fn lookup_path(&self, path: &[&str], known: &Memo) -> Lookup<(Value, usize)> {
+        match self.front.lookup_path(path, known)? {
+            None => self.back.lookup_path(path, known),
+            found => Ok(found),
+        }
     }
 
     fn names(&self) -> Vec<Arc<str>> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use expr::{
-    Answer, Call, Empty, Error, MAX_CALLS, Map, Memo, Number, NumberKind, Scope, Settings, Text, Time, Value, drive,
-    eval_text, render_map, render_text, render_value,
+    Answer, Call, Empty, Error, Lookup, MAX_CALLS, Map, Memo, Number, NumberKind, Scope, Settings, Text, Time, Value,
+    drive, eval_text, render_map, render_text, render_value,
 };
 
 fn settings() -> Settings {
@@ -96,19 +96,19 @@ struct Lazy {
 }
 
 impl Scope for Lazy {
-    fn lookup(&self, name: &str) -> Option<Value> {
+    fn lookup(&self, name: &str, _known: &Memo) -> Lookup<Value> {
         self.asked.lock().unwrap().push(name.to_owned());
-        (name == "small").then(|| Value::map([("a", Value::Int(1))]))
+        Ok((name == "small").then(|| Value::map([("a", Value::Int(1))])))
     }
 
-    fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
+    fn lookup_path(&self, path: &[&str], known: &Memo) -> Lookup<(Value, usize)> {
         self.asked.lock().unwrap().push(path.join("/"));
-        match path {
+        Ok(match path {
             ["outputs", "task", ..] => Some((Value::map([("value", Value::Int(5))]), 2)),
             ["outputs", "each", iteration, ..] => Some((Value::map([("value", (*iteration).into())]), 3)),
-            ["small", ..] => self.lookup("small").map(|value| (value, 1)),
+            ["small", ..] => self.lookup("small", known)?.map(|value| (value, 1)),
             _ => None,
-        }
+        })
     }
 
     fn names(&self) -> Vec<Arc<str>> {
@@ -253,18 +253,18 @@ fn errors_never_show_secrets() {
 struct OfOneIteration;
 
 impl Scope for OfOneIteration {
-    fn lookup(&self, name: &str) -> Option<Value> {
+    fn lookup(&self, name: &str, _known: &Memo) -> Lookup<Value> {
         let run = |value: &str| Value::map([("taskrun", Value::map([("value", value.into())]))]);
-        match name {
+        Ok(match name {
             "taskrun" => run("inner").get("taskrun").cloned(),
             "parents" => Some(Value::list([run("outer")])),
             _ => panic!("all of `{name}` is asked for"),
-        }
+        })
     }
 
-    fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
+    fn lookup_path(&self, path: &[&str], _known: &Memo) -> Lookup<(Value, usize)> {
         match path {
-            ["outputs", "task", "outer", "inner"] => Some((Value::map([("value", "x".into())]), 4)),
+            ["outputs", "task", "outer", "inner"] => Ok(Some((Value::map([("value", "x".into())]), 4))),
             _ => panic!("{path:?} is asked for"),
         }
     }

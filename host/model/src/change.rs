@@ -3,6 +3,8 @@
 //! A change says what happened, never how to compute it: folding the same changes always gives the same state. Variants are only ever
 //! added; one that changes its meaning gets a new [`FORMAT`] and a line in [`Record::upcast`].
 
+use std::sync::Arc;
+
 use expr::{Map, Value};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,15 @@ impl Record {
             found => Err(NewerFormat { found }),
         }
     }
+}
+
+/// Outputs of a task run that are stored with it and not in the state of its execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Apart {
+    pub names: Vec<Arc<str>>,
+    /// The task run that had them first, in an execution that this one replays: they are copied from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<(ExecutionId, TaskRunId)>,
 }
 
 /// One thing that happened to an execution.
@@ -131,6 +142,9 @@ pub enum Change {
     Outputs {
         run: TaskRunId,
         outputs: Value,
+        /// Large ones that are stored with the task run and not told here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        apart: Option<Apart>,
     },
     /// A task run fails for a reason no attempt tells.
     RunFailed {

@@ -1,5 +1,7 @@
 //! Executions and task runs as they are stored and shown.
 
+use std::sync::Arc;
+
 use expr::{Map, Value};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -101,12 +103,20 @@ pub struct TaskRun {
     pub history: History,
     pub attempts: Vec<Attempt>,
     pub outputs: Value,
+    /// Names of outputs that are not among `outputs`, because they are large. A stored task run has all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<Arc<str>>,
 }
 
 impl TaskRun {
     /// The state now.
     pub fn state(&self) -> State {
         self.history.current()
+    }
+
+    /// Whether it gave anything.
+    pub fn has_outputs(&self) -> bool {
+        !self.outputs.is_null() || !self.apart.is_empty()
     }
 }
 

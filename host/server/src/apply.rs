@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Replaying, Told};
 use crate::node::Node;
+use crate::outputs::OfTurn;
 use commands::After;
 use snapshots::Snapshots;
 
@@ -76,6 +77,7 @@ struct Turn {
     ended: Vec<(TaskRunId, model::state::State)>,
     /// Values that it has read or written.
     values: left::Values,
+    outputs: OfTurn,
 }
 
 impl Owner {
@@ -168,7 +170,7 @@ impl Owner {
         };
         let before = hot.state.execution().cloned();
         let was_after_end = is_after_end(&hot.state);
-        let mut turn = Turn::new(hot);
+        let mut turn = Turn::new(hot, OfTurn::new(self.node.clone(), self.id.clone()));
         if begins {
             // Mail may have come before: whoever asked for it may have been killed already.
             turn.after.push(After::Deliver(self.id.clone()));
@@ -198,7 +200,8 @@ impl Owner {
         // Before the commit that shows the failure: who sees an execution ended sees why.
         failures::log(&self.node, &self.id, &turn.hot, &turn.after).await;
         let lsn = self.commit(&mut turn, before.as_ref()).await?;
-        let Turn { hot, after, .. } = turn;
+        let Turn { hot, after, outputs, .. } = turn;
+        drop(outputs);
         self.hot = Some(hot.clone());
         for deed in after {
             commands::perform(&self.node, &self.id, &hot, deed);
@@ -338,7 +341,8 @@ impl Owner {
             match hot.state.run(&id) {
                 Some(run) => {
                     let order = hot.state.order_of(&id).unwrap_or_default();
-                    turn.batch.put(rows::TaskRun { execution: self.id.clone(), record: run.clone(), order });
+                    let record = turn.outputs.whole(run).await?;
+                    turn.batch.put(rows::TaskRun { execution: self.id.clone(), record, order });
                 }
                 None => {
                     turn.batch.delete(key);
@@ -369,7 +373,7 @@ impl Owner {
 }
 
 impl Turn {
-    fn new(hot: Hot) -> Self {
+    fn new(hot: Hot, outputs: OfTurn) -> Self {
         Self {
             hot,
             batch: Batch::new(),
@@ -381,6 +385,7 @@ impl Turn {
             decisions: 0,
             ended: Vec::new(),
             values: left::Values::new(),
+            outputs,
         }
     }
 
@@ -393,6 +398,7 @@ impl Turn {
 
     /// Folds a change, and notes what has to be written for it.
     fn change(&mut self, id: &ExecutionId, change: Change, now: jiff::Timestamp) -> Result<(), Error> {
+        let change = self.outputs.without_large(change);
         self.hot.state.apply(&change);
         if let Change::AttemptEnded { run, state, .. } = &change {
             self.ended.push((run.clone(), *state));

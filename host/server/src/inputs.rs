@@ -147,9 +147,9 @@ pub(crate) struct FlowScope<'a> {
 }
 
 impl expr::Scope for FlowScope<'_> {
-    fn lookup(&self, name: &str) -> Option<Value> {
+    fn lookup(&self, name: &str, _known: &expr::Memo) -> expr::Lookup<Value> {
         let flow = self.flow;
-        match name {
+        Ok(match name {
             "flow" => Some(Value::map([
                 ("id", Value::from(flow.key.id.as_str())),
                 ("namespace", Value::from(flow.key.namespace.as_str())),
@@ -162,7 +162,7 @@ impl expr::Scope for FlowScope<'_> {
                 Some(Value::map(labels))
             }
             _ => self.node.shell_variable(name),
-        }
+        })
     }
 
     fn names(&self) -> Vec<Arc<str>> {

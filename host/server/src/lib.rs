@@ -19,6 +19,7 @@ mod leases;
 mod life;
 mod mailbox;
 mod node;
+mod outputs;
 mod plugins;
 mod purge;
 mod readable;

@@ -18,6 +18,7 @@ use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Mailboxes};
+use crate::outputs::Undurable;
 use crate::runs::Runs;
 use crate::sealing::{KEY_BYTES, Sealer};
 use crate::timers::Timers;
@@ -45,6 +46,7 @@ pub struct Node {
     pub(crate) timers: Timers,
     pub(crate) triggers: Triggers,
     pub(crate) workers: Workers,
+    pub(crate) undurable: Undurable,
     /// Parsed flow revisions, most of them needed again and again.
     pub(crate) flows: Mutex<HashMap<(FlowKey, u32), Arc<SavedFlow>>>,
     /// Every task this node started: awaited at its end.
@@ -93,6 +95,7 @@ impl Node {
             timers: Timers::default(),
             triggers: Triggers::default(),
             workers: Workers::new(config.workers),
+            undurable: Undurable::default(),
             flows: Mutex::default(),
             tasks: TaskTracker::new(),
             ending: AtomicBool::new(false),

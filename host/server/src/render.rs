@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use engine::view::View;
 use engine::{RenderScope, Rendering, State};
-use expr::{Error as ExprError, MAX_CALLS, Map, Memo, Scope, Settings, Value};
+use expr::{Error as ExprError, Lookup, MAX_CALLS, Map, Memo, Scope, Settings, Value};
 use model::execution::{Failure, TaskRun};
 use model::ids::{ExecutionId, FlowKey, TaskRunId};
 use model::lock::Locked;
@@ -251,15 +251,15 @@ impl<'a> RunScope<'a> {
 }
 
 impl Scope for RunScope<'_> {
-    fn lookup(&self, name: &str) -> Option<Value> {
-        let found = self.view.lookup(name).map(|value| self.opened(value));
-        found.or_else(|| self.node.shell_variable(name))
+    fn lookup(&self, name: &str, known: &Memo) -> Lookup<Value> {
+        let found = self.view.lookup(name, known)?.map(|value| self.opened(value));
+        Ok(found.or_else(|| self.node.shell_variable(name)))
     }
 
-    fn lookup_path(&self, path: &[&str]) -> Option<(Value, usize)> {
+    fn lookup_path(&self, path: &[&str], known: &Memo) -> Lookup<(Value, usize)> {
         let shell = || path.first().and_then(|name| self.node.shell_variable(name)).map(|value| (value, 1));
-        let found = self.view.lookup_path(path).map(|(value, steps)| (self.opened(value), steps));
-        found.or_else(shell)
+        let found = self.view.lookup_path(path, known)?.map(|(value, steps)| (self.opened(value), steps));
+        Ok(found.or_else(shell))
     }
 
     fn names(&self) -> Vec<Arc<str>> {

@@ -5,6 +5,7 @@ mod executions;
 mod flows;
 mod follow;
 mod life;
+mod outputs;
 mod polling;
 mod refusals;
 mod webhook;

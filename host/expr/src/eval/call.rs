@@ -29,7 +29,7 @@ impl Evaluator<'_> {
                 self.captured(parsed, body)
             }
             Target::Function(function) => {
-                if let Some(found) = self.each_output_by_path(function, args) {
+                if let Some(found) = self.each_output_by_path(function, args)? {
                     return Ok(found);
                 }
                 let mut given = Args::new(function.name, function.params);
@@ -41,23 +41,25 @@ impl Evaluator<'_> {
 
     /// `currentEachOutput(outputs.task)` without building the outputs of all iterations, of which there may be 100,000: the scope is asked
     /// for those of this one. Nothing where it does not know the way: then the function looks itself.
-    fn each_output_by_path(&mut self, function: &functions::Function, args: &[Arg]) -> Option<Value> {
-        let ("currentEachOutput", [arg]) = (function.name, args) else { return None };
-        let Expr::Path { base, steps } = &arg.value.expr else { return None };
-        let Expr::Name(name) = &base.expr else { return None };
+    fn each_output_by_path(&mut self, function: &functions::Function, args: &[Arg]) -> Result<Option<Value>, Error> {
+        let ("currentEachOutput", [arg]) = (function.name, args) else { return Ok(None) };
+        let Expr::Path { base, steps } = &arg.value.expr else { return Ok(None) };
+        let Expr::Name(name) = &base.expr else { return Ok(None) };
         if !self.frames.is_empty() {
-            return None;
+            return Ok(None);
         }
         let mut path = vec![name.to_string()];
         for step in steps {
             match &step.key {
                 Key::Name(key) => path.push(key.to_string()),
-                Key::Computed(_) => return None,
+                Key::Computed(_) => return Ok(None),
             }
         }
-        path.extend(functions::iteration_values(self.scope)?);
+        let Some(values) = functions::iteration_values(self)? else { return Ok(None) };
+        path.extend(values);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        self.scope.lookup_path(&path).filter(|(_, covered)| *covered == path.len()).map(|(value, _)| value)
+        let found = self.scope.lookup_path(&path, self.memo)?;
+        Ok(found.filter(|(_, covered)| *covered == path.len()).map(|(value, _)| value))
     }
 
     fn function(&mut self, function: &'static functions::Function, args: &Args) -> Result<Value, Error> {

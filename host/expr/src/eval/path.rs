@@ -18,11 +18,14 @@ impl Evaluator<'_> {
         if let Some(value) = self.local(name) {
             return Ok(value);
         }
-        let found = if self.is_closed() { None } else { self.scope.lookup(name) };
+        if name == "_context" {
+            return self.context();
+        }
+        let found = if self.is_closed() { None } else { self.scope.lookup(name, self.memo)? };
         found.ok_or_else(|| self.undefined_name(parsed, name, at))
     }
 
-    /// A variable set by a tag, `loop`, or `_context`.
+    /// A variable set by a tag, or `loop`.
     fn local(&self, name: &str) -> Option<Value> {
         for frame in self.frames.iter().rev() {
             if let Some(value) = frame.get(name) {
@@ -35,7 +38,12 @@ impl Evaluator<'_> {
                 return None;
             }
         }
-        (name == "_context").then(|| self.context())
+        None
+    }
+
+    /// A variable of the scope, whatever tags have set.
+    pub fn variable(&self, name: &str) -> Result<Option<Value>, Error> {
+        self.scope.lookup(name, self.memo)
     }
 
     fn is_closed(&self) -> bool {
@@ -43,28 +51,31 @@ impl Evaluator<'_> {
     }
 
     /// All variables, set ones first.
-    pub fn context(&self) -> Value {
+    pub fn context(&self) -> Result<Value, Error> {
         let mut context = Map::new();
         for frame in self.frames.iter().rev() {
             for (name, value) in &frame.variables {
                 context.entry(name.clone()).or_insert_with(|| value.clone());
             }
             if frame.closed {
-                return context.into();
+                return Ok(context.into());
             }
         }
         for name in self.scope.names() {
-            if let Some(value) = self.scope.lookup(&name) {
+            if let Some(value) = self.scope.lookup(&name, self.memo)? {
                 context.entry(name).or_insert(value);
             }
         }
-        context.into()
+        Ok(context.into())
     }
 
     pub(super) fn path(&mut self, parsed: &Parsed, base: &Node, steps: &[Access]) -> Result<Value, Error> {
         let mut keys = Vec::new();
         let (mut value, done) = match &base.expr {
-            Expr::Name(name) if self.frames.is_empty() || (!self.is_closed() && self.local(name).is_none()) => {
+            Expr::Name(name)
+                if self.frames.is_empty()
+                    || (!self.is_closed() && self.local(name).is_none() && name.as_ref() != "_context") =>
+            {
                 self.keys_of(parsed, steps, &mut keys)?;
                 self.scoped(parsed, name, base.at, steps, &keys)?
             }
@@ -120,7 +131,7 @@ impl Evaluator<'_> {
                 *place = name;
                 len += 1;
             }
-            self.scope.lookup_path(path.get(..len).unwrap_or(&[]))
+            self.scope.lookup_path(path.get(..len).unwrap_or(&[]), self.memo)
         } else {
             let mut path = vec![Cow::Borrowed(name)];
             for key in keys {
@@ -131,9 +142,9 @@ impl Evaluator<'_> {
                 }
             }
             let path: Vec<&str> = path.iter().map(Cow::as_ref).collect();
-            self.scope.lookup_path(&path)
+            self.scope.lookup_path(&path, self.memo)
         };
-        match found {
+        match found? {
             Some((value, covered)) => Ok((value, covered.saturating_sub(1).min(steps.len()))),
             None => Err(self.undefined_path(parsed, name, at, steps)),
         }
@@ -160,7 +171,7 @@ impl Evaluator<'_> {
             true => Vec::new(),
             false => names.iter().map(Arc::as_ref).collect(),
         };
-        let hint = if self.is_closed() && self.scope.lookup(name).is_some() {
+        let hint = if self.is_closed() && self.scope.names().iter().any(|known| known.as_ref() == name) {
             Some("a macro sees only its arguments: pass it in".into())
         } else {
             hyphen_hint(parsed, name, at).or_else(|| near_hint(name, visible.iter().copied()))

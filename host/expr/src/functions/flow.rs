@@ -5,7 +5,6 @@ use crate::error::Error;
 use crate::eval::print::{print_json, string_of};
 use crate::eval::{Args, Evaluator, secrets};
 use crate::memo::Call;
-use crate::scope::Scope;
 use crate::text::TextBuilder;
 use crate::value::{Map, Value};
 
@@ -51,7 +50,7 @@ fn rendered(evaluator: &mut Evaluator<'_>, args: &Args, once: bool) -> Result<Va
 }
 
 pub(super) fn print_context(evaluator: &mut Evaluator<'_>, _: &Args) -> Result<Value, Error> {
-    let context = evaluator.context();
+    let context = evaluator.context()?;
     evaluator.charge_print(&context)?;
     let mut out = TextBuilder::default();
     print_json(&mut out, &context)?;
@@ -60,7 +59,7 @@ pub(super) fn print_context(evaluator: &mut Evaluator<'_>, _: &Args) -> Result<V
 }
 
 pub(super) fn fetch_context(evaluator: &mut Evaluator<'_>, _: &Args) -> Result<Value, Error> {
-    Ok(evaluator.context())
+    evaluator.context()
 }
 
 /// A variable of the environment that flows may see (`envs`); the default when it is not there or empty.
@@ -69,19 +68,18 @@ pub(super) fn env(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, E
         return Err(Error::invalid("The 'env' function expects an argument 'name'."));
     }
     let name = args.text(0)?;
-    let found = evaluator.scope.lookup("envs").and_then(|envs| envs.get(&name).cloned());
+    let found = evaluator.variable("envs")?.and_then(|envs| envs.get(&name).cloned());
     let found = found.filter(|value| !value.is_null() && value.as_str() != Some(""));
     Ok(found.unwrap_or_else(|| args.given(1).cloned().unwrap_or_default()))
 }
 
 /// The values of the iterations that this task run is in, outermost first; `None` where it is in none.
-pub(crate) fn iteration_values(scope: &dyn Scope) -> Option<Vec<String>> {
+pub(crate) fn iteration_values(evaluator: &Evaluator<'_>) -> Result<Option<Vec<String>>, Error> {
     let value = |taskrun: &Value| taskrun.get("value").filter(|value| !value.is_null()).map(Value::to_string);
-    let parents = scope.lookup("parents").unwrap_or_default();
+    let parents = evaluator.variable("parents")?.unwrap_or_default();
     let around = parents.as_list().unwrap_or_default().iter().rev().filter_map(|parent| parent.get("taskrun"));
-    let mut values = around.map(value).collect::<Option<Vec<String>>>()?;
-    values.push(value(&scope.lookup("taskrun")?)?);
-    Some(values)
+    let taskrun = evaluator.variable("taskrun")?.unwrap_or_default();
+    Ok(around.map(value).chain([value(&taskrun)]).collect())
 }
 
 /// The outputs of the iteration that this task run is in.
@@ -91,20 +89,20 @@ pub(super) fn current_each_output(evaluator: &mut Evaluator<'_>, args: &Args) ->
         return Err(Error::invalid("argument `outputs` of `currentEachOutput` must be a map"));
     }
     let iteration = |taskrun: &Value| taskrun.get("value").filter(|value| !value.is_null()).map(Value::to_string);
-    let parents = evaluator.scope.lookup("parents").unwrap_or_default();
+    let parents = evaluator.variable("parents")?.unwrap_or_default();
     for parent in parents.as_list().unwrap_or_default().iter().rev() {
         let Some(taskrun) = parent.get("taskrun").filter(|taskrun| !taskrun.is_null()) else { continue };
         let inner = iteration(taskrun).and_then(|value| outputs.get(&value).cloned());
         outputs = inner.ok_or_else(|| Error::invalid("no outputs for the iteration of this task run"))?;
     }
-    let taskrun = evaluator.scope.lookup("taskrun").unwrap_or_default();
+    let taskrun = evaluator.variable("taskrun")?.unwrap_or_default();
     Ok(iteration(&taskrun).and_then(|value| outputs.get(&value).cloned()).unwrap_or_default())
 }
 
 /// Task runs in a state: `taskId`, `state`, and `value` for those of an iteration.
 pub(super) fn tasks_with_state(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Value, Error> {
     let wanted = args.text(0)?.to_uppercase();
-    let tasks = evaluator.scope.lookup("tasks").unwrap_or_default();
+    let tasks = evaluator.variable("tasks")?.unwrap_or_default();
     let mut found = Vec::new();
     let in_state =
         |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|state| state.to_uppercase() == wanted);

@@ -24,6 +24,7 @@ impl Node {
             "random" => random(call, || self.entropy.number()),
             "secret" => self.answer_secret(call),
             "kv" => self.answer_kv(call, flow).await,
+            engine::view::STORED_OUTPUTS => self.answer_outputs(call).await,
             "errorLogs" => self.answer_error_logs(execution).await,
             "read" | "fileSize" | "fileExists" | "isFileEmpty" | "fileURI" => {
                 self.answer_file(call, flow, execution).await

@@ -91,6 +91,7 @@ pub fn task_run(execution: &str, id: &str, order: u64) -> TaskRun {
             iteration: None,
             history: History::new(State::Created, at(0)),
             attempts: Vec::new(),
+            apart: Vec::new(),
             outputs: Value::Null,
         },
         order,
