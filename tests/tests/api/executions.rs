@@ -209,3 +209,25 @@ async fn logs_are_filtered_and_downloaded() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn failures_are_two_lines_of_the_log() {
+    serving(async |api| {
+        api.save("id: fails\nnamespace: tests.api\ntasks:\n  - {id: slow, type: io.kestra.plugin.core.flow.Sleep, duration: PT10S, timeout: PT0.1S}\n  - {id: quiet, type: io.kestra.plugin.core.execution.Fail, logLevel: INFO}\nerrors:\n  - {id: again, type: io.kestra.plugin.core.execution.Fail, logLevel: INFO}\n").await;
+        let ended = api.run("tests.api/fails").await;
+        let lines = api.get(&format!("logs/{}", ended["id"].as_str().expect("an id"))).await.ok();
+        let of = |task: &str| -> Vec<(&str, &str)> {
+            let lines = lines.as_array().expect("a list").iter().filter(|line| line["taskId"] == task);
+            lines.filter_map(|line| Some((line["level"].as_str()?, line["message"].as_str()?))).collect()
+        };
+        let [("ERROR", words), ("TRACE", place)] = of("slow")[..] else { panic!("{lines}") };
+        assert!(words.starts_with("Timeout: "), "{words}");
+        let mut place = place.lines();
+        assert_eq!(place.next(), Some(format!("timeout: {words}").as_str()));
+        assert!(place.next().is_some_and(|line| line.starts_with("at task `slow` of flow `tests.api.fails`, revision 1, task run ")));
+        assert!(place.next().is_some_and(|line| line.starts_with("attempt 1 began at ")), "{lines}");
+        // Who wants no TRACE of a task gets none.
+        assert!(!of("again").is_empty() && of("again").iter().all(|(level, _)| *level != "TRACE"), "{lines}");
+    })
+    .await;
+}
