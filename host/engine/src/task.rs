@@ -87,7 +87,7 @@ impl Draft {
                     let name = |name| text_of(values, name).unwrap_or_default();
                     let name = format!("{}.{}", name("namespace"), name("templateId"));
                     let message =
-                        format!("there is no template `{name}` (hint: make it a flow, and start it with Subflow)");
+                        format!("Can't find flow template '{name}' (hint: make it a flow, and start it with Subflow)");
                     self.fail(run, failure("no-template", message));
                 }
                 FlowTask::Sequential(_)

@@ -74,6 +74,8 @@ impl Stage {
                 "env" => config.environment = environment(value),
                 "secrets" => config.secrets = texts(value),
                 "kestra.variables.globals" => config.globals = value_of(value).as_map().cloned().unwrap_or_default(),
+                // There are none to be found, as there are none for who has not made any.
+                "kestra.templates.enabled" => {}
                 other => return beyond(format!("the setting `{other}`")),
             }
         }
