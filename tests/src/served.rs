@@ -111,6 +111,7 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
     // Saying so twice is no error.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut sources = vec![Source::Folder { origin: Origin::Shipped, root: options.registry }];
+    sources.push(Source::Folder { origin: Origin::Installed, root: scratch.join("plugins") });
     sources.extend(options.plugins.into_iter().map(Source::File));
     let version = env!("CARGO_PKG_VERSION").parse().expect("the package has a version");
     let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);

@@ -190,6 +190,45 @@ fn packing_again_gives_the_same_plugin() {
     assert_eq!(catalog::manifest_section(&packed), catalog::manifest_section(&published));
 }
 
+/// `core` 1.1.0 under another version.
+fn core_as(version: &str) -> Vec<u8> {
+    let shipped = std::fs::read(tests::registry().join("core/1.1.0/plugin.wasm")).expect("it is shipped");
+    let manifest = catalog::manifest_section(&shipped).expect("it has a manifest");
+    let mut manifest: serde_json::Value = serde_json::from_slice(manifest).expect("which is JSON");
+    manifest["version"] = version.into();
+    catalog::embed(&shipped, manifest.to_string().as_bytes()).expect("it is a component")
+}
+
+#[test]
+fn plugins_are_installed_and_uninstalled() {
+    let folder = tempfile::tempdir().expect("tests have a temporary folder");
+    let data = folder.path().to_string_lossy().into_owned();
+    let at = |arguments: &[&str]| run(&[arguments, &["--data-dir", &data]].concat());
+    let (seven, eight) = (written("core7.wasm", core_as("7.0.0")), written("core8.wasm", core_as("8.0.0")));
+    at(&["plugin", "install", &seven.path, &eight.path])
+        .exits(0)
+        .says(&["installed core 7.0.0: 5 task types", "installed core 8.0.0"]);
+    at(&["plugin", "install", &seven.path]).exits(0).says(&["already installed core 7.0.0"]);
+    at(&["plugin", "list"]).exits(0).says(&["core", "1.0.0, 1.1.0, 7.0.0, 8.0.0"]);
+    // Of several, none is installed if one is no plugin.
+    let nine = written("core9.wasm", core_as("9.0.0"));
+    at(&["plugin", "install", &nine.path, "no/such.wasm"]).exits(1).complains(&["cannot read `no/such.wasm`"]);
+    at(&["plugin", "uninstall", "core@9.0.0"]).exits(1).complains(&["`core` 9.0.0 is not installed", "hint:"]);
+
+    // A run that keeps its store leaves a flow revision there, which needs the version.
+    let flow = written(
+        "pinned.yaml",
+        "{id: pinned, namespace: cli, tasks: [{id: t, type: io.kestra.plugin.core.debug.Return, version: '^7', format: x}]}",
+    );
+    let store = folder.path().join("store").to_string_lossy().into_owned();
+    at(&["run", &flow.path, "--store", &store, "--output", "plain"]).exits(0);
+    at(&["plugin", "uninstall", "core@7.0.0"]).exits(1).complains(&["still needed by flow cli.pinned, revision 1"]);
+    at(&["plugin", "uninstall", "core@8.0.0"]).exits(0).says(&["uninstalled core 8.0.0"]);
+    at(&["plugin", "uninstall", "core@1.0.0"]).exits(1).complains(&["it comes with Sluice"]);
+    at(&["plugin", "uninstall", "core"]).exits(1).complains(&["`core` is not NAME@VERSION"]);
+    at(&["plugin", "list"]).exits(0).says(&["1.0.0, 1.1.0, 7.0.0"]);
+}
+
 #[test]
 fn help_teaches() {
     run(&["--help"]).exits(0).says(&["run", "server", "flow", "plugin", "Start here:  sluice run examples/hello.yaml"]);

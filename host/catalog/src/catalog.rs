@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::lock::{Digest, Locked};
@@ -12,7 +13,7 @@ use crate::error::{Error, List};
 use crate::manifest::{Manifest, TaskType};
 use crate::name::PluginName;
 use crate::ownership::Owners;
-use crate::registry::{Check, Origin, Package, Problem, Source};
+use crate::registry::{Check, Origin, Package, Problem, Source, version_folders};
 use crate::requirement::Requirement;
 
 /// The host that plugins are to run on.
@@ -38,6 +39,8 @@ pub(crate) struct Snapshot {
     /// Also those that a file named for one run stands in front of: locks still mean them.
     digests: BTreeMap<Digest, Arc<Package>>,
     problems: Vec<Problem>,
+    /// The versions that were there when it was made.
+    folders: Vec<PathBuf>,
 }
 
 /// A task type with the version that describes it.
@@ -58,6 +61,7 @@ impl Catalog {
             plugins: BTreeMap::new(),
             digests: BTreeMap::new(),
             problems: Vec::new(),
+            folders: Vec::new(),
         };
         snapshot.read();
         Self(Arc::new(snapshot))
@@ -67,6 +71,11 @@ impl Catalog {
     #[must_use]
     pub fn reload(&self) -> Self {
         Self::open(self.0.sources.clone(), self.0.host.clone(), self.0.check)
+    }
+
+    /// Whether versions have come or gone since.
+    pub fn is_outdated(&self) -> bool {
+        version_folders(&self.0.sources) != self.0.folders
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
@@ -157,6 +166,8 @@ impl Catalog {
 
 impl Snapshot {
     fn read(&mut self) {
+        // Before they are read: what comes meanwhile makes this snapshot an old one.
+        self.folders = version_folders(&self.sources);
         let mut sources = self.sources.clone();
         sources.sort_by_key(Source::origin);
         for source in &sources {

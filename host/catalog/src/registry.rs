@@ -118,6 +118,17 @@ impl Source {
     }
 }
 
+/// The folders that are versions, or look like it. What cannot be listed is left out: `scan` says why.
+pub(crate) fn version_folders(sources: &[Source]) -> Vec<PathBuf> {
+    let roots = sources.iter().filter_map(|source| match source {
+        Source::Folder { root, .. } => Some(root),
+        Source::File(_) => None,
+    });
+    let plugins = roots.flat_map(|root| folders(root).unwrap_or_default());
+    let versions = plugins.flat_map(|(_, folder)| folders(&folder).unwrap_or_default());
+    versions.map(|(_, folder)| folder).collect()
+}
+
 struct Scan {
     origin: Origin,
     check: Check,

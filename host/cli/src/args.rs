@@ -218,6 +218,21 @@ pub enum Plugin {
         #[arg(long)]
         json: bool,
     },
+    /// Install packed components, for all flows that are saved from then on. A server with the same data directory notices by itself.
+    Install {
+        /// Packed components.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Take an installed version away, unless a flow revision or a live execution needs it.
+    Uninstall {
+        /// What to take away, as NAME@VERSION.
+        #[arg(value_name = "NAME@VERSION")]
+        plugin: String,
+        /// The folder of the store whose flows are looked at. Default: `store` in the data directory.
+        #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
+        store: Option<PathBuf>,
+    },
     /// Make a built component into a plugin: ask it what it is, and put the answer into the file.
     Pack {
         /// The component, as `cargo build --target wasm32-wasip2` leaves it.

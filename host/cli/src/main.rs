@@ -45,6 +45,10 @@ fn main() -> ExitCode {
             Command::Flow(args::Flow::Validate { files, json }) => flow::validate(&cli.global, files, *json).await,
             Command::Flow(args::Flow::Check(arguments)) => check::check(&cli.global, arguments),
             Command::Plugin(args::Plugin::List { json }) => plugin::list(&cli.global, *json),
+            Command::Plugin(args::Plugin::Install { files }) => plugin::install(&cli.global, files).await,
+            Command::Plugin(args::Plugin::Uninstall { plugin, store }) => {
+                plugin::uninstall(&cli.global, plugin, store.as_deref()).await
+            }
             Command::Plugin(args::Plugin::Pack { file, out }) => plugin::pack(&cli.global, file, out.as_deref()).await,
             Command::Store(command) => store::run(&cli.global, command),
             Command::CompilePlugin { .. } => Ok(ExitCode::SUCCESS),

@@ -1,14 +1,15 @@
 //! `sluice plugin`: what is there, and making a component into a plugin.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use catalog::Manifest;
+use catalog::{Installed, Manifest, PluginName, Published};
 use console::Style;
+use runtime::PluginSource;
 
 use crate::args::Global;
-use crate::setup;
+use crate::setup::{self, Kept};
 
 /// Lists plugins, versions and task types.
 pub fn list(global: &Global, json: bool) -> Result<ExitCode> {
@@ -37,6 +38,55 @@ pub fn list(global: &Global, json: bool) -> Result<ExitCode> {
     } else if catalog.plugins().next().is_none() {
         crate::print("no plugins\n  hint: --registry DIR names a folder of published plugins");
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Installs packed components. All are looked at before the first is installed.
+pub async fn install(global: &Global, files: &[PathBuf]) -> Result<ExitCode> {
+    let runtime = setup::runtime(global)?;
+    let mut offered = Vec::new();
+    for file in files {
+        let origin = file.display().to_string();
+        let component = std::fs::read(file).with_context(|| format!("cannot read `{origin}`"))?;
+        let published = Published::of(&component, None, &origin)?;
+        let (name, version) = (published.manifest.name.to_string(), published.manifest.version.to_string());
+        let source = PluginSource::of_bytes(&name, &version, component.clone());
+        runtime.prepare(&source).await.with_context(|| format!("plugin `{name}` {version} cannot run here"))?;
+        offered.push((component, origin, format!("{name} {version}: {} task types", published.manifest.tasks.len())));
+    }
+    let mut catalog = setup::catalog(global, &[])?;
+    for (component, origin, title) in offered {
+        let (now, how) = catalog.install(&component, None, &origin)?;
+        catalog = now;
+        match how {
+            Installed::New => crate::print(&format!("installed {title}")),
+            Installed::AlreadyThere => crate::print(&format!("already installed {title}")),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes a version away.
+pub async fn uninstall(global: &Global, plugin: &str, store: Option<&Path>) -> Result<ExitCode> {
+    let named = plugin
+        .split_once('@')
+        .and_then(|(name, version)| Some((PluginName::parse(name)?, semver::Version::parse(version).ok()?)));
+    let (name, version) =
+        named.with_context(|| format!("`{plugin}` is not NAME@VERSION\n  hint: `sluice plugin list` shows both"))?;
+    let catalog = setup::catalog(global, &[])?;
+    let folder = store.map_or_else(|| setup::data_dir(global).join("store"), Path::to_owned);
+    let references = match folder.is_dir() {
+        // Nobody has ever saved a flow here.
+        false => Vec::new(),
+        true => {
+            let kept = Kept::open(global, Some(&folder)).context(
+                "whether flows need it cannot be told\n  hint: ask the server that runs: DELETE /api/v1/cluster/versioned-plugins/uninstall",
+            )?;
+            server::needed_by(kept.store(), name.as_str(), &version).await?
+        }
+    };
+    catalog.uninstall(&name, &version, &references)?;
+    crate::print(&format!("uninstalled {name} {version}"));
     Ok(ExitCode::SUCCESS)
 }
 

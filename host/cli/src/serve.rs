@@ -43,6 +43,8 @@ pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
     crate::print(&format!("sluice {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
     crate::print(&format!("store `{}`: {}", folder.display(), kept.report()));
     tokio::select! {
+        // Ends with the node, and not before.
+        () = node.notice_plugins() => {}
         served = server::http::serve(listener, node.clone(), access, end) => served?,
         // Nothing can be written any more, an end in good order least of all. What was acknowledged is on the disk.
         reason = node.failed() => {

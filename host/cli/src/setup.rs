@@ -126,6 +126,11 @@ impl Kept {
         Ok(Self { store: Arc::new(store), report, _temporary: temporary })
     }
 
+    /// The store.
+    pub fn store(&self) -> &dyn store::Store {
+        self.store.as_ref()
+    }
+
     /// What was found and done when it was opened.
     pub fn report(&self) -> &Report {
         &self.report

@@ -40,6 +40,15 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [State; 15] = {
+        use State::*;
+        [
+            Created, Running, Paused, Restarted, Killing, Success, Warning, Failed, Killed, Cancelled, Queued,
+            Retrying, Retried, Skipped, Breakpoint,
+        ]
+    };
+
     /// Whether nothing more happens in this state by itself.
     pub fn is_terminal(self) -> bool {
         use State::*;

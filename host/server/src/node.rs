@@ -37,6 +37,8 @@ pub struct Node {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Arc<dyn Runs>,
     catalog: RwLock<Catalog>,
+    /// Held while versions come or go: one at a time.
+    pub(crate) installing: tokio::sync::Mutex<()>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) config: Parts,
@@ -76,6 +78,7 @@ impl Node {
             store: config.store,
             runtime: config.runtime,
             catalog: RwLock::new(config.catalog),
+            installing: tokio::sync::Mutex::new(()),
             clock: config.clock,
             config: Parts {
                 scratch: config.scratch,
@@ -129,8 +132,8 @@ impl Node {
         &self.runtime
     }
 
-    /// Puts another catalog in place, after an installation.
-    pub fn set_catalog(&self, catalog: Catalog) {
+    /// The catalog that is used from now on.
+    pub(crate) fn set_catalog(&self, catalog: Catalog) {
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
     }
 

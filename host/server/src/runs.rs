@@ -3,12 +3,21 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use runtime::{Class, Entry, Failure, Outcome, Request, RunMetrics, Runtime, TapeSummary};
+use runtime::{Class, Entry, Failure, Outcome, PluginSource, Request, RunMetrics, Runtime, TapeSummary};
 
 /// Runs one attempt of one task to its end.
 pub trait Runs: Send + Sync + 'static {
     /// Runs it. Dropping the future ends it.
     fn run(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
+
+    /// Makes a component ready to run, or says why it cannot.
+    fn prepare<'a>(
+        &'a self,
+        plugin: &'a PluginSource,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        let _ = plugin;
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Asks a polling trigger once; `cursor` is what the last poll that fired handed back. What has no triggers need not know of it.
     fn poll(&self, request: Request, cursor: Option<String>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
@@ -20,6 +29,13 @@ pub trait Runs: Send + Sync + 'static {
 }
 
 impl Runs for Runtime {
+    fn prepare<'a>(
+        &'a self,
+        plugin: &'a PluginSource,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        Box::pin(async move { Runtime::prepare(self, plugin).await.map_err(|error| error.to_string()) })
+    }
+
     fn run(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         Box::pin(Runtime::run(self, request))
     }

@@ -8,6 +8,7 @@ mod life;
 mod outputs;
 mod polling;
 mod refusals;
+mod versions;
 mod webhook;
 
 /// A flow that logs and answers; `TEXT` is what it says.

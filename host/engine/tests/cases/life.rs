@@ -183,6 +183,50 @@ fn another_revision_goes_on_where_the_first_failed() {
 }
 
 #[test]
+fn replay_has_the_variables_that_were_set() {
+    let mut sim = world(
+        "variables: {v: old}\ntasks: [{id: s, type: SET, variables: {v: new}}, {id: f, type: FAIL, condition: \"{{ vars.v == 'new' }}\"}]",
+    );
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: s=SUCCESS f=FAILED");
+    let from = run_of(&sim, &id, "f").unwrap();
+    let again = sim.replay(&id, &from).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &again), "FAILED: s=SUCCESS f=FAILED/2");
+    assert_eq!(sim.state(&again).execution().unwrap().variables.get("v"), Some(&Value::from("new")));
+}
+
+#[test]
+fn what_cannot_be_rendered_is_tried_again_as_all_failures() {
+    let retry = "retry: {type: constant, interval: PT1S, maxAttempts: 2}";
+    for (task, expected) in [
+        (format!("type: LOG, timeout: '{{{{ nothing }}}}', {retry}"), "FAILED: a=FAILED/2"),
+        (format!("type: SLEEP, duration: '{{{{ nothing }}}}', {retry}"), "FAILED: a=FAILED/2"),
+        // What only holds others has no attempts.
+        ("type: SWITCH, value: '{{ nothing }}', cases: {x: [{id: b, type: LOG}]}".to_owned(), "FAILED: a=FAILED"),
+    ] {
+        check_after(&format!("tasks: [{{id: a, {task}}}]"), "none", |_| fails(), |_, _| {}, expected);
+    }
+}
+
+#[test]
+fn another_revision_may_have_more_for_iterations_that_had_ended() {
+    let each = |tasks: &str| {
+        format!(
+            "tasks: [{{id: x, type: EACH, concurrencyLimit: 0, values: [p, q], tasks: [{{id: a, type: LOG}}, {tasks}]}}]"
+        )
+    };
+    check_revision(
+        &each("{id: f, type: FAIL, runIf: \"{{ taskrun.value == 'p' }}\"}"),
+        &each("{id: f, type: LOG}, {id: c, type: LOG}"),
+        None,
+        "RESTARTED: x=RUNNING a[p]=SUCCESS a[q]=SUCCESS f[p]=RESTARTED f[q]=SKIPPED",
+        "SUCCESS: x=SUCCESS a[p]=SUCCESS a[q]=SUCCESS f[p]=SUCCESS/2 f[q]=SKIPPED c[q]=SUCCESS c[p]=SUCCESS",
+    );
+}
+
+#[test]
 fn another_revision_may_have_lost_the_task_that_failed() {
     check_revision(
         "tasks: [{id: a, type: LOG}, {id: b, type: FAIL}]",

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod items;
+mod jobs;
 mod life;
 
 use engine::sim::{Sim, flow, render::texts};
@@ -61,7 +62,10 @@ fn short(body: &str) -> String {
 }
 
 fn shown(sim: &Sim, id: &ExecutionId) -> String {
-    let state = sim.state(id);
+    shown_state(sim.state(id))
+}
+
+fn shown_state(state: &engine::State) -> String {
     let runs = state.runs().map(|run| {
         let value = run.value.as_ref().map(|value| format!("[{value}]")).unwrap_or_default();
         let attempts = if run.attempts.len() > 1 { format!("/{}", run.attempts.len()) } else { String::new() };

@@ -10,6 +10,7 @@ mod life;
 mod logs;
 mod plugins;
 mod triggers;
+mod versions;
 mod webhook;
 pub mod wire;
 
@@ -71,6 +72,7 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/logs/{execution}/download", get(logs::download))
         .route("/logs/{execution}/follow", get(follow::logs))
         .route("/plugins", get(plugins::list))
+        .route("/plugins/{type}/versions", get(plugins::versions_of_type))
         .route("/triggers", put(triggers::update))
         .route("/triggers/search", get(triggers::search))
         .route("/triggers/backfill/create", put(triggers::backfill))
@@ -81,7 +83,16 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/triggers/{namespace}/{flow}/{trigger}/unlock", post(triggers::unlock))
         .route("/triggers/{namespace}/{flow}/{trigger}/restart", post(triggers::restart))
         .layer(middleware::from_fn(known_tenant));
+    // Kestra's paths of versioned plugins; a coordinate is `name:requirement`, and plugins belong to the server, not to a tenant.
+    let versions = Router::new()
+        .route("/", get(versions::list))
+        .route("/upload", post(versions::upload))
+        .route("/resolve", post(versions::resolve))
+        .route("/uninstall", delete(versions::uninstall))
+        .route("/{plugin}", get(versions::of_plugin))
+        .route("/{plugin}/{version}", get(versions::of_version));
     let guarded = Router::new()
+        .nest("/api/v1/cluster/versioned-plugins", versions)
         .nest("/api/v1/{tenant}", tenant)
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .layer(middleware::from_fn_with_state(access, auth::guard));

@@ -1,10 +1,11 @@
 //! `/api/v1/{tenant}/plugins`: what flows can use.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::App;
+use crate::error::Error;
 
 /// Every plugin with its versions, and the task types of the newest.
 pub async fn list(State(app): State<App>) -> Json<Vec<Value>> {
@@ -21,4 +22,22 @@ pub async fn list(State(app): State<App>) -> Json<Vec<Value>> {
         })
     });
     Json(plugins.collect())
+}
+
+/// The versions that have a task or trigger type and run here, newest first: what an editor offers after `version:`.
+pub async fn versions_of_type(
+    State(app): State<App>,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<Json<Value>, Error> {
+    let catalog = app.node.catalog();
+    if catalog.owner(&name).is_none() {
+        return Err(Error::NotFound(format!("no plugin has the type `{name}`")));
+    }
+    let mut versions: Vec<String> = catalog
+        .described(&name)
+        .filter(|described| catalog.runs_here(described.package).is_ok())
+        .map(|described| described.package.manifest().version.to_string())
+        .collect();
+    versions.reverse();
+    Ok(Json(json!({ "type": name, "versions": versions })))
 }

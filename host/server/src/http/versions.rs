@@ -1,0 +1,179 @@
+//! `/api/v1/cluster/versioned-plugins`: versions of plugins come, go and are looked at while the server runs.
+
+use axum::Json;
+use axum::extract::multipart::{Multipart, MultipartError};
+use axum::extract::{Path, State};
+use catalog::{Origin, Package, Requirement};
+use semver::Version;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use crate::error::{Error, Issue};
+
+/// Coordinates in one request.
+const COORDINATES_MAX: usize = 1_000;
+
+/// What several plugins are named by.
+#[derive(Deserialize)]
+pub struct Coordinates {
+    /// `name:version`, or, where one is looked for, `name:requirement` and `name` alone.
+    plugins: Vec<String>,
+}
+
+/// Every plugin with its versions, newest first.
+pub async fn list(State(app): State<App>) -> Json<Value> {
+    let catalog = app.node.catalog();
+    let results: Vec<Value> = catalog
+        .plugins()
+        .filter_map(|(name, versions)| {
+            let versions: Vec<_> = versions.rev().collect();
+            let newest = versions.first()?.manifest();
+            Some(json!({
+                "name": name.as_str(),
+                "title": newest.title,
+                "versions": versions.iter().map(|package| package.manifest().version.to_string()).collect::<Vec<_>>(),
+            }))
+        })
+        .collect();
+    Json(json!({ "total": results.len(), "results": results }))
+}
+
+/// The versions of one plugin, newest first.
+pub async fn of_plugin(State(app): State<App>, Path(plugin): Path<String>) -> Result<Json<Value>, Error> {
+    let catalog = app.node.catalog();
+    let versions: Vec<Value> = catalog
+        .versions(&plugin)
+        .rev()
+        .map(|package| {
+            let why_not = catalog.runs_here(package).err().map(|error| error.to_string());
+            json!({ "runsHere": why_not.is_none(), "whyNot": why_not, "artifact": artifact(package) })
+        })
+        .collect();
+    match versions.is_empty() {
+        true => Err(Error::NotFound(format!("no plugin `{plugin}`"))),
+        false => Ok(Json(json!({ "name": plugin, "versions": versions }))),
+    }
+}
+
+/// One version with its manifest.
+pub async fn of_version(
+    State(app): State<App>,
+    Path((plugin, version)): Path<(String, String)>,
+) -> Result<Json<Value>, Error> {
+    let catalog = app.node.catalog();
+    let missing = || Error::NotFound(format!("no plugin `{plugin}` {version}"));
+    let parsed = Version::parse(&version).map_err(|_| missing())?;
+    let package = catalog.package(&plugin, &parsed).ok_or_else(missing)?;
+    Ok(Json(json!({ "artifact": artifact(package), "manifest": package.published.manifest_json() })))
+}
+
+/// Installs packed components, each a file of the form.
+pub async fn upload(State(app): State<App>, mut form: Multipart) -> Result<Json<Value>, Error> {
+    let broken = |error: MultipartError| match error.status() {
+        axum::http::StatusCode::PAYLOAD_TOO_LARGE => {
+            Error::TooLarge(format!("the body has more than {} bytes", app.body_max_bytes))
+        }
+        _ => Error::bad_request("body.multipart", error.body_text()),
+    };
+    let mut results = Vec::new();
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        let Some(name) = field.file_name().map(str::to_owned) else { continue };
+        let component = field.bytes().await.map_err(broken)?;
+        let offered = app.node.install_plugin(component.to_vec(), &name).await?;
+        results.push(json!({
+            "name": offered.plugin, "version": offered.version.to_string(), "alreadyInstalled": offered.was_there,
+        }));
+    }
+    match results.is_empty() {
+        true => Err(Error::bad_request("plugin.no_file", "the form has no file; hint: -F file=@plugin.wasm")),
+        false => Ok(Json(json!({ "total": results.len(), "results": results }))),
+    }
+}
+
+/// What coordinates mean now.
+pub async fn resolve(State(app): State<App>, Json(asked): Json<Coordinates>) -> Result<Json<Value>, Error> {
+    within(&asked)?;
+    let catalog = app.node.catalog();
+    let mut problems = Vec::new();
+    let mut results = Vec::new();
+    for (index, coordinate) in asked.plugins.iter().enumerate() {
+        let (plugin, text) = coordinate.split_once(':').unwrap_or((coordinate, "LATEST"));
+        let requirement = match Requirement::parse(text) {
+            Ok(requirement) => requirement,
+            Err(error) => {
+                problems.push(problem(index, error.code(), error.to_string()));
+                continue;
+            }
+        };
+        let usable = || catalog.versions(plugin).filter(|package| catalog.runs_here(package).is_ok());
+        let found = requirement.pick(usable().map(|package| &package.manifest().version));
+        results.push(json!({
+            "artifact": coordinate,
+            "resolved": found.is_some(),
+            "resolvedVersion": found.map(ToString::to_string),
+            "versions": usable().rev().map(|package| package.manifest().version.to_string()).collect::<Vec<_>>(),
+        }));
+    }
+    all_good("these are no coordinates", problems)?;
+    Ok(Json(json!({ "total": results.len(), "results": results })))
+}
+
+/// Takes versions away. All of them are tried; what was refused is said of each.
+pub async fn uninstall(State(app): State<App>, Json(asked): Json<Coordinates>) -> Result<Json<Value>, Error> {
+    within(&asked)?;
+    let mut problems = Vec::new();
+    let mut versions = Vec::new();
+    for (index, coordinate) in asked.plugins.iter().enumerate() {
+        let exact = coordinate.split_once(':').and_then(|(name, text)| Some((name, Version::parse(text).ok()?)));
+        match exact {
+            Some(exact) => versions.push((index, exact)),
+            None => problems.push(problem(index, "plugin.coordinate", format!("`{coordinate}` is not NAME:VERSION"))),
+        }
+    }
+    // What cannot be read is said before anything is done.
+    all_good("these are no coordinates", problems)?;
+    let mut results = Vec::new();
+    let mut problems = Vec::new();
+    for (index, (plugin, version)) in versions {
+        match app.node.uninstall_plugin(plugin, &version).await {
+            Ok(()) => results.push(json!({ "name": plugin, "version": version.to_string() })),
+            Err(error) if asked.plugins.len() == 1 => return Err(error),
+            Err(error) => problems.push(problem(index, error.code(), error.to_string())),
+        }
+    }
+    all_good("not all of these were uninstalled", problems)?;
+    Ok(Json(json!({ "total": results.len(), "results": results })))
+}
+
+fn within(asked: &Coordinates) -> Result<(), Error> {
+    match asked.plugins.len() {
+        0 => Err(Error::bad_request("plugin.coordinate", "`plugins` names none")),
+        count if count > COORDINATES_MAX => {
+            Err(Error::bad_request("plugin.coordinate", format!("`plugins` names more than {COORDINATES_MAX}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn problem(index: usize, code: &str, message: String) -> Issue {
+    Issue { path: format!("plugins[{index}]"), line: None, code: code.to_owned(), message, hint: None }
+}
+
+fn all_good(message: &str, issues: Vec<Issue>) -> Result<(), Error> {
+    match issues.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Invalid { code: "plugins.refused", message: message.to_owned(), issues }),
+    }
+}
+
+fn artifact(package: &Package) -> Value {
+    let manifest = package.manifest();
+    json!({
+        "name": manifest.name.as_str(),
+        "version": manifest.version.to_string(),
+        "digest": package.published.digest.to_string(),
+        "sizeBytes": package.published.size_bytes,
+        "installed": package.origin == Origin::Installed,
+    })
+}
