@@ -85,7 +85,17 @@ impl Node {
         let catalog = self.catalog();
         let (flow, lock, warnings) =
             crate::plugins::parse(source, &catalog).map_err(|problems| Error::flow(&problems))?;
-        let lock = Arc::new(lock);
+        self.save_revision(flow, Arc::new(lock), warnings, expected).await
+    }
+
+    /// Saves a flow as its next revision with a lock.
+    pub(crate) async fn save_revision(
+        &self,
+        flow: Flow,
+        lock: Arc<Lock>,
+        warnings: Vec<Problem>,
+        expected: Save<'_>,
+    ) -> Result<Arc<SavedFlow>, Error> {
         for _ in 0..TRIES {
             let before = self.newest_row(&flow.key).await?;
             let live = before.as_ref().filter(|row| !row.deleted);

@@ -29,6 +29,7 @@ mod runs;
 mod sealing;
 mod timers;
 mod triggers;
+mod upgrades;
 mod worker;
 
 pub use clock::{Clock, SystemClock};
@@ -45,4 +46,5 @@ pub use plugins::{check, survey};
 pub use runs::Runs;
 pub use sealing::KEY_BYTES as ENCRYPTION_KEY_BYTES;
 pub use triggers::{BackfillAsk, TriggerSeen};
+pub use upgrades::{Moved, Only, Upgrade};
 pub use worker::allow_net;

@@ -8,7 +8,7 @@ const AT: &str = "/api/v1/cluster/versioned-plugins";
 const RETURN: &str = "io.kestra.plugin.core.debug.Return";
 
 /// The shipped `core` under another version: it does the same.
-fn core_as(version: &str) -> Vec<u8> {
+pub(super) fn core_as(version: &str) -> Vec<u8> {
     let shipped = std::fs::read(tests::registry().join("core/1.1.0/plugin.wasm")).expect("it is shipped");
     let manifest = catalog::manifest_section(&shipped).expect("it has a manifest");
     let mut manifest: Value = serde_json::from_slice(manifest).expect("which is JSON");
@@ -24,7 +24,7 @@ async fn form(api: &Api, file: Option<&str>, content: &[u8]) -> Answer {
     api.post(&format!("{AT}/upload"), "multipart/form-data; boundary=edge", body).await
 }
 
-async fn upload(api: &Api, component: Vec<u8>) -> Answer {
+pub(super) async fn upload(api: &Api, component: Vec<u8>) -> Answer {
     form(api, Some("plugin.wasm"), &component).await
 }
 
@@ -33,7 +33,7 @@ async fn named(api: &Api, method: Method, what: &str, plugins: &Value) -> Answer
     send(request.body(json!({ "plugins": plugins }).to_string())).await
 }
 
-async fn uninstall(api: &Api, plugins: &[&str]) -> Answer {
+pub(super) async fn uninstall(api: &Api, plugins: &[&str]) -> Answer {
     named(api, Method::DELETE, "uninstall", &json!(plugins)).await
 }
 

@@ -10,6 +10,7 @@ mod life;
 mod logs;
 mod plugins;
 mod triggers;
+mod upgrades;
 mod versions;
 mod webhook;
 pub mod wire;
@@ -49,6 +50,9 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/flows/{namespace}/{id}", get(flows::get).put(flows::update).delete(flows::delete))
         .route("/flows/{namespace}/{id}/revisions", get(flows::revisions))
         .route("/flows/{namespace}/{id}/lock", get(flows::lock))
+        .route("/flows/outdated", get(upgrades::outdated))
+        .route("/flows/{namespace}/{id}/upgrade", post(upgrades::upgrade))
+        .route("/flows/{namespace}/{id}/rollback", post(upgrades::roll_back))
         .route("/executions", get(executions::search))
         .route("/executions/search", get(executions::search))
         .route("/executions/{execution}", get(executions::get))

@@ -1,0 +1,182 @@
+//! Other plugin versions for flows that are there: what would change, a new revision that has it, and the way back. A lock is never
+//! rewritten; every change of one is a revision.
+
+use std::sync::Arc;
+
+use catalog::Requirement;
+use model::lock::{Lock, Locked};
+use semver::Version;
+
+use crate::error::{Error, Issue};
+use crate::flows::{Save, SavedFlow};
+use crate::node::Node;
+
+/// The one plugin that is to be upgraded, and to which version; `None`: as the flow asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Only {
+    pub plugin: String,
+    pub version: Option<Version>,
+}
+
+/// A task or trigger that runs on another version than before.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moved {
+    /// Of the task or trigger.
+    pub id: String,
+    #[serde(rename = "type")]
+    pub type_name: String,
+    pub plugin: String,
+    pub from: Version,
+    pub to: Version,
+}
+
+/// What an upgrade or a way back did, or would do.
+#[derive(Clone, Debug)]
+pub struct Upgrade {
+    /// The newest revision afterwards.
+    pub flow: Arc<SavedFlow>,
+    pub moved: Vec<Moved>,
+}
+
+impl Node {
+    /// Resolves a flow again and saves what comes out as a revision, if it is another lock. `save`: else only what would change is told.
+    pub async fn upgrade_flow(
+        &self,
+        namespace: &str,
+        id: &str,
+        only: Option<&Only>,
+        save: bool,
+    ) -> Result<Upgrade, Error> {
+        let before = self.flow(namespace, id, None).await?;
+        let catalog = self.catalog();
+        let (flow, mut lock, warnings) =
+            crate::plugins::parse(&before.flow.source, &catalog).map_err(|problems| Error::flow(&problems))?;
+        if let Some(only) = only {
+            self.only(&mut lock, &before.lock, only)?;
+        }
+        let moved = moved(&before.lock, &lock);
+        if moved.is_empty() || !save {
+            return Ok(Upgrade { flow: before, moved });
+        }
+        let expected = Save::Existing { namespace, id };
+        Ok(Upgrade { flow: self.save_revision(flow, Arc::new(lock), warnings, expected).await?, moved })
+    }
+
+    /// Flows whose tasks would run on other versions if they were saved now, and what would change. Those that could not be saved now have
+    /// the reason in its place.
+    pub async fn outdated_flows(&self) -> Result<Vec<(Arc<SavedFlow>, Result<Vec<Moved>, Error>)>, Error> {
+        let mut outdated = Vec::new();
+        for saved in self.flows(None).await? {
+            let key = &saved.flow.key;
+            match self.upgrade_flow(key.namespace.as_str(), key.id.as_str(), None, false).await {
+                Ok(upgrade) if upgrade.moved.is_empty() => {}
+                Ok(upgrade) => outdated.push((saved, Ok(upgrade.moved))),
+                // Deleted since.
+                Err(Error::NotFound(_)) => {}
+                Err(error) => outdated.push((saved, Err(error))),
+            }
+        }
+        Ok(outdated)
+    }
+
+    /// Makes an earlier revision the newest again: its source with its lock, as a revision of its own.
+    pub async fn roll_back_flow(&self, namespace: &str, id: &str, revision: u32) -> Result<Upgrade, Error> {
+        let before = self.flow(namespace, id, None).await?;
+        let wanted = self.flow(namespace, id, Some(revision)).await?;
+        if wanted.deleted {
+            return Err(Error::bad_request(
+                "flow.rollback",
+                format!("revision {revision} is where the flow was deleted"),
+            ));
+        }
+        let catalog = self.catalog();
+        let all = wanted.lock.tasks.iter().map(|(id, locked)| (id.to_string(), locked));
+        let all = all.chain(wanted.lock.triggers.iter().map(|(id, locked)| (id.to_string(), locked)));
+        let missing = all.filter_map(|(id, locked)| Some(issue(&id, catalog.locked(locked).err()?)));
+        let issues: Vec<Issue> = missing.collect();
+        if !issues.is_empty() {
+            let message = format!("revision {revision} runs on plugin versions that are not installed any more");
+            return Err(Error::Invalid { code: "flow.rollback", message, issues });
+        }
+        let moved = moved(&before.lock, &wanted.lock);
+        let expected = Save::Existing { namespace, id };
+        let flow = (*wanted.flow).clone();
+        let saved = self.save_revision(flow, wanted.lock.clone(), Vec::new(), expected).await?;
+        Ok(Upgrade { flow: saved, moved })
+    }
+
+    /// Leaves a lock as it was but for one plugin.
+    fn only(&self, lock: &mut Lock, before: &Lock, only: &Only) -> Result<(), Error> {
+        let catalog = self.catalog();
+        if catalog.versions(&only.plugin).next().is_none() {
+            return Err(Error::NotFound(format!("no plugin `{}`", only.plugin)));
+        }
+        let mut issues = Vec::new();
+        let mut settle = |id: &str, locked: &mut Locked, before: Option<&Locked>| {
+            match (locked.plugin == only.plugin, &only.version) {
+                (true, Some(version)) => match self.at_version(locked, version) {
+                    Ok(chosen) => *locked = chosen,
+                    Err(why) => issues.push(issue(id, why)),
+                },
+                (true, None) => {}
+                (false, _) => drop(before.map(|before| *locked = before.clone())),
+            };
+        };
+        for (id, locked) in &mut lock.tasks {
+            settle(id.as_str(), locked, before.tasks.get(id));
+        }
+        for (id, locked) in &mut lock.triggers {
+            settle(id.as_str(), locked, before.triggers.get(id));
+        }
+        match issues.is_empty() {
+            true => Ok(()),
+            false => {
+                let version = only.version.as_ref().map(ToString::to_string).unwrap_or_default();
+                let message = format!("the flow cannot run on plugin `{}` {version}", only.plugin);
+                Err(Error::Invalid { code: "flow.upgrade", message, issues })
+            }
+        }
+    }
+
+    /// The same task type in another version, if what the flow asks for allows it.
+    fn at_version(&self, locked: &Locked, version: &Version) -> Result<Locked, catalog::Error> {
+        let catalog = self.catalog();
+        let requirement = Requirement::parse(&locked.requirement)?;
+        let missing = |hint: &str| catalog::Error::NoMatch {
+            plugin: locked.plugin.clone(),
+            requirement: version.to_string(),
+            hint: hint.to_owned(),
+        };
+        let package = catalog.package(&locked.plugin, version);
+        let package = package.ok_or_else(|| missing("`sluice plugin list` shows which are installed"))?;
+        catalog.runs_here(package)?;
+        if package.manifest().task(&locked.task_type).is_none() {
+            return Err(missing(&format!("that version has no task type `{}`", locked.task_type)));
+        }
+        // LATEST and OLDEST leave the choice to whoever saves.
+        if !requirement.matches(version) {
+            return Err(missing(&format!("the flow asks for `{}`", locked.requirement)));
+        }
+        Ok(Locked { version: version.clone(), digest: package.published.digest.clone(), ..locked.clone() })
+    }
+}
+
+fn issue(id: &str, why: catalog::Error) -> Issue {
+    Issue { path: format!("`{id}`"), line: None, code: why.code().to_owned(), message: why.to_string(), hint: None }
+}
+
+fn moved(before: &Lock, after: &Lock) -> Vec<Moved> {
+    let of = |id: &str, from: &Locked, to: &Locked| {
+        (from.digest != to.digest).then(|| Moved {
+            id: id.to_owned(),
+            type_name: to.task_type.clone(),
+            plugin: to.plugin.clone(),
+            from: from.version.clone(),
+            to: to.version.clone(),
+        })
+    };
+    let tasks = after.tasks.iter().filter_map(|(id, to)| of(id.as_str(), before.tasks.get(id)?, to));
+    let triggers = after.triggers.iter().filter_map(|(id, to)| of(id.as_str(), before.triggers.get(id)?, to));
+    tasks.chain(triggers).collect()
+}
