@@ -15,6 +15,7 @@ use crate::name::PluginName;
 use crate::ownership::Owners;
 use crate::registry::{Check, Origin, Package, Problem, Source, version_folders};
 use crate::requirement::Requirement;
+use crate::rules::Rules;
 
 /// The host that plugins are to run on.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ pub struct Host {
 
 /// A snapshot of one or several registries.
 #[derive(Clone, Debug)]
-pub struct Catalog(Arc<Snapshot>);
+pub struct Catalog(Arc<Snapshot>, Arc<Rules>);
 
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -64,13 +65,25 @@ impl Catalog {
             folders: Vec::new(),
         };
         snapshot.read();
-        Self(Arc::new(snapshot))
+        Self(Arc::new(snapshot), Arc::default())
+    }
+
+    /// The same under an operator's rules.
+    #[must_use]
+    pub fn with_rules(&self, rules: Rules) -> Self {
+        Self(Arc::clone(&self.0), Arc::new(rules))
+    }
+
+    /// The operator's rules.
+    pub fn rules(&self) -> &Rules {
+        &self.1
     }
 
     /// The same registries as they are now.
     #[must_use]
     pub fn reload(&self) -> Self {
-        Self::open(self.0.sources.clone(), self.0.host.clone(), self.0.check)
+        let read = Self::open(self.0.sources.clone(), self.0.host.clone(), self.0.check);
+        Self(read.0, Arc::clone(&self.1))
     }
 
     /// Whether versions have come or gone since.
@@ -107,8 +120,9 @@ impl Catalog {
         self.0.digests.get(digest)
     }
 
-    /// What a lock means. Fails where it is no longer installed.
+    /// What a lock means. Fails where it is no longer installed, or blocked.
     pub fn locked(&self, locked: &Locked) -> Result<&Arc<Package>, Error> {
+        self.1.may_run(locked)?;
         self.by_digest(&locked.digest).ok_or_else(|| {
             let installed: Vec<&Version> =
                 self.versions(&locked.plugin).map(|package| &package.manifest().version).collect();

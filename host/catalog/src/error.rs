@@ -78,6 +78,14 @@ pub enum Error {
     )]
     StillNeeded { plugin: String, version: Version, by: Vec<String> },
 
+    /// An operator took the version back, or forbids it.
+    #[error(
+        "plugin `{plugin}` {version} {}: {reason}\nhint: {}",
+        if *blocked { "is blocked" } else { "was taken back" },
+        if *blocked { "move the flow to another version, or have the block lifted" } else { "ask for another version" }
+    )]
+    Withheld { plugin: String, version: Version, blocked: bool, reason: String },
+
     /// Nothing to uninstall, or a lock that names what is gone.
     #[error("plugin `{plugin}` {version} is not installed{detail}\nhint: {hint}")]
     NotInstalled { plugin: String, version: Version, detail: String, hint: String },
@@ -100,6 +108,8 @@ impl Error {
             Self::OtherBytes { .. } => "PLUGIN_VERSION_CHANGED",
             Self::NoRegistry => "CATALOG_NO_REGISTRY",
             Self::StillNeeded { .. } => "PLUGIN_STILL_NEEDED",
+            Self::Withheld { blocked: true, .. } => "PLUGIN_BLOCKED",
+            Self::Withheld { .. } => "PLUGIN_YANKED",
             Self::NotInstalled { .. } => "PLUGIN_NOT_INSTALLED",
         }
     }

@@ -17,6 +17,7 @@ mod published;
 mod registry;
 mod requirement;
 mod resolve;
+mod rules;
 mod schema;
 #[cfg(test)]
 mod testing;
@@ -35,4 +36,5 @@ pub use published::{Provenance, Published};
 pub use registry::{Check, Origin, Package, Problem, Source};
 pub use requirement::Requirement;
 pub use resolve::{Ask, Level, Resolution, Wish};
+pub use rules::{Action, Rule, Rules};
 pub use schema::{Markers, PropertyPath, Segment};

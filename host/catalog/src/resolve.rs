@@ -14,6 +14,7 @@ use crate::name::PluginName;
 use crate::nearest::nearest;
 use crate::registry::Package;
 use crate::requirement::Requirement;
+use crate::rules::refusal;
 
 /// What a task runs on when nobody asked for a version.
 const DEFAULT_REQUIREMENT: &str = "LATEST";
@@ -75,11 +76,21 @@ impl Catalog {
             nearest: nearest(task_type, snapshot.owners.names()),
         })?;
         // `min_by_key` keeps the first of equals.
-        let wish = wishes.iter().min_by_key(|wish| wish.level);
+        let pin = self.rules().pin(plugin.as_str()).map(|text| Wish { level: Level::Operator, text });
+        let wish = pin.as_ref().into_iter().chain(wishes).min_by_key(|wish| wish.level);
         let text = wish.map_or(DEFAULT_REQUIREMENT, |wish| wish.text);
         let requirement = Requirement::parse(text)?;
         let having: Vec<&Arc<Package>> = self.described(task_type).map(|described| described.package).collect();
-        let Some(package) = snapshot.pick(&requirement, &having) else {
+        let withheld = |package: &Package| self.rules().withheld(plugin.as_str(), &package.manifest().version);
+        let offered: Vec<&Arc<Package>> =
+            having.iter().copied().filter(|package| withheld(package).is_none()).collect();
+        let Some(package) = snapshot.pick(&requirement, &offered) else {
+            // Something would fit, and must not be taken.
+            if let Some(package) = snapshot.pick(&requirement, &having)
+                && let Some(rule) = withheld(package)
+            {
+                return Err(refusal(rule, &package.manifest().version));
+            }
             return Err(self.no_match(plugin, task_type, &requirement, &having, wish));
         };
         let manifest = package.manifest();
@@ -160,6 +171,7 @@ fn asker(level: Level) -> Option<&'static str> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::rules::{Action, Rule, Rules};
     use crate::testing::{Place, component, manifest};
     use serde_json::json;
 
@@ -198,6 +210,53 @@ mod tests {
         for part in expected {
             assert!(message.contains(part), "`{message}` does not say `{part}`");
         }
+    }
+
+    #[test]
+    fn operators_are_heard_before_all_others() {
+        let (_place, catalog) = catalog();
+        let ruled = |rules: &[(Action, &str)]| {
+            let rule = |(action, versions): &(Action, &str)| Rule {
+                action: *action,
+                plugin: "mail".to_owned(),
+                versions: (*versions).to_owned(),
+                reason: "it loses mail".to_owned(),
+            };
+            catalog.with_rules(Rules::new(rules.iter().map(rule).collect()).unwrap())
+        };
+        let picked = |catalog: &Catalog, text: &str| {
+            let wishes = [Wish { level: Level::Task, text }];
+            catalog.resolve(SEND, &wishes).map(|found| (found.locked.version.to_string(), found.locked.requirement))
+        };
+        let pinned = ruled(&[(Action::Pin, "1.0.0")]);
+        assert_eq!(picked(&pinned, "^2").unwrap(), ("1.0.0".to_owned(), "1.0.0".to_owned()));
+        assert_eq!(picked(&pinned.reload(), "^2").unwrap().0, "1.0.0", "rules outlive a look at the registries");
+        let locked = catalog.resolve(SEND, &[Wish { level: Level::Task, text: "1.2.0" }]).unwrap().locked;
+        for (action, code) in [(Action::Yank, "PLUGIN_YANKED"), (Action::Block, "PLUGIN_BLOCKED")] {
+            let ruled = ruled(&[(action, "~1.2")]);
+            assert_eq!(picked(&ruled, "^1").unwrap().0, "1.0.0");
+            let refused = picked(&ruled, "1.2.0").unwrap_err();
+            assert_eq!(refused.code(), code);
+            assert!(refused.to_string().contains("it loses mail"), "{refused}");
+            // What has it in its lock goes on, unless it is blocked.
+            assert_eq!(ruled.locked(&locked).is_ok(), action == Action::Yank);
+        }
+        let both = ruled(&[(Action::Yank, "*"), (Action::Block, "1.2.0")]);
+        assert_eq!(picked(&both, "1.2.0").unwrap_err().code(), "PLUGIN_BLOCKED");
+        // A pin to what is withheld is a mistake that is told, not passed over.
+        assert_eq!(
+            picked(&ruled(&[(Action::Pin, "1.2.0"), (Action::Yank, "1.2.0")]), "^1").unwrap_err().code(),
+            "PLUGIN_YANKED"
+        );
+        assert!(
+            Rules::new(vec![Rule {
+                action: Action::Pin,
+                plugin: "mail".into(),
+                versions: "^x".into(),
+                reason: String::new()
+            }])
+            .is_err()
+        );
     }
 
     #[test]

@@ -418,11 +418,11 @@ fn is_after_end(state: &State) -> bool {
     state.status().is_some_and(model::state::State::is_terminal) && !state.is_closed()
 }
 
-fn unreadable(error: rows::PayloadError) -> Error {
+pub(crate) fn unreadable(error: rows::PayloadError) -> Error {
     Error::Internal(format!("a stored record cannot be read: {error}"))
 }
 
-fn unwritable(error: rows::PayloadError) -> Error {
+pub(crate) fn unwritable(error: rows::PayloadError) -> Error {
     Error::Internal(error.to_string())
 }
 

@@ -14,7 +14,7 @@ use runtime::PluginSource;
 use semver::Version;
 use store::query::{ExecutionFilter, NamespaceMatch};
 use store::rows;
-use store::{Query, Store, View};
+use store::{Batch, Query, Store, View};
 
 use crate::error::Error;
 use crate::node::Node;
@@ -35,7 +35,12 @@ pub struct Offered {
 
 impl Node {
     /// Installs a packed component, and returns once flows can use it. `origin` names it in messages.
-    pub async fn install_plugin(self: &Arc<Self>, component: Vec<u8>, origin: &str) -> Result<Offered, Error> {
+    pub async fn install_plugin(
+        self: &Arc<Self>,
+        component: Vec<u8>,
+        origin: &str,
+        by: &str,
+    ) -> Result<Offered, Error> {
         let published = Published::of(&component, None, origin).map_err(refused)?;
         let (plugin, version) = (published.manifest.name.to_string(), published.manifest.version.clone());
         let _one = self.installing.lock().await;
@@ -49,11 +54,15 @@ impl Node {
         let (catalog, how) = installed.map_err(refused)?;
         self.set_catalog(catalog);
         tracing::info!(%plugin, %version, "a plugin version is installed");
+        if how == Installed::New {
+            let details = serde_json::json!({ "sha256": source.digest });
+            self.audit_plugin(by, "plugin.install", &format!("{plugin} {version}"), &details).await?;
+        }
         Ok(Offered { plugin, version, was_there: how == Installed::AlreadyThere })
     }
 
     /// Takes a plugin version away, unless somebody needs it.
-    pub async fn uninstall_plugin(self: &Arc<Self>, plugin: &str, version: &Version) -> Result<(), Error> {
+    pub async fn uninstall_plugin(self: &Arc<Self>, plugin: &str, version: &Version, by: &str) -> Result<(), Error> {
         let name = catalog::PluginName::parse(plugin);
         let name = name.ok_or_else(|| Error::NotFound(format!("no plugin is called `{plugin}`")))?;
         let _one = self.installing.lock().await;
@@ -62,7 +71,7 @@ impl Node {
         let uninstalled = self.blocking(move || catalog.uninstall(&name, &gone, &references)).await?;
         self.set_catalog(uninstalled.map_err(refused)?);
         tracing::info!(%plugin, %version, "a plugin version is uninstalled");
-        Ok(())
+        self.audit_plugin(by, "plugin.uninstall", &format!("{plugin} {version}"), &serde_json::json!({})).await
     }
 
     /// Looks at the registries until the node ends: `sluice plugin install` and others write there as well.
@@ -82,6 +91,19 @@ impl Node {
                 self.set_catalog(catalog);
             }
         }
+    }
+
+    async fn audit_plugin(
+        &self,
+        by: &str,
+        action: &str,
+        subject: &str,
+        details: &serde_json::Value,
+    ) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        self.audit(&mut batch, by, action, subject, details)?;
+        let lsn = self.store.commit(batch).await?;
+        Ok(self.store.durable(lsn).await?)
     }
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
@@ -130,7 +152,7 @@ fn has(lock: &Lock, plugin: &str, version: &Version) -> bool {
     all.any(|locked| locked.plugin == plugin && locked.version == *version)
 }
 
-fn refused(error: catalog::Error) -> Error {
+pub(crate) fn refused(error: catalog::Error) -> Error {
     use catalog::Error as Of;
     let (code, message) = (error.code(), error.to_string());
     match error {

@@ -105,6 +105,7 @@ impl Node {
             end: Notify::new(),
         });
         // Before anything goes on: what it ends may be waited for by a trigger.
+        node.load_rules().await?;
         node.load_triggers().await?;
         node.recover().await?;
         let (clock, keeper, janitor) = (node.clone(), node.clone(), node.clone());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use catalog::{Ask, Catalog, Level, Wish};
+use model::execution::Failure;
 use model::flow::Flow;
 use model::lock::{Lock, Locked};
 use model::problem::Problem;
@@ -43,6 +44,9 @@ impl Types for Installed<'_> {
                 Err(Unknown::Type { nearest: nearest.into_iter().take(NEAREST_MAX).collect() })
             }
             Err(catalog::Error::BadRequirement { reason, .. }) => Err(Unknown::Requirement { reason }),
+            Err(withheld @ catalog::Error::Withheld { .. }) => {
+                Err(Unknown::Requirement { reason: withheld.to_string() })
+            }
             Err(_) => {
                 let plugin = self.0.owner(type_name).map(ToString::to_string).unwrap_or_default();
                 let versions = self.0.versions(&plugin).map(|package| package.manifest().version.to_string());
@@ -137,6 +141,15 @@ impl Types for AsSaved {
 /// Reads a stored source again, whatever is installed now.
 pub(crate) fn reread(source: &str) -> Result<Flow, Vec<Problem>> {
     model::parse(source, &AsSaved).map(|parsed| parsed.flow)
+}
+
+/// Why a task cannot run on what its flow is locked to.
+pub(crate) fn unusable(error: catalog::Error) -> Failure {
+    let code = match error {
+        catalog::Error::Withheld { .. } => error.code(),
+        _ => "PLUGIN_MISSING",
+    };
+    Failure { retryable: Some(false), ..Failure::new(code, error.to_string()) }
 }
 
 /// The bytes a lock means, for the runtime.

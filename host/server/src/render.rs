@@ -116,7 +116,7 @@ impl Node {
         locked: &Locked,
     ) -> Result<Value, Failure> {
         let catalog = self.catalog();
-        let package = catalog.locked(locked).map_err(|error| Failure::new("PLUGIN_MISSING", error.to_string()))?;
+        let package = catalog.locked(locked).map_err(crate::plugins::unusable)?;
         let task = package.manifest().task(&locked.task_type);
         let mut memo = Memo::new();
         let mut rendered = Map::new();

@@ -354,7 +354,7 @@ impl Node {
 
     fn plugin_source(&self, locked: &Locked) -> Result<(PluginSource, Capabilities), Failure> {
         let catalog = self.catalog();
-        let missing = |error: catalog::Error| Failure::new("PLUGIN_MISSING", error.to_string());
+        let missing = crate::plugins::unusable;
         let capabilities = catalog.locked(locked).map_err(missing)?.manifest().capabilities.clone();
         Ok((crate::plugins::source_of(&catalog, locked).map_err(missing)?, capabilities))
     }

@@ -8,6 +8,7 @@ mod life;
 mod outputs;
 mod polling;
 mod refusals;
+mod rules;
 mod upgrades;
 mod versions;
 mod webhook;

@@ -53,6 +53,14 @@ impl Access {
     }
 }
 
+/// Who a request is by, for the audit log: the name of its credentials. Only of use behind [`guard`].
+pub(crate) fn actor(headers: &HeaderMap) -> String {
+    let encoded = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
+    let pair = encoded.and_then(|(_, text)| base64::engine::general_purpose::STANDARD.decode(text.trim()).ok());
+    let pair = pair.and_then(|pair| String::from_utf8(pair).ok());
+    pair.and_then(|pair| Some(pair.split_once(':')?.0.to_owned())).unwrap_or_else(|| "local".to_owned())
+}
+
 fn fingerprint(pair: &[u8]) -> [u8; 32] {
     Sha256::digest(pair).into()
 }

@@ -92,6 +92,8 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/", get(versions::list))
         .route("/upload", post(versions::upload))
         .route("/resolve", post(versions::resolve))
+        .route("/rules", get(versions::rules).put(versions::add_rule).delete(versions::lift_rule))
+        .route("/audit", get(versions::audit))
         .route("/uninstall", delete(versions::uninstall))
         .route("/{plugin}", get(versions::of_plugin))
         .route("/{plugin}/{version}", get(versions::of_version));

@@ -3,12 +3,14 @@
 use axum::Json;
 use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{Path, State};
-use catalog::{Origin, Package, Requirement};
+use axum::http::{HeaderMap, StatusCode};
+use catalog::{Action, Origin, Package, Requirement, Rule};
 use semver::Version;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
+use super::auth::actor;
 use crate::error::{Error, Issue};
 
 /// Coordinates in one request.
@@ -69,9 +71,9 @@ pub async fn of_version(
 }
 
 /// Installs packed components, each a file of the form.
-pub async fn upload(State(app): State<App>, mut form: Multipart) -> Result<Json<Value>, Error> {
+pub async fn upload(State(app): State<App>, headers: HeaderMap, mut form: Multipart) -> Result<Json<Value>, Error> {
     let broken = |error: MultipartError| match error.status() {
-        axum::http::StatusCode::PAYLOAD_TOO_LARGE => {
+        StatusCode::PAYLOAD_TOO_LARGE => {
             Error::TooLarge(format!("the body has more than {} bytes", app.body_max_bytes))
         }
         _ => Error::bad_request("body.multipart", error.body_text()),
@@ -80,7 +82,7 @@ pub async fn upload(State(app): State<App>, mut form: Multipart) -> Result<Json<
     while let Some(field) = form.next_field().await.map_err(broken)? {
         let Some(name) = field.file_name().map(str::to_owned) else { continue };
         let component = field.bytes().await.map_err(broken)?;
-        let offered = app.node.install_plugin(component.to_vec(), &name).await?;
+        let offered = app.node.install_plugin(component.to_vec(), &name, &actor(&headers)).await?;
         results.push(json!({
             "name": offered.plugin, "version": offered.version.to_string(), "alreadyInstalled": offered.was_there,
         }));
@@ -120,7 +122,11 @@ pub async fn resolve(State(app): State<App>, Json(asked): Json<Coordinates>) -> 
 }
 
 /// Takes versions away. All of them are tried; what was refused is said of each.
-pub async fn uninstall(State(app): State<App>, Json(asked): Json<Coordinates>) -> Result<Json<Value>, Error> {
+pub async fn uninstall(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(asked): Json<Coordinates>,
+) -> Result<Json<Value>, Error> {
     within(&asked)?;
     let mut problems = Vec::new();
     let mut versions = Vec::new();
@@ -136,7 +142,7 @@ pub async fn uninstall(State(app): State<App>, Json(asked): Json<Coordinates>) -
     let mut results = Vec::new();
     let mut problems = Vec::new();
     for (index, (plugin, version)) in versions {
-        match app.node.uninstall_plugin(plugin, &version).await {
+        match app.node.uninstall_plugin(plugin, &version, &actor(&headers)).await {
             Ok(()) => results.push(json!({ "name": plugin, "version": version.to_string() })),
             Err(error) if asked.plugins.len() == 1 => return Err(error),
             Err(error) => problems.push(problem(index, error.code(), error.to_string())),
@@ -144,6 +150,45 @@ pub async fn uninstall(State(app): State<App>, Json(asked): Json<Coordinates>) -
     }
     all_good("not all of these were uninstalled", problems)?;
     Ok(Json(json!({ "total": results.len(), "results": results })))
+}
+
+/// Which rule is lifted.
+#[derive(Deserialize)]
+pub struct Lifted {
+    action: Action,
+    plugin: String,
+    versions: String,
+}
+
+/// What operators have decided.
+pub async fn rules(State(app): State<App>) -> Result<Json<Value>, Error> {
+    let rules = app.node.plugin_rules().await?;
+    Ok(Json(json!({ "total": rules.len(), "results": rules })))
+}
+
+pub async fn add_rule(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(rule): Json<Rule>,
+) -> Result<Json<Value>, Error> {
+    app.node.add_plugin_rule(rule, &actor(&headers)).await?;
+    rules(State(app)).await
+}
+
+pub async fn lift_rule(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(lifted): Json<Lifted>,
+) -> Result<Json<Value>, Error> {
+    let Lifted { action, plugin, versions } = lifted;
+    app.node.lift_plugin_rule(action, &plugin, &versions, &actor(&headers)).await?;
+    rules(State(app)).await
+}
+
+/// The newest entries of the audit log.
+pub async fn audit(State(app): State<App>) -> Result<Json<Value>, Error> {
+    let entries = app.node.audit_log().await?;
+    Ok(Json(json!({ "total": entries.len(), "results": entries })))
 }
 
 fn within(asked: &Coordinates) -> Result<(), Error> {
