@@ -79,9 +79,11 @@ pub async fn uninstall(global: &Global, plugin: &str, store: Option<&Path>) -> R
         // Nobody has ever saved a flow here.
         false => Vec::new(),
         true => {
-            let kept = Kept::open(global, Some(&folder)).context(
-                "whether flows need it cannot be told\n  hint: ask the server that runs: DELETE /api/v1/cluster/versioned-plugins/uninstall",
-            )?;
+            let kept = Kept::open(global, Some(&folder)).map_err(|error| {
+                anyhow::anyhow!(
+                    "whether flows need it cannot be told: {error:#}\n  hint: or ask the server that runs: curl -X DELETE -H 'content-type: application/json' -d '{{\"plugins\": [\"{name}:{version}\"]}}' http://ADDRESS/api/v1/cluster/versioned-plugins/uninstall"
+                )
+            })?;
             server::needed_by(kept.store(), name.as_str(), &version).await?
         }
     };
