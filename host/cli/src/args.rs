@@ -137,6 +137,95 @@ pub enum Flow {
     },
     /// Say what becomes of flows made for Kestra: which run as they are, which plugins and features the others lack.
     Check(Check),
+    /// Show which plugin version each task of a flow on a server runs on.
+    Lock {
+        #[command(flatten)]
+        at: FlowAt,
+        /// The lock as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move flows on a server to the plugin versions they would run on if they were saved now: a new revision each, and what changed.
+    Upgrade(Upgrade),
+    /// Make an earlier revision of a flow on a server the newest again, with the plugin versions it had.
+    Rollback {
+        #[command(flatten)]
+        at: FlowAt,
+        /// The revision to go back to.
+        revision: u32,
+    },
+}
+
+/// Which server is asked.
+#[derive(Debug, Clone, Args)]
+pub struct Remote {
+    /// The server.
+    #[arg(long, value_name = "URL", env = "SLUICE_SERVER", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// Name for HTTP basic authentication.
+    #[arg(long, value_name = "NAME", env = "SLUICE_USERNAME", requires = "password")]
+    pub username: Option<String>,
+    /// Password for HTTP basic authentication. Prefer the environment variable: arguments are visible to other users.
+    #[arg(long, value_name = "PASSWORD", env = "SLUICE_PASSWORD", requires = "username", hide_env_values = true)]
+    pub password: Option<String>,
+}
+
+/// One flow on a server.
+#[derive(Debug, Args)]
+pub struct FlowAt {
+    #[arg(value_name = "NAMESPACE/ID")]
+    pub flow: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct Upgrade {
+    /// Which flows.
+    #[arg(value_name = "NAMESPACE/ID", required_unless_present = "all", conflicts_with = "all")]
+    pub flows: Vec<String>,
+    /// Every flow.
+    #[arg(long)]
+    pub all: bool,
+    /// This plugin alone, and if a version is named, to that one.
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    pub plugin: Option<String>,
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// What an operator decides about versions of a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RuleAction {
+    Pin,
+    Yank,
+    Block,
+}
+
+impl RuleAction {
+    /// As the API names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pin => "pin",
+            Self::Yank => "yank",
+            Self::Block => "block",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Decide {
+    /// The versions: `core@1.0.0`, `'core@<1.1'`.
+    #[arg(value_name = "NAME@VERSIONS")]
+    pub plugin: String,
+    /// Shown to everybody whom it stops.
+    #[arg(long)]
+    pub reason: String,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Debug, Args)]
@@ -233,6 +322,34 @@ pub enum Plugin {
         #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
         store: Option<PathBuf>,
     },
+    /// List flows on a server that would run on other versions if they were saved now.
+    Outdated(Remote),
+    /// Say which flow revisions and live executions on a server need the versions of a plugin.
+    Why {
+        #[arg(value_name = "NAME")]
+        plugin: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Have all flows that are saved on a server from now on run on these versions, whatever they ask for.
+    Pin(Decide),
+    /// Take versions back: no flow is saved with them any more. What is locked to them goes on.
+    Yank(Decide),
+    /// Forbid versions: as `yank`, and what is locked to them fails.
+    Block(Decide),
+    /// Lift a pin, a yank or a block.
+    Lift {
+        #[arg(value_enum)]
+        action: RuleAction,
+        #[arg(value_name = "NAME@VERSIONS")]
+        plugin: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List the pins, yanks and blocks of a server.
+    Rules(Remote),
+    /// List who installed, uninstalled, pinned and lifted what on a server, newest first.
+    Audit(Remote),
     /// Make a built component into a plugin: ask it what it is, and put the answer into the file.
     Pack {
         /// The component, as `cargo build --target wasm32-wasip2` leaves it.

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod client;
 mod flow;
 mod plugin;
 mod run;
@@ -10,12 +11,14 @@ mod serve;
 mod setup;
 mod store;
 mod tree;
+mod versions;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use args::{Cli, Command};
+use args::{Cli, Command, RuleAction};
 use clap::Parser as _;
+use client::Client;
 
 /// Small things are allocated on one thread and freed on another all the time, which costs the allocator of glibc a third of a commit.
 #[global_allocator]
@@ -44,6 +47,19 @@ fn main() -> ExitCode {
             Command::Server(arguments) => serve::serve(&cli.global, arguments).await,
             Command::Flow(args::Flow::Validate { files, json }) => flow::validate(&cli.global, files, *json).await,
             Command::Flow(args::Flow::Check(arguments)) => check::check(&cli.global, arguments),
+            Command::Flow(args::Flow::Lock { at, json }) => versions::lock(at, *json).await,
+            Command::Flow(args::Flow::Upgrade(arguments)) => versions::upgrade(arguments).await,
+            Command::Flow(args::Flow::Rollback { at, revision }) => versions::roll_back(at, *revision).await,
+            Command::Plugin(args::Plugin::Outdated(remote)) => versions::outdated(&Client::new(remote)?).await,
+            Command::Plugin(args::Plugin::Why { plugin, remote }) => versions::why(&Client::new(remote)?, plugin).await,
+            Command::Plugin(args::Plugin::Pin(arguments)) => versions::decide(RuleAction::Pin, arguments).await,
+            Command::Plugin(args::Plugin::Yank(arguments)) => versions::decide(RuleAction::Yank, arguments).await,
+            Command::Plugin(args::Plugin::Block(arguments)) => versions::decide(RuleAction::Block, arguments).await,
+            Command::Plugin(args::Plugin::Lift { action, plugin, remote }) => {
+                versions::lift(&Client::new(remote)?, *action, plugin).await
+            }
+            Command::Plugin(args::Plugin::Rules(remote)) => versions::listed(&Client::new(remote)?, "rules").await,
+            Command::Plugin(args::Plugin::Audit(remote)) => versions::listed(&Client::new(remote)?, "audit").await,
             Command::Plugin(args::Plugin::List { json }) => plugin::list(&cli.global, *json),
             Command::Plugin(args::Plugin::Install { files }) => plugin::install(&cli.global, files).await,
             Command::Plugin(args::Plugin::Uninstall { plugin, store }) => {

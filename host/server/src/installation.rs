@@ -66,12 +66,17 @@ impl Node {
         let name = catalog::PluginName::parse(plugin);
         let name = name.ok_or_else(|| Error::NotFound(format!("no plugin is called `{plugin}`")))?;
         let _one = self.installing.lock().await;
-        let references = needed_by(self.store.as_ref(), plugin, version).await?;
+        let references = self.plugin_needed_by(plugin, version).await?;
         let (catalog, gone) = (self.catalog(), version.clone());
         let uninstalled = self.blocking(move || catalog.uninstall(&name, &gone, &references)).await?;
         self.set_catalog(uninstalled.map_err(refused)?);
         tracing::info!(%plugin, %version, "a plugin version is uninstalled");
         self.audit_plugin(by, "plugin.uninstall", &format!("{plugin} {version}"), &serde_json::json!({})).await
+    }
+
+    /// Flow revisions and live executions that need a plugin version.
+    pub async fn plugin_needed_by(&self, plugin: &str, version: &Version) -> Result<Vec<Reference>, Error> {
+        needed_by(self.store.as_ref(), plugin, version).await
     }
 
     /// Looks at the registries until the node ends: `sluice plugin install` and others write there as well.

@@ -96,6 +96,7 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/audit", get(versions::audit))
         .route("/uninstall", delete(versions::uninstall))
         .route("/{plugin}", get(versions::of_plugin))
+        .route("/{plugin}/needed-by", get(versions::needed_by))
         .route("/{plugin}/{version}", get(versions::of_version));
     let guarded = Router::new()
         .nest("/api/v1/cluster/versioned-plugins", versions)

@@ -70,6 +70,21 @@ pub async fn of_version(
     Ok(Json(json!({ "artifact": artifact(package), "manifest": package.published.manifest_json() })))
 }
 
+/// Who needs each version of a plugin, newest version first.
+pub async fn needed_by(State(app): State<App>, Path(plugin): Path<String>) -> Result<Json<Value>, Error> {
+    let mut results = Vec::new();
+    for package in app.node.catalog().versions(&plugin).rev() {
+        let version = &package.manifest().version;
+        let references = app.node.plugin_needed_by(&plugin, version).await?;
+        let holders: Vec<String> = references.into_iter().map(|reference| reference.holder).collect();
+        results.push(json!({ "version": version.to_string(), "holders": holders }));
+    }
+    match results.is_empty() {
+        true => Err(Error::NotFound(format!("no plugin `{plugin}`"))),
+        false => Ok(Json(json!({ "total": results.len(), "results": results }))),
+    }
+}
+
 /// Installs packed components, each a file of the form.
 pub async fn upload(State(app): State<App>, headers: HeaderMap, mut form: Multipart) -> Result<Json<Value>, Error> {
     let broken = |error: MultipartError| match error.status() {
