@@ -88,7 +88,7 @@ fn steps<'a>(from: Json, to: Json, by: Json) -> impl Iterator<Item = ValX<'a, Js
         let goes_on = match by.cmp(&zero) {
             std::cmp::Ordering::Greater => current < to,
             std::cmp::Ordering::Less => current > to,
-            std::cmp::Ordering::Equal => current != to,
+            std::cmp::Ordering::Equal => false,
         };
         if !goes_on {
             return None;
