@@ -120,3 +120,52 @@ impl fmt::Display for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem() -> Box<Problem> {
+        Box::new(Problem::unplaced("bad".into(), None))
+    }
+
+    #[test]
+    fn every_error_has_its_code_and_text() {
+        let limit = "expression.limit.fuel";
+        let placed = [
+            ("expression.syntax", Error::Syntax(problem())),
+            ("expression.unknown", Error::Unknown(problem())),
+            ("expression.undefined", Error::undefined("bad", None)),
+            ("expression.invalid", Error::invalid("bad")),
+            (limit, Error::Limit { limit, problem: problem() }),
+        ];
+        for (code, mut error) in placed {
+            assert_eq!((error.code(), error.to_string().as_str()), (code, "bad"));
+            error.problem_mut().unwrap().position = Position { line: 2, column: 3 };
+            error.problem_mut().unwrap().excerpt = "x".into();
+            error.problem_mut().unwrap().hint = Some("good".into());
+            assert_eq!(error.to_string(), "bad (line 2, column 3 of `x`); hint: good");
+            assert_eq!(error.problem().unwrap().position.column, 3);
+        }
+        let unplaced = [
+            ("expression.missing", "`kv` has not been answered yet", Error::Missing(Box::new(Call::new("kv")))),
+            (
+                "expression.sealed",
+                "the value of secret `A`, `B` is not available here",
+                Error::Sealed { names: vec!["A".into(), "B".into()] },
+            ),
+        ];
+        for (code, text, mut error) in unplaced {
+            assert_eq!((error.code(), error.to_string().as_str()), (code, text));
+            assert!(error.problem().is_none() && error.problem_mut().is_none());
+        }
+    }
+
+    #[test]
+    fn hints_are_kept() {
+        let hint = |error: Error| error.problem().and_then(|problem| problem.hint.clone());
+        assert_eq!(hint(Error::invalid_hint("bad", "good")).as_deref(), Some("good"));
+        assert_eq!(hint(Error::limit("l", "bad", "good")).as_deref(), Some("good"));
+        assert_eq!(hint(Error::undefined("bad", Some("good".into()))).as_deref(), Some("good"));
+    }
+}

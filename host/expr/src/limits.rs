@@ -52,3 +52,20 @@ impl Default for Settings {
         Settings { limits: Limits::default(), zone: TimeZone::UTC, recursive: false, site: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_what_the_documentation_says() {
+        let Limits { fuel, depth, output_bytes, template_bytes, render_rounds } = Limits::default();
+        assert_eq!((fuel, depth, render_rounds), (1_000_000, 64, 100));
+        assert_eq!((output_bytes, template_bytes), (1_048_576, 1_048_576));
+        let settings = Settings::default();
+        assert_eq!(
+            (settings.limits, settings.zone, settings.recursive, settings.site),
+            (Limits::default(), TimeZone::UTC, false, 0)
+        );
+    }
+}

@@ -131,3 +131,56 @@ pub fn drive<T>(
         }),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_kept_in_order() {
+        let mut memo = Memo::new();
+        assert!(memo.is_empty());
+        let calls = ["b", "a"].map(Call::new);
+        for (call, number) in calls.iter().zip(1..) {
+            memo.insert(call.clone(), Answer::Value(Value::Int(number)));
+        }
+        assert!(!memo.is_empty());
+        assert_eq!(memo.get(&calls[1]), Some(&Answer::Value(Value::Int(2))));
+        assert_eq!(memo.get(&Call { nth: 1, ..calls[1].clone() }), None);
+        let names: Vec<_> = memo.iter().map(|(call, _)| call.function.as_ref()).collect();
+        assert_eq!(names, ["b", "a"]);
+        let stored = serde_json::to_string(&memo).unwrap();
+        assert_eq!(
+            stored,
+            r#"[[{"function":"b","args":[],"nth":0},{"value":1}],[{"function":"a","args":[],"nth":0},{"value":2}]]"#
+        );
+        assert_eq!(serde_json::from_str::<Memo>(&stored).unwrap(), memo);
+    }
+
+    #[test]
+    fn arguments_are_found_by_name() {
+        let args = vec![("a".into(), "x".into()), ("b".into(), Value::Int(1))];
+        let call = Call { args, ..Call::new("f") };
+        assert_eq!((call.arg("b"), call.arg("c")), (Some(&Value::Int(1)), None));
+        assert_eq!((call.arg_text("a").as_deref(), call.arg_text("b"), call.arg_text("c")), (Some("x"), None, None));
+    }
+
+    #[test]
+    fn as_many_calls_as_allowed_are_answered() {
+        let run = |wanted: usize| {
+            let mut asked = 0;
+            let evaluate = |_: &Memo| {
+                asked += 1;
+                match asked > wanted {
+                    true => Ok(asked),
+                    false => Err(Error::Missing(Box::new(Call { nth: asked as u64, ..Call::new("f") }))),
+                }
+            };
+            drive(&mut Memo::new(), |_| Answer::Value(Value::Null), evaluate)
+        };
+        assert_eq!(run(MAX_CALLS - 1).ok(), Some(MAX_CALLS));
+        assert_eq!(run(MAX_CALLS).unwrap_err().code(), "expression.limit.calls");
+        let failed = drive(&mut Memo::new(), |_| Answer::Value(Value::Null), |_| Err::<(), _>(Error::invalid("bad")));
+        assert_eq!(failed.unwrap_err().code(), "expression.invalid");
+    }
+}

@@ -86,3 +86,60 @@ fn is_decimal(text: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     !(whole.is_empty() && part.is_empty()) && digits(whole) && digits(part) && is_integer(exponent)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [Kind; 4] = [Kind::Long, Kind::Float32, Kind::BigInteger, Kind::BigDecimal];
+
+    #[test]
+    fn kinds_have_names() {
+        assert_eq!(KINDS.map(Kind::name), ["long", "float32", "integer", "decimal"]);
+        assert_eq!(KINDS.map(|kind| Kind::from_name(kind.name())), KINDS.map(Some));
+        assert_eq!(Kind::from_name("double"), None);
+    }
+
+    #[test]
+    fn each_kind_takes_its_numbers() {
+        let taken = |text: &str| KINDS.map(|kind| Number::new(kind, text).is_some());
+        for (text, wanted) in [
+            ("12", [true, true, true, true]),
+            ("-12", [true, true, true, true]),
+            ("+12", [true, true, true, true]),
+            ("12345678901234567890", [false, true, true, true]),
+            ("1.5", [false, true, false, true]),
+            ("1.", [false, true, false, true]),
+            (".5", [false, true, false, true]),
+            ("-1.5E-3", [false, true, false, true]),
+            ("1e+400", [false, false, false, true]),
+            ("NaN", [false; 4]),
+            ("inf", [false; 4]),
+            ("", [false; 4]),
+            ("-", [false; 4]),
+            (".", [false; 4]),
+            ("1e", [false; 4]),
+            ("1e1.5", [false; 4]),
+            ("1a", [false; 4]),
+            ("1.a", [false; 4]),
+            ("a.1", [false; 4]),
+            ("--1", [false; 4]),
+        ] {
+            assert_eq!(taken(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_back() {
+        let number = |kind, text| Number::new(kind, text).unwrap();
+        let decimal = number(Kind::BigDecimal, "+1.50");
+        assert_eq!(
+            (decimal.as_str(), decimal.to_string().as_str(), decimal.kind()),
+            ("1.50", "1.50", Kind::BigDecimal)
+        );
+        assert_eq!((decimal.as_f64(), decimal.as_i64()), (1.5, None));
+        assert_eq!(number(Kind::Float32, "0.1").as_f64(), f64::from(0.1_f32));
+        assert_eq!(number(Kind::BigDecimal, "0.1").as_f64(), 0.1);
+        assert_eq!(number(Kind::BigInteger, "-7").as_i64(), Some(-7));
+    }
+}

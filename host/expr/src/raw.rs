@@ -35,3 +35,23 @@ fn tag_end(text: &str, names: &[&str]) -> Option<usize> {
         Some(text.len() - after.len())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_tags_are_taken_off_alone() {
+        for (text, wanted) in [
+            ("a{% raw %}{{ b }}{% endraw %}c", "a{{ b }}c"),
+            ("{%- verbatim -%} x {%endverbatim%}", " x "),
+            ("{% raw", "{% raw"),
+            ("{% rawly %}{% x %}{%", "{% rawly %}{% x %}{%"),
+            ("{% if %}{% raw %}", "{% if %}"),
+        ] {
+            assert_eq!(strip(&text.into()), wanted.into());
+        }
+        let secret = Text::secret("S", "{% raw %}");
+        assert_eq!(strip(&secret).reveal().unwrap(), "{% raw %}");
+    }
+}

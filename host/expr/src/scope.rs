@@ -76,3 +76,25 @@ impl Scope for Layered<'_> {
         names
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(entries: &[(&str, i64)]) -> Map {
+        entries.iter().map(|(name, value)| ((*name).into(), Value::Int(*value))).collect()
+    }
+
+    #[test]
+    fn the_front_scope_hides_the_back_one() {
+        let (front, back, memo) = (scope(&[("a", 1)]), scope(&[("a", 2), ("b", 3)]), Memo::new());
+        let layered = Layered { front: &front, back: &back };
+        let found = |name: &str| layered.lookup(name, &memo).unwrap();
+        assert_eq!((found("a"), found("b"), found("c")), (Some(Value::Int(1)), Some(Value::Int(3)), None));
+        let path = |path: &[&str]| layered.lookup_path(path, &memo).unwrap();
+        assert_eq!((path(&["a", "x"]), path(&["b"])), (Some((Value::Int(1), 1)), Some((Value::Int(3), 1))));
+        assert_eq!((path(&["c"]), path(&[])), (None, None));
+        assert_eq!(layered.names(), ["a", "a", "b"].map(Arc::from));
+        assert!(Empty.lookup("a", &memo).unwrap().is_none() && Empty.names().is_empty());
+    }
+}

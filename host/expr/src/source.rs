@@ -93,4 +93,66 @@ mod tests {
         assert_eq!(nearest("uper", ["upper", "lower"]), Some("upper"));
         assert_eq!(nearest("xyz", ["upper", "lower"]), None);
     }
+
+    #[test]
+    fn nearest_name_is_the_least_far() {
+        for (wanted, names, found) in [
+            ("abc", vec!["abd", "abc"], Some("abc")),
+            ("ABC", vec!["abx", "abc"], Some("abc")),
+            ("abcd", vec!["abdc", "xy"], Some("abdc")),
+            ("abc", vec!["bac"], None),
+            ("ab", vec!["abc"], Some("abc")),
+            ("ab", vec!["abcd"], None),
+            ("abcdefgh", vec!["abcdefghijk"], Some("abcdefghijk")),
+            ("abcdefgh", vec!["abcdefghijkl"], None),
+            ("abcdefgh", vec!["xyzdefgh"], Some("xyzdefgh")),
+            ("abcdefgh", vec!["wxyzefgh"], None),
+        ] {
+            assert_eq!(nearest(wanted, names), found, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn distances_count_edits() {
+        for (a, b, wanted) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("abc", "bc", 1),
+            ("ac", "abc", 1),
+            ("flaw", "lawn", 2),
+        ] {
+            assert_eq!(distance(a, b), wanted, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn places_are_counted_in_characters() {
+        let source = Source("é{{ a }}\n  ñ{{ b }}  \nc".into());
+        let at = |at: usize| (source.position(at).line, source.position(at).column);
+        assert_eq!((at(0), at(2), at(9), at(10), at(14)), ((1, 1), (1, 2), (1, 9), (2, 1), (2, 4)));
+        assert_eq!((at(24), at(999)), ((3, 1), (3, 2)));
+        let problem = source.problem(14, "bad", Some("good".into()));
+        assert_eq!(problem.to_string(), "bad (line 2, column 4 of `ñ{{ b }}`); hint: good");
+        assert_eq!(source.problem(0, "bad", None).excerpt, "é{{ a }}");
+        assert_eq!(source.syntax(0, "bad", None).code(), "expression.syntax");
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        for (chars, cut) in [(EXCERPT_CHARS, false), (EXCERPT_CHARS + 1, true)] {
+            let excerpt = Source("é".repeat(chars).into()).problem(0, "bad", None).excerpt;
+            assert_eq!((excerpt.chars().count(), excerpt.ends_with('…')), (chars, cut));
+        }
+    }
+
+    #[test]
+    fn errors_are_placed_once() {
+        let source = Source("a\nb".into());
+        let placed = source.locate(Error::invalid("bad"), 2);
+        assert_eq!(placed.problem().map(|problem| problem.position.line), Some(2));
+        let again = source.locate(placed, 0);
+        assert_eq!(again.problem().map(|problem| problem.position.line), Some(2));
+    }
 }

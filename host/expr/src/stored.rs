@@ -260,3 +260,88 @@ impl<'de> Deserialize<'de> for Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Value, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    fn check(text: &str, value: Value) {
+        assert_eq!(read(text), Ok(value.clone()), "{text}");
+        assert_eq!(serde_json::to_string(&value).unwrap(), text);
+    }
+
+    #[test]
+    fn each_kind_of_value_has_its_form() {
+        let number = |kind, text: &str| Value::Number(Number::new(kind, text).unwrap());
+        check("null", Value::Null);
+        check("[true,false]", Value::list([true.into(), false.into()]));
+        check("-5", Value::Int(-5));
+        check("1.5", Value::Float(1.5));
+        check(r#""a""#, "a".into());
+        check(r#"{"b":1,"a":{}}"#, Value::map([("b", Value::Int(1)), ("a", Value::from(Map::new()))]));
+        check(r#"{"$number":["long","7"]}"#, number(Kind::Long, "7"));
+        check(r#"{"$time":["date","2024-01-02"]}"#, Value::time(Time::from_stored("date", "2024-01-02").unwrap()));
+        check(r#"{"$map":{"$x":1}}"#, Value::map([("$x", Value::Int(1))]));
+        check(r#"{"$x":1,"$number":2}"#, Value::map([("$x", Value::Int(1)), ("$number", Value::Int(2))]));
+        check(r#"{"x":1}"#, Value::map([("x", Value::Int(1))]));
+        assert_eq!(read("18446744073709551615"), Ok(number(Kind::BigInteger, "18446744073709551615")));
+        assert_eq!(read("9223372036854775807"), Ok(Value::Int(i64::MAX)));
+        assert_eq!(read(r#"{"$x":1}"#), Ok(Value::map([("$x", Value::Int(1))])));
+    }
+
+    #[test]
+    fn text_keeps_its_spans_and_recipes() {
+        let recipe = Recipe {
+            operation: "filter:jq".into(),
+            inputs: [("input".into(), Text::secret("B", "v").into())].into(),
+            at: vec![Step::Index(2), Step::Key("k".into())],
+        };
+        let spans = [
+            Span::Plain("a".into()),
+            Span::Secret(Secret::sealed(Origin::Named("A".into()))),
+            Span::Secret(Secret::sealed(Origin::Derived(Arc::new(recipe)))),
+        ];
+        let form = r#"{"$text":["a",{"$secret":"A"},{"$derived":["filter:jq",[["input",{"$text":[{"$secret":"B"}]}]],[2,"k"]]}]}"#;
+        check(form, Value::Text(Text::from_spans(spans)));
+        assert_eq!(serde_json::from_str::<Text>(r#""x""#).unwrap(), Text::plain("x"));
+        let error = serde_json::from_str::<Text>("[]").unwrap_err().to_string();
+        assert!(error.contains("expected text, found list"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_stored_value_is_refused() {
+        for (text, message) in [
+            (r#"{"$number":["long","1.5"]}"#, "stored long `1.5` is no number"),
+            (r#"{"$number":["short","1"]}"#, "stored short `1` is no number"),
+            (r#"{"$time":["date","x"]}"#, "stored date `x` is no time"),
+            (r#"{"$text":[1]}"#, "did not match"),
+            (r#"{"$text":[{"$derived":["o",[],[true]]}]}"#, "did not match"),
+            (r#"{"$text":[{"$derived":["o",[],[-1]]}]}"#, "did not match"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(message), "{text}: {error}");
+        }
+        let step = |text: &str| serde_json::from_str::<Step>(text).map_err(|error| error.to_string());
+        assert!(step("true").is_err_and(|error| error.contains("a step is a number or text, found boolean")));
+        assert!(step("-1").is_err());
+    }
+
+    #[test]
+    fn other_formats_are_read_too() {
+        use serde::de::IntoDeserializer;
+        use serde::de::value::{BytesDeserializer, Error, F64Deserializer, UnitDeserializer};
+        assert!(Value::deserialize(F64Deserializer::<Error>::new(f64::NAN)).is_err());
+        assert_eq!(Value::deserialize(UnitDeserializer::<Error>::new()).unwrap(), Value::Null);
+        let error = Value::deserialize(BytesDeserializer::<Error>::new(b"x")).unwrap_err().to_string();
+        assert!(error.contains("expected a stored value"), "{error}");
+        let none: serde_json::Value = None::<i64>.into();
+        assert_eq!(Value::deserialize(none.into_deserializer()).unwrap(), Value::Null);
+        assert_eq!(ValueVisitor.visit_none::<Error>().unwrap(), Value::Null);
+        let some = ValueVisitor.visit_some(serde_json::Value::from(5));
+        assert_eq!(some.unwrap(), Value::Int(5));
+    }
+}

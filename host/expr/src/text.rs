@@ -301,3 +301,77 @@ impl From<Arc<str>> for Text {
         Text::plain(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(name: &str) -> Span {
+        Span::Secret(Secret::sealed(Origin::Named(name.into())))
+    }
+
+    fn mixed() -> Text {
+        let known = Span::Secret(Secret::new(Origin::Named("A".into()), "hunter2"));
+        Text::from_spans([Span::Plain("x".into()), Span::Plain("y".into()), known, Span::Plain("".into()), sealed("B")])
+    }
+
+    #[test]
+    fn plain_text() {
+        let text = Text::from("a\"b");
+        assert_eq!((text.as_plain(), text.is_secret(), text.to_string().as_str()), (Some("a\"b"), false, "a\"b"));
+        assert_eq!((text.masked().as_ref(), text.reveal().unwrap().as_ref()), ("a\"b", "a\"b"));
+        assert_eq!(format!("{text:?}"), r#""a\"b""#);
+        assert_eq!(text.plain_arc().map(AsRef::as_ref), Some("a\"b"));
+        assert!(text.secret_names().is_empty());
+        assert_eq!(text.spans().count(), 1);
+        assert_eq!(Text::from_spans([Span::Plain("a\"".into()), Span::Plain("b".into())]), text);
+        assert_eq!(
+            (Text::from("z".to_owned()), Text::from(Arc::<str>::from("z"))),
+            (Text::plain("z"), Text::plain("z"))
+        );
+        assert_eq!(Text::from_span(Span::Plain("z".into())), Text::plain("z"));
+    }
+
+    #[test]
+    fn text_with_secrets() {
+        let text = mixed();
+        assert_eq!((text.as_plain(), text.plain_arc(), text.is_secret()), (None, None, true));
+        assert_eq!((text.to_string().as_str(), text.masked().as_ref()), ("xy************", "xy************"));
+        assert_eq!(format!("{text:?}"), "\"xy************\"");
+        assert_eq!(text.spans().count(), 3);
+        assert_eq!(text.secret_names(), ["A".into(), "B".into()] as [Arc<str>; 2]);
+        let Err(Error::Sealed { names }) = text.reveal() else { panic!("revealed") };
+        assert_eq!(names.len(), 2);
+        let alone = Text::secret("A", "hunter2");
+        assert!(matches!(alone.reveal().unwrap(), Cow::Borrowed("hunter2")));
+        let twice = Text::from_spans(alone.spans().chain(alone.spans()).map(Cow::into_owned));
+        assert_eq!((twice.reveal().unwrap().as_ref(), twice.secret_names().len()), ("hunter2hunter2", 1));
+    }
+
+    #[test]
+    fn secrets_are_told_apart_by_origin() {
+        let hash = |secret: &Secret| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            secret.hash(&mut hasher);
+            hasher.finish()
+        };
+        let named = |name: &str| Origin::Named(name.into());
+        let (a, b) = (Secret::new(named("A"), "1"), Secret::new(named("B"), "1"));
+        assert!(a == Secret::sealed(named("A")) && a != b);
+        assert!(hash(&a) == hash(&Secret::sealed(named("A"))) && hash(&a) != hash(&b));
+        assert_eq!((a.value().map(AsRef::as_ref), Secret::sealed(named("A")).value()), (Some("1"), None));
+        assert!(*a.origin() == named("A"));
+    }
+
+    #[test]
+    fn builder_counts_bytes() {
+        let mut builder = TextBuilder::default();
+        builder.push_str("é");
+        builder.push_text(&Text::plain("ab"));
+        assert_eq!((builder.size_bytes(), builder.clone().finish()), (4, Text::plain("éab")));
+        builder.push_text(&mixed());
+        assert_eq!(builder.size_bytes(), 4 + 2 + 7 + MASK.len());
+        builder.push_str("!");
+        assert_eq!(builder.finish().to_string(), "éabxy************!");
+    }
+}

@@ -312,3 +312,158 @@ impl<T: Into<Value>> From<Option<T>> for Value {
         value.map_or(Value::Null, Into::into)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(kind: crate::number::Kind, text: &str) -> Value {
+        Number::new(kind, text).unwrap().into()
+    }
+
+    fn long(text: &str) -> Value {
+        number(crate::number::Kind::Long, text)
+    }
+
+    fn time(kind: &str, text: &str) -> Value {
+        Time::from_stored(kind, text).unwrap().into()
+    }
+
+    fn secret(name: &str) -> Value {
+        Text::secret(name, "v").into()
+    }
+
+    fn hash(value: &Value) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// One of each kind, no two equal.
+    fn one_of_each() -> Vec<Value> {
+        vec![
+            Value::Null,
+            false.into(),
+            true.into(),
+            Value::Int(1),
+            Value::Int(2),
+            Value::Float(1.0),
+            Value::Float(0.0),
+            Value::Float(-0.0),
+            long("1"),
+            long("2"),
+            "1".into(),
+            "2".into(),
+            secret("A"),
+            secret("B"),
+            Value::list([]),
+            Value::list([Value::Int(1)]),
+            Value::from(Map::new()),
+            Value::map([("a", Value::Int(1)), ("b", Value::Int(2))]),
+            Value::map([("b", Value::Int(2)), ("a", Value::Int(1))]),
+            Value::map([("a", Value::Int(1)), ("b", Value::Int(3))]),
+            time("date", "2024-01-01"),
+            time("date", "2024-01-02"),
+        ]
+    }
+
+    #[test]
+    fn values_are_equal_to_themselves_alone() {
+        for (i, a) in one_of_each().iter().enumerate() {
+            for (j, b) in one_of_each().iter().enumerate() {
+                assert_eq!(a == b, i == j, "{a:?} {b:?}");
+                assert_eq!(hash(a) == hash(b), i == j, "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn truth_of_rendered_values() {
+        for falsy in [
+            Value::Null,
+            false.into(),
+            Value::Int(0),
+            Value::Float(0.0),
+            long("0"),
+            "".into(),
+            " \n".into(),
+            "false".into(),
+            " false ".into(),
+            "0".into(),
+            "-0".into(),
+            Text::secret("S", "false").into(),
+        ] {
+            assert!(!falsy.truthy(), "{falsy:?}");
+        }
+        let sealed = Text::from_span(Span::Secret(Secret::sealed(Origin::Named("S".into()))));
+        for truthy in [
+            true.into(),
+            Value::Int(-1),
+            Value::Float(0.5),
+            long("2"),
+            "a".into(),
+            "00".into(),
+            secret("S"),
+            sealed.into(),
+            Value::list([]),
+            Value::from(Map::new()),
+            time("duration", "PT0S"),
+        ] {
+            assert!(truthy.truthy(), "{truthy:?}");
+        }
+    }
+
+    #[test]
+    fn kinds_and_views() {
+        let kinds: Vec<_> = one_of_each().iter().map(Value::kind).collect();
+        let n = "number";
+        let wanted = ["null", "boolean", "boolean", n, n, n, n, n, n, n, "text", "text", "text", "text"];
+        assert_eq!(kinds[..14], wanted);
+        assert_eq!(kinds[14..], ["list", "list", "map", "map", "map", "map", "date", "date"]);
+        assert_eq!(time("duration", "PT1S").kind(), "duration");
+        assert_eq!((Value::Null.is_null(), Value::Int(0).is_null()), (true, false));
+        assert_eq!((Value::from(true).as_bool(), Value::from(false).as_bool()), (Some(true), Some(false)));
+        assert_eq!((Value::Int(1).as_bool(), Value::Null.as_i64(), Value::from("1").as_f64()), (None, None, None));
+        assert_eq!(
+            (Value::Int(-7).as_i64(), long("8").as_i64(), Value::Float(7.0).as_i64()),
+            (Some(-7), Some(8), None)
+        );
+        let floats = [Value::Int(-7), Value::Float(1.5), long("8")].map(|value| value.as_f64());
+        assert_eq!(floats, [Some(-7.0), Some(1.5), Some(8.0)]);
+        assert_eq!((Value::from("a").as_str(), secret("S").as_str(), Value::Null.as_str()), (Some("a"), None, None));
+        assert!(secret("S").as_text().is_some() && Value::Null.as_text().is_none());
+        assert_eq!(Value::from(vec![1, 2]).as_list(), Some([Value::Int(1), Value::Int(2)].as_slice()));
+        assert!(Value::Null.as_list().is_none() && Value::Null.as_map().is_none());
+        assert_eq!((Value::from(Some("a")), Value::from(None::<&str>)), ("a".into(), Value::Null));
+        assert_eq!((Value::from(3_i64), Value::from("x".to_owned())), (Value::Int(3), "x".into()));
+        assert_eq!(Value::from(Arc::<str>::from("y")), "y".into());
+        assert_eq!(Value::default(), Value::Null);
+        assert_eq!((Value::float(1.5), Value::float(f64::NEG_INFINITY)), (Some(Value::Float(1.5)), None));
+    }
+
+    #[test]
+    fn paths_lead_into_maps_and_lists() {
+        let value = Value::map([("a", Value::list([Value::Int(5), Value::map([("b", "x".into())])]))]);
+        let find = |path: &[&str]| value.get_path(path.iter().copied()).cloned();
+        assert_eq!(find(&["a", "1", "b"]), Some("x".into()));
+        assert_eq!(find(&["a", "0"]), Some(Value::Int(5)));
+        assert_eq!(find(&[]), Some(value.clone()));
+        for path in [["a", "2"].as_slice(), &["a", "x"], &["a", "0", "b"], &["b"], &["a", "-1"]] {
+            assert_eq!(find(path), None, "{path:?}");
+        }
+        assert!(value.get("a").is_some() && value.get("b").is_none());
+    }
+
+    #[test]
+    fn secrets_are_found_and_unsealed_at_any_depth() {
+        let deep = Value::map([("l", Value::list([Value::Int(1), secret("A"), Value::map([("m", secret("B"))])]))]);
+        assert!(deep.has_secret());
+        assert_eq!(deep.secret_names(), ["A".into(), "B".into()] as [Arc<str>; 2]);
+        let plain = Value::map([("l", Value::list(["A".into(), Value::Null]))]);
+        assert!(!plain.has_secret() && plain.secret_names().is_empty());
+        assert_eq!(plain.unseal(&|_| None).unwrap(), plain);
+        let stored: Value = serde_json::from_str(&serde_json::to_string(&deep).unwrap()).unwrap();
+        let found = stored.unseal(&|name| Some(name.to_lowercase().into())).unwrap();
+        assert_eq!(found.to_json_text_revealed().unwrap(), r#"{"l":[1,"a",{"m":"b"}]}"#);
+    }
+}

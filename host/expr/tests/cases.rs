@@ -63,3 +63,8 @@ fn typed_results() {
 fn secrets() {
     check("secrets.json");
 }
+
+#[test]
+fn values() {
+    check("values.json");
+}

@@ -105,3 +105,28 @@ fn write_text(out: &mut String, text: &str, quote: char) {
     }
     out.push(quote);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_and_errors_say_where() {
+        assert_eq!(Value::parse_ion("{a: 1}"), Ok(Value::map([("a", Value::Int(1))])));
+        assert_eq!(Value::parse_ion(" "), Ok(Value::Null));
+        assert_eq!(Value::parse_ion("[1 2]"), Err("expected `,` or `]` at character 3 of the Ion text".into()));
+        assert_eq!(parse_rows("1 2", 2).unwrap().len(), 2);
+        assert_eq!(
+            parse_rows("1 2 3", 2).unwrap_err().to_string(),
+            "more than 2 values at character 5 of the Ion text"
+        );
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: usize| Value::parse_ion(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert!(nested(257).is_ok());
+        assert!(nested(258).is_err_and(|error| error.contains("nested more than 256 deep")));
+        assert!(Value::parse_ion(&format!("{}1{}", "{a:".repeat(257), "}".repeat(257))).is_err());
+    }
+}

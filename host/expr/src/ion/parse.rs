@@ -228,7 +228,8 @@ impl<'a> Reader<'a> {
     }
 
     fn code(&mut self, digits: usize) -> Result<char, IonError> {
-        let hex = self.rest().get(..digits).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        let hex = self.rest().get(..digits).filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let hex = hex.and_then(|hex| u32::from_str_radix(hex, 16).ok());
         self.at += digits;
         hex.and_then(char::from_u32).ok_or_else(|| self.error("expected a character code"))
     }
@@ -303,8 +304,8 @@ fn timestamp(text: &str) -> Option<Value> {
         7 => format!("{text}-01"),
         _ => text.to_owned(),
     };
-    if let Ok(date) = date.parse::<jiff::civil::Date>() {
-        return (date.to_string() == text || text.len() < 10).then(|| Value::time(Time::Date(date)));
+    if let Some(date) = time::parse_date(&date) {
+        return Some(Value::time(Time::Date(date)));
     }
     let zoned = time::parse_zoned(text)?;
     Some(Value::time(if text.ends_with('Z') { Time::Instant(zoned.timestamp()) } else { Time::Zoned(zoned) }))

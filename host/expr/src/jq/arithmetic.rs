@@ -146,10 +146,15 @@ impl Div for Json {
 impl Rem for Json {
     type Output = ValR<Json>;
 
+    /// Of whole numbers: fractions are cut off.
     fn rem(self, other: Json) -> ValR<Json> {
-        match (self.position(), other.position()) {
-            (Some(_), Some(0)) => fails(self, Math::Rem, other),
-            (Some(a), Some(b)) => Ok(Json(Value::Int(a.wrapping_rem(b)))),
+        let whole = |json: &Json| match json.0 {
+            Value::Int(number) => Some(number),
+            _ => json.number().map(|number| number as i64),
+        };
+        match (whole(&self), whole(&other)) {
+            (Some(_), Some(_)) if self.is_nan() || other.is_nan() => Ok(f64::NAN.into()),
+            (Some(a), Some(b)) if b != 0 => Ok(Json(Value::Int(a.wrapping_rem(b)))),
             _ => fails(self, Math::Rem, other),
         }
     }

@@ -39,6 +39,8 @@ def rindex($part): indices($part) | .[-1:] | .[0];
 def transpose: . as $rows | [range([$rows[] | length] | max // 0) as $at | [$rows[][$at]]];
 def leaf_paths: paths(scalars);
 def ascii: [.] | implode;
+def ltrimstr($part): if isstring and ($part | isstring) and startswith($part) then .[$part | length:] else . end;
+def rtrimstr($part): if isstring and ($part | isstring) and endswith($part) then .[:length - ($part | length)] else . end;
 def @json: tojson;
 def @csv: [.[] | if . == null then "" elif isstring then "\"" + (split("\"") | join("\"\"")) + "\"" else tostring end] | join(",");
 def @tsv: [.[] | if . == null then "" elif isstring then escape_tsv else tostring end] | join("\t");
@@ -88,7 +90,7 @@ fn steps<'a>(from: Json, to: Json, by: Json) -> impl Iterator<Item = ValX<'a, Js
         let goes_on = match by.cmp(&zero) {
             std::cmp::Ordering::Greater => current < to,
             std::cmp::Ordering::Less => current > to,
-            std::cmp::Ordering::Equal => current != to,
+            std::cmp::Ordering::Equal => false,
         };
         if !goes_on {
             return None;

@@ -191,3 +191,6 @@ fn nesting(text: &str) -> usize {
     }
     deepest
 }
+
+#[cfg(test)]
+mod tests;

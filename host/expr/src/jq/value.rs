@@ -55,6 +55,10 @@ impl Json {
         self.0.as_f64()
     }
 
+    pub fn is_nan(&self) -> bool {
+        self.number().is_some_and(f64::is_nan)
+    }
+
     /// A number as an index: whole, rounded down.
     pub fn position(&self) -> Option<i64> {
         match &self.0 {

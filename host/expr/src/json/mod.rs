@@ -118,3 +118,60 @@ impl fmt::Display for Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_from_and_to_parsed_json() {
+        let text = r#"{"a":[null,true,-5,1.5,"x"],"b":{}}"#;
+        let json: serde_json::Value = serde_json::from_str(text).unwrap();
+        let value = Value::from_json(&json).unwrap();
+        assert_eq!(value, Value::parse_json(text).unwrap());
+        assert_eq!((value.to_json(), value.to_json_revealed().unwrap()), (json.clone(), json));
+        let large: serde_json::Value = serde_json::from_str("18446744073709551615").unwrap();
+        let number = |kind, text: &str| Value::Number(Number::new(kind, text).unwrap());
+        assert_eq!(Value::from_json(&large), Some(number(Kind::BigInteger, "18446744073709551615")));
+        for (value, wanted) in [
+            (number(Kind::Long, "7"), serde_json::json!(7)),
+            (number(Kind::BigInteger, "-7"), serde_json::json!(-7)),
+            (number(Kind::BigInteger, "18446744073709551615"), serde_json::json!("18446744073709551615")),
+            (number(Kind::BigDecimal, "1.50"), serde_json::json!("1.50")),
+            (number(Kind::Float32, "0.1"), serde_json::json!(0.1)),
+            (Value::Float(f64::NAN), serde_json::json!(null)),
+            (
+                Value::time(crate::time::Time::from_stored("date", "2024-01-02").unwrap()),
+                serde_json::json!("2024-01-02"),
+            ),
+        ] {
+            assert_eq!(value.to_json(), wanted, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_show_only_where_revealed() {
+        let value = Value::list([crate::text::Text::secret("S", "v").into(), Value::Int(1)]);
+        assert_eq!(
+            (value.to_json(), value.to_string().as_str()),
+            (serde_json::json!(["******", 1]), r#"["******",1]"#)
+        );
+        assert_eq!(value.to_json_revealed().unwrap(), serde_json::json!(["v", 1]));
+        assert_eq!(value.to_json_text_revealed().unwrap(), r#"["v",1]"#);
+    }
+
+    #[test]
+    fn values_print_as_expressions_do() {
+        let time = crate::time::Time::from_stored("local", "2024-01-02T03:04:00").unwrap();
+        for (value, wanted) in [
+            (Value::Null, ""),
+            ("a\"b".into(), "a\"b"),
+            (Value::time(time.clone()), "2024-01-02T03:04"),
+            (Value::Float(1e7), "1.0E7"),
+            (Value::list([Value::Null, "a".into(), Value::time(time)]), r#"[null,"a","2024-01-02T03:04"]"#),
+            (Value::from(true), "true"),
+        ] {
+            assert_eq!(value.to_string(), wanted);
+        }
+    }
+}

@@ -163,12 +163,13 @@ impl Reader<'_> {
             Some('f') => '\u{c}',
             Some('u') => {
                 let high = self.hex4()?;
-                let code = match high {
-                    0xD800..=0xDBFF if self.eat("\\u") => {
-                        let low = self.hex4()?;
-                        0x10000 + ((high - 0xD800) << 10) + low.wrapping_sub(0xDC00) % 0x400
+                let low = self.rest().strip_prefix("\\u").and_then(hex_code);
+                let code = match (high, low) {
+                    (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) => {
+                        self.at += 6;
+                        0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)
                     }
-                    code => code,
+                    (code, _) => code,
                 };
                 char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
             }
@@ -177,10 +178,9 @@ impl Reader<'_> {
     }
 
     fn hex4(&mut self) -> Result<u32, JsonError> {
-        let digits = self.rest().get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let code = hex_code(self.rest()).ok_or_else(|| self.error("expected four hex digits"))?;
         self.at += 4;
-        code.ok_or_else(|| JsonError { message: "expected four hex digits".into(), line: 1, column: self.at })
+        Ok(code)
     }
 
     fn number(&mut self) -> Result<Value, JsonError> {
@@ -190,6 +190,11 @@ impl Reader<'_> {
         self.at += text.len();
         value
     }
+}
+
+fn hex_code(text: &str) -> Option<u32> {
+    let digits = text.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u32::from_str_radix(digits, 16).ok()
 }
 
 /// A JSON number: an `i64` where it fits, an exact integer beyond, else a finite float.
@@ -210,4 +215,19 @@ fn number(text: &str) -> Option<Value> {
         return None;
     }
     text.parse().ok().and_then(Value::float)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_is_bounded() {
+        let lists = |depth: usize| parse(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        let maps = |depth: usize| parse(&format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth)));
+        assert!(lists(257).is_ok() && maps(256).is_ok());
+        for refused in [lists(258), maps(257)] {
+            assert!(refused.is_err_and(|error| error.message == "nested more than 256 deep"));
+        }
+    }
 }
