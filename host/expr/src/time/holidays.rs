@@ -353,8 +353,8 @@ pub fn is_public_holiday(date: Date, country: &str, subdivision: Option<&str>) -
         return Err(Error::invalid_hint(format!("no calendar of holidays for country `{country}`"), hint));
     };
     let subdivision = subdivision.map(str::to_ascii_uppercase);
-    // A holiday can be moved over a turn of the year.
-    let years = [date.year() - 1, date.year(), date.year() + 1];
+    // A holiday can be moved back over a turn of the year.
+    let years = [date.year(), date.year() + 1];
     Ok(rules.iter().any(|rule| years.iter().any(|year| day(*rule, *year, subdivision.as_deref()) == Some(date))))
 }
 

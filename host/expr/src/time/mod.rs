@@ -156,7 +156,7 @@ pub(crate) fn offset_text(offset: Offset) -> String {
     match offset.seconds() {
         0 => "Z".into(),
         seconds => {
-            let sign = if seconds < 0 { '-' } else { '+' };
+            let sign = if seconds.is_negative() { '-' } else { '+' };
             let all = seconds.unsigned_abs();
             let rest = match all % 60 {
                 0 => String::new(),

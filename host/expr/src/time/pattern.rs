@@ -222,7 +222,7 @@ pub(super) fn zone_id(time: &Zoned) -> String {
 
 fn gmt(offset: Offset, long: bool) -> String {
     let seconds = offset.seconds();
-    let (sign, all) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs());
+    let (sign, all) = (if seconds.is_negative() { '-' } else { '+' }, seconds.unsigned_abs());
     let rest = match all % 60 {
         0 => String::new(),
         rest => format!(":{rest:02}"),
@@ -241,7 +241,7 @@ fn offset(offset: Offset, width: usize, z_for_zero: bool) -> String {
     if seconds == 0 && z_for_zero {
         return "Z".into();
     }
-    let (sign, all) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs());
+    let (sign, all) = (if seconds.is_negative() { '-' } else { '+' }, seconds.unsigned_abs());
     let (hours, minutes, rest) = (all / 3600, all / 60 % 60, all % 60);
     let colon = if width == 3 || width == 5 { ":" } else { "" };
     let mut text = format!("{sign}{hours:02}");
@@ -295,7 +295,7 @@ impl Pattern<'_> {
                 Item::OptionalStart => {
                     let len = optional_len(items.get(index..).unwrap_or(&[]));
                     let inner = items.get(index..index + len).unwrap_or(&[]);
-                    index += len + 1;
+                    index += len;
                     let mut tried = fields.clone();
                     match self.items(inner, rest, &mut tried)? {
                         Some(after) => {
