@@ -353,8 +353,8 @@ pub fn is_public_holiday(date: Date, country: &str, subdivision: Option<&str>) -
         return Err(Error::invalid_hint(format!("no calendar of holidays for country `{country}`"), hint));
     };
     let subdivision = subdivision.map(str::to_ascii_uppercase);
-    // A holiday can be moved over a turn of the year.
-    let years = [date.year() - 1, date.year(), date.year() + 1];
+    // A holiday can be moved back over a turn of the year.
+    let years = [date.year(), date.year() + 1];
     Ok(rules.iter().any(|rule| years.iter().any(|year| day(*rule, *year, subdivision.as_deref()) == Some(date))))
 }
 
@@ -429,8 +429,53 @@ mod tests {
             (date(2022, 12, 27), "GB", None, true),
             (date(2025, 5, 26), "GB", None, true),
             (date(2021, 12, 31), "US", None, true),
+            (date(2026, 7, 3), "US", None, true),
+            (date(2026, 7, 4), "US", None, false),
+            (date(2024, 5, 27), "US", None, true),
+            (date(2024, 5, 6), "GB", None, true),
+            (date(2024, 8, 26), "GB", None, true),
+            (date(2024, 10, 28), "IE", None, true),
+            (date(2021, 12, 27), "GB", None, true),
+            (date(2021, 12, 28), "GB", None, true),
+            (date(2022, 12, 26), "GB", None, true),
+            (date(2022, 12, 28), "GB", None, false),
+            (date(2020, 12, 28), "GB", None, true),
+            (date(2023, 1, 2), "GB", None, true),
+            (date(2023, 1, 3), "GB", None, false),
+            (date(2022, 1, 3), "GB", None, true),
+            (date(2024, 5, 20), "CA", None, true),
+            (date(2024, 6, 22), "FI", None, true),
+            (date(2024, 11, 2), "SE", None, true),
+            (date(2024, 3, 28), "DK", None, true),
+            (date(2024, 3, 29), "DK", None, true),
+            (date(2024, 4, 2), "DK", None, false),
+            (date(2024, 4, 3), "DK", None, false),
+            (date(2024, 5, 9), "CH", None, true),
+            (date(2024, 5, 19), "DE", Some("BB"), true),
+            (date(2024, 11, 1), "DE", Some("BB"), false),
+            (date(2024, 10, 31), "DE", Some("BB"), true),
+            (date(2024, 10, 31), "DE", None, false),
         ] {
             assert_eq!(is_public_holiday(day, country, subdivision).unwrap(), expected, "{day} {country}");
+        }
+    }
+
+    #[test]
+    fn easter_of_known_years() {
+        for (year, month, day) in [
+            (1818, 3, 22),
+            (1943, 4, 25),
+            (1954, 4, 18),
+            (1981, 4, 19),
+            (2000, 4, 23),
+            (2008, 3, 23),
+            (2024, 3, 31),
+            (2025, 4, 20),
+            (2049, 4, 18),
+            (2100, 3, 28),
+            (2945, 4, 25),
+        ] {
+            assert_eq!(easter(year), Some(date(year, month, day)));
         }
     }
 }

@@ -151,14 +151,18 @@ fn clock_text(time: Clock, always_seconds: bool) -> String {
     text
 }
 
-/// `Z`, `+02:00`.
+/// `Z`, `+02:00`, with seconds where there are some.
 pub(crate) fn offset_text(offset: Offset) -> String {
     match offset.seconds() {
         0 => "Z".into(),
         seconds => {
-            let sign = if seconds < 0 { '-' } else { '+' };
-            let minutes = seconds.unsigned_abs() / 60;
-            format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+            let sign = if seconds.is_negative() { '-' } else { '+' };
+            let all = seconds.unsigned_abs();
+            let rest = match all % 60 {
+                0 => String::new(),
+                rest => format!(":{rest:02}"),
+            };
+            format!("{sign}{:02}:{:02}{rest}", all / 3600, all / 60 % 60)
         }
     }
 }
@@ -239,11 +243,72 @@ pub(crate) fn parse_clock(text: &str) -> Option<Clock> {
     let second = if whole.len() > 5 { number(0..60)? } else { 0 };
     let nanos = match fraction.len() {
         0 => 0,
-        1..=9 => format!("{fraction:0<9}").parse().ok()?,
+        1..=9 if fraction.bytes().all(|byte| byte.is_ascii_digit()) => format!("{fraction:0<9}").parse().ok()?,
         _ => return None,
     };
     if parts.next().is_some() || (whole.len() <= 5 && !fraction.is_empty()) {
         return None;
     }
     Clock::new(hour, minute, second, nanos).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STORED: [(&str, &str); 6] = [
+        ("zoned", "2024-02-03T04:05:06+01:00[Europe/Paris]"),
+        ("instant", "2024-02-03T04:05:06.5Z"),
+        ("local", "2024-02-03T04:05:00"),
+        ("date", "2024-02-03"),
+        ("clock", "04:05:00"),
+        ("duration", "PT5S"),
+    ];
+
+    fn time(kind: &str, text: &str) -> Time {
+        Time::from_stored(kind, text).unwrap()
+    }
+
+    #[test]
+    fn stored_times_come_back() {
+        for (kind, text) in STORED {
+            let time = time(kind, text);
+            assert_eq!((time.kind(), time.stored_text().as_str()), (kind, text));
+        }
+        assert!(Time::from_stored("week", "2024-W05").is_none());
+        assert!(Time::from_stored("date", "soon").is_none());
+    }
+
+    #[test]
+    fn times_show_as_java_and_as_json() {
+        let shown = STORED.map(|(kind, text)| time(kind, text).to_string());
+        let java = ["2024-02-03T04:05:06+01:00", "2024-02-03T04:05:06.500Z", "2024-02-03T04:05", "2024-02-03", "04:05"];
+        assert_eq!(shown, [java[0], java[1], java[2], java[3], java[4], "PT5S"]);
+        let json = STORED.map(|(kind, text)| time(kind, text).to_json_text());
+        assert_eq!(json, ["2024-02-03T04:05:06+01:00", STORED[1].1, STORED[2].1, "2024-02-03", "04:05:00", "PT5S"]);
+    }
+
+    #[test]
+    fn times_are_equal_in_kind_and_text() {
+        assert_eq!(time("date", "2024-02-03"), time("date", "2024-02-03"));
+        assert_ne!(time("date", "2024-02-03"), time("date", "2024-02-04"));
+        assert_ne!(time("local", "2024-02-03T00:00:00"), time("instant", "2024-02-03T00:00:00Z"));
+        assert_ne!(
+            Time::Clock(Clock::midnight()),
+            Time::Local(Date::new(2024, 2, 3).unwrap().to_datetime(Clock::midnight()))
+        );
+    }
+
+    #[test]
+    fn times_of_a_line_have_an_order() {
+        let (early, late) = (time("clock", "04:05:00"), time("clock", "04:06:00"));
+        assert_eq!(early.compare(&late), Some(Ordering::Less));
+        assert_eq!(time("duration", "P1D").compare(&time("duration", "PT24H")), Some(Ordering::Equal));
+        assert_eq!(
+            time("date", "2024-02-03").compare(&time("instant", "2024-02-02T23:59:59Z")),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(early.compare(&time("date", "2024-02-03")), None);
+        assert_eq!(time("date", "2024-02-03").compare(&time("duration", "PT1H")), None);
+    }
 }

@@ -9,6 +9,12 @@ use crate::error::Error;
 /// Bytes of a pattern; the longest in use are a tenth of it.
 const MAX_BYTES: usize = 500;
 
+/// Where weeks are counted as in the US; elsewhere as in ISO 8601. A locale without a region is taken for the US.
+const SUNDAY_REGIONS: [&str; 20] = [
+    "US", "BR", "CA", "CO", "HK", "ID", "IL", "IN", "JP", "KE", "KR", "MX", "PE", "PH", "PK", "SG", "TH", "TW", "VE",
+    "ZA",
+];
+
 #[derive(Debug, PartialEq)]
 enum Item {
     Literal(String),
@@ -29,8 +35,8 @@ pub(crate) struct Pattern<'a> {
 impl<'a> Pattern<'a> {
     pub fn new(source: &'a str, locale: &str) -> Result<Self, Error> {
         let items = items(source)?;
-        let language = locale.split(['_', '-']).next().unwrap_or("");
-        let us_weeks = matches!(language, "en" | "") && !locale.ends_with("GB");
+        let region = locale.split(['_', '-']).nth(1).unwrap_or("US");
+        let us_weeks = SUNDAY_REGIONS.contains(&region);
         Ok(Pattern { items, source, names: names::of(locale), us_weeks })
     }
 
@@ -56,7 +62,9 @@ impl<'a> Pattern<'a> {
         let hour = i64::from(time.hour());
         let nanos = i64::from(time.subsec_nanosecond());
         let text = match (letter, count) {
-            ('G', _) => "AD".into(),
+            ('G', 1..=3) => "AD".into(),
+            ('G', 4) => "Anno Domini".into(),
+            ('G', _) => "A".into(),
             ('y' | 'u', 2) => format!("{:02}", time.year().rem_euclid(100)),
             ('y' | 'u', _) => pad(time.year().into()),
             ('Y', _) => {
@@ -71,7 +79,9 @@ impl<'a> Pattern<'a> {
                 } else {
                     first.weekday().to_monday_zero_offset()
                 };
-                pad((i64::from(time.day()) - 1 + i64::from(start)) / 7 + 1)
+                // An ISO month begins with its first week of four days; the days before are in week 0.
+                let skipped = i64::from(!self.us_weeks && start > 3);
+                pad((i64::from(time.day()) - 1 + i64::from(start)) / 7 + 1 - skipped)
             }
             ('M' | 'L', 1 | 2) => pad(month + 1),
             ('M' | 'L', 3) => name(&self.names.months_short, month),
@@ -81,6 +91,7 @@ impl<'a> Pattern<'a> {
             ('D', _) => pad(time.day_of_year().into()),
             ('Q' | 'q', 1 | 2) => pad(month / 3 + 1),
             ('Q' | 'q', 3) => format!("Q{}", month / 3 + 1),
+            ('Q' | 'q', 5) => (month / 3 + 1).to_string(),
             ('Q' | 'q', _) => format!("{} quarter", name(&["1st", "2nd", "3rd", "4th"], month / 3)),
             ('e' | 'c', 1 | 2) if self.us_weeks => pad(time.weekday().to_sunday_one_offset().into()),
             ('e' | 'c', 1 | 2) => pad(day_number + 1),
@@ -116,7 +127,7 @@ impl<'a> Pattern<'a> {
             ('x', count @ 1..=5) => offset(time.offset(), count, false),
             ('Z', 1..=3) => offset(time.offset(), 2, false),
             ('Z', 4) => gmt(time.offset(), true),
-            ('Z', _) => offset(time.offset(), 3, true),
+            ('Z', _) => offset(time.offset(), 5, true),
             _ => return Err(self.unknown(letter, count)),
         };
         out.push_str(&text);
@@ -211,12 +222,16 @@ pub(super) fn zone_id(time: &Zoned) -> String {
 
 fn gmt(offset: Offset, long: bool) -> String {
     let seconds = offset.seconds();
-    let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs() / 60);
+    let (sign, all) = (if seconds.is_negative() { '-' } else { '+' }, seconds.unsigned_abs());
+    let rest = match all % 60 {
+        0 => String::new(),
+        rest => format!(":{rest:02}"),
+    };
     match (seconds, long) {
         (0, _) => "GMT".into(),
-        (_, true) => format!("GMT{sign}{:02}:{:02}", minutes / 60, minutes % 60),
-        (_, false) if minutes % 60 == 0 => format!("GMT{sign}{}", minutes / 60),
-        (_, false) => format!("GMT{sign}{}:{:02}", minutes / 60, minutes % 60),
+        (_, true) => format!("GMT{sign}{:02}:{:02}{rest}", all / 3600, all / 60 % 60),
+        (_, false) if all % 3600 == 0 => format!("GMT{sign}{}", all / 3600),
+        (_, false) => format!("GMT{sign}{}:{:02}{rest}", all / 3600, all / 60 % 60),
     }
 }
 
@@ -226,7 +241,7 @@ fn offset(offset: Offset, width: usize, z_for_zero: bool) -> String {
     if seconds == 0 && z_for_zero {
         return "Z".into();
     }
-    let (sign, all) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs());
+    let (sign, all) = (if seconds.is_negative() { '-' } else { '+' }, seconds.unsigned_abs());
     let (hours, minutes, rest) = (all / 3600, all / 60 % 60, all % 60);
     let colon = if width == 3 || width == 5 { ":" } else { "" };
     let mut text = format!("{sign}{hours:02}");
@@ -274,13 +289,13 @@ impl Pattern<'_> {
             let next = match item {
                 Item::Literal(literal) => rest.strip_prefix(literal.as_str()),
                 Item::Field(letter, count) => {
-                    let adjacent = matches!(items.get(index), Some(Item::Field(next, n)) if is_numeric(*next, *n));
-                    self.read(*letter, *count, adjacent, rest, fields)?
+                    let following = items.get(index..).unwrap_or(&[]).iter().map_while(fixed_width).sum();
+                    self.read(*letter, *count, following, rest, fields)?
                 }
                 Item::OptionalStart => {
                     let len = optional_len(items.get(index..).unwrap_or(&[]));
                     let inner = items.get(index..index + len).unwrap_or(&[]);
-                    index += len + 1;
+                    index += len;
                     let mut tried = fields.clone();
                     match self.items(inner, rest, &mut tried)? {
                         Some(after) => {
@@ -304,29 +319,27 @@ impl Pattern<'_> {
         &self,
         letter: char,
         count: usize,
-        adjacent: bool,
+        following: usize,
         text: &'t str,
         fields: &mut Fields,
     ) -> Result<Option<&'t str>, Error> {
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let most = match letter {
+            'y' | 'u' | 'n' => 9,
+            'D' => 3,
+            _ => 2,
+        };
         let width = match (letter, count) {
             ('S', _) => count,
+            ('D', 2) => digits.saturating_sub(following).min(most),
             (_, 2) => 2,
-            _ if adjacent => count,
-            ('y' | 'u', _) => digits.min(9),
-            _ => digits.min(if letter == 'D' {
-                3
-            } else if letter == 'n' {
-                9
-            } else {
-                2
-            }),
+            _ => digits.saturating_sub(following).min(most),
         };
         let number = || {
             let digits =
                 text.get(..width).filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
             let value = digits.and_then(|digits| digits.parse::<i64>().ok());
-            value.filter(|_| width >= count.min(4) || letter == 'D').zip(text.get(width..))
+            value.filter(|_| width >= count.min(4)).zip(text.get(width..))
         };
         let mut set = |place: fn(&mut Fields) -> &mut Option<i64>, change: fn(i64) -> i64| {
             let (value, rest) = number()?;
@@ -378,8 +391,14 @@ impl Pattern<'_> {
     }
 }
 
-fn is_numeric(letter: char, count: usize) -> bool {
-    "yudDHkKhmsSnAN".contains(letter) || (matches!(letter, 'M' | 'L') && count <= 2)
+/// Digits that a number takes whatever they are; a number before it leaves them to it.
+fn fixed_width(item: &Item) -> Option<usize> {
+    match item {
+        Item::Field('y' | 'u' | 'M' | 'L' | 'd' | 'H' | 'k' | 'K' | 'h' | 'm' | 's', 2) => Some(2),
+        Item::Field('D', 3) => Some(3),
+        Item::Field('S', count) => Some(*count),
+        _ => None,
+    }
 }
 
 fn optional_len(items: &[Item]) -> usize {
@@ -434,5 +453,16 @@ impl Fields {
         let clock = Clock::new(small(Some(hour))?, small(self.minute)?, small(self.second)?, nanos).ok()?;
         let zone = self.zone.as_ref().unwrap_or(default_zone).clone();
         DateTime::from_parts(date, clock).to_zoned(zone).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_patterns_are_refused() {
+        assert!(Pattern::new(&"-".repeat(MAX_BYTES), "en").is_ok());
+        assert!(Pattern::new(&"-".repeat(MAX_BYTES + 1), "en").is_err());
     }
 }
