@@ -47,13 +47,19 @@ pub(super) fn format(pattern: &str, number: &Given<'_>) -> Result<String, Error>
             whole.push(digit);
         }
     }
+    let whole_digits = pattern.min_whole.max(1);
+    let exponent = pattern.exponent.map(|width| (width, to_scientific(&mut whole, &mut part, whole_digits)));
+    round(&mut whole, &mut part, pattern.max_part, exact);
     let mut exponent_text = String::new();
-    if let Some(width) = pattern.exponent {
-        let exponent = to_scientific(&mut whole, &mut part, pattern.min_whole.max(1));
+    if let Some((width, mut exponent)) = exponent {
+        // Rounded up to one digit more, which is a zero.
+        if whole.len() > whole_digits {
+            whole.pop();
+            exponent += 1;
+        }
         let sign = if exponent < 0 { "-" } else { "" };
         exponent_text = format!("E{sign}{:0width$}", exponent.unsigned_abs());
     }
-    round(&mut whole, &mut part, pattern.max_part, exact);
     let whole = whole.trim_start_matches('0');
     while part.len() > pattern.min_part && part.ends_with('0') {
         part.pop();
