@@ -61,10 +61,9 @@ fn from_yaml(evaluator: &mut Evaluator<'_>, yaml: serde_yaml::Value, depth: u32)
         serde_yaml::Value::Number(number) if !number.is_f64() => {
             parse_number(&number.to_string()).ok_or_else(|| Error::invalid("the YAML holds no number"))?
         }
-        serde_yaml::Value::Number(number) => number
-            .as_f64()
-            .and_then(Value::float)
-            .ok_or_else(|| Error::invalid("the YAML holds no finite number"))?,
+        serde_yaml::Value::Number(number) => {
+            number.as_f64().and_then(Value::float).ok_or_else(|| Error::invalid("the YAML holds no finite number"))?
+        }
         serde_yaml::Value::String(text) => Value::from(text),
         serde_yaml::Value::Sequence(items) => {
             let items = items.into_iter().map(|item| from_yaml(evaluator, item, inner));
