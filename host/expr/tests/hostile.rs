@@ -125,6 +125,23 @@ fn regular_expressions_end() {
     assert_eq!(run(&format!("{{{{ '{text}' | regexMatch('(a|a?)+$x') }}}}")).unwrap(), "false");
 }
 
+/// How large a pattern may be depends on how long the text is.
+#[test]
+fn regular_expressions_fit_their_text() {
+    let scope = Map::from_iter([("t".into(), "a".repeat(1_000_000).into())]);
+    let code = |template: &str| {
+        let result = render_text(template, &scope, &Memo::new(), &Settings::default());
+        result.err().map(|error| error.code())
+    };
+    assert_eq!(code("{{ 'a' | regexMatch('[a-z]{300}') }}"), None);
+    assert_eq!(code("{{ 'a' | regexMatch('[a-z]{30000}') }}"), Some("expression.limit.regex"));
+    assert_eq!(code("{{ t | regexMatch('^[a-z]{40}$') }}"), None);
+    assert_eq!(code("{{ t | regexMatch('[a-z]{1000}') }}"), Some("expression.limit.regex"));
+    assert_eq!(code("{{ ['a'] | replace({'[a-z]{30}': ''}, regexp=true) }}"), None);
+    assert_eq!(code("{{ ['a'] | replace({'[a-z]{1000}': ''}, regexp=true) }}"), Some("expression.limit.regex"));
+    assert_eq!(code("{{ 'a' | replace({'[a-z]{1000}': ''}, regexp=true) }}"), None);
+}
+
 #[test]
 fn data_that_explodes_ends() {
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
