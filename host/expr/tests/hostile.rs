@@ -333,6 +333,8 @@ fn work_costs_what_it_takes() {
     ] {
         assert_eq!(cost(template, &scope, &memo), expected, "{template}");
     }
+    let long = format!("{}{{{{ n }}}}", "a".repeat(640));
+    assert_eq!(cost(&long, &scope, &memo), 25);
 }
 
 #[test]
