@@ -365,6 +365,9 @@ fn limits_are_reached_exactly() {
     output("{{ 'abcd' | regexReplace('d', 'efghijk') }}", 9, true);
     output("{{ 'abcdd' | regexReplace('d', 'efgh') }}", 10, true);
     output("{{ 'aaaaa' | replace({'aaaa': 'b'}) }}", 5, false);
+    output("{{ 'aaaaa' | replace({'a': 'b'}) }}", 5, false);
+    output("{{ t | replace({'a': 'bcdef', 'bcdef': ''}) }}", 30, true);
+    output("{{ t | replace({'a': 'bcdef', 'bcdef': ''}, regexp=true) }}", 30, true);
     output("{{ 'aa' | replace({'a': 'bcdef'}) }}", 9, true);
     output("{{ 'aa' | replace({'a': 'bcdef'}) }}", 12, false);
     let template = |template_bytes, ends: bool| {
