@@ -122,11 +122,23 @@ fn scopes_are_asked_for_paths() {
     assert_eq!(eval("{{ outputs.task.value }}", &scope).unwrap(), Value::Int(5));
     assert_eq!(eval("{{ outputs['task']['value'] }}", &scope).unwrap(), Value::Int(5));
     assert_eq!(eval("{% set i = 'x' %}{{ outputs.each[i].value }}", &scope).unwrap(), Value::from("x"));
+    assert_eq!(eval("{{ outputs.each[7].value }}", &scope).unwrap(), Value::from("7"));
+    assert_eq!(eval("{{ outputs.each['y'][k].value ?? 'd' }}", &scope).unwrap(), Value::from("d"));
     assert_eq!(eval("{{ small.a }}", &scope).unwrap(), Value::Int(1));
     assert_eq!(eval("{{ outputs.none.value ?? 'd' }}", &scope).unwrap(), Value::from("d"));
     let error = eval("{{ outputs.my-task.value }}", &scope).unwrap_err().to_string();
     assert!(error.contains("`outputs` has nothing under this path") && error.contains("['my-task']"), "{error}");
     assert!(!scope.asked.lock().unwrap().iter().any(|asked| asked == "outputs"));
+}
+
+#[test]
+fn templates_tell_what_they_are() {
+    let (plain, mixed) = (expr::parse("a { b }").unwrap(), expr::parse("{{ now() | upper }}{# c #}").unwrap());
+    assert!(plain.is_literal() && !mixed.is_literal());
+    assert!(!expr::parse("{# c #}").unwrap().is_literal() && !expr::parse("{% set a = 1 %}").unwrap().is_literal());
+    assert_eq!(mixed.source(), "{{ now() | upper }}{# c #}");
+    let shown = format!("{mixed:?}");
+    assert!(shown.contains("Function(now)") && shown.contains("filter: upper"), "{shown}");
 }
 
 #[test]
@@ -209,6 +221,7 @@ fn sealed_secrets_can_be_moved_but_not_worked_on() {
     let mut scope = Map::new();
     scope.insert("s".into(), serde_json::from_str(r#"{"$text": ["a", {"$secret": "TOKEN"}]}"#).unwrap());
     assert_eq!(eval("x{{ s }}{{ {'k': s} }}", &scope).unwrap().to_string(), r#"xa******{"k":"a******"}"#);
+    assert!(eval("{{ [s, 'b'] | sort }}", &scope).unwrap_err().to_string().contains("`sort` failed"));
     let error = eval("{{ s | upper }}", &scope).unwrap_err();
     assert_eq!(error.code(), "expression.sealed");
     assert!(error.to_string().contains("`TOKEN`"));

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use expr::{Empty, Error, Map, Memo, Settings, Value, render_text};
+use expr::{Answer, Call, Empty, Error, Limits, Map, Memo, Settings, Value, eval_text, render_text};
 
 /// Far above what any of these takes in an optimised build; a debug build on a busy machine is slow.
 const SOON: Duration = Duration::from_secs(20);
@@ -125,6 +125,23 @@ fn regular_expressions_end() {
     assert_eq!(run(&format!("{{{{ '{text}' | regexMatch('(a|a?)+$x') }}}}")).unwrap(), "false");
 }
 
+/// How large a pattern may be depends on how long the text is.
+#[test]
+fn regular_expressions_fit_their_text() {
+    let scope = Map::from_iter([("t".into(), "a".repeat(1_000_000).into())]);
+    let code = |template: &str| {
+        let result = render_text(template, &scope, &Memo::new(), &Settings::default());
+        result.err().map(|error| error.code())
+    };
+    assert_eq!(code("{{ 'a' | regexMatch('[a-z]{300}') }}"), None);
+    assert_eq!(code("{{ 'a' | regexMatch('[a-z]{30000}') }}"), Some("expression.limit.regex"));
+    assert_eq!(code("{{ t | regexMatch('^[a-z]{40}$') }}"), None);
+    assert_eq!(code("{{ t | regexMatch('[a-z]{1000}') }}"), Some("expression.limit.regex"));
+    assert_eq!(code("{{ ['a'] | replace({'[a-z]{30}': ''}, regexp=true) }}"), None);
+    assert_eq!(code("{{ ['a'] | replace({'[a-z]{1000}': ''}, regexp=true) }}"), Some("expression.limit.regex"));
+    assert_eq!(code("{{ 'a' | replace({'[a-z]{1000}': ''}, regexp=true) }}"), None);
+}
+
 #[test]
 fn data_that_explodes_ends() {
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
@@ -221,4 +238,164 @@ fn a_scope_full_of_data_prints_within_limits() {
     assert_eq!(typed.as_list().map(<[Value]>::len), Some(300_000));
     let first = render_text("{{ big[0] }}", &scope, &Memo::new(), &Settings::default()).unwrap();
     assert_eq!(first.to_string(), "value 0");
+}
+
+/// The least fuel with which a template renders.
+fn cost(template: &str, scope: &Map, memo: &Memo) -> u64 {
+    let enough = |fuel: u64| match eval_text(template, scope, memo, &limited(Limits { fuel, ..Limits::default() })) {
+        Ok(_) => true,
+        Err(error) if error.code() == "expression.limit.fuel" => false,
+        Err(error) => panic!("{template}: {error}"),
+    };
+    let (mut low, mut high) = (0, 1_000_000);
+    while low < high {
+        let middle = (low + high) / 2;
+        match enough(middle) {
+            true => high = middle,
+            false => low = middle + 1,
+        }
+    }
+    low
+}
+
+fn limited(limits: Limits) -> Settings {
+    Settings { limits, ..Settings::default() }
+}
+
+/// Text of 100 steps, a list and a map of 100 items each; the same as answers of `kv`.
+#[test]
+fn work_costs_what_it_takes() {
+    let things = [
+        ("t", Value::from("x".repeat(6_400))),
+        ("l", Value::list((0..100).map(Value::Int))),
+        ("m", Value::map((0..100).map(|n| (format!("k{n:03}"), Value::Int(n))))),
+        ("n", Value::Int(1)),
+    ];
+    let (mut scope, mut memo) = (Map::new(), Memo::new());
+    for (name, value) in things {
+        let mut call = Call::new("kv");
+        call.args.push(("key".into(), name.into()));
+        memo.insert(call, Answer::Value(value.clone()));
+        scope.insert(name.into(), value);
+    }
+    for (template, expected) in [
+        ("{{ 1 }}", 2),
+        ("{{ 1 + 2 }}", 5),
+        ("{{ [1, 2] }}", 4),
+        ("abc{{ 1 }}", 5),
+        ("{{ t }}", 2),
+        ("{{ l }}", 2),
+        ("{{ t }}{{ t }}", 206),
+        ("{{ l }}{{ l }}", 20),
+        ("{{ m }}{{ m }}", 42),
+        ("{{ l }}-", 11),
+        ("{{ t | length }}", 105),
+        ("{{ l | length }}", 104),
+        ("{{ m | length }}", 104),
+        ("{{ n | abs }}", 4),
+        ("{{ l | first }}", 104),
+        ("{{ m | keys | first }}", 206),
+        ("{{ l contains 5 }}", 105),
+        ("{{ l contains [5, 6] }}", 207),
+        ("{{ t contains 'y' }}", 106),
+        ("{{ 5 isIn l }}", 105),
+        ("{{ 5 isIn m }}", 105),
+        ("{{ l - [1, 2] }}", 207),
+        ("{{ l + l }}", 205),
+        ("{{ t ~ t }}", 408),
+        ("{{ l ~ '' }}", 21),
+        ("{{ m ~ '' }}", 39),
+        ("{{ l | merge(l) | length }}", 506),
+        ("{{ m | merge(m) | length }}", 406),
+        ("{{ l | sort | length }}", 605),
+        ("{{ l | flatten | length }}", 305),
+        ("{{ l | join | length }}", 211),
+        ("{% for i in l %}{% endfor %}", 102),
+        ("{% for i in m %}{% endfor %}", 202),
+        ("{% for i in l %}{{ i }}{% endfor %}", 402),
+        ("{{ t | upper }}", 206),
+        ("{{ t | regexMatch('y') }}", 208),
+        ("{{ t | split('y') | length }}", 211),
+        ("{{ range(1, 100) | length }}", 206),
+        (r#"{{ fromJson('"' ~ t ~ '"') }}"#, 1315),
+        ("{{ kv('t') ? 1 : 2 }}", 106),
+        ("{{ kv('l') | length }}", 206),
+        ("{{ kv('m') | length }}", 206),
+        ("{{ kv('n') }}", 4),
+        ("{{ render(t) }}", 307),
+        ("{% if n %}a{% endif %}", 3),
+        ("{{ t | indent(100) }}", 310),
+        ("{{ t | yaml }}", 307),
+        ("{{ t | toJson }}", 408),
+        ("{{ \"#{t}#{t}\" }}", 612),
+        ("{{ t | replace({'y': t}) }}", 310),
+        ("{{ t | nindent(1, t) }}", 610),
+    ] {
+        assert_eq!(cost(template, &scope, &memo), expected, "{template}");
+    }
+    let long = format!("{}{{{{ n }}}}", "a".repeat(640));
+    assert_eq!(cost(&long, &scope, &memo), 25);
+}
+
+#[test]
+fn turns_that_do_nothing_are_counted() {
+    let mut scope = Map::new();
+    scope.insert("l".into(), Value::list((0..2_000).map(Value::Int)));
+    let template = "{% for a in l %}{% for b in l %}{% endfor %}{% endfor %}";
+    let error = render_text(template, &scope, &Memo::new(), &Settings::default()).unwrap_err();
+    assert_eq!(error.code(), "expression.limit.fuel");
+}
+
+#[test]
+fn limits_are_reached_exactly() {
+    let scope = Map::from_iter([("l".into(), Value::list([1.into(), 2.into()])), ("t".into(), "aaaaaaaaaa".into())]);
+    let check = |template: &str, limits: Limits, code: Option<&str>| {
+        let result = render_text(template, &scope, &Memo::new(), &limited(limits));
+        assert_eq!(result.as_ref().err().map(Error::code), code, "{template}: {result:?}");
+    };
+    let output = |template: &str, output_bytes: usize, ends: bool| {
+        let code = ends.then_some("expression.limit.output");
+        check(template, Limits { output_bytes, ..Limits::default() }, code);
+    };
+    for template in ["aaaaa{{ 'b' ~ 'c' }}ddd", "{{ t }}{{ '' }}", "{{ t | upper }}", "{{ 'aaaaa' ~ 'aaaaa' }}"] {
+        output(template, 10, false);
+        output(template, 9, true);
+    }
+    output("{{ 'abcd' | regexReplace('d', 'efghijk') }}", 10, false);
+    output("{{ 'abcd' | regexReplace('d', 'efghijk') }}", 9, true);
+    output("{{ 'abcdd' | regexReplace('d', 'efgh') }}", 10, true);
+    output("{{ 'aaaaa' | replace({'aaaa': 'b'}) }}", 5, false);
+    output("{{ 'aaaaa' | replace({'a': 'b'}) }}", 5, false);
+    output("{{ t | replace({'a': 'bcdef', 'bcdef': ''}) }}", 30, true);
+    output("{{ t | replace({'a': 'bcdef', 'bcdef': ''}, regexp=true) }}", 30, true);
+    output("{{ 'aa' | replace({'a': 'bcdef'}) }}", 9, true);
+    output("{{ 'aa' | replace({'a': 'bcdef'}) }}", 12, false);
+    let template = |template_bytes, ends: bool| {
+        let code = ends.then_some("expression.limit.template");
+        check("{{ 1 + 1 }}", Limits { template_bytes, ..Limits::default() }, code);
+    };
+    template(11, false);
+    template(10, true);
+    let depth = |template: &str, depth: u32, ends: bool| {
+        let code = ends.then_some("expression.limit.depth");
+        check(template, Limits { depth, ..Limits::default() }, code);
+    };
+    let tags = |count: usize| format!("{}x{}", "{% if true %}".repeat(count), "{% endif %}".repeat(count));
+    depth(&tags(4), 5, false);
+    depth(&tags(5), 5, true);
+    depth(&"{% if true %}x{% endif %}".repeat(20), 2, false);
+    let lists = |count: usize| format!("{{{{ {}{} }}}}", "[".repeat(count), "]".repeat(count));
+    depth(&lists(20), 2, false);
+    depth(&lists(21), 2, true);
+    depth(&format!("{{{{ [{}[]] }}}}", "[],".repeat(40)), 2, false);
+}
+
+/// What is parsed may nest 64 deep, wherever it is evaluated.
+#[test]
+fn templates_nest_no_deeper_than_they_may() {
+    let tags = |count: usize| format!("{}x{}", "{% if true %}".repeat(count), "{% endif %}".repeat(count));
+    assert!(expr::parse(&tags(63)).is_ok());
+    assert_eq!(expr::parse(&tags(70)).unwrap_err().code(), "expression.limit.depth");
+    assert!(expr::parse(&"{% if (1) %}x{% endif %}{{ [(1), (2)] }}".repeat(100)).is_ok());
+    check("{% set x = 1 %}{% for i in 1..5000 %}{% set x = {'a': x} %}{% endfor %}", "expression.limit.depth");
 }

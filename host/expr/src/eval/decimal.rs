@@ -69,9 +69,8 @@ impl Decimal {
         if other.unscaled == 0 {
             return None;
         }
-        let preferred = self.scale - other.scale;
         let (mut quotient, mut rest) = (self.unscaled / other.unscaled, self.unscaled % other.unscaled);
-        let mut scale = preferred;
+        let mut scale = self.scale - other.scale;
         // One digit more than is kept, to round by.
         while rest != 0 && quotient.unsigned_abs() < 10_u128.pow(DIGITS) {
             let next = rest.checked_mul(10)?;
@@ -79,11 +78,7 @@ impl Decimal {
             rest = next % other.unscaled;
             scale += 1;
         }
-        let mut result = Self { unscaled: quotient, scale }.rounded(rest != 0);
-        while rest == 0 && result.scale > preferred && result.unscaled % 10 == 0 {
-            result = Self { unscaled: result.unscaled / 10, scale: result.scale - 1 };
-        }
-        Some(result)
+        Some(Self { unscaled: quotient, scale }.rounded(rest != 0))
     }
 
     fn remainder(self, other: Self) -> Option<Self> {
@@ -144,6 +139,26 @@ mod tests {
             (Remainder, 7.5, 2.0, Some("1.5")),
             (Remainder, 1.0, 0.0, None),
             (Multiply, 1e-5, 1e-5, Some("1.00E-10")),
+            (Multiply, 1e-5, 0.1, Some("0.0000010")),
+            (Multiply, 1e-6, 0.1, Some("1.0E-7")),
+            (Multiply, 1.25e10, 1e10, Some("1.250E+20")),
+            (Subtract, 1e20, 1.0, Some("99999999999999999999.0")),
+            (Subtract, 0.001, 1.0, Some("-0.999")),
+            (Remainder, 7.25, 0.5, Some("0.25")),
+            (Remainder, -7.5, 2.0, Some("-1.5")),
+            (Divide, 60.0, 3.0, Some("20")),
+            (Divide, 5.0, 100.0, Some("0.05")),
+            (Divide, 0.125, 0.5, Some("0.25")),
+            (Divide, 1e20, 2.0, Some("5E+19")),
+            // A half goes to the even digit, and up where more follows; a zero at the end stays.
+            (Divide, 1.0, 562949953421312.0, Some("1.776356839400250464677810668945312E-15")),
+            (Divide, 3.0, 562949953421312.0, Some("5.329070518200751394033432006835938E-15")),
+            (Divide, -3.0, 562949953421312.0, Some("-5.329070518200751394033432006835938E-15")),
+            (Divide, 1.0, 7.0, Some("0.1428571428571428571428571428571429")),
+            (Divide, 6.0, 7.0, Some("0.8571428571428571428571428571428571")),
+            (Divide, 13.0, 21.0, Some("0.6190476190476190476190476190476190")),
+            (Divide, 26.0, 27.0, Some("0.9629629629629629629629629629629630")),
+            (Add, 1e300, 1.0, None),
         ] {
             assert_eq!(calculate(operator, a, b).as_deref(), expected, "{a} {b}");
         }

@@ -138,12 +138,11 @@ fn compare_numbers(a: &Value, b: &Value) -> Ordering {
     if let (Value::Float(a), Value::Float(b)) = (a, b) {
         return a.total_cmp(b);
     }
-    Decimal::of(a).cmp(&Decimal::of(b))
+    Decimal::of(a).compare(&Decimal::of(b))
 }
 
 /// A decimal number taken apart for exact comparison: sign, digits without leading or trailing zeros, and the power of
 /// ten of the first digit.
-#[derive(PartialEq, Eq)]
 struct Decimal {
     negative: bool,
     digits: String,
@@ -173,6 +172,15 @@ impl Decimal {
         }
     }
 
+    fn compare(&self, other: &Decimal) -> Ordering {
+        match (self.negative, other.negative) {
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+            (false, false) => self.magnitude(other),
+            (true, true) => other.magnitude(self),
+        }
+    }
+
     fn magnitude(&self, other: &Decimal) -> Ordering {
         match (self.digits.is_empty(), other.digits.is_empty()) {
             (true, true) => Ordering::Equal,
@@ -180,23 +188,6 @@ impl Decimal {
             (false, true) => Ordering::Greater,
             // Both without trailing zeros: the longer of two with a common start is the larger.
             _ => self.exponent.cmp(&other.exponent).then_with(|| self.digits.cmp(&other.digits)),
-        }
-    }
-}
-
-impl PartialOrd for Decimal {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Decimal {
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self.negative, other.negative) {
-            (false, true) => Ordering::Greater,
-            (true, false) => Ordering::Less,
-            (false, false) => self.magnitude(other),
-            (true, true) => other.magnitude(self),
         }
     }
 }

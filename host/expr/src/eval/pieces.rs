@@ -144,6 +144,7 @@ impl Evaluator<'_> {
     ) -> Result<(), Error> {
         self.frames.push(Frame::default());
         let result = items.iter().enumerate().try_for_each(|(index, item)| {
+            self.charge(1)?;
             if let Some(frame) = self.frames.last_mut() {
                 frame.turn = Some(Turn { index, length: items.len() });
                 frame.put(variable, item.clone());

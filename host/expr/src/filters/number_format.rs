@@ -47,13 +47,19 @@ pub(super) fn format(pattern: &str, number: &Given<'_>) -> Result<String, Error>
             whole.push(digit);
         }
     }
+    let whole_digits = pattern.min_whole.max(1);
+    let exponent = pattern.exponent.map(|width| (width, to_scientific(&mut whole, &mut part, whole_digits)));
+    round(&mut whole, &mut part, pattern.max_part, exact);
     let mut exponent_text = String::new();
-    if let Some(width) = pattern.exponent {
-        let exponent = to_scientific(&mut whole, &mut part, pattern.min_whole.max(1));
+    if let Some((width, mut exponent)) = exponent {
+        // Rounded up to one digit more, which is a zero.
+        if whole.len() > whole_digits {
+            whole.pop();
+            exponent += 1;
+        }
         let sign = if exponent < 0 { "-" } else { "" };
         exponent_text = format!("E{sign}{:0width$}", exponent.unsigned_abs());
     }
-    round(&mut whole, &mut part, pattern.max_part, exact);
     let whole = whole.trim_start_matches('0');
     while part.len() > pattern.min_part && part.ends_with('0') {
         part.pop();
@@ -103,7 +109,7 @@ fn parse(pattern: &str) -> Result<Pattern, Error> {
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.chars().filter(|c| matches!(c, '0' | '#')).count();
     let wrong = whole.trim_start_matches(['#', ',']).contains('#') || part.trim_start_matches('0').contains('0');
-    if wrong || exponent == Some(0) || (body.is_empty() && !pattern.is_empty() && digits(pattern) > 0) {
+    if wrong || exponent == Some(0) {
         return Err(Error::invalid_hint(format!("`{pattern}` is no number pattern"), "an example: `#,##0.00`"));
     }
     let zeros = |text: &str| text.chars().filter(|c| *c == '0').count();
@@ -268,9 +274,26 @@ mod tests {
             ("#", "0", "0"),
             ("0", "-0.4", "-0"),
             ("0.00", "9.999", "10.00"),
+            ("'0'", "5", "05"),
+            ("'0'0.0", "0", "00.0"),
+            ("a'#'", "5", "a#5"),
+            ("‰0", "5", "‰5000"),
+            ("00.0E0", "5", "50.0E-1"),
+            ("000E0", "5", "500E-2"),
+            ("000E0", "0", "000E0"),
+            ("0.0", "1.251", "1.3"),
+            ("0.0", "1.300", "1.3"),
+            ("0.0", "1.35", "1.4"),
+            ("0.0", "0.05", "0.0"),
         ] {
             assert_eq!(format(pattern, &Given::Exact(number)).unwrap(), expected, "{pattern} of {number}");
         }
+    }
+
+    #[test]
+    fn patterns_have_a_length() {
+        assert_eq!(format(&"0".repeat(400), &Given::Exact("5")).unwrap().len(), 400);
+        assert!(format(&"0".repeat(401), &Given::Exact("5")).is_err());
     }
 
     #[test]

@@ -212,17 +212,14 @@ pub(super) fn split(evaluator: &mut Evaluator<'_>, input: &Value, args: &Args) -
     let text = string_of(input)?;
     let regex = compile(evaluator, &args.text(0)?, text.len())?;
     let limit = args.optional_int(1)?.unwrap_or(0);
-    let mut parts: Vec<&str> = match usize::try_from(limit) {
-        Ok(limit) if limit > 0 => regex.splitn(&text, limit).collect(),
-        _ => regex.split(&text).collect(),
-    };
     // A match of nothing at the start makes no empty first part.
-    let empty_start = regex.find(&text).is_some_and(|found| found.start() == 0 && found.end() == 0);
-    if empty_start && parts.len() > 1 {
-        parts.remove(0);
-    }
-    if limit == 0 {
-        while parts.len() > 1 && parts.last().is_some_and(|part| part.is_empty()) {
+    let skipped = usize::from(regex.find(&text).is_some_and(|found| found.end() == 0));
+    let mut parts: Vec<&str> = match usize::try_from(limit) {
+        Ok(limit) if limit > 0 => regex.splitn(&text, limit.saturating_add(skipped)).skip(skipped).collect(),
+        _ => regex.split(&text).skip(skipped).collect(),
+    };
+    if limit == 0 && parts.len() > 1 {
+        while parts.last().is_some_and(|part| part.is_empty()) {
             parts.pop();
         }
     }

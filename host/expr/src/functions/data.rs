@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::eval::ops::parse_number;
 use crate::eval::{Args, Evaluator};
 use crate::value::{Map, Value};
 use crate::{ion, json};
@@ -57,13 +58,12 @@ fn from_yaml(evaluator: &mut Evaluator<'_>, yaml: serde_yaml::Value, depth: u32)
     Ok(match yaml {
         serde_yaml::Value::Null => Value::Null,
         serde_yaml::Value::Bool(value) => Value::Bool(value),
-        serde_yaml::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(value), _) => Value::Int(value),
-            (None, Some(value)) => {
-                Value::float(value).ok_or_else(|| Error::invalid("the YAML holds no finite number"))?
-            }
-            (None, None) => Value::from(number.to_string()),
-        },
+        serde_yaml::Value::Number(number) if !number.is_f64() => {
+            parse_number(&number.to_string()).ok_or_else(|| Error::invalid("the YAML holds no number"))?
+        }
+        serde_yaml::Value::Number(number) => {
+            number.as_f64().and_then(Value::float).ok_or_else(|| Error::invalid("the YAML holds no finite number"))?
+        }
         serde_yaml::Value::String(text) => Value::from(text),
         serde_yaml::Value::Sequence(items) => {
             let items = items.into_iter().map(|item| from_yaml(evaluator, item, inner));

@@ -100,3 +100,15 @@ pub(super) fn nano_id(evaluator: &mut Evaluator<'_>, args: &Args) -> Result<Valu
     let pick = |bytes: &[u8]| alphabet.get((number(bytes) % alphabet.len() as u128) as usize);
     Ok(random.chunks(4).filter_map(pick).collect::<String>().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BASE62, base62};
+
+    #[test]
+    fn short_numbers_are_padded() {
+        assert_eq!(base62(&[0, 0, 1], BASE62, 5), "00001");
+        assert_eq!(base62(&[0xFF], BASE62, 2), "47");
+        assert_eq!(base62(&[], BASE62, 0), "");
+    }
+}

@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 /// Longest first among those that share a beginning. Words are operators only as whole words.
 const OPERATORS: [&str; 27] = [
     "is not", "isNotIn", "contains", "equals", "isIn", "not", "and", "???", "or", "is", "??", "==", "!=", ">=", "<=",
-    "..", ">", "<", "+", "-", "*", "/", "%", "|", "~", "&&", "||",
+    "..", "&&", "||", ">", "<", "+", "-", "*", "/", "%", "|", "~",
 ];
 
 struct Tokenizer<'a> {
