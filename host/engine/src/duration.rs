@@ -37,6 +37,8 @@ mod tests {
         check("P1DT1M", Some(86_460_000_000));
         check("5", Some(5_000_000));
         check("-PT1S", None);
+        check("PT878399H", Some(878_399 * 3_600 * 1_000_000));
+        check("PT878401H", None);
         check("P1Y", None);
         check("P99999D", None);
         check("soon", None);

@@ -151,6 +151,32 @@ fn kill_waits_for_a_worker_and_for_nobody_else() {
 }
 
 #[test]
+fn effects_are_of_the_attempt_that_has_them() {
+    let mut driven = Driven::new("tasks: [{id: a, type: LOG}]");
+    let job = driven.job();
+    driven.started(&job, 1);
+    assert!(!driven.state.effects_began(&job));
+    driven.send(Event::EffectsBegan { job: job.clone(), epoch: 1 }).unwrap();
+    assert!(driven.state.effects_began(&job));
+    let other = JobId { attempt: job.attempt + 1, ..job };
+    assert!(!driven.state.effects_began(&other));
+}
+
+#[test]
+fn what_was_given_before_a_kill_is_kept() {
+    let mut driven = Driven::new("tasks: [{id: a, type: LOG}]");
+    let job = driven.job();
+    driven.started(&job, 1);
+    driven.send(Event::Kill { cascade: true }).unwrap();
+    let outputs = Value::map([("part", Value::Int(1))]);
+    driven
+        .send(Event::TaskEnded { job, epoch: 1, outcome: Outcome { end: End::Killed, outputs: outputs.clone() } })
+        .unwrap();
+    assert_eq!(driven.shown(), "KILLED: a=KILLED");
+    assert_eq!(driven.state.runs().next().map(|run| run.outputs.clone()), Some(outputs));
+}
+
+#[test]
 fn unit_begins_anew_with_another_worker() {
     let mut driven = Driven::new("tasks: [{id: w, type: UNIT, tasks: [{id: a, type: LOG}, {id: b, type: LOG}]}]");
     let unit = |job: &JobId, epoch: u64, task: &str, report: UnitReport| Event::UnitTask {

@@ -183,6 +183,21 @@ fn another_revision_goes_on_where_the_first_failed() {
 }
 
 #[test]
+fn only_task_runs_that_are_paused_are_resumed() {
+    let mut sim = world("tasks: [{id: p, type: PAUSE}, {id: a, type: LOG}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let run = run_of(&sim, &id, "p").unwrap();
+    let no = TaskRunId::trusted("no");
+    assert!(sim.send(&id, Event::Resume { run: Some(no), inputs: Map::new() }).is_err());
+    assert_eq!(shown(&sim, &id), "PAUSED: p=PAUSED");
+    sim.send(&id, Event::Resume { run: Some(run.clone()), inputs: Map::new() }).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &id), "SUCCESS: p=SUCCESS a=SUCCESS");
+    assert!(sim.send(&id, Event::Resume { run: Some(run), inputs: Map::new() }).is_err());
+}
+
+#[test]
 fn replay_has_the_variables_that_were_set() {
     let mut sim = world(
         "variables: {v: old}\ntasks: [{id: s, type: SET, variables: {v: new}}, {id: f, type: FAIL, condition: \"{{ vars.v == 'new' }}\"}]",
