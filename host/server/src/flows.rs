@@ -45,6 +45,8 @@ pub enum Save<'a> {
     New,
     /// The flow of this id: it gets a new revision.
     Existing { namespace: &'a str, id: &'a str },
+    /// A flow whose newest revision this is: what was worked out from it must not undo what somebody else has saved since.
+    Revision(u32),
     /// Either.
     Any,
 }
@@ -82,13 +84,14 @@ impl Node {
     /// Saves a flow as its next revision, with the lock of what its tasks mean from now on. The same source and lock again are no
     /// new revision.
     pub async fn save_flow(&self, source: &str, expected: Save<'_>) -> Result<Arc<SavedFlow>, Error> {
+        let _resolving = self.resolving.read().await;
         let catalog = self.catalog();
         let (flow, lock, warnings) =
             crate::plugins::parse(source, &catalog).map_err(|problems| Error::flow(&problems))?;
         self.save_revision(flow, Arc::new(lock), warnings, expected).await
     }
 
-    /// Saves a flow as its next revision with a lock.
+    /// Saves a flow as its next revision with a lock. Who calls holds `resolving` since the lock was made.
     pub(crate) async fn save_revision(
         &self,
         flow: Flow,
@@ -138,10 +141,7 @@ impl Node {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Conflict {
-            code: "flow.conflict",
-            message: format!("flow `{}` is being saved by somebody else; hint: look at it and save again", flow.key),
-        })
+        Err(saved_meanwhile(&flow))
     }
 
     /// A revision of a flow, the newest if none is named.
@@ -241,12 +241,22 @@ impl Node {
     }
 }
 
+fn saved_meanwhile(flow: &Flow) -> Error {
+    Error::Conflict {
+        code: "flow.conflict",
+        message: format!("flow `{}` is being saved by somebody else; hint: look at it and save again", flow.key),
+    }
+}
+
 fn check_expected(flow: &Flow, live: Option<&rows::Flow>, expected: Save<'_>) -> Result<(), Error> {
     match (expected, live) {
         (Save::New, Some(_)) => Err(Error::Conflict {
             code: "flow.exists",
             message: format!("flow `{}` exists already; hint: update it with PUT", flow.key),
         }),
+        (Save::Revision(expected), live) if live.map(|row| row.revision) != Some(expected) => {
+            Err(saved_meanwhile(flow))
+        }
         (Save::Existing { namespace, id }, live) => {
             let named = key(namespace, id);
             if named != flow.key {

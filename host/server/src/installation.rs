@@ -66,6 +66,7 @@ impl Node {
         let name = catalog::PluginName::parse(plugin);
         let name = name.ok_or_else(|| Error::NotFound(format!("no plugin is called `{plugin}`")))?;
         let _one = self.installing.lock().await;
+        let _alone = self.resolving.write().await;
         let references = self.plugin_needed_by(plugin, version).await?;
         let (catalog, gone) = (self.catalog(), version.clone());
         let uninstalled = self.blocking(move || catalog.uninstall(&name, &gone, &references)).await?;

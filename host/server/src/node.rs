@@ -37,6 +37,8 @@ pub struct Node {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Arc<dyn Runs>,
     catalog: RwLock<Catalog>,
+    /// Held by who resolves a flow until its lock is stored, and alone by who takes versions away: no lock names one that is gone.
+    pub(crate) resolving: tokio::sync::RwLock<()>,
     /// Held while versions come or go: one at a time.
     pub(crate) installing: tokio::sync::Mutex<()>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -78,6 +80,7 @@ impl Node {
             store: config.store,
             runtime: config.runtime,
             catalog: RwLock::new(config.catalog),
+            resolving: tokio::sync::RwLock::new(()),
             installing: tokio::sync::Mutex::new(()),
             clock: config.clock,
             config: Parts {

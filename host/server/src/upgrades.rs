@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use catalog::Requirement;
+use catalog::{Level, Requirement, Wish};
 use model::lock::{Lock, Locked};
 use semver::Version;
 
@@ -48,18 +48,19 @@ impl Node {
         only: Option<&Only>,
         save: bool,
     ) -> Result<Upgrade, Error> {
+        let _resolving = self.resolving.read().await;
         let before = self.flow(namespace, id, None).await?;
         let catalog = self.catalog();
         let (flow, mut lock, warnings) =
             crate::plugins::parse(&before.flow.source, &catalog).map_err(|problems| Error::flow(&problems))?;
         if let Some(only) = only {
-            self.only(&mut lock, &before.lock, only)?;
+            self.leave_others(&mut lock, &before.lock, only)?;
         }
         let moved = moved(&before.lock, &lock);
         if moved.is_empty() || !save {
             return Ok(Upgrade { flow: before, moved });
         }
-        let expected = Save::Existing { namespace, id };
+        let expected = Save::Revision(before.flow.revision);
         Ok(Upgrade { flow: self.save_revision(flow, Arc::new(lock), warnings, expected).await?, moved })
     }
 
@@ -82,6 +83,7 @@ impl Node {
 
     /// Makes an earlier revision the newest again: its source with its lock, as a revision of its own.
     pub async fn roll_back_flow(&self, namespace: &str, id: &str, revision: u32) -> Result<Upgrade, Error> {
+        let _resolving = self.resolving.read().await;
         let before = self.flow(namespace, id, None).await?;
         let wanted = self.flow(namespace, id, Some(revision)).await?;
         if wanted.deleted {
@@ -100,14 +102,14 @@ impl Node {
             return Err(Error::Invalid { code: "flow.rollback", message, issues });
         }
         let moved = moved(&before.lock, &wanted.lock);
-        let expected = Save::Existing { namespace, id };
+        let expected = Save::Revision(before.flow.revision);
         let flow = (*wanted.flow).clone();
         let saved = self.save_revision(flow, wanted.lock.clone(), Vec::new(), expected).await?;
         Ok(Upgrade { flow: saved, moved })
     }
 
     /// Leaves a lock as it was but for one plugin.
-    fn only(&self, lock: &mut Lock, before: &Lock, only: &Only) -> Result<(), Error> {
+    fn leave_others(&self, lock: &mut Lock, before: &Lock, only: &Only) -> Result<(), Error> {
         let catalog = self.catalog();
         if catalog.versions(&only.plugin).next().is_none() {
             return Err(Error::NotFound(format!("no plugin `{}`", only.plugin)));
@@ -139,26 +141,20 @@ impl Node {
         }
     }
 
-    /// The same task type in another version, if what the flow asks for allows it.
+    /// The same task type in another version, if what the flow asks for allows it. Resolved as everything is: operators' rules hold.
     fn at_version(&self, locked: &Locked, version: &Version) -> Result<Locked, catalog::Error> {
-        let catalog = self.catalog();
-        let requirement = Requirement::parse(&locked.requirement)?;
-        let missing = |hint: &str| catalog::Error::NoMatch {
-            plugin: locked.plugin.clone(),
-            requirement: version.to_string(),
-            hint: hint.to_owned(),
-        };
-        let package = catalog.package(&locked.plugin, version);
-        let package = package.ok_or_else(|| missing("`sluice plugin list` shows which are installed"))?;
-        catalog.runs_here(package)?;
-        if package.manifest().task(&locked.task_type).is_none() {
-            return Err(missing(&format!("that version has no task type `{}`", locked.task_type)));
+        let exact = version.to_string();
+        let wish = Wish { level: Level::Task, text: &exact };
+        let found = self.catalog().resolve(&locked.task_type, &[wish])?.locked;
+        if found.version != *version || !Requirement::parse(&locked.requirement)?.matches(version) {
+            return Err(catalog::Error::NoMatch {
+                plugin: locked.plugin.clone(),
+                requirement: exact,
+                // LATEST and OLDEST leave the choice to whoever saves.
+                hint: format!("the flow, or an operator's pin, asks for `{}`", locked.requirement),
+            });
         }
-        // LATEST and OLDEST leave the choice to whoever saves.
-        if !requirement.matches(version) {
-            return Err(missing(&format!("the flow asks for `{}`", locked.requirement)));
-        }
-        Ok(Locked { version: version.clone(), digest: package.published.digest.clone(), ..locked.clone() })
+        Ok(Locked { requirement: locked.requirement.clone(), ..found })
     }
 }
 
