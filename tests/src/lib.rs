@@ -5,6 +5,7 @@ pub mod counting;
 pub mod guests;
 pub mod large;
 pub mod program;
+pub mod registered;
 pub mod served;
 pub mod simulation;
 pub mod stand_in;

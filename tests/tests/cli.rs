@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 use tests::program::{command, end, in_order, interrupt, run, run_reading, written};
+use tests::registered::core_as;
 
 const TWO_INPUTS: &str = "
 id: two
@@ -188,15 +189,6 @@ fn packing_again_gives_the_same_plugin() {
     run(&["plugin", "pack", &copy.path, "--out", &out]).exits(0).says(&["packed core 1.0.0: 5 task types"]);
     let packed = std::fs::read(&out).expect("it was written");
     assert_eq!(catalog::manifest_section(&packed), catalog::manifest_section(&published));
-}
-
-/// `core` 1.1.0 under another version.
-fn core_as(version: &str) -> Vec<u8> {
-    let shipped = std::fs::read(tests::registry().join("core/1.1.0/plugin.wasm")).expect("it is shipped");
-    let manifest = catalog::manifest_section(&shipped).expect("it has a manifest");
-    let mut manifest: serde_json::Value = serde_json::from_slice(manifest).expect("which is JSON");
-    manifest["version"] = version.into();
-    catalog::embed(&shipped, manifest.to_string().as_bytes()).expect("it is a component")
 }
 
 #[test]

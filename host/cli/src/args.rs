@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use catalog::Action;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Runs declarative YAML flows in which every task is a sandboxed, versioned WebAssembly component.
@@ -107,12 +108,8 @@ pub struct Server {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDRESS", env = "SLUICE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Name for HTTP basic authentication.
-    #[arg(long, value_name = "NAME", env = "SLUICE_USERNAME", requires = "password")]
-    pub username: Option<String>,
-    /// Password for HTTP basic authentication. Prefer the environment variable: arguments are visible to other users.
-    #[arg(long, value_name = "PASSWORD", env = "SLUICE_PASSWORD", requires = "username", hide_env_values = true)]
-    pub password: Option<String>,
+    #[command(flatten)]
+    pub credentials: Credentials,
     /// The folder of the store: flows, executions, logs, files. Default: `store` in the data directory.
     #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
     pub store: Option<PathBuf>,
@@ -156,18 +153,32 @@ pub enum Flow {
     },
 }
 
-/// Which server is asked.
+/// Who may ask a server, or who asks it.
 #[derive(Debug, Clone, Args)]
-pub struct Remote {
-    /// The server.
-    #[arg(long, value_name = "URL", env = "SLUICE_SERVER", default_value = "http://127.0.0.1:8080")]
-    pub server: String,
+pub struct Credentials {
     /// Name for HTTP basic authentication.
     #[arg(long, value_name = "NAME", env = "SLUICE_USERNAME", requires = "password")]
     pub username: Option<String>,
     /// Password for HTTP basic authentication. Prefer the environment variable: arguments are visible to other users.
     #[arg(long, value_name = "PASSWORD", env = "SLUICE_PASSWORD", requires = "username", hide_env_values = true)]
     pub password: Option<String>,
+}
+
+impl Credentials {
+    /// Both, or neither.
+    pub fn pair(&self) -> Option<(&str, &str)> {
+        self.username.as_deref().zip(self.password.as_deref())
+    }
+}
+
+/// Which server is asked.
+#[derive(Debug, Clone, Args)]
+pub struct Remote {
+    /// The server.
+    #[arg(long, value_name = "URL", env = "SLUICE_SERVER", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    #[command(flatten)]
+    pub credentials: Credentials,
 }
 
 /// One flow on a server.
@@ -195,25 +206,6 @@ pub struct Upgrade {
     pub dry_run: bool,
     #[command(flatten)]
     pub remote: Remote,
-}
-
-/// What an operator decides about versions of a plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RuleAction {
-    Pin,
-    Yank,
-    Block,
-}
-
-impl RuleAction {
-    /// As the API names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pin => "pin",
-            Self::Yank => "yank",
-            Self::Block => "block",
-        }
-    }
 }
 
 #[derive(Debug, Args)]
@@ -339,8 +331,8 @@ pub enum Plugin {
     Block(Decide),
     /// Lift a pin, a yank or a block.
     Lift {
-        #[arg(value_enum)]
-        action: RuleAction,
+        #[arg(value_parser = action)]
+        action: Action,
         #[arg(value_name = "NAME@VERSIONS")]
         plugin: String,
         #[command(flatten)]
@@ -358,4 +350,10 @@ pub enum Plugin {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+}
+
+/// As the API names it.
+fn action(text: &str) -> Result<Action, String> {
+    let known = [Action::Pin, Action::Yank, Action::Block];
+    known.into_iter().find(|action| action.as_str() == text).ok_or_else(|| "it is `pin`, `yank` or `block`".to_owned())
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, anyhow};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::args::Remote;
+use crate::args::{Credentials, Remote};
 
 /// Longest an answer may take.
 const TIME_MAX: std::time::Duration = std::time::Duration::from_secs(120);
@@ -13,7 +13,7 @@ const TIME_MAX: std::time::Duration = std::time::Duration::from_secs(120);
 pub struct Client {
     server: String,
     http: reqwest::Client,
-    credentials: Option<(String, String)>,
+    credentials: Credentials,
 }
 
 impl Client {
@@ -21,15 +21,18 @@ impl Client {
         // rustls is built with one provider; saying so twice is no error.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(TIME_MAX).build().context("no HTTP client can be made")?;
-        let credentials = remote.username.clone().zip(remote.password.clone());
-        Ok(Self { server: remote.server.trim_end_matches('/').to_owned(), http, credentials })
+        Ok(Self {
+            server: remote.server.trim_end_matches('/').to_owned(),
+            http,
+            credentials: remote.credentials.clone(),
+        })
     }
 
     /// Asks for a path, with or without a document.
     pub async fn ask(&self, method: Method, path: &str, document: Option<&Value>) -> Result<Value> {
         let url = format!("{}{path}", self.server);
         let mut request = self.http.request(method, &url);
-        if let Some((name, password)) = &self.credentials {
+        if let Some((name, password)) = self.credentials.pair() {
             request = request.basic_auth(name, Some(password));
         }
         if let Some(document) = document {

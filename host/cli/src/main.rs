@@ -16,7 +16,8 @@ mod versions;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use args::{Cli, Command, RuleAction};
+use args::{Cli, Command};
+use catalog::Action;
 use clap::Parser as _;
 use client::Client;
 
@@ -52,9 +53,9 @@ fn main() -> ExitCode {
             Command::Flow(args::Flow::Rollback { at, revision }) => versions::roll_back(at, *revision).await,
             Command::Plugin(args::Plugin::Outdated(remote)) => versions::outdated(&Client::new(remote)?).await,
             Command::Plugin(args::Plugin::Why { plugin, remote }) => versions::why(&Client::new(remote)?, plugin).await,
-            Command::Plugin(args::Plugin::Pin(arguments)) => versions::decide(RuleAction::Pin, arguments).await,
-            Command::Plugin(args::Plugin::Yank(arguments)) => versions::decide(RuleAction::Yank, arguments).await,
-            Command::Plugin(args::Plugin::Block(arguments)) => versions::decide(RuleAction::Block, arguments).await,
+            Command::Plugin(args::Plugin::Pin(arguments)) => versions::decide(Action::Pin, arguments).await,
+            Command::Plugin(args::Plugin::Yank(arguments)) => versions::decide(Action::Yank, arguments).await,
+            Command::Plugin(args::Plugin::Block(arguments)) => versions::decide(Action::Block, arguments).await,
             Command::Plugin(args::Plugin::Lift { action, plugin, remote }) => {
                 versions::lift(&Client::new(remote)?, *action, plugin).await
             }

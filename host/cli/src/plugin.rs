@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use catalog::{Installed, Manifest, PluginName, Published};
+use catalog::{Installed, Manifest, PluginName};
 use console::Style;
-use runtime::PluginSource;
 
 use crate::args::Global;
 use crate::setup::{self, Kept};
@@ -48,11 +47,9 @@ pub async fn install(global: &Global, files: &[PathBuf]) -> Result<ExitCode> {
     for file in files {
         let origin = file.display().to_string();
         let component = std::fs::read(file).with_context(|| format!("cannot read `{origin}`"))?;
-        let published = Published::of(&component, None, &origin)?;
-        let (name, version) = (published.manifest.name.to_string(), published.manifest.version.to_string());
-        let source = PluginSource::of_bytes(&name, &version, component.clone());
-        runtime.prepare(&source).await.with_context(|| format!("plugin `{name}` {version} cannot run here"))?;
-        offered.push((component, origin, format!("{name} {version}: {} task types", published.manifest.tasks.len())));
+        let manifest = server::prepare(runtime.as_ref(), &component, &origin).await?.manifest;
+        let title = format!("{} {}: {} task types", manifest.name, manifest.version, manifest.tasks.len());
+        offered.push((component, origin, title));
     }
     let mut catalog = setup::catalog(global, &[])?;
     for (component, origin, title) in offered {

@@ -15,7 +15,7 @@ use crate::setup::{self, Kept};
 const STORE_FAILED: u8 = 74;
 
 pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
-    let credentials = arguments.username.as_deref().zip(arguments.password.as_deref());
+    let credentials = arguments.credentials.pair();
     // Looked at first: a server that must not be reached without a password never opens its door.
     let access = Access::for_address(arguments.listen, credentials)?;
     let listener = TcpListener::bind(arguments.listen)

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use catalog::{Action, Rule};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::args::{Decide, FlowAt, RuleAction, Upgrade};
+use crate::args::{Decide, FlowAt, Upgrade};
 use crate::client::Client;
 
 const PLUGINS: &str = "/api/v1/cluster/versioned-plugins";
@@ -144,21 +145,22 @@ pub async fn why(client: &Client, plugin: &str) -> Result<ExitCode> {
 }
 
 /// Puts an operator's rule in force.
-pub async fn decide(action: RuleAction, arguments: &Decide) -> Result<ExitCode> {
+pub async fn decide(action: Action, arguments: &Decide) -> Result<ExitCode> {
     let (plugin, versions) = plugin_at(&arguments.plugin)?;
-    let rule = json!({ "action": action.name(), "plugin": plugin, "versions": versions, "reason": arguments.reason });
+    let reason = arguments.reason.clone();
+    let rule = Rule { action, plugin: plugin.to_owned(), versions: versions.to_owned(), reason };
     let client = Client::new(&arguments.remote)?;
-    client.ask(Method::PUT, &format!("{PLUGINS}/rules"), Some(&rule)).await?;
-    crate::print(&format!("{} {plugin} {versions}: {}", action.name(), arguments.reason));
+    client.ask(Method::PUT, &format!("{PLUGINS}/rules"), Some(&serde_json::to_value(&rule)?)).await?;
+    crate::print(&format!("{} {plugin} {versions}: {}", action.as_str(), arguments.reason));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Lifts one.
-pub async fn lift(client: &Client, action: RuleAction, plugin: &str) -> Result<ExitCode> {
+pub async fn lift(client: &Client, action: Action, plugin: &str) -> Result<ExitCode> {
     let (plugin, versions) = plugin_at(plugin)?;
-    let rule = json!({ "action": action.name(), "plugin": plugin, "versions": versions });
+    let rule = json!({ "action": action.as_str(), "plugin": plugin, "versions": versions });
     client.ask(Method::DELETE, &format!("{PLUGINS}/rules"), Some(&rule)).await?;
-    crate::print(&format!("lifted: {} {plugin} {versions}", action.name()));
+    crate::print(&format!("lifted: {} {plugin} {versions}", action.as_str()));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -14,10 +14,11 @@ use runtime::PluginSource;
 use semver::Version;
 use store::query::{ExecutionFilter, NamespaceMatch};
 use store::rows;
-use store::{Batch, Query, Store, View};
+use store::{Query, Store, View};
 
 use crate::error::Error;
 use crate::node::Node;
+use crate::runs::Runs;
 
 /// How often the registries are looked at for what others have put there.
 const LOOK: SignedDuration = SignedDuration::from_secs(2);
@@ -41,22 +42,17 @@ impl Node {
         origin: &str,
         by: &str,
     ) -> Result<Offered, Error> {
-        let published = Published::of(&component, None, origin).map_err(refused)?;
-        let (plugin, version) = (published.manifest.name.to_string(), published.manifest.version.clone());
         let _one = self.installing.lock().await;
-        let source = PluginSource::of_bytes(&plugin, &version.to_string(), component.clone());
-        self.runtime.prepare(&source).await.map_err(|message| {
-            let message = format!("plugin `{plugin}` {version} cannot run here: {message}");
-            Error::Invalid { code: "PLUGIN_CANNOT_RUN", message, issues: Vec::new() }
-        })?;
+        let published = prepare(self.runtime.as_ref(), &component, origin).await?;
+        let (plugin, version) = (published.manifest.name.to_string(), published.manifest.version.clone());
         let (catalog, origin) = (self.catalog(), origin.to_owned());
         let installed = self.blocking(move || catalog.install(&component, None, &origin)).await?;
         let (catalog, how) = installed.map_err(refused)?;
         self.set_catalog(catalog);
         tracing::info!(%plugin, %version, "a plugin version is installed");
         if how == Installed::New {
-            let details = serde_json::json!({ "sha256": source.digest });
-            self.audit_plugin(by, "plugin.install", &format!("{plugin} {version}"), &details).await?;
+            let details = serde_json::json!({ "sha256": published.digest.to_string() });
+            self.keep(self.audited(by, "plugin.install", &format!("{plugin} {version}"), &details)?).await?;
         }
         Ok(Offered { plugin, version, was_there: how == Installed::AlreadyThere })
     }
@@ -72,7 +68,7 @@ impl Node {
         let uninstalled = self.blocking(move || catalog.uninstall(&name, &gone, &references)).await?;
         self.set_catalog(uninstalled.map_err(refused)?);
         tracing::info!(%plugin, %version, "a plugin version is uninstalled");
-        self.audit_plugin(by, "plugin.uninstall", &format!("{plugin} {version}"), &serde_json::json!({})).await
+        self.keep(self.audited(by, "plugin.uninstall", &format!("{plugin} {version}"), &serde_json::json!({}))?).await
     }
 
     /// Flow revisions and live executions that need a plugin version.
@@ -99,22 +95,21 @@ impl Node {
         }
     }
 
-    async fn audit_plugin(
-        &self,
-        by: &str,
-        action: &str,
-        subject: &str,
-        details: &serde_json::Value,
-    ) -> Result<(), Error> {
-        let mut batch = Batch::new();
-        self.audit(&mut batch, by, action, subject, details)?;
-        let lsn = self.store.commit(batch).await?;
-        Ok(self.store.durable(lsn).await?)
-    }
-
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
+}
+
+/// Looks at a packed component and compiles it, so that one that cannot run is refused before it is installed. `origin` names it in messages.
+pub async fn prepare(runtime: &dyn Runs, component: &[u8], origin: &str) -> Result<Published, Error> {
+    let published = Published::of(component, None, origin).map_err(refused)?;
+    let (plugin, version) = (published.manifest.name.as_str(), published.manifest.version.to_string());
+    let source = PluginSource::of_bytes(plugin, &version, component);
+    runtime.prepare(&source).await.map_err(|message| {
+        let message = format!("plugin `{plugin}` {version} cannot run here: {message}");
+        Error::Invalid { code: "PLUGIN_CANNOT_RUN", message, issues: Vec::new() }
+    })?;
+    Ok(published)
 }
 
 /// Flow revisions and live executions whose lock has a plugin version.

@@ -40,7 +40,7 @@ pub use error::{Error, Issue};
 pub use executions::{Given, LogLine, Seen, Start};
 pub use flows::{Save, SavedFlow, Validation};
 pub use http::wire;
-pub use installation::{Offered, needed_by};
+pub use installation::{Offered, needed_by, prepare};
 pub use life::Replay;
 pub use node::Node;
 pub use plugins::{check, survey};

@@ -1,5 +1,5 @@
 //! What operators decide about plugin versions, kept in the store: pins, versions taken back, versions blocked. Every decision, and every
-//! version that comes or goes, is an entry of the audit log, written in the same commit.
+//! version that comes or goes, is an entry of the audit log: of a decision in the same commit, of a version once it is there or gone.
 
 use std::sync::Arc;
 
@@ -76,7 +76,8 @@ impl Node {
         decisions.push(Decision { rule, by: by.to_owned(), at: self.now() });
         // Read first: what cannot be read must not be stored.
         rules_of(&decisions)?;
-        self.decide_on(&decisions, before, by, action.as_str(), &subject, &details).await
+        let entry = self.audited(by, &format!("plugin.{}", action.as_str()), &subject, &details)?;
+        self.decide_on(&decisions, before, entry).await
     }
 
     /// Lifts a rule.
@@ -91,26 +92,15 @@ impl Node {
             return Err(Error::NotFound(format!("there is no {} of plugin `{plugin}` {versions}", action.as_str())));
         }
         let subject = format!("{plugin} {versions}");
-        let name = format!("lift-{}", action.as_str());
-        self.decide_on(&decisions, before, by, &name, &subject, &serde_json::json!({})).await
+        let entry = self.audited(by, &format!("plugin.lift-{}", action.as_str()), &subject, &serde_json::json!({}))?;
+        self.decide_on(&decisions, before, entry).await
     }
 
-    async fn decide_on(
-        &self,
-        decisions: &[Decision],
-        before: Precondition,
-        by: &str,
-        action: &str,
-        subject: &str,
-        details: &serde_json::Value,
-    ) -> Result<(), Error> {
-        let mut batch = Batch::new();
-        batch.require(before);
+    async fn decide_on(&self, decisions: &[Decision], before: Precondition, mut entry: Batch) -> Result<(), Error> {
+        entry.require(before);
         let value = Payload::of(FORMAT, &decisions).map_err(crate::apply::unwritable)?;
-        batch.put(Setting { name: NAME.into(), value, updated: self.now() });
-        self.audit(&mut batch, by, &format!("plugin.{action}"), subject, details)?;
-        let lsn = self.store.commit(batch).await?;
-        self.store.durable(lsn).await?;
+        entry.put(Setting { name: NAME.into(), value, updated: self.now() });
+        self.keep(entry).await?;
         self.enforce(decisions)
     }
 
@@ -127,15 +117,15 @@ impl Node {
         }
     }
 
-    /// Adds an entry to the audit log.
-    pub(crate) fn audit(
+    /// A commit that adds an entry to the audit log.
+    pub(crate) fn audited(
         &self,
-        batch: &mut Batch,
         actor: &str,
         action: &str,
         subject: &str,
         details: &serde_json::Value,
-    ) -> Result<(), Error> {
+    ) -> Result<Batch, Error> {
+        let mut batch = Batch::new();
         batch.put(rows::Audit {
             at: self.now(),
             id: format!("{:032x}", self.entropy.number()).into(),
@@ -145,7 +135,13 @@ impl Node {
             details: Payload::of(FORMAT, details).map_err(crate::apply::unwritable)?,
             chain: None,
         });
-        Ok(())
+        Ok(batch)
+    }
+
+    /// Commits, and waits until it is durable.
+    pub(crate) async fn keep(&self, batch: Batch) -> Result<(), Error> {
+        let lsn = self.store.commit(batch).await?;
+        Ok(self.store.durable(lsn).await?)
     }
 
     /// The newest entries of the audit log, newest first.

@@ -1,9 +1,10 @@
 //! `sluice` where it asks a server: which versions flows run on, moving them, and what operators decide.
 
 use tests::program::{Ran, command, end};
+use tests::registered::core_as;
 use tests::served::{Api, serving};
 
-use super::versions::{core_as, upload};
+use super::versions::upload;
 
 async fn sluice(api: &Api, arguments: &[&str]) -> Ran {
     let server = format!("http://{}", api.address);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde_json::{Value, json};
 use store::MemoryStore;
+use tests::registered::core_as;
 use tests::served::{Answer, Api, Options, send, serving, serving_with};
 
-use super::versions::{core_as, upload};
+use super::versions::upload;
 
 const AT: &str = "/api/v1/cluster/versioned-plugins";
 

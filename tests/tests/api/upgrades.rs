@@ -1,9 +1,10 @@
 //! Flows that move to other plugin versions, and back, a revision each time.
 
 use serde_json::{Value, json};
+use tests::registered::core_as;
 use tests::served::{Api, serving};
 
-use super::versions::{core_as, uninstall, upload};
+use super::versions::{uninstall, upload};
 
 const FLOW: &str = "
 id: moving

@@ -2,19 +2,11 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::registered::core_as;
 use tests::served::{Answer, Api, send, serving};
 
 const AT: &str = "/api/v1/cluster/versioned-plugins";
 const RETURN: &str = "io.kestra.plugin.core.debug.Return";
-
-/// The shipped `core` under another version: it does the same.
-pub(super) fn core_as(version: &str) -> Vec<u8> {
-    let shipped = std::fs::read(tests::registry().join("core/1.1.0/plugin.wasm")).expect("it is shipped");
-    let manifest = catalog::manifest_section(&shipped).expect("it has a manifest");
-    let mut manifest: Value = serde_json::from_slice(manifest).expect("which is JSON");
-    manifest["version"] = json!(version);
-    catalog::embed(&shipped, manifest.to_string().as_bytes()).expect("it is a component")
-}
 
 /// A form of one field, a file if it has a name.
 async fn form(api: &Api, file: Option<&str>, content: &[u8]) -> Answer {

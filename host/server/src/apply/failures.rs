@@ -53,7 +53,7 @@ impl Node {
             fields: Vec::new(),
         };
         let least = run.and_then(|run| hot.state.flow().task(&run.task)).and_then(|task| task.log_level);
-        let place = run.filter(|_| least.is_none_or(|least| least <= LogLevel::Trace)).map(|run| LogLine {
+        let place = run.filter(|_| matches!(least, None | Some(LogLevel::Trace))).map(|run| LogLine {
             level: LogLevel::Trace,
             message: place(hot, run, attempt.map(|attempt| &attempt.history), failure).into(),
             ..words.clone()

@@ -42,22 +42,22 @@ impl Access {
 
     fn admits(&self, headers: &HeaderMap) -> bool {
         let Self::Basic(expected) = self else { return true };
-        let given = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
-            .and_then(|(_, encoded)| base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok());
+        let given = given(headers);
         // Digests are compared, so that the time taken says nothing about the password.
         given.is_some_and(|pair| fingerprint(&pair) == **expected)
     }
 }
 
+/// The `name:password` that a request comes with.
+fn given(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let (scheme, encoded) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let pair = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    scheme.eq_ignore_ascii_case("basic").then_some(pair)
+}
+
 /// Who a request is by, for the audit log: the name of its credentials. Only of use behind [`guard`].
 pub(crate) fn actor(headers: &HeaderMap) -> String {
-    let encoded = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
-    let pair = encoded.and_then(|(_, text)| base64::engine::general_purpose::STANDARD.decode(text.trim()).ok());
-    let pair = pair.and_then(|pair| String::from_utf8(pair).ok());
+    let pair = given(headers).and_then(|pair| String::from_utf8(pair).ok());
     pair.and_then(|pair| Some(pair.split_once(':')?.0.to_owned())).unwrap_or_else(|| "local".to_owned())
 }
 

@@ -1,0 +1,10 @@
+//! Plugins made of shipped ones, for tests that install some.
+
+/// The shipped `core` under another version: it does the same.
+pub fn core_as(version: &str) -> Vec<u8> {
+    let shipped = std::fs::read(crate::registry().join("core/1.1.0/plugin.wasm")).expect("it is shipped");
+    let manifest = catalog::manifest_section(&shipped).expect("it has a manifest");
+    let mut manifest: serde_json::Value = serde_json::from_slice(manifest).expect("which is JSON");
+    manifest["version"] = version.into();
+    catalog::embed(&shipped, manifest.to_string().as_bytes()).expect("it is a component")
+}
