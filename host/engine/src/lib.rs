@@ -4,6 +4,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests"))]
 
 mod act;
+mod apart;
 mod command;
 mod decide;
 mod draft;

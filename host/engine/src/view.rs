@@ -1,18 +1,20 @@
 //! What expressions see of an execution, by lookups on its state. A map of everything is built only when everything is asked for.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
-use expr::{Answer, Call, Error, Lookup, Map, Memo, Scope, Value};
+use expr::{Lookup, Map, Memo, Scope, Value};
 use jiff::Timestamp;
 use model::condition::ExecutionFacts;
 use model::execution::{Execution, TaskRun};
 use model::ids::{TaskId, TaskRunId};
 use model::state::State as Status;
 
+use crate::apart::{Outputs, Show};
 use crate::command::RenderScope;
 use crate::flowable::items::batches_of;
 use crate::state::State;
+
+pub use crate::apart::STORED_OUTPUTS;
 
 /// The variables an expression of a task run, or of the execution, sees. `envs`, `globals` and functions come from the shell.
 #[derive(Clone, Copy, Debug)]
@@ -196,66 +198,6 @@ pub fn execution_facts<'a>(state: &'a State, attempts: &'a [Status]) -> Option<E
         outputs: &execution.outputs,
         attempts,
     })
-}
-
-/// What is shown of a task run, and which name of it is looked at, if only that one is.
-type Show<'s> = &'s dyn Fn(&TaskRun, Option<&str>) -> Option<Value>;
-
-/// The call that gives the outputs of task runs that are stored apart: a map, by the id of the task run. `execution` has them, `runs` is
-/// the list of their ids.
-pub const STORED_OUTPUTS: &str = "storedOutputs";
-
-/// Outputs while one lookup goes on: those that are stored apart are taken from the answers, or noted as missing.
-struct Outputs<'a> {
-    known: &'a Memo,
-    missing: RefCell<Vec<Value>>,
-    failed: RefCell<Option<Error>>,
-}
-
-impl<'a> Outputs<'a> {
-    fn new(known: &'a Memo) -> Self {
-        Self { known, missing: RefCell::default(), failed: RefCell::default() }
-    }
-
-    /// The outputs of a task run. With a name only that one is wanted.
-    fn show(&self, run: &TaskRun, name: Option<&str>) -> Option<Value> {
-        let is_apart = |name: &str| run.apart.iter().any(|apart| apart.as_ref() == name);
-        if !run.apart.is_empty() && name.is_none_or(is_apart) {
-            match self.answered(run) {
-                Some(Ok(outputs)) => return Some(outputs),
-                Some(Err(error)) => drop(self.failed.borrow_mut().get_or_insert(error)),
-                None => self.missing.borrow_mut().push(Value::text(run.id.as_str())),
-            }
-        }
-        run.has_outputs().then(|| run.outputs.clone())
-    }
-
-    fn answered(&self, run: &TaskRun) -> Option<Result<Value, Error>> {
-        let answers = self.known.iter().filter(|(call, _)| &*call.function == STORED_OUTPUTS);
-        let mut of_run = answers.filter_map(|(call, answer)| match answer {
-            Answer::Value(outputs) => outputs.get(run.id.as_str()).cloned().map(Ok),
-            Answer::Absent(why) | Answer::Failed(why) => {
-                let asked = call.arg("runs").and_then(Value::as_list).unwrap_or_default();
-                let is_of_run = asked.iter().any(|id| id.as_str() == Some(run.id.as_str()));
-                is_of_run.then(|| Err(Error::invalid(why.as_str())))
-            }
-        });
-        of_run.next()
-    }
-
-    /// What was found, unless something was missing.
-    fn found<T>(self, execution: Option<&Execution>, found: Option<T>) -> Lookup<T> {
-        if let Some(error) = self.failed.into_inner() {
-            return Err(error);
-        }
-        let missing = self.missing.into_inner();
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let execution = execution.map(|execution| Value::text(execution.id.as_str())).unwrap_or_default();
-        let args = vec![(Arc::from("execution"), execution), (Arc::from("runs"), Value::list(missing))];
-        Err(Error::Missing(Box::new(Call { args, ..Call::new(STORED_OUTPUTS) })))
-    }
 }
 
 impl View<'_> {

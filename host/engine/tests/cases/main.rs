@@ -2,6 +2,7 @@
 //! Task runs are shown in the order they were created, as `task[value]=STATE/attempts`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod apart;
 mod items;
 mod jobs;
 mod life;
