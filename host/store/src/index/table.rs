@@ -61,6 +61,15 @@ impl Slot {
         }
         self.older.iter().rev().find(|version| version.lsn <= lsn)
     }
+
+    /// Forgets what nobody sees any more once everything up to a commit is durable.
+    fn forget(&mut self, durable: Lsn) {
+        if self.newest.lsn <= durable {
+            self.older.clear();
+        } else if let Some(last) = self.older.iter().rposition(|version| version.lsn <= durable) {
+            self.older.drain(..last);
+        }
+    }
 }
 
 /// What becomes of removed keys once their removal is durable.
@@ -76,7 +85,8 @@ pub enum Removed {
 #[derive(Debug)]
 pub struct Table {
     slots: BTreeMap<KeyBuf, Slot>,
-    /// Keys with something to forget once a commit is durable, in the order they were written.
+    /// Keys with something to forget once a commit is durable, in the order they were written. Of a table that lies over something none:
+    /// it is gone at the next checkpoint, and until then a key forgets when it is written again. Every commit writes some again.
     touched: VecDeque<(Lsn, KeyBuf)>,
     durable: Lsn,
     removed: Removed,
@@ -111,12 +121,13 @@ impl Table {
             }
             Place::Occupied(mut place) => {
                 let slot = place.get_mut();
+                slot.forget(self.durable);
                 let before = std::mem::replace(&mut slot.newest, version);
                 let another = before.lsn != lsn;
                 if another {
                     slot.older.push(before);
                 }
-                if another || vanishes {
+                if (another || vanishes) && self.removed == Removed::Vanish {
                     self.touched.push_back((lsn, place.key().clone()));
                 }
             }
@@ -138,13 +149,9 @@ impl Table {
         while self.touched.front().is_some_and(|(lsn, _)| *lsn <= self.durable) {
             let Some((_, key)) = self.touched.pop_front() else { break };
             let Some(slot) = self.slots.get_mut(&key) else { continue };
-            if slot.newest.lsn <= self.durable {
-                slot.older.clear();
-                if slot.newest.entry.is_none() && self.removed == Removed::Vanish {
-                    self.slots.remove(&key);
-                }
-            } else if let Some(last) = slot.older.iter().rposition(|version| version.lsn <= self.durable) {
-                slot.older.drain(..last);
+            slot.forget(self.durable);
+            if slot.newest.lsn <= self.durable && slot.newest.entry.is_none() && self.removed == Removed::Vanish {
+                self.slots.remove(&key);
             }
         }
     }
