@@ -23,34 +23,39 @@ const VALUE_BYTES: usize = 8;
 
 /// Large outputs that are decided on and not yet in the store: what is decided in the same turn may ask for them.
 #[derive(Default)]
-pub(crate) struct Undurable(Mutex<HashMap<(ExecutionId, TaskRunId), Value>>);
+pub(crate) struct Undurable(Mutex<HashMap<(ExecutionId, TaskRunId), Held>>);
 
 impl Undurable {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(ExecutionId, TaskRunId), Value>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(ExecutionId, TaskRunId), Held>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// All outputs of a task run of which some are large.
+#[derive(Clone)]
+enum Held {
+    Here(Value),
+    /// Those of the task run that it is a copy of.
+    Of(ExecutionId, TaskRunId),
 }
 
 /// The large outputs of one turn. Once it is dropped only the store has them.
 pub(crate) struct OfTurn {
     node: Arc<Node>,
     execution: ExecutionId,
-    /// All outputs of task runs of which some are large.
-    whole: HashMap<TaskRunId, Value>,
-    /// Task runs of a replay, and whose outputs they have.
-    copied: HashMap<TaskRunId, (ExecutionId, TaskRunId)>,
+    held: HashMap<TaskRunId, Held>,
 }
 
 impl OfTurn {
     pub fn new(node: Arc<Node>, execution: ExecutionId) -> Self {
-        Self { node, execution, whole: HashMap::new(), copied: HashMap::new() }
+        Self { node, execution, held: HashMap::new() }
     }
 
     /// The change as it is recorded: without outputs that are large.
     pub fn without_large(&mut self, change: Change) -> Change {
         let Change::Outputs { run, outputs, apart } = change else { return change };
-        if let Some(of) = apart.as_ref().and_then(|apart| apart.of.clone()) {
-            self.copied.insert(run.clone(), of);
+        if let Some((execution, original)) = apart.as_ref().and_then(|apart| apart.of.clone()) {
+            self.hold(&run, Held::Of(execution, original));
             return Change::Outputs { run, outputs, apart };
         }
         let is_large = |(_, value): &(&Arc<str>, &Value)| bytes(value, APART_FROM_BYTES) >= APART_FROM_BYTES;
@@ -61,45 +66,54 @@ impl OfTurn {
         }
         let mut small = outputs.as_map().cloned().unwrap_or_default();
         small.retain(|name, _| !names.contains(name));
-        self.node.undurable.lock().insert((self.execution.clone(), run.clone()), outputs.clone());
-        self.whole.insert(run.clone(), outputs);
+        self.hold(&run, Held::Here(outputs));
         Change::Outputs { run, outputs: Value::from(small), apart: Some(Apart { names, of: None }) }
+    }
+
+    fn hold(&mut self, run: &TaskRunId, held: Held) {
+        self.node.undurable.lock().insert((self.execution.clone(), run.clone()), held.clone());
+        self.held.insert(run.clone(), held);
     }
 
     /// The task run as its row shows it: with all outputs.
     pub async fn whole(&self, run: &TaskRun) -> Result<TaskRun, Error> {
         let mut shown = run.clone();
-        if run.apart.is_empty() {
-            return Ok(shown);
+        if !run.apart.is_empty() {
+            shown.apart = Vec::new();
+            shown.outputs = self.node.whole_outputs(&self.execution, &run.id).await?;
         }
-        shown.apart = Vec::new();
-        shown.outputs = match (self.whole.get(&run.id), self.copied.get(&run.id)) {
-            (Some(outputs), _) => outputs.clone(),
-            (None, Some((execution, original))) => self.node.stored_outputs(execution, original).await?,
-            (None, None) => self.node.stored_outputs(&self.execution, &run.id).await?,
-        };
         Ok(shown)
     }
 }
 
 impl Drop for OfTurn {
     fn drop(&mut self) {
-        if self.whole.is_empty() {
+        if self.held.is_empty() {
             return;
         }
         let mut undurable = self.node.undurable.lock();
-        for run in std::mem::take(&mut self.whole).into_keys() {
+        for run in std::mem::take(&mut self.held).into_keys() {
             undurable.remove(&(self.execution.clone(), run));
         }
     }
 }
 
 impl Node {
-    /// All outputs of a task run, from its row. Nothing if the row is gone: its execution was deleted while this one was being made of it.
-    async fn stored_outputs(&self, execution: &ExecutionId, run: &TaskRunId) -> Result<Value, Error> {
-        let key = Key::TaskRun(execution.clone(), run.clone());
-        let found = self.store.find::<rows::TaskRun>(View::Newest, key).await?;
-        Ok(found.map(|row| row.record.outputs.clone()).unwrap_or_default())
+    /// All outputs of a task run: what a turn has decided, else what its row has.
+    async fn whole_outputs(&self, execution: &ExecutionId, run: &TaskRunId) -> Result<Value, Error> {
+        let held = self.undurable.lock().get(&(execution.clone(), run.clone())).cloned();
+        let key = match held {
+            Some(Held::Here(outputs)) => return Ok(outputs),
+            Some(Held::Of(execution, original)) => Key::TaskRun(execution, original),
+            None => Key::TaskRun(execution.clone(), run.clone()),
+        };
+        let found = self.store.find::<rows::TaskRun>(View::Newest, key.clone()).await?;
+        let found = found.ok_or_else(|| {
+            Error::NotFound(format!(
+                "the outputs of {key} are gone (hint: its execution was deleted while it was replayed)"
+            ))
+        })?;
+        Ok(found.record.outputs.clone())
     }
 
     /// The answer to [`engine::view::STORED_OUTPUTS`].
@@ -109,13 +123,9 @@ impl Node {
         let mut left_bytes = AT_ONCE_MAX_BYTES;
         for id in call.arg("runs").and_then(Value::as_list).unwrap_or_default() {
             let run = TaskRunId::trusted(id.as_str().unwrap_or_default());
-            let undurable = self.undurable.lock().get(&(execution.clone(), run.clone())).cloned();
-            let outputs = match undurable {
-                Some(outputs) => outputs,
-                None => match self.stored_outputs(&execution, &run).await {
-                    Ok(outputs) => outputs,
-                    Err(error) => return Answer::Failed(error.to_string()),
-                },
+            let outputs = match self.whole_outputs(&execution, &run).await {
+                Ok(outputs) => outputs,
+                Err(error) => return Answer::Failed(error.to_string()),
             };
             left_bytes = match left_bytes.checked_sub(bytes(&outputs, left_bytes + 1)) {
                 Some(left) => left,

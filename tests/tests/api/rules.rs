@@ -139,3 +139,21 @@ async fn rules_that_say_nothing_are_refused() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn log_names_who_has_logged_in() {
+    let options = Options { credentials: Some(("ada", "secret")), ..Options::default() };
+    serving_with(options, async |api| {
+        let rule = json!({ "action": "yank", "plugin": "core", "versions": "1.0.0", "reason": "r" }).to_string();
+        let asked = |method: Method, what: &str| {
+            let request = api.request(method, &format!("{AT}/{what}")).basic_auth("ada", Some("secret"));
+            request.header("content-type", "application/json")
+        };
+        send(asked(Method::PUT, "rules").body(rule.clone())).await.ok();
+        let log = send(asked(Method::GET, "audit")).await.ok();
+        assert_eq!((&log["total"], &log["results"][0]["actor"]), (&json!(1), &json!("ada")));
+        let nobody = api.request(Method::PUT, &format!("{AT}/rules")).header("content-type", "application/json");
+        assert_eq!(send(nobody.body(rule)).await.status, 401);
+    })
+    .await;
+}
