@@ -4,6 +4,7 @@
 //! several of them hold, as an immutable snapshot. This crate never runs guest code, knows no wasmtime, makes no connection and
 //! keeps no global state: installing hands out a new snapshot.
 
+mod capabilities;
 mod catalog;
 mod component;
 mod digest;
@@ -22,12 +23,13 @@ mod schema;
 #[cfg(test)]
 mod testing;
 
+pub use capabilities::{ANY, Capabilities, Capability, HttpAccess, HttpHosts};
 pub use catalog::{Catalog, Described, Host};
 pub use component::{MANIFEST_SECTION, embed, manifest_section};
 pub use digest::{digest_of, parse_digest};
 pub use error::Error;
 pub use install::{Installed, Reference};
-pub use manifest::{Abi, Capabilities, Example, HttpAccess, HttpHosts, Manifest, TaskType};
+pub use manifest::{Abi, Example, Manifest, TaskType};
 pub use model::lock::{Digest, Lock, Locked};
 pub use model::task::Effects;
 pub use name::PluginName;

@@ -1,7 +1,7 @@
 //! What a plugin says about itself: the JSON of its section `sluice:manifest`, read once into a type that cannot be wrong.
 //! Strict in what the host relies on; fields it does not know are left alone, so that a newer plugin still loads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use model::Role;
@@ -10,6 +10,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::capabilities::Capabilities;
 use crate::error::Error;
 use crate::name::{BUILT_IN, PluginName, task_type_problem};
 use crate::schema::Markers;
@@ -91,65 +92,6 @@ pub struct Example {
     #[serde(default)]
     pub title: String,
     pub yaml: String,
-}
-
-/// What a plugin asks for. Nothing here is granted by being asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Capabilities {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub http: Vec<HttpAccess>,
-    /// Operations on the key-value store: `get`, `set`, `delete`, `keys`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub kv: Vec<String>,
-    /// Programs by name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub process: Vec<String>,
-    /// Documents of the engine: `flow`, `execution`, `log` to read; `execution:delete`, `log:delete`; `file` to change the files of
-    /// namespaces.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub objects: Vec<String>,
-    /// Secrets by name, never in the clear.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub secrets: bool,
-    /// Files of the internal storage.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub files: bool,
-    /// More memory than the usual limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_bytes: Option<u64>,
-    /// More time for one attempt than the usual limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_ms: Option<u64>,
-    /// What a newer host may know. This one cannot grant it.
-    #[serde(flatten)]
-    pub other: BTreeMap<String, Value>,
-}
-
-/// HTTP requests a plugin wants to make.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpAccess {
-    pub hosts: HttpHosts,
-    /// Empty: any method.
-    #[serde(default)]
-    pub methods: Vec<String>,
-}
-
-/// Which hosts a plugin wants to reach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum HttpHosts {
-    /// Those that the flow names in the task's properties; written `"flow"`.
-    NamedByFlow(FlowWord),
-    /// These and no others.
-    Only(Vec<String>),
-}
-
-/// The word `flow`, in place of a list of hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FlowWord {
-    Flow,
 }
 
 /// The manifest as written, before it is checked.
@@ -384,6 +326,7 @@ fn duplicates(tasks: &[TaskType], problems: &mut Vec<String>) {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::capabilities::{FlowWord, HttpHosts};
     use serde_json::json;
 
     fn minimal() -> Value {

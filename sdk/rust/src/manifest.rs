@@ -51,6 +51,31 @@ struct HttpAccess {
     methods: Vec<&'static str>,
 }
 
+/// Names that a plugin asks for; written `true` for any.
+#[derive(Debug, Clone, Default)]
+enum Names {
+    #[default]
+    None,
+    Any,
+    Only(Vec<&'static str>),
+}
+
+impl Names {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+impl Serialize for Names {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::None => serializer.serialize_bool(false),
+            Self::Any => serializer.serialize_bool(true),
+            Self::Only(names) => names.serialize(serializer),
+        }
+    }
+}
+
 /// What a plugin asks for. What it does not ask for it does not get, whatever the policy says.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Capabilities {
@@ -58,12 +83,18 @@ pub struct Capabilities {
     http: Vec<HttpAccess>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     kv: Vec<&'static str>,
+    #[serde(rename = "kvPrefixes", skip_serializing_if = "Vec::is_empty")]
+    kv_prefixes: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     process: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     objects: Vec<&'static str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    secrets: bool,
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    secrets: Names,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reveal: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    models: Vec<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     files: bool,
     #[serde(rename = "memoryBytes", skip_serializing_if = "Option::is_none")]
@@ -89,6 +120,13 @@ impl Capabilities {
     #[must_use]
     pub fn kv(mut self, operations: &[&'static str]) -> Self {
         self.kv = sorted(operations);
+        self
+    }
+
+    /// What the keys begin with that these operations are for. Without it: any key.
+    #[must_use]
+    pub fn kv_prefixes(mut self, prefixes: &[&'static str]) -> Self {
+        self.kv_prefixes = sorted(prefixes);
         self
     }
 
@@ -121,10 +159,31 @@ impl Capabilities {
         self
     }
 
-    /// Secrets by name, never in the clear.
+    /// Secrets by any name, never in the clear.
     #[must_use]
     pub fn secrets(mut self) -> Self {
-        self.secrets = true;
+        self.secrets = Names::Any;
+        self
+    }
+
+    /// These secrets, never in the clear.
+    #[must_use]
+    pub fn secrets_named(mut self, names: &[&'static str]) -> Self {
+        self.secrets = Names::Only(sorted(names));
+        self
+    }
+
+    /// These secrets in the clear, `*` for any. Operators grant it seldom; ask for a signature or a handle where one will do.
+    #[must_use]
+    pub fn reveal(mut self, names: &[&'static str]) -> Self {
+        self.reveal = sorted(names);
+        self
+    }
+
+    /// Model providers by type, `*` for any.
+    #[must_use]
+    pub fn models(mut self, providers: &[&'static str]) -> Self {
+        self.models = sorted(providers);
         self
     }
 
@@ -400,5 +459,9 @@ mod tests {
             Capabilities::none().kv(&["set", "get", "set"]).http(Hosts::Only(&["b", "a"]), &["POST", "GET"]);
         let json = serde_json::to_string(&capabilities).expect("plain JSON");
         assert_eq!(json, r#"{"http":[{"hosts":["a","b"],"methods":["GET","POST"]}],"kv":["get","set"]}"#);
+        let named = Capabilities::none().kv_prefixes(&["a."]).secrets_named(&["B", "A"]).reveal(&["C"]).models(&["*"]);
+        let json = serde_json::to_string(&named).expect("plain JSON");
+        assert_eq!(json, r#"{"kvPrefixes":["a."],"secrets":["A","B"],"reveal":["C"],"models":["*"]}"#);
+        assert_eq!(serde_json::to_string(&Capabilities::none().secrets()).expect("plain JSON"), r#"{"secrets":true}"#);
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn of_run(node: &Node, capabilities: &Capabilities, properties: &Valu
         kv,
         working_dir: if capabilities.files { Access::Write } else { Access::None },
         template: true,
-        secrets: if capabilities.secrets { vec!["*".to_owned()] } else { Vec::new() },
+        secrets: capabilities.secrets.clone(),
         ..Grants::none()
     }
 }
