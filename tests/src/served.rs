@@ -24,6 +24,9 @@ const LOOKS_MAX: usize = 600;
 /// Longest the end of a server may take.
 const END_MAX: Duration = Duration::from_secs(30);
 
+/// The policy file in a node's folder.
+pub const POLICY: &str = "policy.yaml";
+
 /// What is served.
 pub struct Options {
     /// The shipped registry.
@@ -39,6 +42,10 @@ pub struct Options {
     pub live_max: Option<usize>,
     /// Stand-ins that plugins may reach.
     pub outside: Vec<std::net::SocketAddr>,
+    /// The policy file: written when the node is made, by default there is none.
+    pub policy: Option<String>,
+    /// `secret()` by name.
+    pub secrets: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Options {
@@ -51,6 +58,8 @@ impl Default for Options {
             store: Arc::new(MemoryStore::default()),
             live_max: None,
             outside: Vec::new(),
+            policy: None,
+            secrets: Vec::new(),
         }
     }
 }
@@ -59,6 +68,8 @@ impl Default for Options {
 pub struct Api {
     pub address: SocketAddr,
     pub node: Arc<Node>,
+    /// Where it has what it makes.
+    pub folder: PathBuf,
     client: reqwest::Client,
 }
 
@@ -96,7 +107,7 @@ pub async fn serving_with(options: Options, test: impl AsyncFnOnce(&Api)) {
         let _ = ended.await;
     }));
     let client = reqwest::Client::builder().no_proxy().timeout(TIME_MAX).build().expect("a client");
-    let api = Api { address, node, client };
+    let api = Api { address, node, folder: scratch.path().to_owned(), client };
     test(&api).await;
     let Api { node, client, .. } = api;
     drop(client);
@@ -118,7 +129,19 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
     let runtime = Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime");
     let config = server::Config::new(options.store, runtime, catalog, scratch.join("scratch"));
     let allow_net = options.outside.iter().map(|address| server::allow_net(&address.to_string()).expect("an address"));
-    server::Config { live_max: options.live_max.unwrap_or(config.live_max), allow_net: allow_net.collect(), ..config }
+    let policies = options.policy.map(|text| {
+        let file = scratch.join(POLICY);
+        std::fs::write(&file, text).expect("a file is written");
+        server::Policies::read(&file).expect("a policy")
+    });
+    let secrets = options.secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    server::Config {
+        live_max: options.live_max.unwrap_or(config.live_max),
+        allow_net: allow_net.collect(),
+        policies: policies.unwrap_or_default(),
+        secrets: secrets.collect(),
+        ..config
+    }
 }
 
 impl Api {

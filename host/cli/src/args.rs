@@ -26,6 +26,9 @@ pub struct Global {
     /// Where Sluice keeps what it makes: compiled plugins, installed plugins, the store.
     #[arg(long, value_name = "DIR", env = "SLUICE_DATA_DIR", global = true)]
     pub data_dir: Option<PathBuf>,
+    /// What plugins may do: the policy file. Default: `policy.yaml` in the data directory, else the standard profile.
+    #[arg(long, value_name = "FILE", env = "SLUICE_POLICY", global = true)]
+    pub policy: Option<PathBuf>,
     /// How much the program itself says on standard error: `warn`, `info`, `debug`, or a filter such as `sluice_server=debug`.
     #[arg(long, value_name = "FILTER", env = "SLUICE_LOG", default_value = "warn", global = true)]
     pub log: String,
@@ -131,6 +134,11 @@ pub enum Flow {
         /// One JSON document instead of lines.
         #[arg(long)]
         json: bool,
+    },
+    /// Write the least policy under which a flow can run: a policy file, for `profile: strict`.
+    Grants {
+        /// A YAML file.
+        file: PathBuf,
     },
     /// Say what becomes of flows made for Kestra: which run as they are, which plugins and features the others lack.
     Check(Check),

@@ -1,9 +1,9 @@
 //! `sluice flow`: looks at flows without running them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use model::problem::{Problem, Severity};
 use server::Issue;
 
@@ -15,12 +15,14 @@ const INVALID: u8 = 2;
 
 /// Says everything that is wrong with each file. Needs no node: nothing is saved or run.
 pub async fn validate(global: &Global, files: &[PathBuf], json: bool) -> Result<ExitCode> {
-    let catalog = setup::catalog(global, &[])?;
+    let (catalog, policies) = (setup::catalog(global, &[])?, setup::policies(global)?);
+    let usual = runtime::Limits::default();
+    let ground = server::Ground { catalog: &catalog, policies: &policies, allow_net: &[], usual: &usual };
     let mut reports = Vec::new();
     let mut invalid = 0;
     for file in files {
         let problems = match std::fs::read_to_string(file) {
-            Ok(source) => server::check(&source, &catalog),
+            Ok(source) => ground.check(&source),
             Err(error) => vec![unreadable(&error)],
         };
         let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
@@ -53,6 +55,24 @@ pub async fn validate(global: &Global, files: &[PathBuf], json: bool) -> Result<
         crate::print(&serde_json::to_string_pretty(&reports)?);
     }
     Ok(if invalid == 0 { ExitCode::SUCCESS } else { ExitCode::from(INVALID) })
+}
+
+/// Prints the least policy for a flow.
+pub fn grants(global: &Global, file: &Path) -> Result<ExitCode> {
+    let catalog = setup::catalog(global, &[])?;
+    let source = std::fs::read_to_string(file).with_context(|| format!("cannot read the flow `{}`", file.display()))?;
+    match server::least(&source, &catalog, &runtime::Limits::default()) {
+        Ok(policy) => {
+            crate::print(policy.trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) => {
+            for problem in &problems {
+                crate::complain(&format!("{}:{problem}", file.display()));
+            }
+            Ok(ExitCode::from(INVALID))
+        }
+    }
 }
 
 fn unreadable(error: &std::io::Error) -> Problem {

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use model::flow::Label;
 use model::lock::Lock;
 use model::state::State;
@@ -37,6 +37,22 @@ pub async fn run(global: &Global, arguments: &Run) -> Result<ExitCode> {
     outcome
 }
 
+/// Asks whoever sits at the terminal about the hosts that a flow names and the policy does not open.
+fn ask_for_hosts(node: &Node, source: &str) -> Result<()> {
+    for refusal in node.refused(source) {
+        let Some(host) = &refusal.host else { continue };
+        let terminal = console::Term::stderr();
+        terminal.write_str(&format!(
+            "{}: plugin {} wants to reach `{host}`. Let it? [y/N] ",
+            refusal.needed_by, refusal.plugin
+        ))?;
+        if matches!(terminal.read_line()?.trim(), "y" | "Y" | "yes") {
+            node.open_host(server::allow_net(host).map_err(|error| anyhow!(error))?);
+        }
+    }
+    Ok(())
+}
+
 /// What is to be run, read and taken apart.
 struct Asked {
     source: String,
@@ -57,6 +73,9 @@ async fn prepare(global: &Global, arguments: &Run) -> Result<(Kept, Arc<Node>, A
 }
 
 async fn start_and_show(node: &Arc<Node>, arguments: &Run, asked: Asked) -> Result<ExitCode> {
+    if arguments.output != Output::Json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        ask_for_hosts(node, &asked.source)?;
+    }
     let saved = match node.save_flow(&asked.source, Save::Any).await {
         Ok(saved) => saved,
         Err(error) => return refuse(arguments, &error),

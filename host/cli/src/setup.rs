@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use base64::Engine as _;
 use catalog::{Catalog, Check, Host, Origin, Source};
 use runtime::{Compiler, Config, Runtime};
-use server::{ENCRYPTION_KEY_BYTES, Entropy as _, Node};
+use server::{ENCRYPTION_KEY_BYTES, Entropy as _, Node, Policies};
 use store::embedded::{EmbeddedStore, Options, Report};
 use tracing_subscriber::EnvFilter;
 
@@ -84,6 +84,15 @@ pub fn catalog(global: &Global, files: &[PathBuf]) -> Result<Catalog> {
     Ok(catalog)
 }
 
+/// What an operator allows plugins: of the file that is named, else of `policy.yaml` in the data directory, if there is one.
+pub fn policies(global: &Global) -> Result<Policies> {
+    let file = global.policy.clone().unwrap_or_else(|| data_dir(global).join("policy.yaml"));
+    if global.policy.is_none() && !file.exists() {
+        return Ok(Policies::default());
+    }
+    Ok(Policies::read(&file)?)
+}
+
 /// The registry that comes with Sluice: beside the program, in the working directory, or where it was built from.
 fn default_registries() -> Vec<PathBuf> {
     let beside =
@@ -154,6 +163,7 @@ pub async fn node(global: &Global, kept: &Kept, plugins: &[PathBuf], allow_net: 
     let allow_net = rules.collect::<Result<Vec<_>>>()?;
     let scratch = data_dir(global).join("scratch");
     let config = server::Config {
+        policies: policies(global)?,
         allow_net,
         secrets: secrets()?,
         encryption_key: Some(encryption_key(global)?),

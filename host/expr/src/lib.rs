@@ -16,6 +16,7 @@
 //! ```
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests"))]
 
+mod calls;
 mod error;
 mod eval;
 mod filters;
@@ -38,6 +39,7 @@ mod text;
 mod time;
 mod value;
 
+pub use calls::first_arguments;
 pub use error::{Error, Position, Problem};
 pub use json::{JsonError, Secrets};
 pub use limits::{Limits, Settings};

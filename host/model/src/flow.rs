@@ -1,6 +1,6 @@
 //! A flow as it is run: parsed, checked, with every task in one place.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use expr::{Map, Value};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{FlowKey, TaskId};
 use crate::input::{Input, InputType};
+use crate::policy::Section;
 use crate::state::State;
 use crate::task::{Retry, Task};
 use crate::trigger::Trigger;
@@ -43,6 +44,8 @@ pub struct Flow {
     pub plugin_defaults: Vec<PluginDefault>,
     /// `plugins:` — requirement by plugin name.
     pub plugins: HashMap<String, String>,
+    /// `grants:` — the most that a plugin may do in this flow, by its name.
+    pub grants: BTreeMap<String, Section>,
     pub concurrency: Option<Concurrency>,
     /// How a failed execution is tried again.
     pub retry: Option<Retry>,

@@ -19,6 +19,7 @@ mod node;
 mod outline;
 mod packages;
 mod parse;
+pub mod policy;
 pub mod problem;
 pub mod schedule;
 pub mod state;
@@ -31,6 +32,6 @@ pub mod window;
 mod yaml;
 
 pub use lookup::{Role, TypeInfo, Types, Unknown};
-pub use parse::{Missing, Parsed, engine_tasks, parse, updates};
+pub use parse::{Missing, Parsed, engine_tasks, parse, policy as read_policy, updates};
 pub use problem::{Position, Problem, Severity};
 pub use yaml::read_value as read_yaml;

@@ -1,6 +1,7 @@
 //! What a run may do, and the one granter: every host function asks [`Grants::allow`] before it does anything.
 //!
-//! Deny by default. A grant is what the manifest asks and the policy allows; whoever builds [`Grants`] has already intersected the two.
+//! Deny by default. A grant is what the policy allows, within what the manifest asks for and what the flow says of itself: each is a
+//! [`Grants`], and all of them are asked. The words of a refusal say whose it is, and what to write where.
 
 use crate::egress::address::{self, Class};
 use crate::services::HostError;
@@ -85,6 +86,15 @@ pub struct NetworkRule {
     pub special: SpecialRanges,
 }
 
+/// How far values may be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvRule {
+    /// How far.
+    pub access: Access,
+    /// Which: a key, what keys begin with (`team.*`), or `*`.
+    pub keys: String,
+}
+
 /// What a run may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -100,7 +110,7 @@ pub struct Grants {
     /// May change the files of namespaces; the server checks which.
     pub namespace_files: bool,
     /// Key-value store.
-    pub kv: Access,
+    pub kv: Vec<KvRule>,
     /// The working directory.
     pub working_dir: Access,
     /// `template.render`.
@@ -117,6 +127,25 @@ pub struct Grants {
     pub objects_apply: bool,
     /// Model providers by type, or `*`.
     pub models: Vec<String>,
+    /// Whose word this is.
+    pub says: Says,
+    /// What must allow it as well. Which addresses may be dialled is not theirs to say.
+    pub within: Vec<Grants>,
+}
+
+/// Whose word grants are, for the words of a refusal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Says {
+    /// Nobody's that could be named.
+    #[default]
+    Unnamed,
+    /// What the manifest of this plugin asks for.
+    Manifest(String),
+    /// An operator's policy: where to write in it, as in "under `plugins: http:` in `policy.yaml`".
+    Policy(String),
+    /// A flow's own `grants:`: where to write in it.
+    Flow(String),
 }
 
 /// What a host call needs. The granter answers each with yes or with words.
@@ -143,8 +172,8 @@ pub enum Need<'a> {
     Files(Access),
     /// A change of a namespace's files.
     NamespaceFiles,
-    /// Key-value store.
-    Kv(Access),
+    /// Key-value store; the key, or what the keys begin with that are looked for.
+    Kv(Access, &'a str),
     /// Rendering.
     Template,
     /// A secret without its value.
@@ -169,16 +198,21 @@ impl Grants {
 
     /// The one granter.
     pub fn allow(&self, need: &Need<'_>) -> Result<(), HostError> {
-        let granted = match need {
+        let refused = std::iter::once(self).chain(&self.within).find(|grants| !grants.allows(need));
+        refused.map_or(Ok(()), |grants| Err(HostError::not_granted(grants.says.refusal(need))))
+    }
+
+    fn allows(&self, need: &Need<'_>) -> bool {
+        match need {
             Need::Nothing => true,
             Need::Request { scheme, host, port, method } => {
-                return self.rule_for(scheme, host, *port, method).map(|_| ());
+                self.rules_for(scheme, host, *port, method).next().is_some()
             }
             Need::InsecureTls => self.insecure_tls,
             Need::Proxy(proxy) => names(&self.proxies, proxy),
             Need::Files(access) => self.files >= *access,
             Need::NamespaceFiles => self.namespace_files,
-            Need::Kv(access) => self.kv >= *access,
+            Need::Kv(access, key) => self.kv.iter().any(|rule| rule.access >= *access && is_named(&rule.keys, key)),
             Need::Template => self.template,
             Need::Secret(name) => names(&self.secrets, name),
             Need::Reveal(name) => names(&self.reveal, name),
@@ -186,24 +220,12 @@ impl Grants {
             Need::ObjectsRead(kind) => names(&self.objects_read, kind),
             Need::ObjectsApply => self.objects_apply,
             Need::Model(provider) => names(&self.models, provider),
-        };
-        if granted { Ok(()) } else { Err(HostError::not_granted(need.refusal())) }
+        }
     }
 
-    /// The first rule that allows the request, or the refusal.
-    fn rule_for<'a>(
-        &'a self,
-        scheme: &'a str,
-        host: &'a url::Host<String>,
-        port: u16,
-        method: &'a str,
-    ) -> Result<&'a NetworkRule, HostError> {
-        self.rules_for(scheme, host, port, method).next().ok_or_else(|| {
-            HostError::not_granted(format!(
-                "a {method} request to `{scheme}://{host}:{port}` is not granted to this run; hint: grant the network to \
-                 `{host}:{port}` (`--allow-net={host}:{port}`)"
-            ))
-        })
+    /// How far the working directory may be used.
+    pub fn working_dir(&self) -> Access {
+        self.within.iter().map(Self::working_dir).fold(self.working_dir, Ord::min)
     }
 
     fn rules_for<'a>(
@@ -269,6 +291,16 @@ impl AddressPolicy {
 }
 
 impl NetworkRule {
+    /// Whether it is about a host and port, whatever the scheme and method.
+    pub fn reaches(&self, host: &url::Host<String>, port: u16) -> bool {
+        self.host.covers(host)
+            && match &self.ports {
+                Ports::Any => true,
+                Ports::Default => matches!(port, 80 | 443),
+                Ports::Only(ports) => ports.contains(&port),
+            }
+    }
+
     fn covers(&self, scheme: &str, host: &url::Host<String>, port: u16, method: &str) -> bool {
         self.scheme.as_deref().is_none_or(|only| only.eq_ignore_ascii_case(scheme))
             && self.methods.as_ref().is_none_or(|only| only.iter().any(|one| one.eq_ignore_ascii_case(method)))
@@ -307,49 +339,128 @@ fn plain(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
+/// Whether a name is listed, or what it begins with: `MAIL_*`, or `*` for all.
 fn names(list: &[String], asked: &str) -> bool {
-    list.iter().any(|one| one == "*" || one == asked)
+    list.iter().any(|one| is_named(one, asked))
+}
+
+fn is_named(pattern: &str, asked: &str) -> bool {
+    pattern == asked || pattern.strip_suffix('*').is_some_and(|begin| asked.starts_with(begin))
+}
+
+impl Says {
+    fn refusal(&self, need: &Need<'_>) -> String {
+        let what = need.what();
+        let line = need.line();
+        match self {
+            Self::Unnamed => format!("{what} is not granted to this run; hint: grant `{line}`{}", need.or_argument()),
+            Self::Manifest(plugin) => format!(
+                "{what} is not granted to this run: plugin {plugin} does not ask for it in its manifest; hint: a version of the \
+                 plugin that asks for it is needed"
+            ),
+            Self::Policy(place) => {
+                format!("{what} is not granted to this run; hint: add `{line}` {place}{}", need.or_argument())
+            }
+            Self::Flow(place) => format!("{what} is not granted to this run; hint: add `{line}` {place}"),
+        }
+    }
 }
 
 impl Need<'_> {
-    fn refusal(&self) -> String {
+    /// What would be done.
+    fn what(&self) -> String {
         match self {
-            Need::Nothing => "nothing is refused".to_owned(),
-            Need::Request { scheme, host, port, method } => {
-                format!("a {method} request to `{scheme}://{host}:{port}` is not granted to this run")
-            }
-            Need::InsecureTls => {
-                "TLS without checking certificates is not granted to this run; hint: grant `insecure-tls`, or give `ca-pem`".to_owned()
-            }
-            Need::Proxy(proxy) => format!("the proxy `{proxy}` is not granted to this run; hint: grant `proxies: [{proxy}]`"),
-            Need::Files(Access::Write) => {
-                "writing to the internal storage is not granted to this run; hint: grant `files: write`".to_owned()
-            }
-            Need::NamespaceFiles => {
-                "changing files of namespaces is not granted to this run; hint: grant `namespace-files: true`".to_owned()
-            }
-            Need::Files(_) => "reading the internal storage is not granted to this run; hint: grant `files: read`".to_owned(),
-            Need::Kv(Access::Write) => {
-                "writing to the key-value store is not granted to this run; hint: grant `kv: write`".to_owned()
-            }
-            Need::Kv(_) => "reading the key-value store is not granted to this run; hint: grant `kv: read`".to_owned(),
-            Need::Template => "rendering is not granted to this run; hint: grant `template: true`".to_owned(),
-            Need::Secret(name) => format!("secret `{name}` is not granted to this run; hint: grant `secrets: [{name}]`"),
-            Need::Reveal(name) => {
-                format!("secret `{name}` in the clear is not granted to this run; hint: grant `reveal: [{name}]`")
-            }
-            Need::Process(program) => {
-                format!("program `{program}` is not granted to this run; hint: grant `processes: [{program}]`")
-            }
-            Need::ObjectsRead(kind) => {
-                format!("reading documents of kind `{kind}` is not granted to this run; hint: grant `objects-read: [{kind}]`")
-            }
-            Need::ObjectsApply => {
-                "changing documents is not granted to this run; hint: grant `objects-apply: true`".to_owned()
-            }
-            Need::Model(provider) => {
-                format!("model provider `{provider}` is not granted to this run; hint: grant `models: [{provider}]`")
-            }
+            Need::Nothing => "nothing".to_owned(),
+            Need::Request { scheme, host, port, method } => format!("a {method} request to `{scheme}://{host}:{port}`"),
+            Need::InsecureTls => "TLS without checking certificates".to_owned(),
+            Need::Proxy(proxy) => format!("the proxy `{proxy}`"),
+            Need::Files(Access::Write) => "writing to the internal storage".to_owned(),
+            Need::Files(_) => "reading the internal storage".to_owned(),
+            Need::NamespaceFiles => "changing files of namespaces".to_owned(),
+            Need::Kv(Access::Write, key) => format!("writing `{key}` to the key-value store"),
+            Need::Kv(_, key) => format!("reading `{key}` from the key-value store"),
+            Need::Template => "rendering".to_owned(),
+            Need::Secret(name) => format!("secret `{name}`"),
+            Need::Reveal(name) => format!("secret `{name}` in the clear"),
+            Need::Process(program) => format!("program `{program}`"),
+            Need::ObjectsRead(kind) => format!("reading documents of kind `{kind}`"),
+            Need::ObjectsApply => "changing documents".to_owned(),
+            Need::Model(provider) => format!("model provider `{provider}`"),
         }
+    }
+
+    /// The argument that grants it as well, where there is one.
+    fn or_argument(&self) -> String {
+        match self {
+            Need::Request { host, port, .. } => format!(", or start with `--allow-net={host}:{port}`"),
+            _ => String::new(),
+        }
+    }
+
+    /// What to write for it in a policy.
+    pub fn line(&self) -> String {
+        match self {
+            Need::Nothing => String::new(),
+            Need::Request { host, port, .. } => format!("network: [\"{host}:{port}\"]"),
+            Need::InsecureTls => "insecureTls: true".to_owned(),
+            Need::Proxy(proxy) => format!("proxies: [\"{proxy}\"]"),
+            Need::Files(Access::Write) => "files: write".to_owned(),
+            Need::Files(_) => "files: read".to_owned(),
+            Need::NamespaceFiles => "objects: [file]".to_owned(),
+            Need::Kv(Access::Write, key) => format!("kv: [\"write {key}\"]"),
+            Need::Kv(_, key) => format!("kv: [\"read {key}\"]"),
+            Need::Template => "template: true".to_owned(),
+            Need::Secret(name) => format!("secrets: [{name}]"),
+            Need::Reveal(name) => format!("reveal: [{name}]"),
+            Need::Process(program) => format!("processes: [{program}]"),
+            Need::ObjectsRead(kind) => format!("objects: [{kind}]"),
+            Need::ObjectsApply => "objects: [\"execution:delete\"]` or the like: `KIND:delete".to_owned(),
+            Need::Model(provider) => format!("models: [{provider}]"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(grants: &Grants, need: &Need<'_>) -> String {
+        grants.allow(need).err().map(|error| error.message).unwrap_or_default()
+    }
+
+    #[test]
+    fn all_layers_are_asked_and_the_one_that_refuses_says_so() {
+        let writing = |keys: &str| vec![KvRule { access: Access::Write, keys: keys.into() }];
+        let all = |says| Grants { processes: vec!["*".into()], kv: writing("*"), says, ..Grants::none() };
+        let manifest = all(Says::Manifest("`git` 1.0.0".into()));
+        let flow = Says::Flow("under `grants: git:` in the flow".into());
+        let flow = Grants { processes: vec!["git".into()], kv: writing("a.*"), ..all(flow) };
+        let policy = Says::Policy("under `plugins: git:` in `policy.yaml`".into());
+        let policy = Grants {
+            processes: vec!["gi*".into(), "sh".into()],
+            within: vec![Grants { processes: vec!["g*".into(), "sh".into()], ..manifest }, flow],
+            ..all(policy)
+        };
+        let check = |need: Need<'_>, expected: &str| assert_eq!(refusal(&policy, &need), expected);
+        check(Need::Process("git"), "");
+        check(
+            Need::Process("rm"),
+            "program `rm` is not granted to this run; hint: add `processes: [rm]` under `plugins: git:` in `policy.yaml`",
+        );
+        check(
+            Need::Process("sh"),
+            "program `sh` is not granted to this run; hint: add `processes: [sh]` under `grants: git:` in the flow",
+        );
+        assert!(refusal(&policy, &Need::Model("x")).contains("`models: [x]` under `plugins"));
+        check(Need::Kv(Access::Read, "a.b"), "");
+        assert!(refusal(&policy, &Need::Kv(Access::Read, "ab")).contains("reading `ab` from the key-value store"));
+        let asked = Grants {
+            within: vec![Grants { says: Says::Manifest("`x` 1.0.0".into()), ..Grants::none() }],
+            ..all(Says::Unnamed)
+        };
+        assert!(
+            refusal(&asked, &Need::Process("git")).contains("plugin `x` 1.0.0 does not ask for it in its manifest")
+        );
+        assert_eq!(asked.working_dir(), Access::None);
     }
 }

@@ -35,7 +35,7 @@ pub use egress::address;
 pub use engine::{Allocator, Status};
 pub use errors::Error;
 pub use failure::{Class, Failure, Frame};
-pub use grants::{Access, Grants, HostPattern, Need, NetworkRule, Ports, SpecialRanges};
+pub use grants::{Access, Grants, HostPattern, KvRule, Need, NetworkRule, Ports, Says, SpecialRanges};
 pub use limits::Limits;
 pub use plugins::{PluginSource, Wasm};
 pub use request::{Cancel, Entry, Facts, Outcome, Request, RunMetrics};

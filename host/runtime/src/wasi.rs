@@ -24,7 +24,7 @@ pub(crate) fn context(shared: &Arc<Shared>) -> Result<WasiCtx, crate::Failure> {
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    let permissions = match shared.grants.working_dir {
+    let permissions = match shared.grants.working_dir() {
         Access::None => None,
         Access::Read => Some(FsPerms::ReadOnly),
         Access::Write => Some(FsPerms::ReadWrite),

@@ -220,7 +220,7 @@ impl Services for Answers {
 async fn services_are_asked_when_granted() {
     let services = Arc::new(Answers::default());
     let grants = Arc::new(Grants {
-        kv: Access::Write,
+        kv: vec![KvRule { access: Access::Write, keys: "*".to_owned() }],
         files: Access::Write,
         secrets: vec!["token".to_owned()],
         ..Grants::none()

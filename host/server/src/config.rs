@@ -11,6 +11,7 @@ use store::rows::NodeId;
 
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, SystemEntropy};
+use crate::policy::Policies;
 use crate::runs::Runs;
 
 /// Long enough for most tasks, and shorter than what supervisors wait before they kill (systemd 90 s, Kubernetes 30 s).
@@ -39,7 +40,9 @@ pub struct Config {
     pub grace: std::time::Duration,
     /// What every run may use at most.
     pub limits: Limits,
-    /// Addresses that tasks may reach beyond the standard profile.
+    /// What an operator allows plugins.
+    pub policies: Policies,
+    /// Addresses that tasks may reach beyond that.
     pub allow_net: Vec<NetworkRule>,
     /// `secret()` by upper-case name, in clear.
     pub secrets: BTreeMap<String, String>,
@@ -68,6 +71,7 @@ impl Config {
             live_max: LIVE_MAX,
             grace: GRACE,
             limits: Limits::default(),
+            policies: Policies::default(),
             allow_net: Vec::new(),
             secrets: BTreeMap::new(),
             encryption_key: None,

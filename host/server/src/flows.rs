@@ -16,6 +16,8 @@ use store::{Batch, Page, Query, View};
 
 use crate::error::Error;
 use crate::node::Node;
+use crate::plugins::Ground;
+use crate::policy::Refusal;
 
 /// Most flows of one answer.
 const FLOWS_MAX: usize = 100_000;
@@ -63,8 +65,7 @@ pub struct Validation {
 impl Node {
     /// Says everything that is wrong with a source. Saves nothing.
     pub async fn validate_flow(&self, source: &str) -> Validation {
-        let catalog = self.catalog();
-        match crate::plugins::parse(source, &catalog) {
+        match self.read_flow(source) {
             Ok((flow, _, problems)) => Validation {
                 namespace: Some(flow.key.namespace.to_string()),
                 id: Some(flow.key.id.to_string()),
@@ -85,10 +86,29 @@ impl Node {
     /// new revision.
     pub async fn save_flow(&self, source: &str, expected: Save<'_>) -> Result<Arc<SavedFlow>, Error> {
         let _resolving = self.resolving.read().await;
-        let catalog = self.catalog();
-        let (flow, lock, warnings) =
-            crate::plugins::parse(source, &catalog).map_err(|problems| Error::flow(&problems))?;
+        let (flow, lock, warnings) = self.read_flow(source).map_err(|problems| Error::flow(&problems))?;
         self.save_revision(flow, Arc::new(lock), warnings, expected).await
+    }
+
+    /// Reads a flow as it would be saved now.
+    pub(crate) fn read_flow(&self, source: &str) -> Result<(Flow, Lock, Vec<Problem>), Vec<Problem>> {
+        self.on_ground(|ground| ground.read(source))
+    }
+
+    /// What a flow that is saved needs, and may not have.
+    pub(crate) fn refusals(&self, flow: &Flow, lock: &Lock) -> Vec<Refusal> {
+        self.on_ground(|ground| ground.refusals(flow, lock))
+    }
+
+    /// What a source that is valid needs, and may not have.
+    pub fn refused(&self, source: &str) -> Vec<Refusal> {
+        self.on_ground(|ground| ground.refused(source))
+    }
+
+    fn on_ground<T>(&self, work: impl FnOnce(&Ground<'_>) -> T) -> T {
+        let (catalog, policies) = (self.catalog(), self.policies());
+        let allow_net = self.allow_net();
+        work(&Ground { catalog: &catalog, policies: &policies, allow_net: &allow_net, usual: &self.config.limits })
     }
 
     /// Saves a flow as its next revision with a lock. Who calls holds `resolving` since the lock was made.

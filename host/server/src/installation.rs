@@ -85,12 +85,38 @@ impl Node {
                 () = self.end.notified() => return,
                 () = self.clock.until(next) => {}
             }
+            self.notice_policy().await;
             let _one = self.installing.lock().await;
             let catalog = self.catalog();
             let looked = self.blocking(move || catalog.is_outdated().then(|| catalog.reload())).await;
             if let Ok(Some(catalog)) = looked {
                 tracing::info!("the registries have changed");
                 self.set_catalog(catalog);
+            }
+        }
+    }
+
+    /// Puts the policy in force that its file has now. One that cannot be used changes nothing.
+    async fn notice_policy(&self) {
+        let policies = self.policies();
+        let looked = {
+            let policies = policies.clone();
+            self.blocking(move || policies.again()).await
+        };
+        let Ok(Some(read)) = looked else { return };
+        let file = policies.file().map(|file| file.display().to_string()).unwrap_or_default();
+        match read {
+            Err(error) => {
+                tracing::error!("{error}\nthe policy that was read before goes on");
+                self.set_policies(policies.looked_at());
+            }
+            Ok(read) => {
+                tracing::info!(%file, "the policy has changed");
+                self.set_policies(read);
+                let entry = self.audited("file", "policy.change", &file, &serde_json::json!({}));
+                if let Err(error) = async { self.keep(entry?).await }.await {
+                    tracing::error!(%error, "a change of the policy is not in the audit log");
+                }
             }
         }
     }

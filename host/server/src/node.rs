@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Mailboxes};
 use crate::outputs::Undurable;
+use crate::policy::Policies;
 use crate::runs::Runs;
 use crate::sealing::{KEY_BYTES, Sealer};
 use crate::timers::Timers;
@@ -37,6 +38,9 @@ pub struct Node {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Arc<dyn Runs>,
     catalog: RwLock<Catalog>,
+    policies: RwLock<Arc<Policies>>,
+    /// What the people at the terminal have opened beside it.
+    allow_net: RwLock<Vec<runtime::NetworkRule>>,
     /// Held by who resolves a flow until its lock is stored, and alone by who takes versions away: no lock names one that is gone.
     pub(crate) resolving: tokio::sync::RwLock<()>,
     /// Held while versions come or go: one at a time.
@@ -65,7 +69,6 @@ pub(crate) struct Parts {
     pub limits: runtime::Limits,
     pub live_max: usize,
     pub grace: std::time::Duration,
-    pub allow_net: Vec<runtime::NetworkRule>,
     pub secrets: std::collections::BTreeMap<String, String>,
     pub sealer: Sealer,
     pub environment: std::collections::BTreeMap<String, String>,
@@ -80,6 +83,8 @@ impl Node {
             store: config.store,
             runtime: config.runtime,
             catalog: RwLock::new(config.catalog),
+            policies: RwLock::new(Arc::new(config.policies)),
+            allow_net: RwLock::new(config.allow_net),
             resolving: tokio::sync::RwLock::new(()),
             installing: tokio::sync::Mutex::new(()),
             clock: config.clock,
@@ -88,7 +93,6 @@ impl Node {
                 limits: config.limits,
                 live_max: config.live_max,
                 grace: config.grace,
-                allow_net: config.allow_net,
                 secrets: config.secrets,
                 sealer: Sealer::new(&config.encryption_key.unwrap_or_else(|| drawn_key(config.entropy.as_ref()))),
                 environment: config.environment,
@@ -139,6 +143,25 @@ impl Node {
     /// The catalog that is used from now on.
     pub(crate) fn set_catalog(&self, catalog: Catalog) {
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+    }
+
+    /// What an operator allows plugins.
+    pub(crate) fn policies(&self) -> Arc<Policies> {
+        self.policies.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_policies(&self, policies: Policies) {
+        *self.policies.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policies);
+    }
+
+    /// Hosts that are open beside what the policy says.
+    pub(crate) fn allow_net(&self) -> Vec<runtime::NetworkRule> {
+        self.allow_net.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Opens a host for flows that are saved and tasks that run from now on.
+    pub fn open_host(&self, rule: runtime::NetworkRule) {
+        self.allow_net.write().unwrap_or_else(PoisonError::into_inner).push(rule);
     }
 
     /// Returns, with the reason, once the store has failed for good: the process must end then, and start again on what is durable.

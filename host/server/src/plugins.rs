@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use catalog::{Ask, Catalog, Level, Wish};
+use expr::Value;
 use model::execution::Failure;
 use model::flow::Flow;
 use model::lock::{Lock, Locked};
@@ -10,19 +11,28 @@ use model::problem::Problem;
 use model::task::TaskKind;
 use model::trigger::TriggerKind;
 use model::{Role, TypeInfo, Types, Unknown};
-use runtime::{PluginSource, Wasm};
+use runtime::{Limits, NetworkRule, PluginSource, Wasm};
 use serde_json::json;
+
+use crate::policy::{self, Policies, Refusal};
 
 /// Names offered for a type nobody has.
 const NEAREST_MAX: usize = 3;
 
 /// What parsing asks, answered by the catalog.
-struct Installed<'a>(&'a Catalog);
+struct Installed<'a> {
+    catalog: &'a Catalog,
+    policies: &'a Policies,
+    /// Of the flow that is read; empty where it says none.
+    namespace: String,
+}
 
 impl Types for Installed<'_> {
     fn lookup(&self, type_name: &str, requirement: Option<&str>) -> Result<Arc<TypeInfo>, Unknown> {
-        let wishes: Vec<Wish<'_>> = requirement.map(|text| Wish { level: Level::Task, text }).into_iter().collect();
-        match self.0.resolve(type_name, &wishes) {
+        let owner = self.catalog.owner(type_name).map(ToString::to_string).unwrap_or_default();
+        let mut wishes = self.policies.version_wishes(&self.namespace, &owner);
+        wishes.extend(requirement.map(|text| Wish { level: Level::Task, text }));
+        match self.catalog.resolve(type_name, &wishes) {
             Ok(resolution) => {
                 let task = resolution.task();
                 let unrendered = task.markers.render_never.iter().chain(&task.markers.render_later);
@@ -48,25 +58,28 @@ impl Types for Installed<'_> {
                 Err(Unknown::Requirement { reason: withheld.to_string() })
             }
             Err(_) => {
-                let plugin = self.0.owner(type_name).map(ToString::to_string).unwrap_or_default();
-                let versions = self.0.versions(&plugin).map(|package| package.manifest().version.to_string());
-                Err(Unknown::Version { available: versions.collect(), plugin })
+                let versions = self.catalog.versions(&owner).map(|package| package.manifest().version.to_string());
+                Err(Unknown::Version { available: versions.collect(), plugin: owner })
             }
         }
     }
 
     fn has_plugin(&self, plugin: &str) -> bool {
-        self.0.versions(plugin).next().is_some()
+        self.catalog.versions(plugin).next().is_some()
     }
 }
 
 /// Reads a flow and resolves its tasks. The problems beside a flow are warnings.
-pub(crate) fn parse(source: &str, catalog: &Catalog) -> Result<(Flow, Lock, Vec<Problem>), Vec<Problem>> {
-    let parsed = model::parse(source, &Installed(catalog))?;
+pub(crate) fn parse(
+    source: &str,
+    catalog: &Catalog,
+    policies: &Policies,
+) -> Result<(Flow, Lock, Vec<Problem>), Vec<Problem>> {
+    let parsed = model::parse(source, &Installed { catalog, policies, namespace: namespace_of(source) })?;
     let flow = parsed.flow;
     let mut asks = Vec::new();
     for task in flow.all.values().filter(|task| matches!(task.kind, TaskKind::Plugin(_))) {
-        let mut wishes = wishes(&flow, catalog, &task.type_name);
+        let mut wishes = wishes(&flow, catalog, policies, &task.type_name);
         wishes.extend(task.version.as_ref().map(|text| Wish { level: Level::Task, text }));
         asks.push(Ask { task: task.id.clone(), task_type: &task.type_name, wishes });
     }
@@ -86,7 +99,7 @@ pub(crate) fn parse(source: &str, catalog: &Catalog) -> Result<(Flow, Lock, Vec<
             .collect::<Vec<_>>()
     })?;
     for trigger in flow.triggers.iter().filter(|trigger| matches!(trigger.kind, TriggerKind::Polling(_))) {
-        let mut wishes = wishes(&flow, catalog, &trigger.type_name);
+        let mut wishes = wishes(&flow, catalog, policies, &trigger.type_name);
         wishes.extend(trigger.version.as_ref().map(|text| Wish { level: Level::Task, text }));
         let resolution = catalog.resolve(&trigger.type_name, &wishes).map_err(|error| {
             vec![Problem {
@@ -104,23 +117,67 @@ pub(crate) fn parse(source: &str, catalog: &Catalog) -> Result<(Flow, Lock, Vec<
     Ok((flow, lock, parsed.warnings))
 }
 
-/// What the flow as a whole asks of a type's version.
-fn wishes<'f>(flow: &'f Flow, catalog: &Catalog, type_name: &str) -> Vec<Wish<'f>> {
-    let of_flow = catalog.owner(type_name).and_then(|plugin| flow.plugins.get(plugin.as_str()));
-    of_flow.map(|text| Wish { level: Level::Flow, text }).into_iter().collect()
+/// What is asked of a type's version beside the task: by the flow as a whole, its namespace, the server.
+fn wishes<'f>(flow: &'f Flow, catalog: &Catalog, policies: &'f Policies, type_name: &str) -> Vec<Wish<'f>> {
+    let Some(plugin) = catalog.owner(type_name) else { return Vec::new() };
+    let mut wishes = policies.version_wishes(flow.key.namespace.as_str(), plugin.as_str());
+    wishes.extend(flow.plugins.get(plugin.as_str()).map(|text| Wish { level: Level::Flow, text }));
+    wishes
 }
 
-/// Everything that is to be said of a source: errors, or the warnings of one that can be saved.
-pub fn check(source: &str, catalog: &Catalog) -> Vec<Problem> {
-    match parse(source, catalog) {
-        Ok((_, _, warnings)) => warnings,
-        Err(problems) => problems,
+/// The namespace that a source says it is of; read again, and rightly, with all else.
+fn namespace_of(source: &str) -> String {
+    let document = model::read_yaml(source).unwrap_or_default();
+    document.get("namespace").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// What a source is read with.
+pub struct Ground<'a> {
+    pub catalog: &'a Catalog,
+    pub policies: &'a Policies,
+    /// Opened beside the policy.
+    pub allow_net: &'a [NetworkRule],
+    /// What every run may use at most without asking.
+    pub usual: &'a Limits,
+}
+
+impl Ground<'_> {
+    /// Reads a flow, resolves its tasks, and looks whether all they need is granted. The problems beside a flow are warnings.
+    pub(crate) fn read(&self, source: &str) -> Result<(Flow, Lock, Vec<Problem>), Vec<Problem>> {
+        let (flow, lock, mut problems) = parse(source, self.catalog, self.policies)?;
+        let refused = self.refusals(&flow, &lock);
+        if refused.is_empty() {
+            return Ok((flow, lock, problems));
+        }
+        problems.extend(refused.iter().map(Refusal::problem));
+        Err(problems)
+    }
+
+    /// What a flow needs on a lock, and may not have.
+    pub(crate) fn refusals(&self, flow: &Flow, lock: &Lock) -> Vec<Refusal> {
+        let Self { catalog, policies, allow_net, usual } = *self;
+        policy::refusals(&policy::Asking { flow, lock, catalog, policies, allow_net, usual })
+    }
+
+    /// Everything that is to be said of a source: errors, or the warnings of one that can be saved.
+    pub fn check(&self, source: &str) -> Vec<Problem> {
+        match self.read(source) {
+            Ok((_, _, warnings)) => warnings,
+            Err(problems) => problems,
+        }
+    }
+
+    /// What a source that is valid needs and may not have.
+    pub fn refused(&self, source: &str) -> Vec<Refusal> {
+        parse(source, self.catalog, self.policies)
+            .map(|(flow, lock, _)| self.refusals(&flow, &lock))
+            .unwrap_or_default()
     }
 }
 
 /// What somebody gets who brings a file of flows: one answer for each document in it.
 pub fn survey(source: &str, catalog: &Catalog) -> Vec<model::survey::Survey> {
-    model::survey::survey(source, &Installed(catalog))
+    model::survey::survey(source, &Installed { catalog, policies: &Policies::default(), namespace: String::new() })
 }
 
 /// Takes every type as it was when the flow was saved: what is stored was valid, and stays so without its plugins.

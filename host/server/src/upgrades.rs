@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use catalog::{Level, Requirement, Wish};
 use model::lock::{Lock, Locked};
+use model::problem::Problem;
 use semver::Version;
 
 use crate::error::{Error, Issue};
 use crate::flows::{Save, SavedFlow};
 use crate::node::Node;
+use crate::policy::Refusal;
 
 /// The one plugin that is to be upgraded, and to which version; `None`: as the flow asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +52,16 @@ impl Node {
     ) -> Result<Upgrade, Error> {
         let _resolving = self.resolving.read().await;
         let before = self.flow(namespace, id, None).await?;
-        let catalog = self.catalog();
-        let (flow, mut lock, warnings) =
-            crate::plugins::parse(&before.flow.source, &catalog).map_err(|problems| Error::flow(&problems))?;
+        let (catalog, policies) = (self.catalog(), self.policies());
+        let (flow, mut lock, warnings) = crate::plugins::parse(&before.flow.source, &catalog, &policies)
+            .map_err(|problems| Error::flow(&problems))?;
         if let Some(only) = only {
             self.leave_others(&mut lock, &before.lock, only)?;
+        }
+        let refused = self.refusals(&flow, &lock);
+        if !refused.is_empty() {
+            let problems: Vec<Problem> = refused.iter().map(Refusal::problem).collect();
+            return Err(Error::flow(&problems));
         }
         let moved = moved(&before.lock, &lock);
         if moved.is_empty() || !save {
@@ -96,9 +103,12 @@ impl Node {
         let all = wanted.lock.tasks.iter().map(|(id, locked)| (id.to_string(), locked));
         let all = all.chain(wanted.lock.triggers.iter().map(|(id, locked)| (id.to_string(), locked)));
         let missing = all.filter_map(|(id, locked)| Some(issue(&id, catalog.locked(locked).err()?)));
-        let issues: Vec<Issue> = missing.collect();
+        let mut issues: Vec<Issue> = missing.collect();
+        issues.extend(self.refusals(&wanted.flow, &wanted.lock).iter().map(|refusal| Issue::from(&refusal.problem())));
         if !issues.is_empty() {
-            let message = format!("revision {revision} runs on plugin versions that are not installed any more");
+            let message = format!(
+                "revision {revision} runs on plugin versions that are not there any more, or may not do what it needs"
+            );
             return Err(Error::Invalid { code: "flow.rollback", message, issues });
         }
         let moved = moved(&before.lock, &wanted.lock);

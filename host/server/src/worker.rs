@@ -12,7 +12,6 @@ mod sink;
 mod templates;
 mod unit;
 
-pub use grants::allow_net;
 pub(crate) use polling::{Happened, Question};
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use catalog::Capabilities;
+use catalog::Package;
 use engine::{Event, JobId, Outcome, State};
 use expr::Value;
 use indexmap::IndexMap;
@@ -294,34 +293,28 @@ impl Node {
         properties: Value,
         keeping: &Arc<Keeping>,
     ) -> Result<Value, Stopped> {
-        let (source, capabilities) = self.plugin_source(locked).map_err(Stopped::Failed)?;
+        let (source, package) = self.plugin_source(locked).map_err(Stopped::Failed)?;
         let secrets = Arc::new(RunSecrets::default());
         let concealed = secrets.conceal(&properties);
         let input = concealed.to_json().to_string();
-        let grants = grants::of_run(self, &capabilities, &concealed);
+        let grants::Granted { grants, mut limits, deletes } =
+            grants::of_run(self, &ready.saved.flow, package.manifest(), &properties).map_err(Stopped::Failed)?;
         // Making a directory and removing it costs more than most tasks: only who may see it gets one.
         let directory = match &ready.working_dir {
-            None if grants.working_dir != runtime::Access::None => {
+            None if grants.working_dir() != runtime::Access::None => {
                 Some(self.working_dir(ready.run.id.as_str()).map_err(Stopped::Failed)?)
             }
             _ => None,
         };
         let working_dir = ready.working_dir.clone().or_else(|| directory.as_ref().map(|dir| dir.path().to_owned()));
-        let mut limits = self.config.limits.clone();
         if let Some(timeout) = ready.timeout.and_then(|timeout| std::time::Duration::try_from(timeout).ok()) {
             limits.wall = Some(limits.wall.map_or(timeout, |wall| wall.min(timeout)));
         }
         let sink = Arc::new(RunSink::new(self.clone(), ready, secrets.clone()));
-        let services = services::RunServices::new(
-            self.clone(),
-            ready,
-            secrets.clone(),
-            keeping.clone(),
-            &concealed,
-            &capabilities,
-        );
+        let services =
+            services::RunServices::new(self.clone(), ready, secrets.clone(), keeping.clone(), &concealed, deletes);
         let mut facts = facts(ready, locked);
-        if grants.working_dir != runtime::Access::None {
+        if grants.working_dir() != runtime::Access::None {
             facts.keys.insert("working-dir".to_owned(), WORKING_DIR.to_owned());
         }
         let request = Request {
@@ -352,11 +345,11 @@ impl Node {
         }
     }
 
-    fn plugin_source(&self, locked: &Locked) -> Result<(PluginSource, Capabilities), Failure> {
+    fn plugin_source(&self, locked: &Locked) -> Result<(PluginSource, Arc<Package>), Failure> {
         let catalog = self.catalog();
         let missing = crate::plugins::unusable;
-        let capabilities = catalog.locked(locked).map_err(missing)?.manifest().capabilities.clone();
-        Ok((crate::plugins::source_of(&catalog, locked).map_err(missing)?, capabilities))
+        let package = catalog.locked(locked).map_err(missing)?.clone();
+        Ok((crate::plugins::source_of(&catalog, locked).map_err(missing)?, package))
     }
 
     /// A directory of its own for one run, gone when it ends.

@@ -7,6 +7,7 @@ mod flows;
 mod follow;
 mod life;
 mod outputs;
+mod policy;
 mod polling;
 mod refusals;
 mod rules;

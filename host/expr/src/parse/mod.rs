@@ -3,7 +3,7 @@
 pub(crate) mod ast;
 mod expression;
 mod tags;
-mod token;
+pub(crate) mod token;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
 
-use super::{Reading, check, defaults, input, retry, task, trigger};
+use super::{Reading, check, defaults, input, policy, retry, task, trigger};
 use crate::flow::{
     Check, CheckBehavior, Concurrency, Dynamic, Flow, Label, Listener, Output, Overflow, PluginDefault, Sla,
     SlaBehavior, SlaRule,
@@ -53,6 +53,7 @@ pub(super) fn read(
     let description = fields.text("description", &mut reading.problems);
     let disabled = fields.boolean("disabled", false, &mut reading.problems);
     let labels = labels(&mut fields, &mut reading.problems);
+    let grants = policy::sections(&mut fields, "grants", &mut reading.problems);
     reading.plugins = plugins(&mut fields, &mut reading.problems);
     let inputs = fields.list("inputs", &mut reading.problems);
     let inputs = input::read_all(inputs, reading);
@@ -94,6 +95,7 @@ pub(super) fn read(
         triggers,
         plugin_defaults,
         plugins: std::mem::take(&mut reading.plugins),
+        grants,
         concurrency,
         retry,
         sla,

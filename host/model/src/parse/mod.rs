@@ -10,6 +10,7 @@ mod defaults;
 mod engine_task;
 mod flow;
 mod input;
+mod policy;
 mod retry;
 mod schedule;
 mod schema;
@@ -30,6 +31,8 @@ use crate::node::Node;
 use crate::problem::{Position, Problem, Problems};
 use crate::task::Task;
 use crate::yaml;
+
+pub use policy::policy;
 
 /// The names of all task types that the engine carries out itself.
 pub fn engine_tasks() -> impl Iterator<Item = &'static str> {

@@ -28,7 +28,9 @@ pub(super) struct Unresolved(pub(super) String);
 pub(super) fn prohibited(host: &str, ip: IpAddr) -> HostError {
     let (what, hint) = match address::classify(ip) {
         Class::Public => ("not granted", "grant the network to it"),
-        Class::Special(_) => ("in a special range", "grant the host with `special: allowed`"),
+        Class::Special(_) => {
+            ("in a special range", "an operator opens it by name: `network: [\"HOST:PORT\"]` in the policy")
+        }
         Class::Metadata => {
             ("a metadata service", "grant its address itself, if a plugin shall have the machine's credentials")
         }

@@ -27,6 +27,15 @@ fn good_key(key: &str) -> Result<(), HostError> {
     Ok(())
 }
 
+/// What the keys begin with that a query is about; a query that cannot be read is about all of them, and is refused where it is answered.
+fn prefix_of(query: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Asked {
+        prefix: String,
+    }
+    serde_json::from_str::<Asked>(query).map(|asked| asked.prefix).unwrap_or_default()
+}
+
 impl kv::Host for State {
     async fn get(&mut self, namespace: Option<String>, key: String) -> wasmtime::Result<Result<Option<String>, Error>> {
         let shared = self.shared.clone();
@@ -35,7 +44,7 @@ impl kv::Host for State {
             good_key(&key)?;
             shared.services.kv_get(namespace.clone(), key.clone()).await
         };
-        answer(shared.perform(call("get"), &arguments, Need::Kv(Access::Read), work).await)
+        answer(shared.perform(call("get"), &arguments, Need::Kv(Access::Read, &key), work).await)
     }
 
     async fn set(
@@ -57,7 +66,7 @@ impl kv::Host for State {
             }
             shared.services.kv_set(namespace.clone(), key.clone(), value.clone(), options.clone()).await
         };
-        answer(shared.perform(call("set"), &arguments, Need::Kv(Access::Write), work).await)
+        answer(shared.perform(call("set"), &arguments, Need::Kv(Access::Write, &key), work).await)
     }
 
     async fn delete(&mut self, namespace: Option<String>, key: String) -> wasmtime::Result<Result<bool, Error>> {
@@ -67,7 +76,7 @@ impl kv::Host for State {
             good_key(&key)?;
             shared.services.kv_delete(namespace.clone(), key.clone()).await
         };
-        answer(shared.perform(call("delete"), &arguments, Need::Kv(Access::Write), work).await)
+        answer(shared.perform(call("delete"), &arguments, Need::Kv(Access::Write, &key), work).await)
     }
 
     async fn keys(
@@ -79,12 +88,13 @@ impl kv::Host for State {
         let shared = self.shared.clone();
         let arguments = [bytes(&namespace), prefix.as_bytes(), bytes(&after)];
         let work = shared.services.kv_keys(namespace.clone(), prefix.clone(), after.clone());
-        answer(shared.perform(call("keys"), &arguments, Need::Kv(Access::Read), work).await)
+        answer(shared.perform(call("keys"), &arguments, Need::Kv(Access::Read, &prefix), work).await)
     }
 
     async fn find(&mut self, query: String) -> wasmtime::Result<Result<String, Error>> {
         let shared = self.shared.clone();
+        let prefix = prefix_of(&query);
         let work = shared.services.kv_find(query.clone());
-        answer(shared.perform(call("find"), &[query.as_bytes()], Need::Kv(Access::Read), work).await)
+        answer(shared.perform(call("find"), &[query.as_bytes()], Need::Kv(Access::Read, &prefix), work).await)
     }
 }

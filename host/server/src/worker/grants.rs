@@ -1,152 +1,89 @@
-//! What one run may do: what its plugin's manifest asks for, and the standard profile allows. Deny by default.
+//! What one run may do: what the policy allows, within what its plugin's manifest asks for and what the flow says of itself. Deny by default.
 
-use std::collections::BTreeSet;
-
-use catalog::{Capabilities, HttpHosts};
+use catalog::Manifest;
 use expr::Value;
-use runtime::{Access, Grants, HostPattern, NetworkRule, Ports, SpecialRanges};
+use model::execution::Failure;
+use model::flow::Flow;
+use runtime::{Grants, Limits, Need, Says};
 
 use crate::node::Node;
+use crate::policy::{self, Allowed};
 
-/// Most hosts taken from one task's properties.
-const HOSTS_MAX: usize = 256;
-
-/// The kind of documents whose asking is the asking to change files of namespaces.
-const NAMESPACE_FILES: &str = "file";
 /// What the kinds end with that a plugin asks to delete.
 pub(super) const DELETE: &str = ":delete";
 
-/// The grants of a run with these rendered properties.
-pub(super) fn of_run(node: &Node, capabilities: &Capabilities, properties: &Value) -> Grants {
-    let mut network = Vec::new();
-    for access in &capabilities.http {
-        let methods = (!access.methods.is_empty()).then(|| access.methods.clone());
-        let hosts: Vec<(HostPattern, Ports)> = match &access.hosts {
-            HttpHosts::NamedByFlow(_) => named(properties),
-            HttpHosts::Only(hosts) => hosts.iter().map(|host| (pattern(host), Ports::Any)).collect(),
-        };
-        for (host, ports) in hosts {
-            network.push(NetworkRule {
-                host,
-                ports,
-                scheme: None,
-                methods: methods.clone(),
-                special: SpecialRanges::Refused,
-            });
+/// What a run may do and use.
+pub(super) struct Granted {
+    pub grants: Grants,
+    pub limits: Limits,
+    /// Kinds of documents that may be deleted.
+    pub deletes: Vec<String>,
+}
+
+/// The grants of a run with these rendered properties; or why it must not begin.
+pub(super) fn of_run(node: &Node, flow: &Flow, manifest: &Manifest, properties: &Value) -> Result<Granted, Failure> {
+    let plugin = manifest.name.as_str();
+    let capabilities = &manifest.capabilities;
+    let allowed = node.policies().allowed(flow.key.namespace.as_str(), plugin);
+    let of_flow = policy::of_flow(flow, plugin);
+    let (named, listed) = (policy::named(properties), policy::listed(capabilities));
+    let mut grants = allowed.grants(&named, &listed, Says::Policy(allowed.place.clone()));
+    // What an operator opened is open to plugins that ask for the network at all.
+    grants.network.extend(node.allow_net());
+    let narrowed = of_flow.as_ref().map(|said| said.grants(&named, &listed, Says::Flow(said.place.clone())));
+    grants.within.extend(narrowed);
+    // What the flow gives to a task is the flow's to give: the plugin need not have asked.
+    secrets_may_be_used(&grants, properties)?;
+    let whose = format!("`{plugin}` {}", manifest.version);
+    grants.within.push(policy::asked(capabilities, Says::Manifest(whose)));
+    let layers: Vec<&Allowed> = std::iter::once(&allowed).chain(&of_flow).collect();
+    let may_delete = |kind: &&String| layers.iter().all(|layer| policy::has(&layer.objects, kind));
+    let deletes = capabilities.objects.iter().filter(may_delete);
+    Ok(Granted {
+        limits: limits(&node.config.limits, capabilities, &layers),
+        deletes: deletes.filter_map(|kind| kind.strip_suffix(DELETE)).map(str::to_owned).collect(),
+        grants,
+    })
+}
+
+/// The usual limits, or more of memory and time where it is asked for and allowed.
+fn limits(usual: &Limits, capabilities: &catalog::Capabilities, layers: &[&Allowed]) -> Limits {
+    let mut limits = usual.clone();
+    let most = |of: fn(&Allowed) -> u64| layers.iter().map(|layer| of(layer)).min().unwrap_or(0);
+    if let Some(asked) = capabilities.memory_bytes {
+        let more = usize::try_from(asked.min(most(|layer| layer.memory_bytes))).unwrap_or(usize::MAX);
+        limits.memory_bytes = limits.memory_bytes.max(more);
+    }
+    if let Some(asked) = capabilities.time_ms {
+        let more = std::time::Duration::from_millis(asked.min(most(|layer| layer.time_ms)));
+        limits.wall = limits.wall.map(|wall| wall.max(more));
+    }
+    limits
+}
+
+/// Whether the secrets in a task's properties may be used by its plugin.
+fn secrets_may_be_used(grants: &Grants, properties: &Value) -> Result<(), Failure> {
+    let mut refused = Ok(());
+    each_secret(properties, &mut |name| {
+        if refused.is_ok() {
+            refused = grants.allow(&Need::Secret(name));
         }
-    }
-    // What the operator opened is open to plugins that ask for the network at all.
-    if !capabilities.http.is_empty() {
-        network.extend(node.config.allow_net.iter().cloned());
-    }
-    let kv = match capabilities.kv.as_slice() {
-        [] => Access::None,
-        wanted if wanted.iter().all(|operation| matches!(operation.as_str(), "get" | "keys")) => Access::Read,
-        _ => Access::Write,
-    };
-    let objects = &capabilities.objects;
-    Grants {
-        network,
-        namespace_files: objects.iter().any(|kind| kind == NAMESPACE_FILES),
-        objects_read: objects.iter().filter(|kind| !kind.contains(':')).cloned().collect(),
-        // Which kinds is checked where the plan is read.
-        objects_apply: objects.iter().any(|kind| kind.ends_with(DELETE)),
-        files: if capabilities.files { Access::Write } else { Access::None },
-        kv,
-        working_dir: if capabilities.files { Access::Write } else { Access::None },
-        template: true,
-        secrets: capabilities.secrets.clone(),
-        ..Grants::none()
-    }
+    });
+    refused.map_err(|error| Failure { retryable: Some(false), ..Failure::new("GRANT_MISSING", error.message) })
 }
 
-/// The hosts of the URLs in a task's rendered properties: what the flow itself names.
-fn named(properties: &Value) -> Vec<(HostPattern, Ports)> {
-    let mut found = BTreeSet::new();
-    collect(properties, &mut found);
-    let rules = found.into_iter().take(HOSTS_MAX);
-    // To grant an address is to grant it whatever its range; a flow that names one of a special range does not grant it.
-    let special = |host: &HostPattern| match host {
-        HostPattern::Address(ip) => runtime::address::classify(*ip) != runtime::address::Class::Public,
-        _ => false,
-    };
-    rules.map(|(host, port)| (pattern(&host), Ports::Only(vec![port]))).filter(|(host, _)| !special(host)).collect()
-}
-
-fn collect(value: &Value, found: &mut BTreeSet<(String, u16)>) {
+/// The names of the secrets in a value: not of those that came with a request, which have none.
+fn each_secret(value: &Value, take: &mut dyn FnMut(&str)) {
     match value {
-        Value::Text(_) => {
-            let text = value.as_str().unwrap_or_default();
-            if let Ok(url) = url::Url::parse(text.trim())
-                && matches!(url.scheme(), "http" | "https")
-                && let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default())
-            {
-                found.insert((host.to_ascii_lowercase(), port));
-            }
+        Value::Text(text) if text.is_secret() => {
+            let names = text.secret_names();
+            names
+                .iter()
+                .filter(|name| !crate::sealing::Sealer::made(name))
+                .for_each(|name| take(&name.to_ascii_uppercase()));
         }
-        Value::List(items) => items.iter().for_each(|item| collect(item, found)),
-        Value::Map(entries) => entries.values().for_each(|item| collect(item, found)),
+        Value::List(items) => items.iter().for_each(|item| each_secret(item, take)),
+        Value::Map(entries) => entries.values().for_each(|item| each_secret(item, take)),
         _ => {}
-    }
-}
-
-fn pattern(host: &str) -> HostPattern {
-    if let Some(parent) = host.strip_prefix("*.") {
-        return HostPattern::Below(parent.to_owned());
-    }
-    match host.trim_start_matches('[').trim_end_matches(']').parse() {
-        Ok(address) => HostPattern::Address(address),
-        Err(_) => HostPattern::Name(host.to_owned()),
-    }
-}
-
-/// A rule from what an operator writes: `HOST:PORT`, `HOST:*` or `HOST`. Special ranges are meant when they are named.
-pub fn allow_net(text: &str) -> Result<NetworkRule, String> {
-    let wrong =
-        || format!("`{text}` is not HOST:PORT\n  hint: 127.0.0.1:8000, api.internal:443, or 10.0.0.5:* for every port");
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => (host, port),
-        _ => (text, "*"),
-    };
-    let ports = match port {
-        "*" => Ports::Any,
-        number => Ports::Only(vec![number.parse().map_err(|_| wrong())?]),
-    };
-    if host.is_empty() || host.contains(['/', ' ', '@']) {
-        return Err(wrong());
-    }
-    Ok(NetworkRule { host: pattern(host), ports, scheme: None, methods: None, special: SpecialRanges::Allowed })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_come_from_urls_in_properties() {
-        let properties = Value::map([
-            ("uri", Value::from("https://API.example.com/v1?x=1")),
-            ("body", Value::from("see https://not.a.url.property/ please")),
-            ("options", Value::map([("proxy", Value::from("http://10.0.0.1:3128"))])),
-            ("other", Value::from("http://[::ffff:127.0.0.1]/ ")),
-            ("public", Value::from("http://192.0.32.10/")),
-        ]);
-        let hosts: Vec<String> =
-            named(&properties).into_iter().map(|(host, ports)| format!("{host:?} {ports:?}")).collect();
-        assert_eq!(hosts, ["Address(192.0.32.10) Only([80])", "Name(\"api.example.com\") Only([443])"]);
-    }
-
-    #[test]
-    fn allowed_addresses_are_parsed() {
-        let check = |text: &str, expected: &str| {
-            let shown = allow_net(text).map_or_else(|error| error, |rule| format!("{:?} {:?}", rule.host, rule.ports));
-            assert!(shown.starts_with(expected), "{text}: {shown}");
-        };
-        check("127.0.0.1:8000", "Address(127.0.0.1) Only([8000])");
-        check("[::1]:80", "Address(::1) Only([80])");
-        check("api.internal:*", "Name(\"api.internal\") Any");
-        check("api.internal", "Name(\"api.internal\") Any");
-        check("host:port", "`host:port` is not HOST:PORT");
-        check("http://x:1", "`http://x:1` is not HOST:PORT");
     }
 }

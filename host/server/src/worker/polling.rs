@@ -53,10 +53,11 @@ impl Node {
         let key = &saved.flow.key;
         let scope = FlowScope { node: self, flow: &saved.flow };
         let properties = self.render_properties_in(&scope, key, None, &polling.properties, locked).await?;
-        let (plugin, capabilities) = self.plugin_source(locked)?;
+        let (plugin, package) = self.plugin_source(locked)?;
         let secrets = Arc::new(RunSecrets::default());
+        let grants::Granted { grants, mut limits, .. } =
+            grants::of_run(self, &saved.flow, package.manifest(), &properties)?;
         let concealed = secrets.conceal(&properties);
-        let mut limits = self.config.limits.clone();
         limits.wall = Some(limits.wall.map_or(POLL_MAX, |wall| wall.min(POLL_MAX)));
         let facts = [
             ("tenant", key.tenant.to_string()),
@@ -75,7 +76,7 @@ impl Node {
             task_type: locked.task_type.clone(),
             input: concealed.to_json().to_string(),
             facts: Facts { keys, attempt: 1, idempotency_key: format!("{key}/{}", trigger.id) },
-            grants: Arc::new(grants::of_run(self, &capabilities, &concealed)),
+            grants: Arc::new(grants),
             limits,
             working_dir: None,
             services: Arc::new(PollServices {

@@ -16,7 +16,6 @@ use store::rows;
 use store::{Page, Query, View};
 
 use super::Ready;
-use super::grants::DELETE;
 use super::kept::Keeping;
 use super::outgoing::{FULL_AGAIN, Outgoing};
 use super::reach::Reach;
@@ -45,7 +44,7 @@ pub struct RunServices {
     /// What it writes that waits for its good end.
     keeping: Arc<Keeping>,
     reach: Reach,
-    /// Kinds of documents whose deletion the plugin asked for.
+    /// Kinds of documents that may be deleted.
     deletes: BTreeSet<String>,
 }
 
@@ -56,7 +55,7 @@ impl RunServices {
         secrets: Arc<RunSecrets>,
         keeping: Arc<Keeping>,
         properties: &expr::Value,
-        capabilities: &catalog::Capabilities,
+        deletes: Vec<String>,
     ) -> Self {
         let flow = &ready.execution.flow;
         let own = folder_of(flow, &ready.execution.id);
@@ -74,12 +73,7 @@ impl RunServices {
             folder,
             keeping,
             reach: Reach::of(&flow.namespace, properties),
-            deletes: capabilities
-                .objects
-                .iter()
-                .filter_map(|kind| kind.strip_suffix(DELETE))
-                .map(str::to_owned)
-                .collect(),
+            deletes: deletes.into_iter().collect(),
         }
     }
 }

@@ -1,0 +1,369 @@
+//! What a plugin may do, added up, and as the runtime's grants.
+
+use catalog::{ANY, Capability, HttpHosts};
+use expr::Value;
+use model::policy::{Access, Host, Keys, Network, Port, Profile, Section};
+use runtime::{Grants, HostPattern, KvRule, NetworkRule, Ports, Says, SpecialRanges};
+
+/// What a plugin may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowed {
+    pub network: Vec<Network>,
+    pub insecure_tls: bool,
+    pub proxies: Vec<String>,
+    pub files: Access,
+    pub kv: Vec<Keys>,
+    pub secrets: Vec<String>,
+    pub reveal: Vec<String>,
+    pub processes: Vec<String>,
+    pub objects: Vec<String>,
+    pub models: Vec<String>,
+    /// Beyond the usual limits.
+    pub memory_bytes: u64,
+    pub time_ms: u64,
+    /// Where to write more: "under `plugins: http:` in `policy.yaml`".
+    pub place: String,
+}
+
+impl Allowed {
+    /// Where a profile begins.
+    pub fn of(profile: Profile) -> Self {
+        let strict = Self {
+            network: Vec::new(),
+            insecure_tls: false,
+            proxies: Vec::new(),
+            files: Access::None,
+            kv: Vec::new(),
+            secrets: Vec::new(),
+            reveal: Vec::new(),
+            processes: Vec::new(),
+            objects: Vec::new(),
+            models: Vec::new(),
+            memory_bytes: 0,
+            time_ms: 0,
+            place: String::new(),
+        };
+        let all = || vec![ANY.to_owned()];
+        match profile {
+            Profile::Strict => strict,
+            Profile::Standard => Self {
+                network: vec![Network::Flow, Network::Plugin],
+                files: Access::Write,
+                kv: vec![Keys { access: Access::Write, keys: ANY.to_owned() }],
+                secrets: all(),
+                objects: all(),
+                models: all(),
+                ..strict
+            },
+        }
+    }
+
+    /// What is written adds to it.
+    pub fn add(&mut self, section: &Section) {
+        self.network.extend(section.network.iter().cloned());
+        self.insecure_tls |= section.insecure_tls;
+        self.proxies.extend(section.proxies.iter().cloned());
+        self.files = self.files.max(section.files.unwrap_or(Access::None));
+        self.kv.extend(section.kv.iter().cloned());
+        self.secrets.extend(section.secrets.iter().cloned());
+        self.reveal.extend(section.reveal.iter().cloned());
+        self.processes.extend(section.processes.iter().cloned());
+        self.objects.extend(section.objects.iter().cloned());
+        self.models.extend(section.models.iter().cloned());
+        self.memory_bytes = self.memory_bytes.max(section.memory_bytes.unwrap_or(0));
+        self.time_ms = self.time_ms.max(section.time_ms.unwrap_or(0));
+    }
+
+    /// Whether all of a capability may be had. Hosts that a flow names are looked at one by one, by who knows them.
+    pub fn covers(&self, capability: &Capability) -> bool {
+        match capability {
+            Capability::HttpNamedByFlow { .. } => true,
+            Capability::Http { host, method } => self.network.iter().any(|allowed| match allowed {
+                Network::Flow => false,
+                Network::Plugin => !is_special(host),
+                Network::Host(allowed) => {
+                    let asked = Capability::Http { host: host.clone(), method: method.clone() };
+                    let methods =
+                        if allowed.methods.is_empty() { vec![ANY.to_owned()] } else { allowed.methods.clone() };
+                    let mut have =
+                        methods.into_iter().map(|method| Capability::Http { host: allowed.host.clone(), method });
+                    have.any(|have| have.covers(&asked))
+                }
+            }),
+            Capability::Kv { operation, prefix } => {
+                let wanted = access_of(operation);
+                self.kv.iter().any(|rule| {
+                    rule.access >= wanted && rule.keys.strip_suffix(ANY).is_some_and(|begin| prefix.starts_with(begin))
+                })
+            }
+            Capability::Process(name) => has(&self.processes, name),
+            Capability::Object(kind) => has(&self.objects, kind),
+            Capability::Secret(name) => has(&self.secrets, name),
+            Capability::Reveal(name) => has(&self.reveal, name),
+            Capability::Model(name) => has(&self.models, name),
+            Capability::Files => self.files == Access::Write,
+            Capability::MemoryBytes(bytes) => self.memory_bytes >= *bytes,
+            Capability::TimeMs(ms) => self.time_ms >= *ms,
+            Capability::Other(_) => false,
+        }
+    }
+
+    /// As the runtime asks for it: `named` are the hosts that the flow names in the task's properties, `listed` those of the manifest.
+    pub fn grants(&self, named: &[NetworkRule], listed: &[NetworkRule], says: Says) -> Grants {
+        let mut network = Vec::new();
+        for allowed in &self.network {
+            match allowed {
+                Network::Flow => network.extend(named.iter().cloned()),
+                Network::Plugin => network.extend(listed.iter().cloned()),
+                Network::Host(host) => network.push(rule_of(host)),
+            }
+        }
+        let kv = self.kv.iter().map(|rule| KvRule { access: access(rule.access), keys: rule.keys.clone() });
+        let is_read = |kind: &&String| !kind.contains(':');
+        Grants {
+            network,
+            insecure_tls: self.insecure_tls,
+            proxies: self.proxies.clone(),
+            files: access(self.files),
+            namespace_files: has(&self.objects, "file"),
+            kv: kv.collect(),
+            working_dir: access(self.files),
+            template: true,
+            secrets: self.secrets.clone(),
+            reveal: self.reveal.clone(),
+            processes: self.processes.clone(),
+            objects_read: self.objects.iter().filter(is_read).cloned().collect(),
+            // Which kinds is checked where a plan is read.
+            objects_apply: self.objects.iter().any(|kind| kind == ANY || kind.contains(':')),
+            models: self.models.clone(),
+            says,
+            within: Vec::new(),
+        }
+    }
+}
+
+/// Whether a name is listed, or what it begins with.
+pub(crate) fn has(list: &[String], name: &str) -> bool {
+    list.iter().any(|one| one == name || one.strip_suffix(ANY).is_some_and(|begin| name.starts_with(begin)))
+}
+
+/// What an operation on values does to them.
+pub(crate) fn access_of(operation: &str) -> Access {
+    if matches!(operation, "get" | "keys") { Access::Read } else { Access::Write }
+}
+
+fn access(access: Access) -> runtime::Access {
+    match access {
+        Access::None => runtime::Access::None,
+        Access::Read => runtime::Access::Read,
+        Access::Write => runtime::Access::Write,
+    }
+}
+
+/// What a manifest asks for, as grants: whatever its hosts, whether they may be dialled is the policy's to say.
+pub(crate) fn asked(capabilities: &catalog::Capabilities, says: Says) -> Grants {
+    let mut allowed = Allowed::of(Profile::Strict);
+    allowed.files = if capabilities.files { Access::Write } else { Access::None };
+    let everything = [String::new()];
+    let prefixes = if capabilities.kv_prefixes.is_empty() { &everything[..] } else { &capabilities.kv_prefixes };
+    for operation in &capabilities.kv {
+        let keys = prefixes.iter().map(|prefix| Keys { access: access_of(operation), keys: format!("{prefix}{ANY}") });
+        allowed.kv.extend(keys);
+    }
+    allowed.secrets.clone_from(&capabilities.secrets);
+    allowed.reveal.clone_from(&capabilities.reveal);
+    allowed.processes.clone_from(&capabilities.process);
+    allowed.objects.clone_from(&capabilities.objects);
+    allowed.models.clone_from(&capabilities.models);
+    let mut grants = allowed.grants(&[], &[], says);
+    for access in &capabilities.http {
+        let methods = (!access.methods.is_empty()).then(|| access.methods.clone());
+        let hosts: Vec<HostPattern> = match &access.hosts {
+            HttpHosts::NamedByFlow(_) => vec![HostPattern::Any],
+            HttpHosts::Only(hosts) => hosts.iter().map(|host| pattern(host)).collect(),
+        };
+        grants.network.extend(hosts.into_iter().map(|host| NetworkRule {
+            host,
+            ports: Ports::Any,
+            scheme: None,
+            methods: methods.clone(),
+            special: SpecialRanges::Allowed,
+        }));
+    }
+    // Who asks for the network may ask for how it is used.
+    grants.insecure_tls = !capabilities.http.is_empty();
+    grants.proxies = if capabilities.http.is_empty() { Vec::new() } else { vec![ANY.to_owned()] };
+    grants
+}
+
+/// The public hosts that a manifest lists.
+pub(crate) fn listed(capabilities: &catalog::Capabilities) -> Vec<NetworkRule> {
+    let hosts = capabilities.http.iter().filter_map(|access| match &access.hosts {
+        HttpHosts::Only(hosts) => Some(hosts),
+        HttpHosts::NamedByFlow(_) => None,
+    });
+    hosts.flatten().map(|host| public(pattern(host), Ports::Any)).collect()
+}
+
+/// The public hosts of the URLs in a task's properties: what the flow itself names.
+pub(crate) fn named(properties: &Value) -> Vec<NetworkRule> {
+    let hosts = check_hosts(properties).into_iter();
+    let rules = hosts.map(|(host, port)| (pattern(&host), Ports::Only(vec![port])));
+    // To grant an address is to grant it whatever its range; a flow that names one of a special range does not grant it.
+    let special = |host: &HostPattern| match host {
+        HostPattern::Address(ip) => runtime::address::classify(*ip) != runtime::address::Class::Public,
+        _ => false,
+    };
+    rules.filter(|(host, _)| !special(host)).map(|(host, ports)| public(host, ports)).collect()
+}
+
+/// Most hosts taken from one task's properties.
+const HOSTS_MAX: usize = 256;
+
+/// Hosts and ports of the URLs in a task's properties.
+pub(crate) fn check_hosts(properties: &Value) -> Vec<(String, u16)> {
+    let mut found = std::collections::BTreeSet::new();
+    collect(properties, &mut found);
+    found.into_iter().take(HOSTS_MAX).collect()
+}
+
+fn collect(value: &Value, found: &mut std::collections::BTreeSet<(String, u16)>) {
+    match value {
+        Value::Text(_) => {
+            let text = value.as_str().unwrap_or_default();
+            if let Ok(url) = url::Url::parse(text.trim())
+                && matches!(url.scheme(), "http" | "https")
+                && let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default())
+            {
+                found.insert((host.to_ascii_lowercase(), port));
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Map(entries) => entries.values().for_each(|item| collect(item, found)),
+        _ => {}
+    }
+}
+
+fn public(host: HostPattern, ports: Ports) -> NetworkRule {
+    NetworkRule { host, ports, scheme: None, methods: None, special: SpecialRanges::Refused }
+}
+
+/// What an operator names is meant, whatever its range.
+pub(super) fn rule_of(host: &Host) -> NetworkRule {
+    NetworkRule {
+        host: pattern(&host.host),
+        ports: match host.port {
+            Port::Any => Ports::Any,
+            Port::Default => Ports::Default,
+            Port::One(port) => Ports::Only(vec![port]),
+        },
+        scheme: host.scheme.clone(),
+        methods: (!host.methods.is_empty()).then(|| host.methods.clone()),
+        special: SpecialRanges::Allowed,
+    }
+}
+
+/// A host as it is written.
+pub(crate) fn pattern(host: &str) -> HostPattern {
+    if host == ANY {
+        return HostPattern::Any;
+    }
+    if let Some(parent) = host.strip_prefix("*.") {
+        return HostPattern::Below(parent.to_owned());
+    }
+    if let Some((network, prefix)) = host.split_once('/')
+        && let (Ok(network), Ok(prefix)) = (network.parse(), prefix.parse())
+    {
+        return HostPattern::Range { network, prefix };
+    }
+    match host.trim_start_matches('[').trim_end_matches(']').parse() {
+        Ok(address) => HostPattern::Address(address),
+        Err(_) => HostPattern::Name(host.to_owned()),
+    }
+}
+
+/// Whether a host is known to be in a special range from its text alone.
+pub(crate) fn is_special(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    match pattern(host) {
+        HostPattern::Address(ip) => runtime::address::classify(ip) != runtime::address::Class::Public,
+        _ => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+/// A rule from what an operator writes as an argument: `HOST:PORT`, `HOST:*` or `HOST`. Special ranges are meant when they are named.
+pub fn allow_net(text: &str) -> Result<NetworkRule, String> {
+    match Network::parse(text) {
+        Ok(Network::Host(host)) if host.scheme.is_none() && host.methods.is_empty() => Ok(rule_of(&host)),
+        _ => Err(format!(
+            "`{text}` is not HOST:PORT\n  hint: 127.0.0.1:8000, api.internal:443, or 10.0.0.5:* for every port"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_come_from_urls_in_properties() {
+        let properties = Value::map([
+            ("uri", Value::from("https://API.example.com/v1?x=1")),
+            ("body", Value::from("see https://not.a.url.property/ please")),
+            ("options", Value::map([("proxy", Value::from("http://10.0.0.1:3128"))])),
+            ("other", Value::from("http://[::ffff:127.0.0.1]/ ")),
+            ("public", Value::from("http://192.0.32.10/")),
+        ]);
+        let hosts: Vec<String> =
+            named(&properties).into_iter().map(|rule| format!("{:?} {:?}", rule.host, rule.ports)).collect();
+        assert_eq!(hosts, ["Address(192.0.32.10) Only([80])", "Name(\"api.example.com\") Only([443])"]);
+    }
+
+    #[test]
+    fn allowed_addresses_are_parsed() {
+        let check = |text: &str, expected: &str| {
+            let shown = allow_net(text).map_or_else(|error| error, |rule| format!("{:?} {:?}", rule.host, rule.ports));
+            assert!(shown.starts_with(expected), "{text}: {shown}");
+        };
+        check("127.0.0.1:8000", "Address(127.0.0.1) Only([8000])");
+        check("[::1]:80", "Address(::1) Only([80])");
+        check("api.internal:*", "Name(\"api.internal\") Any");
+        check("api.internal", "Name(\"api.internal\") Any");
+        check("host:port", "`host:port` is not HOST:PORT");
+        check("http://x:1", "`http://x:1` is not HOST:PORT");
+        check("flow", "`flow` is not HOST:PORT");
+    }
+
+    #[test]
+    fn a_policy_covers_what_a_manifest_asks_or_does_not() {
+        let read = |text: &str| {
+            let policy = model::read_policy(&format!("plugins: {{x: {text}}}")).expect("a policy");
+            let mut allowed = Allowed::of(Profile::Strict);
+            allowed.add(&policy.server.plugins["x"]);
+            allowed
+        };
+        let check = |text: &str, capability: Capability, expected: bool| {
+            assert_eq!(read(text).covers(&capability), expected, "{text} {capability}");
+        };
+        let http = |host: &str, method: &str| Capability::Http { host: host.to_owned(), method: method.to_owned() };
+        check("{network: [plugin]}", http("a.b", "*"), true);
+        check("{network: [plugin]}", http("10.0.0.1", "*"), false);
+        check("{network: [plugin]}", http("localhost", "*"), false);
+        check("{network: [flow]}", http("a.b", "*"), false);
+        check("{network: ['*.b']}", http("a.b", "GET"), true);
+        check("{network: ['GET a.b']}", http("a.b", "POST"), false);
+        let kv = |operation: &str, prefix: &str| Capability::Kv { operation: operation.into(), prefix: prefix.into() };
+        check("{kv: read}", kv("keys", ""), true);
+        check("{kv: read}", kv("set", "a."), false);
+        check("{kv: [write a.*]}", kv("delete", "a.b"), true);
+        check("{kv: [write a.*]}", kv("get", ""), false);
+        check("{files: read}", Capability::Files, false);
+        check("{files: write}", Capability::Files, true);
+        check("{secrets: ['A_*']}", Capability::Secret("A_B".into()), true);
+        check("{secrets: ['A_*']}", Capability::Secret("*".into()), false);
+        check("{secrets: true}", Capability::Secret("*".into()), true);
+        check("{memory: 1GiB}", Capability::MemoryBytes(1 << 30), true);
+        check("{memory: 1GiB}", Capability::MemoryBytes((1 << 30) + 1), false);
+        check("{objects: true}", Capability::Other("moon".into()), false);
+    }
+}
