@@ -46,6 +46,9 @@ pub enum Command {
     /// Look at and make plugins.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Set, list and delete secrets of namespaces on a server, and make the keys they are sealed with.
+    #[command(subcommand)]
+    Secret(Secret),
     /// Look at and mend a store that no server has open.
     #[command(subcommand)]
     Store(StoreCommand),
@@ -159,6 +162,44 @@ pub enum Flow {
         /// The revision to go back to.
         revision: u32,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Secret {
+    /// Set a secret; its value is read from standard input, or asked for.
+    Set(SecretSet),
+    /// List the secrets of a namespace, by name.
+    List {
+        namespace: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Take a secret away.
+    Delete {
+        #[arg(value_name = "NAMESPACE/NAME")]
+        secret: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Make a new key that secrets are sealed with from the server's next start on. Former keys are kept behind it.
+    NewKey,
+}
+
+#[derive(Debug, Args)]
+pub struct SecretSet {
+    #[arg(value_name = "NAMESPACE/NAME")]
+    pub secret: String,
+    /// Take the value from this file, as it is.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// A host the secret may go to: to no other, then. May be repeated.
+    #[arg(long = "host", value_name = "HOST")]
+    pub hosts: Vec<String>,
+    /// A few words for the list.
+    #[arg(long)]
+    pub description: Option<String>,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 /// Who may ask a server, or who asks it.

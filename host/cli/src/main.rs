@@ -7,6 +7,7 @@ mod flow;
 mod plugin;
 mod run;
 mod screen;
+mod secret;
 mod serve;
 mod setup;
 mod store;
@@ -68,6 +69,14 @@ fn main() -> ExitCode {
                 plugin::uninstall(&cli.global, plugin, store.as_deref()).await
             }
             Command::Plugin(args::Plugin::Pack { file, out }) => plugin::pack(&cli.global, file, out.as_deref()).await,
+            Command::Secret(args::Secret::Set(arguments)) => secret::set(arguments).await,
+            Command::Secret(args::Secret::List { namespace, remote }) => {
+                secret::list(&Client::new(remote)?, namespace).await
+            }
+            Command::Secret(args::Secret::Delete { secret, remote }) => {
+                secret::delete(&Client::new(remote)?, secret).await
+            }
+            Command::Secret(args::Secret::NewKey) => secret::new_key(&cli.global),
             Command::Store(command) => store::run(&cli.global, command),
             Command::CompilePlugin { .. } => Ok(ExitCode::SUCCESS),
         }

@@ -19,8 +19,10 @@ use crate::args::Global;
 const SECRET_PREFIX: &str = "SECRET_";
 /// What variables in the environment begin with that flows may see as `envs.*` (Kestra's convention).
 const ENV_PREFIX: &str = "KESTRA_";
-/// The key that stored secrets are sealed with, in base64.
+/// The keys that stored secrets are sealed with, in base64, the one that seals first.
 const KEY_VARIABLE: &str = "SLUICE_ENCRYPTION_KEY";
+/// The file of the data directory that has it otherwise.
+const KEY_FILE: &str = "encryption.key";
 /// The subcommand Sluice compiles plugins with.
 const COMPILE: &str = "compile-plugin";
 
@@ -166,7 +168,7 @@ pub async fn node(global: &Global, kept: &Kept, plugins: &[PathBuf], allow_net: 
         policies: policies(global)?,
         allow_net,
         secrets: secrets()?,
-        encryption_key: Some(encryption_key(global)?),
+        encryption_keys: encryption_keys(global)?,
         environment: environment(),
         ..server::Config::new(kept.store.clone(), runtime(global)?, catalog(global, plugins)?, scratch)
     };
@@ -187,17 +189,52 @@ fn secrets() -> Result<BTreeMap<String, String>> {
     Ok(secrets)
 }
 
-/// The key that stored secrets are sealed with: from the environment, else a file of the data directory, which is made when it is not there.
-fn encryption_key(global: &Global) -> Result<[u8; ENCRYPTION_KEY_BYTES]> {
-    let path = data_dir(global).join("encryption.key");
+/// The keys that stored secrets are sealed with, the one that seals first: from the environment, else a file of the data directory, which is
+/// made when it is not there. Several stand behind each other, with white space or commas between them.
+fn encryption_keys(global: &Global) -> Result<Vec<[u8; ENCRYPTION_KEY_BYTES]>> {
+    let path = data_dir(global).join(KEY_FILE);
     let (text, place) = match std::env::var(KEY_VARIABLE) {
         Ok(text) => (text, format!("the environment variable `{KEY_VARIABLE}`")),
         Err(_) => (key_file(&path)?, format!("`{}`", path.display())),
     };
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text.trim()).unwrap_or_default();
-    bytes.try_into().map_err(|_| {
-        anyhow!("{place} is not base64 of {ENCRYPTION_KEY_BYTES} bytes\n  hint: make one with `openssl rand -base64 {ENCRYPTION_KEY_BYTES}`")
+    let written: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c == ',').filter(|part| !part.is_empty()).collect();
+    let keys = written.iter().map(|key| {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(key).unwrap_or_default();
+        <[u8; ENCRYPTION_KEY_BYTES]>::try_from(bytes).ok()
+    });
+    let keys: Option<Vec<_>> = keys.collect();
+    keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
+        anyhow!("{place} is not base64 of {ENCRYPTION_KEY_BYTES} bytes, once or several times\n  hint: make one with `openssl rand -base64 {ENCRYPTION_KEY_BYTES}`")
     })
+}
+
+/// Puts a new key in front of the others in the key file.
+pub fn new_key(global: &Global) -> Result<PathBuf> {
+    if std::env::var_os(KEY_VARIABLE).is_some() {
+        return Err(anyhow!(
+            "the keys come from the environment variable `{KEY_VARIABLE}`\n  hint: put a new one in front of it, `NEW,OLD`"
+        ));
+    }
+    let path = data_dir(global).join(KEY_FILE);
+    let said = || format!("the encryption key `{}`", path.display());
+    let before = key_file(&path)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // Beside it and then in its place: whatever happens, a file with the former keys is there. Readable for its owner alone.
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(said)?;
+    std::io::Write::write_all(&mut file, format!("{}\n{}\n", drawn_key(), before.trim()).as_bytes())
+        .and_then(|()| file.as_file().sync_all())
+        .with_context(said)?;
+    file.persist(&path).map_err(|error| error.error).with_context(said)?;
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(said)?;
+    Ok(path)
+}
+
+/// A new key, in base64.
+fn drawn_key() -> String {
+    let numbers = [server::SystemEntropy.number(), server::SystemEntropy.number()];
+    let key: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+    base64::engine::general_purpose::STANDARD.encode(key)
 }
 
 fn key_file(path: &Path) -> Result<String> {
@@ -211,11 +248,7 @@ fn key_file(path: &Path) -> Result<String> {
     std::fs::create_dir_all(folder).with_context(said)?;
     // Written beside and linked into place: of two that start at once both use the key of the first.
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(said)?;
-    let key: Vec<u8> = [server::SystemEntropy.number(), server::SystemEntropy.number()]
-        .iter()
-        .flat_map(|number| number.to_be_bytes())
-        .collect();
-    std::io::Write::write_all(&mut file, base64::engine::general_purpose::STANDARD.encode(key).as_bytes())
+    std::io::Write::write_all(&mut file, drawn_key().as_bytes())
         .and_then(|()| file.as_file().sync_all())
         .with_context(said)?;
     match file.persist_noclobber(path) {

@@ -46,8 +46,9 @@ pub struct Config {
     pub allow_net: Vec<NetworkRule>,
     /// `secret()` by upper-case name, in clear.
     pub secrets: BTreeMap<String, String>,
-    /// Seals the secrets that are stored. Without one a node draws its own, and what it stored sealed is lost to the next.
-    pub encryption_key: Option<[u8; crate::ENCRYPTION_KEY_BYTES]>,
+    /// The first seals the secrets that are stored, the others open what they have sealed before. Without one a node draws its own, and what
+    /// it stored sealed is lost to the next.
+    pub encryption_keys: Vec<[u8; crate::ENCRYPTION_KEY_BYTES]>,
     /// `envs.*` by lower-case name.
     pub environment: BTreeMap<String, String>,
     /// `globals.*`.
@@ -74,7 +75,7 @@ impl Config {
             policies: Policies::default(),
             allow_net: Vec::new(),
             secrets: BTreeMap::new(),
-            encryption_key: None,
+            encryption_keys: Vec::new(),
             environment: BTreeMap::new(),
             globals: expr::Map::new(),
         }

@@ -22,6 +22,7 @@ use crate::outputs::Undurable;
 use crate::policy::Policies;
 use crate::runs::Runs;
 use crate::sealing::{KEY_BYTES, Sealer};
+use crate::secrets::Secrets;
 use crate::timers::Timers;
 use crate::triggers::Triggers;
 use crate::worker::Workers;
@@ -52,6 +53,10 @@ pub struct Node {
     pub(crate) boot: Boot,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) timers: Timers,
+    /// Those of namespaces.
+    pub(crate) secrets: Secrets,
+    /// Held while they are changed: what is in memory is what is stored.
+    pub(crate) changing_secrets: tokio::sync::Mutex<()>,
     pub(crate) triggers: Triggers,
     pub(crate) workers: Workers,
     pub(crate) undurable: Undurable,
@@ -94,7 +99,7 @@ impl Node {
                 live_max: config.live_max,
                 grace: config.grace,
                 secrets: config.secrets,
-                sealer: Sealer::new(&config.encryption_key.unwrap_or_else(|| drawn_key(config.entropy.as_ref()))),
+                sealer: sealer(&config.encryption_keys, config.entropy.as_ref()),
                 environment: config.environment,
                 globals: config.globals,
             },
@@ -103,6 +108,8 @@ impl Node {
             boot: Boot(boot.into()),
             mailboxes: Mailboxes::default(),
             timers: Timers::default(),
+            secrets: Secrets::default(),
+            changing_secrets: tokio::sync::Mutex::new(()),
             triggers: Triggers::default(),
             workers: Workers::new(config.workers),
             undurable: Undurable::default(),
@@ -113,6 +120,7 @@ impl Node {
         });
         // Before anything goes on: what it ends may be waited for by a trigger.
         node.load_rules().await?;
+        node.load_secrets().await?;
         node.load_triggers().await?;
         node.recover().await?;
         let (clock, keeper, janitor) = (node.clone(), node.clone(), node.clone());
@@ -260,6 +268,14 @@ impl Node {
             self.deliver(&row);
         }
         Ok(())
+    }
+}
+
+/// The first key seals; without one, one is drawn.
+fn sealer(keys: &[[u8; KEY_BYTES]], entropy: &dyn Entropy) -> Sealer {
+    match keys {
+        [current, former @ ..] => Sealer::new(current, former),
+        [] => Sealer::new(&drawn_key(entropy), &[]),
     }
 }
 

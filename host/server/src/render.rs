@@ -180,7 +180,7 @@ impl Node {
     /// The value of a stored secret: one that was sealed by this server, or one that is looked up by its name.
     fn clear(&self, name: &str) -> Option<Arc<str>> {
         match self.config.sealer.open(name) {
-            Err(Unopened::NotSealed) => self.secret(name).map(Arc::from),
+            Err(Unopened::NotSealed) => self.called_secret(name).map(|found| found.value),
             opened => opened.ok().map(Arc::from),
         }
     }

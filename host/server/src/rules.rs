@@ -126,7 +126,19 @@ impl Node {
         details: &serde_json::Value,
     ) -> Result<Batch, Error> {
         let mut batch = Batch::new();
-        batch.put(rows::Audit {
+        batch.put(self.audit_entry(actor, action, subject, details)?);
+        Ok(batch)
+    }
+
+    /// An entry of the audit log.
+    pub(crate) fn audit_entry(
+        &self,
+        actor: &str,
+        action: &str,
+        subject: &str,
+        details: &serde_json::Value,
+    ) -> Result<rows::Audit, Error> {
+        Ok(rows::Audit {
             at: self.now(),
             id: format!("{:032x}", self.entropy.number()).into(),
             actor: actor.into(),
@@ -134,8 +146,7 @@ impl Node {
             subject: subject.into(),
             details: Payload::of(FORMAT, details).map_err(crate::apply::unwritable)?,
             chain: None,
-        });
-        Ok(batch)
+        })
     }
 
     /// Commits, and waits until it is durable.

@@ -63,8 +63,8 @@ pub enum Query {
     KvIn { place: NamespaceKey, prefix: Arc<str> },
     /// The values of every namespace that expired at or before `now`.
     KvExpired { now: Timestamp },
-    /// The secrets of a namespace, by name.
-    Secrets(NamespaceKey),
+    /// Secrets, by namespace and name.
+    Secrets(NamespaceMatch),
     /// The concurrency slots of a flow that are taken.
     SlotsOf(FlowKey),
     /// The unique keys somebody holds.

@@ -20,7 +20,7 @@ pub(super) fn config(store: Arc<dyn Store>, scratch: &tempfile::TempDir, outside
     Config {
         allow_net: vec![server::allow_net(&outside.address.to_string()).expect("an address")],
         grace: Duration::from_millis(50),
-        encryption_key: Some([7; server::ENCRYPTION_KEY_BYTES]),
+        encryption_keys: vec![[7; server::ENCRYPTION_KEY_BYTES]],
         ..tests::served::config(Options { store, ..Options::default() }, scratch.path())
     }
 }

@@ -5,6 +5,7 @@ mod full;
 mod gates;
 mod life;
 mod sealed;
+mod secrets;
 mod table;
 
 use model::state::State;

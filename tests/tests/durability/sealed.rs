@@ -22,7 +22,7 @@ tasks:
 const CLEAR: &str = "hunter2-and-more";
 
 /// Whether any file below a folder has a text in it.
-fn is_found(folder: &Path, text: &str) -> bool {
+pub fn is_found(folder: &Path, text: &str) -> bool {
     let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries.into_iter().any(|path| match path.is_dir() {
         true => is_found(&path, text),
@@ -37,7 +37,7 @@ async fn secret_inputs_outlive_a_server_that_keeps_its_key() {
     let life = async |key: u8, id: Option<&str>| {
         let store = embedded(&folder);
         let config = Config {
-            encryption_key: Some([key; server::ENCRYPTION_KEY_BYTES]),
+            encryption_keys: vec![[key; server::ENCRYPTION_KEY_BYTES]],
             ..config(store.clone(), &scratch, &outside)
         };
         let node = Node::open(config).await.expect("it opens");

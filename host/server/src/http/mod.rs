@@ -9,6 +9,7 @@ mod health;
 mod life;
 mod logs;
 mod plugins;
+mod secrets;
 mod triggers;
 mod upgrades;
 mod versions;
@@ -22,7 +23,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 
 use crate::node::Node;
 use auth::Access;
@@ -75,6 +76,9 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/logs/{execution}", get(logs::of_execution))
         .route("/logs/{execution}/download", get(logs::download))
         .route("/logs/{execution}/follow", get(follow::logs))
+        .route("/namespaces/{namespace}/secrets", get(secrets::list).put(secrets::set))
+        .route("/namespaces/{namespace}/secrets/{key}", patch(secrets::describe).delete(secrets::delete))
+        .route("/namespaces/{namespace}/inherited-secrets", get(secrets::inherited))
         .route("/plugins", get(plugins::list))
         .route("/plugins/{type}/versions", get(plugins::versions_of_type))
         .route("/triggers", put(triggers::update))

@@ -8,6 +8,7 @@ use store::rows::{self, Key, NamespaceKey};
 use crate::kv::ancestors;
 use crate::node::Node;
 use crate::readable::{NAMESPACE_SCHEME, namespace_file, namespace_folder};
+use crate::worker::reach;
 
 /// Largest file `read()` gives: it becomes part of one text.
 const READ_MAX_BYTES: u64 = 1 << 20;
@@ -22,7 +23,7 @@ impl Node {
         match &*call.function {
             "now" => Answer::Value(Value::time(expr::Time::Instant(self.now()))),
             "random" => random(call, || self.entropy.number()),
-            "secret" => self.answer_secret(call),
+            "secret" => self.answer_secret(call, flow),
             "kv" => self.answer_kv(call, flow).await,
             engine::view::STORED_OUTPUTS => self.answer_outputs(call).await,
             "errorLogs" => self.answer_error_logs(execution).await,
@@ -33,16 +34,22 @@ impl Node {
         }
     }
 
-    fn answer_secret(&self, call: &Call) -> Answer {
+    fn answer_secret(&self, call: &Call, flow: &FlowKey) -> Answer {
         let name = call.arg_text("key").unwrap_or_default();
-        let Some(value) = self.secret(&name) else {
+        let own = flow.namespace.as_str();
+        let namespace = call.arg_text("namespace").unwrap_or_else(|| own.to_owned());
+        // Of a namespace that is not on the way up only what may be said of secrets at all: that there is none.
+        let may = namespace == own || reach::below(own, &namespace);
+        let Some(found) = self.find_secret(&namespace, &name).filter(|_| may) else {
             return Answer::Absent(format!(
-                "there is no secret `{name}`; hint: set SECRET_{} to its base64",
+                "there is no secret `{name}` for namespace `{namespace}`; hint: `sluice secret set {namespace}/{}`, or start the \
+                 server with SECRET_{} set to its base64",
+                name.to_uppercase(),
                 name.to_uppercase()
             ));
         };
         // A `subkey` is taken out by the language itself, which keeps it a secret.
-        Answer::Value(Value::Text(expr::Text::secret(name.as_str(), value)))
+        Answer::Value(Value::Text(expr::Text::secret(found.called, found.value)))
     }
 
     async fn answer_kv(&self, call: &Call, flow: &FlowKey) -> Answer {

@@ -80,7 +80,7 @@ fn each_secret(value: &Value, take: &mut dyn FnMut(&str)) {
             names
                 .iter()
                 .filter(|name| !crate::sealing::Sealer::made(name))
-                .for_each(|name| take(&name.to_ascii_uppercase()));
+                .for_each(|name| take(&crate::secrets::name_of(name).to_ascii_uppercase()));
         }
         Value::List(items) => items.iter().for_each(|item| each_secret(item, take)),
         Value::Map(entries) => entries.values().for_each(|item| each_secret(item, take)),

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use model::flow::Flow;
 use runtime::{HostError, RequestHead};
 
 use super::secrets::RunSecrets;
@@ -16,14 +17,17 @@ pub(super) const FULL_AGAIN: std::time::Duration = std::time::Duration::from_mil
 pub(super) struct Outgoing {
     node: Arc<Node>,
     secrets: Arc<RunSecrets>,
+    /// Of the flow: where secrets are looked for first.
+    namespace: String,
     /// Hosts that stand in the flow's source: the only ones that a secret without a binding may go to.
     literal_hosts: BTreeSet<String>,
 }
 
 impl Outgoing {
-    /// `source`: of the flow.
-    pub fn new(node: Arc<Node>, source: &str, secrets: Arc<RunSecrets>) -> Self {
-        Self { node, secrets, literal_hosts: literal_hosts(source) }
+    /// For a run of a flow.
+    pub fn new(node: Arc<Node>, flow: &Flow, secrets: Arc<RunSecrets>) -> Self {
+        let namespace = flow.key.namespace.to_string();
+        Self { node, secrets, namespace, literal_hosts: literal_hosts(&flow.source) }
     }
 
     pub fn secrets(&self) -> &RunSecrets {
@@ -32,10 +36,13 @@ impl Outgoing {
 
     /// A placeholder for a secret by name.
     pub fn handle(&self, name: String) -> Result<String, HostError> {
-        let Some(value) = self.node.secret(&name) else {
-            return Err(HostError::not_found(format!("there is no secret `{name}`")));
+        let Some(found) = self.node.find_secret(&self.namespace, &name) else {
+            return Err(HostError::not_found(format!(
+                "there is no secret `{name}` for namespace `{}`",
+                self.namespace
+            )));
         };
-        let secret = expr::Secret::new(expr::Origin::Named(name.into()), value);
+        let secret = expr::Secret::new(expr::Origin::Named(found.called), found.value);
         Ok(self.secrets.placeholder(&secret))
     }
 

@@ -80,7 +80,7 @@ impl Node {
             limits,
             working_dir: None,
             services: Arc::new(PollServices {
-                outgoing: Outgoing::new(self.clone(), &saved.flow.source, secrets.clone()),
+                outgoing: Outgoing::new(self.clone(), &saved.flow, secrets.clone()),
                 node: self.clone(),
                 saved: saved.clone(),
             }),

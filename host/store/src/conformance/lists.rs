@@ -84,7 +84,10 @@ pub async fn prefixes_do_not_run_over(store: Arc<dyn Store>) {
     let in_a = |prefix: &str| Query::KvIn { place: place("a"), prefix: prefix.into() };
     assert_eq!(names(&store, in_a(""), |row: &Kv| row.key.to_string()).await, ["k", "k1", "l"]);
     assert_eq!(names(&store, in_a("k"), |row: &Kv| row.key.to_string()).await, ["k", "k1"]);
-    assert_eq!(names(&store, Query::Secrets(place("a")), |row: &Secret| row.name.to_string()).await, ["S"]);
+    assert_eq!(
+        names(&store, Query::Secrets(NamespaceMatch::Exact(place("a"))), |row: &Secret| row.name.to_string()).await,
+        ["S"]
+    );
     let pins = Query::Settings { prefix: "plugin/pin/".into() };
     assert_eq!(names(&store, pins, |row: &Setting| row.name.to_string()).await, ["plugin/pin/a"]);
     assert_eq!(names(&store, Query::Nodes, |row: &Node| row.id.to_string()).await, ["n1", "n2"]);

@@ -210,6 +210,8 @@ pub fn secret(namespace: &str, name: &str) -> Secret {
         scheme: "xchacha20-1".into(),
         description: None,
         updated: at(0),
+        tags: Vec::new(),
+        hosts: Vec::new(),
     }
 }
 

@@ -220,7 +220,7 @@ fn plan(query: &Query) -> Plan {
         Query::Triggers { namespace, flow: None } => Plan::all(of(Kind::Trigger)).in_namespace(namespace),
         Query::KvIn { place, prefix } => Plan::all(keys::place(of(Kind::Kv), place).text_start(prefix)),
         Query::KvExpired { now } => Plan::due(KeyBytes::new(tag::KV_EXPIRES), *now),
-        Query::Secrets(place) => Plan::all(keys::place(of(Kind::Secret), place)),
+        Query::Secrets(namespace) => Plan::all(of(Kind::Secret)).in_namespace(namespace),
         Query::SlotsOf(flow) => Plan::all(keys::slots(of(Kind::Unique), flow)),
         Query::HeldBy(holder) => Plan::all(keys::holder(KeyBytes::new(tag::HELD_BY), holder)),
         Query::UniqueExpired { now } => Plan::due(KeyBytes::new(tag::UNIQUE_EXPIRES), *now),

@@ -42,6 +42,18 @@ pub struct Secret {
     pub scheme: Arc<str>,
     pub description: Option<Arc<str>>,
     pub updated: Timestamp,
+    #[serde(default)]
+    pub tags: Vec<SecretTag>,
+    /// Hosts it may go to, and no others; none: it is not bound.
+    #[serde(default)]
+    pub hosts: Vec<Arc<str>>,
+}
+
+/// A word about a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretTag {
+    pub key: Arc<str>,
+    pub value: Arc<str>,
 }
 
 impl fmt::Debug for Secret {

@@ -14,7 +14,7 @@ mod work;
 
 use std::sync::Arc;
 
-pub use data::{BlobId, BlobInfo, Document, File, Kv, Secret};
+pub use data::{BlobId, BlobInfo, Document, File, Kv, Secret, SecretTag};
 pub use execution::{Change, Execution, LogLine, Metric, MetricKind, Snapshot, TaskRun};
 pub use flow::{Backfill, Flow, TriggerState};
 pub use key::{DocumentKey, JobKey, Key, MessageKey, NamespaceKey, Target, TimerKey};

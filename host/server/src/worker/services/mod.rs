@@ -61,7 +61,7 @@ impl RunServices {
         let own = folder_of(flow, &ready.execution.id);
         let folder = format!("{own}tasks/{}/{}", task_folder(ready.task.id.as_str()), ready.run.id);
         Self {
-            outgoing: Outgoing::new(node.clone(), &ready.saved.flow.source, secrets),
+            outgoing: Outgoing::new(node.clone(), &ready.saved.flow, secrets),
             node,
             state: ready.state.clone(),
             saved: Arc::new(ready.saved.clone()),
@@ -218,11 +218,6 @@ impl RunServices {
 }
 
 impl Node {
-    /// A secret by name, in clear. Names are not case-sensitive (Kestra's rule).
-    pub(crate) fn secret(&self, name: &str) -> Option<&str> {
-        self.config.secrets.get(&name.to_ascii_uppercase()).map(String::as_str)
-    }
-
     /// The first page of an execution's error lines, oldest first.
     pub(crate) async fn error_lines(
         &self,
