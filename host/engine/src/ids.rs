@@ -78,8 +78,7 @@ impl Hash {
     }
 
     fn number(self) -> u128 {
-        let digest = self.0.finalize();
-        digest.iter().take(16).fold(0u128, |number, byte| number << 8 | u128::from(*byte))
+        self.0.finalize().first_chunk().copied().map_or(0, u128::from_be_bytes)
     }
 
     fn text(self) -> String {

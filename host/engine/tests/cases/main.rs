@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod apart;
+mod flowables;
+mod hand;
 mod items;
+mod items_by_hand;
 mod jobs;
 mod life;
+mod promises;
 
 use engine::sim::{Sim, flow, render::texts};
 use engine::{End, Event, Outcome, RejectCode, sim::Fake};
