@@ -306,7 +306,18 @@ pub(crate) fn tasks_in<'a>(
         Phase::Main => main_tasks(&task.kind, node.evaluated.as_ref(), block),
         Phase::Errors => &block.errors,
         Phase::Finally => &block.finally,
-        Phase::OnPause | Phase::Outputs | Phase::Listeners | Phase::After | Phase::Done => &[],
+        Phase::OnPause => on_pause(&task.kind),
+        Phase::Outputs | Phase::Listeners | Phase::After | Phase::Done => &[],
+    }
+}
+
+fn on_pause(kind: &TaskKind) -> &[TaskId] {
+    match kind {
+        TaskKind::Flow(flow) => match flow.as_ref() {
+            FlowTask::Pause(pause) => pause.on_pause.as_slice(),
+            _ => &[],
+        },
+        _ => &[],
     }
 }
 

@@ -1,13 +1,13 @@
 //! What holds others: which of its children begin, and when they do not any more.
 
-use engine::{Command, End, Event};
+use engine::{End, Event};
 use expr::Map;
 use model::change::{Change, Phase};
 use model::ids::TaskId;
 use model::state::State as Status;
 
 use crate::hand::Hand;
-use crate::{check_after, fails, shown, takes, world};
+use crate::{check_after, shown, takes, world};
 
 #[test]
 fn what_fails_with_another_branch_begins_nothing_more() {
@@ -84,54 +84,4 @@ fn what_holds_others_is_tried_once_and_counts_no_attempts() {
     sim.run();
     assert_eq!(shown(&sim, &id), "FAILED: a=FAILED");
     assert_eq!(sim.state(&id).runs().next().unwrap().attempts.len(), 0);
-}
-
-#[test]
-fn execution_is_paused_until_the_last_of_its_pauses_ends() {
-    let mut sim = world("tasks: [{id: p, type: PAR, tasks: [{id: a, type: PAUSE}, {id: b, type: PAUSE}]}]");
-    let id = sim.start("test", "main", Map::new());
-    sim.run();
-    for (task, expected) in
-        [("a", "PAUSED: p=RUNNING a=SUCCESS b=PAUSED"), ("b", "SUCCESS: p=SUCCESS a=SUCCESS b=SUCCESS")]
-    {
-        let run = sim.state(&id).run_of(&TaskId::trusted(task), &[]).map(|run| run.id.clone());
-        sim.send(&id, Event::Resume { run, inputs: Map::new() }).unwrap();
-        assert_eq!(shown(&sim, &id), expected);
-    }
-}
-
-#[test]
-fn end_of_a_pause_does_not_resume_what_somebody_has_paused() {
-    let mut hand = Hand::new("tasks: [{id: p, type: PAUSE, pauseDuration: '{{ x }}'}, {id: a, type: LOG}]");
-    hand.send(Event::Pause).unwrap();
-    let render = hand.take(|command| match command {
-        Command::Render { id, templates, .. } => {
-            let named = |name| templates.iter().find(|(known, ..)| *known == name).map(|(_, value, _)| value.clone());
-            Some((id.clone(), named("behavior").unwrap()))
-        }
-        _ => None,
-    });
-    let (id, behavior) = render.unwrap();
-    let values = Map::from_iter([("behavior".into(), behavior), ("duration".into(), expr::Value::text("PT1S"))]);
-    hand.send(Event::Rendered { id, result: Ok(values) }).unwrap();
-    let timer = hand.take(|command| match command {
-        Command::SetTimer { id, due } => Some((id.clone(), *due)),
-        _ => None,
-    });
-    let (id, due) = timer.unwrap();
-    hand.now = due;
-    hand.send(Event::TimerDue { id }).unwrap();
-    assert_eq!(hand.shown(), "PAUSED: p=SUCCESS a=CREATED");
-    hand.send(Event::Resume { run: None, inputs: Map::new() }).unwrap();
-    assert_eq!(hand.shown(), "RUNNING: p=SUCCESS a=CREATED");
-    let job = hand.begin("a");
-    hand.end(job, End::Success);
-    assert_eq!(hand.shown(), "SUCCESS: p=SUCCESS a=SUCCESS");
-}
-
-#[test]
-fn timeout_of_a_pause_is_of_the_waiting_alone() {
-    let body = "tasks: [{id: p, type: PAUSE, timeout: PT2S, pauseDuration: PT1S, tasks: [{id: a, type: LOG}]}]";
-    check_after(body, "a", |_| takes(60), |_, _| {}, "SUCCESS: p=SUCCESS a=SUCCESS");
-    check_after(body, "a", |_| fails(), |_, _| {}, "FAILED: p=FAILED a=FAILED");
 }

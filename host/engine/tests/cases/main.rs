@@ -9,7 +9,10 @@ mod items;
 mod items_by_hand;
 mod jobs;
 mod life;
+mod pauses;
 mod promises;
+mod subflows;
+mod units;
 
 use engine::sim::{Sim, flow, render::texts};
 use engine::{End, Event, Outcome, RejectCode, sim::Fake};
