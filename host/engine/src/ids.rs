@@ -117,5 +117,7 @@ mod tests {
     fn jitter_stays_below_one() {
         let run = TaskRunId::trusted("r");
         assert!((0..1000).all(|attempt| (0.0..1.0).contains(&fraction(&run, attempt))));
+        let mean = (0..1000).map(|attempt| fraction(&run, attempt)).sum::<f64>() / 1000.0;
+        assert!((0.45..0.55).contains(&mean), "{mean}");
     }
 }
