@@ -80,6 +80,21 @@ fn nothing_is_gathered_of_an_empty_file() {
 }
 
 #[test]
+fn executions_of_batches_are_asked_for_until_they_have_started() {
+    let mut hand = unwaited(2);
+    let asked = |hand: &Hand| {
+        let start = |command: &Command| matches!(command, Command::StartChild { .. });
+        let outstanding = hand.state.outstanding().into_iter().filter(start).collect::<Vec<_>>();
+        assert!(outstanding.iter().all(|command| hand.left.contains(command)), "it is the same as the first time");
+        outstanding.len()
+    };
+    assert_eq!(asked(&hand), 2);
+    let Some(Command::StartChild { child, .. }) = hand.left.pop() else { panic!("the last is asked for last") };
+    started(&mut hand, &child);
+    assert_eq!(asked(&hand), 1);
+}
+
+#[test]
 fn what_becomes_of_batches_that_nobody_waits_for_says_nothing() {
     let mut hand = unwaited(2);
     let made = children(&mut hand);

@@ -96,3 +96,14 @@ fn restart_of_what_followed_a_pause_does_not_wait_again() {
     };
     check_after(body, "f", |_| takes(60), act, "SUCCESS: p=SUCCESS a=SUCCESS f=SUCCESS");
 }
+
+#[test]
+fn pause_that_fails_says_why_and_others_say_nothing() {
+    for (behavior, expected) in [("RESUME", vec![]), ("WARN", vec![]), ("FAIL", vec!["pause-over"])] {
+        let body = format!("tasks: [{{id: p, type: PAUSE, pauseDuration: PT1S, behavior: {behavior}}}]");
+        let mut sim = world(&body);
+        sim.start("test", "main", Map::new());
+        sim.run();
+        assert_eq!(sim.logs.iter().map(|(_, _, failure)| failure.code.as_str()).collect::<Vec<_>>(), expected);
+    }
+}

@@ -158,6 +158,19 @@ fn only_the_task_that_failed_by_an_execution_is_mended_by_it() {
 }
 
 #[test]
+fn execution_that_took_too_long_mends_nobody() {
+    let mut sim = world("tasks: [{id: x, type: SUB, timeout: PT1S}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    let child = sim.made[1].clone();
+    sim.send(&child, Event::Restart { from: None }).unwrap();
+    sim.run();
+    assert_eq!(sim.state(&child).status(), Some(Status::Success));
+    assert_eq!(shown(&sim, &id), "FAILED: x=FAILED");
+    assert_eq!(sim.state(&id).execution().unwrap().attempt, 1, "it was not run again");
+}
+
+#[test]
 fn execution_whose_failure_was_its_own_mends_nobody() {
     let mut sim =
         world("tasks: [{id: s, type: SUB, transmitFailed: false, inputs: {fails: true}}, {id: f, type: FAIL}]");
