@@ -8,6 +8,7 @@ use crate::command::Message;
 use crate::draft::Draft;
 use crate::flowable::{subflow::current_child, tasks_in};
 use crate::life::PHASES;
+use crate::state::worse;
 
 const RUN_RENDERS: [RenderPurpose; 4] =
     [RenderPurpose::RunIf, RenderPurpose::Begin, RenderPurpose::LoopCondition, RenderPurpose::ChildOutputs];
@@ -53,6 +54,11 @@ impl Draft {
         }
         self.end_open_attempt(run, state);
         if self.children_of(Some(run)).iter().any(|child| self.run_status(child).is_some_and(Status::is_active)) {
+            // It ends as they are told to, also where they are not of its main phase.
+            let verdict = self.frame(Some(run)).verdict;
+            if let Some(state) = worse(verdict, state).filter(|worst| Some(*worst) != verdict) {
+                self.change(Change::Verdict { parent: Some(run.clone()), state });
+            }
             self.enter_run(run, Status::Killing);
         } else {
             self.finish_as(run, state);

@@ -58,7 +58,7 @@ pub struct Node {
     /// Of tasks with children.
     pub(crate) frame: Option<Frame>,
     pub(crate) evaluated: Option<Evaluated>,
-    /// Fails whatever its children did.
+    /// Why it failed beside its attempts and what it holds. With one, a ForEachItem begins no more batches.
     pub(crate) failure: Option<model::execution::Failure>,
 }
 

@@ -3,9 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod apart;
+mod flowables;
+mod hand;
 mod items;
+mod items_by_hand;
 mod jobs;
 mod life;
+mod pauses;
+mod promises;
+mod subflows;
+mod units;
 
 use engine::sim::{Sim, flow, render::texts};
 use engine::{End, Event, Outcome, RejectCode, sim::Fake};
