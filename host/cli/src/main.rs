@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod client;
+mod explain;
 mod flow;
 mod plugin;
 mod run;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
                 plugin::uninstall(&cli.global, plugin, store.as_deref()).await
             }
             Command::Plugin(args::Plugin::Pack { file, out }) => plugin::pack(&cli.global, file, out.as_deref()).await,
+            Command::Explain { code } => explain::explain(code.as_deref()),
             Command::Store(command) => store::run(&cli.global, command),
             Command::CompilePlugin { .. } => Ok(ExitCode::SUCCESS),
         }

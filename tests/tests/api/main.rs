@@ -11,6 +11,7 @@ mod policy;
 mod polling;
 mod refusals;
 mod rules;
+mod side_by_side;
 mod upgrades;
 mod versions;
 mod webhook;
