@@ -68,7 +68,7 @@ impl Draft {
         }
         self.look_at_slas();
         if place.phase == Phase::OnPause {
-            return self.on_pause_over(parent);
+            return self.on_pause_over(parent, state);
         }
         let frame = self.frame(parent);
         if frame.phase != place.phase {
@@ -308,7 +308,14 @@ pub(crate) fn tasks_in<'a>(
         Phase::Main => main_tasks(&task.kind, node.evaluated.as_ref(), block),
         Phase::Errors => &block.errors,
         Phase::Finally => &block.finally,
-        Phase::OnPause | Phase::Outputs | Phase::Listeners | Phase::After | Phase::Done => &[],
+        Phase::OnPause => match &task.kind {
+            TaskKind::Flow(flow) => match flow.as_ref() {
+                FlowTask::Pause(pause) => pause.on_pause.as_slice(),
+                _ => &[],
+            },
+            _ => &[],
+        },
+        Phase::Outputs | Phase::Listeners | Phase::After | Phase::Done => &[],
     }
 }
 

@@ -6,6 +6,7 @@ mod apart;
 mod items;
 mod jobs;
 mod life;
+mod pauses;
 
 use engine::sim::{Sim, flow, render::texts};
 use engine::{End, Event, Outcome, RejectCode, sim::Fake};
