@@ -7,6 +7,7 @@ mod items;
 mod jobs;
 mod life;
 mod pauses;
+mod replays;
 
 use engine::sim::{Sim, flow, render::texts};
 use engine::{End, Event, Outcome, RejectCode, sim::Fake};
