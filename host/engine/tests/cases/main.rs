@@ -8,6 +8,7 @@ mod jobs;
 mod life;
 mod pauses;
 mod replays;
+mod views;
 
 use engine::sim::{Sim, flow, render::texts};
 use engine::{End, Event, Outcome, RejectCode, sim::Fake};
