@@ -8,6 +8,7 @@ mod jobs;
 mod life;
 mod pauses;
 mod replays;
+mod restarts;
 mod views;
 
 use engine::sim::{Sim, flow, render::texts};
