@@ -178,17 +178,6 @@ impl Draft {
         true
     }
 
-    /// Whether a sequence of children has another enabled one after this place.
-    pub(crate) fn has_next_in_lane(&self, parent: Option<&TaskRunId>, place: Place) -> bool {
-        let sequential = matches!(self.shape(parent), Shape::Sequence | Shape::Lanes { iterations: true, .. });
-        let flow = self.flow();
-        sequential
-            && tasks_in(&self.state, &flow, parent, place)
-                .iter()
-                .skip(place.position as usize + 1)
-                .any(|id| enabled(&flow, id))
-    }
-
     /// Whether iterations run one after the other.
     pub(crate) fn is_one_by_one(&self, parent: Option<&TaskRunId>) -> bool {
         matches!(self.shape(parent), Shape::Lanes { iterations: true, limit: 1, .. })

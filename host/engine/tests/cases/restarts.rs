@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[derive(Default)]
 struct Restart<'a> {
     body: &'a str,
     /// Tasks whose first attempt fails.
@@ -11,12 +12,6 @@ struct Restart<'a> {
     /// Attempts that the restart begins.
     begins: &'a str,
     ends: &'a str,
-}
-
-impl Default for Restart<'_> {
-    fn default() -> Self {
-        Self { body: "", failing: &[], from: None, begins: "", ends: "" }
-    }
 }
 
 fn check(restart: &Restart<'_>) {
@@ -120,6 +115,32 @@ fn lanes_that_had_not_begun_begin_in_the_next_life() {
         begins: "b[q] a[r] b[r]",
         ends: "SUCCESS: x=SUCCESS a[p]=SUCCESS b[p]=SUCCESS a[q]=SUCCESS b[q]=SUCCESS/2 a[r]=SUCCESS b[r]=SUCCESS",
         ..Restart::default()
+    });
+}
+
+#[test]
+fn lanes_that_had_not_begun_begin_beside_what_runs_again() {
+    let body = "tasks: [{id: x, type: EACH, concurrencyLimit: 2, values: [p, q, r, s], tasks: [{id: a, type: LOG}]}]";
+    let mut sim = world(body);
+    sim.script("a", |_| takes(5));
+    let id = sim.start("test", "main", Map::new());
+    sim.run_while(|sim| sim.attempts.len() < 3);
+    sim.send(&id, Event::Kill { cascade: true }).unwrap();
+    assert_eq!(shown(&sim, &id), "KILLED: x=KILLED a[p]=SUCCESS a[q]=KILLED a[r]=KILLED");
+    let from = Some(run_of(&sim, &id, "a", "q"));
+    sim.send(&id, Event::Restart { from }).unwrap();
+    sim.run_while(|_| false);
+    assert_eq!(shown(&sim, &id), "RUNNING: x=RUNNING a[p]=SUCCESS a[q]=RUNNING/2 a[r]=KILLED a[s]=RUNNING");
+}
+
+#[test]
+fn failure_that_stays_does_not_end_what_runs_again() {
+    check(&Restart {
+        body: "tasks: [{id: p, type: PAR, failFast: true, tasks: [{id: a, type: FAIL}, {id: b, type: SLEEP, duration: PT5S}, {id: c, type: LOG}]}]",
+        failing: &["c"],
+        from: Some(("b", "")),
+        begins: "",
+        ends: "FAILED: p=FAILED a=FAILED b=SUCCESS/2 c=CANCELLED",
     });
 }
 
