@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod apart;
+mod halts;
 mod items;
 mod jobs;
 mod life;
