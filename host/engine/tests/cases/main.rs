@@ -10,6 +10,8 @@ mod life;
 mod pauses;
 mod replays;
 mod restarts;
+mod snapshots;
+mod states;
 mod views;
 
 use engine::sim::{Sim, flow, render::texts};
