@@ -2,7 +2,9 @@
 //! Task runs are shown in the order they were created, as `task[value]=STATE/attempts`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod acts;
 mod apart;
+mod by_hand;
 mod halts;
 mod items;
 mod jobs;
