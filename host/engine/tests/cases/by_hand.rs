@@ -152,3 +152,44 @@ fn timer_that_was_set_anew_is_not_due_at_its_old_time() {
     sim.run();
     assert_eq!(sim.send(&id, due).unwrap_err().code, RejectCode::Stale);
 }
+
+#[test]
+fn kill_takes_over_from_another_end_and_is_taken_once() {
+    let mut sim = world(
+        "tasks: [{id: p, type: PAR, tasks: [{id: a, type: LOG}, {id: q, type: SEQ, tasks: [{id: w, type: SLEEP, duration: PT1S}, {id: x, type: EXIT}]}]}]",
+    );
+    sim.script("a", |_| takes(60));
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    // The worker of `a` is told to end, and has not yet answered.
+    let mut state = after(&sim, &id, |change| matches!(change, Change::JobCancelled { .. }));
+    send(&mut state, Event::Kill { cascade: true }, &sim);
+    assert_eq!(state.status(), Some(Status::Killing));
+    let again = decide(&state, Event::Kill { cascade: true }, sim.now).unwrap_err();
+    assert_eq!(again.code, RejectCode::Duplicate);
+    let (job, epoch) = state.running().remove(0);
+    let outcome = Outcome { end: End::Success, outputs: Value::Null };
+    send(&mut state, Event::TaskEnded { job, epoch, outcome }, &sim);
+    assert!(shown_state(&state).starts_with("KILLED: p=KILLED a=KILLED"), "{}", shown_state(&state));
+}
+
+#[test]
+fn execution_is_tied_to_what_it_starts_by_the_first_of_them() {
+    let mut sim = world("tasks: [{id: x, type: SUB}]");
+    let id = sim.start("test", "main", Map::new());
+    let tied = sim.start_as("test", "main", |execution| {
+        execution.labels.push(engine::sim::label(engine::CORRELATION, "another"));
+    });
+    sim.run();
+    let tie = |id: &ExecutionId| {
+        let labels = sim.state(id).execution().unwrap().labels.clone();
+        let ties: Vec<String> =
+            labels.into_iter().filter(|label| label.key == engine::CORRELATION).map(|label| label.value).collect();
+        ties.join(" ")
+    };
+    let ties: Vec<String> = sim.made.iter().map(tie).collect();
+    assert_eq!((tie(&id), tie(&tied)), ("execution-0".to_owned(), "another".to_owned()));
+    let mut others = ties[2..].to_vec();
+    others.sort();
+    assert_eq!(others, ["another", "execution-0"]);
+}

@@ -8,6 +8,7 @@ mod by_hand;
 mod halts;
 mod items;
 mod jobs;
+mod leases;
 mod life;
 mod pauses;
 mod replays;
