@@ -140,6 +140,9 @@ impl Draft {
         if let Some(frame) = node.frame.as_ref().filter(|frame| frame.iteration != 0) {
             self.change(Change::Iteration { run: run.clone(), iteration: frame.iteration });
         }
+        if let Some(limit) = node.frame.as_ref().and_then(|frame| frame.limit) {
+            self.change(Change::TimeLimit { run: run.clone(), limit });
+        }
         if old.has_outputs() {
             let of = source.execution().map(|source| (source.id.clone(), old.id.clone()));
             let apart = (!old.apart.is_empty()).then(|| Apart { names: old.apart.clone(), of });

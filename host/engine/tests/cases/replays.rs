@@ -146,3 +146,15 @@ fn another_revision_may_have_fewer_lanes_before_those_that_ran() {
     sim.run();
     assert_eq!(shown(&sim, &again), "SUCCESS: p=SUCCESS a=SUCCESS b=SUCCESS/2 c=SUCCESS");
 }
+
+#[test]
+fn time_limit_of_a_group_holds_in_a_replay() {
+    let mut sim = world("tasks: [{id: s, type: SEQ, timeout: PT3S, tasks: [{id: a, type: LOG}, {id: b, type: LOG}]}]");
+    sim.script("b", |_| takes(9));
+    let id = sim.start("test", "main", Map::new());
+    sim.run();
+    assert_eq!(shown(&sim, &id), "FAILED: s=FAILED a=SUCCESS b=KILLED");
+    let again = sim.replay(&id, &run_of(&sim, &id, "b")).unwrap();
+    sim.run();
+    assert_eq!(shown(&sim, &again), "FAILED: s=FAILED a=SUCCESS b=KILLED/2");
+}
