@@ -5,6 +5,7 @@
 mod acts;
 mod apart;
 mod by_hand;
+mod endings;
 mod halts;
 mod items;
 mod jobs;
