@@ -235,14 +235,14 @@ impl View<'_> {
         let indexed = match *first {
             "outputs" if !rest.is_empty() => self.of_task(rest, outputs),
             "tasks" if !rest.is_empty() => self.of_task(rest, &shown_state),
-            "vars" if !rest.is_empty() => {
+            "vars" => {
                 rest.first().and_then(|name| self.execution()?.variables.get(*name).cloned()).map(|value| (value, 1))
             }
             name => return Some((self.variable(name, outputs)?, 1)),
         };
         match indexed {
             Some((value, used)) => Some((value, used + 1)),
-            // Nothing by that name: what is there, so that an error can name it.
+            // No name, or nothing by that name: what is there, so that an error can name it.
             None if *first == "vars" => self.variable(first, outputs).map(|value| (value, 1)),
             None => Some((self.task_names(), 1)),
         }
