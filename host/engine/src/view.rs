@@ -131,7 +131,6 @@ impl<'a> View<'a> {
         let start = Arc::new((task.clone(), prefix.to_vec()));
         let below = self.state.index.range(start..).take_while(|(key, _)| key.0 == *task && key.1.starts_with(prefix));
         let mut found: Vec<(u64, &[String], Value)> = below
-            .filter(|(key, _)| key.1.len() > prefix.len())
             .filter_map(|(key, id)| {
                 let node = self.state.node(id)?;
                 Some((node.seq, key.1.get(prefix.len()..)?, show(&node.run, None)?))

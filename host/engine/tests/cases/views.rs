@@ -174,6 +174,15 @@ fn group_of_an_iteration_shows_its_outputs_as_a_parent() {
 }
 
 #[test]
+fn states_of_all_tasks_are_seen_together() {
+    let state = ended("tasks: [{id: x, type: EACH, values: [p], tasks: [{id: i, type: LOG}]}, {id: f, type: FAIL}]");
+    let tasks = r#"{"x":{"state":"SUCCESS"},"i":{"p":{"state":"SUCCESS"}},"f":{"state":"FAILED"}}"#;
+    check(&View::of_execution(&state), &[("tasks", tasks)]);
+    let whole = View::of_execution(&state).lookup("tasks", &Memo::new()).unwrap().unwrap();
+    assert_eq!(whole.to_json().to_string(), tasks);
+}
+
+#[test]
 fn working_directory_is_seen_by_its_tasks_alone() {
     let state = ended(
         "tasks: [{id: w, type: UNIT, tasks: [{id: a, type: LOG}]}, {id: s, type: SEQ, tasks: [{id: b, type: LOG}]}]",
