@@ -110,3 +110,18 @@ fn what_goes_round_begins_its_iterations_anew() {
     assert_eq!(sim.attempts.len(), 6);
     assert_eq!(sim.state(&id).status(), Some(Success));
 }
+
+#[test]
+fn end_that_is_another_now_is_counted_once() {
+    let mut sim =
+        world("tasks: [{id: p, type: PAR, tasks: [{id: a, type: LOG}, {id: b, type: SLEEP, duration: PT9S}]}]");
+    let id = sim.start("test", "main", Map::new());
+    sim.run_while(|sim| !shown(sim, &id).contains("a=SUCCESS"));
+    let (run, mut state) = (run_of(&sim, &id, "a"), sim.state(&id).clone());
+    assert_eq!(shown_state(&state), "RUNNING: p=RUNNING a=SUCCESS b=RUNNING");
+    state.apply(&Change::RunEntered { run, state: Failed, at: sim.now });
+    assert_eq!(shown_state(&state), "RUNNING: p=RUNNING a=FAILED b=RUNNING");
+    // What is counted of `p` is still one task run that is open.
+    let open = |state: &State| serde_json::to_value(state.snapshot()).unwrap()["nodes"][0]["frame"]["open"].clone();
+    assert_eq!((open(sim.state(&id)), open(&state)), (1.into(), 1.into()));
+}
