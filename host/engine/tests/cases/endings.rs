@@ -1,7 +1,7 @@
 //! From the last task to the end: which cleanup still runs, what becomes of outputs, who takes the place of a failure.
 
 use engine::Command;
-use model::change::{Change, RenderPurpose};
+use model::change::{Change, Phase, RenderPurpose};
 
 use super::*;
 
@@ -129,4 +129,15 @@ fn time_limit_of_a_flow_ends_with_it() {
     let waits = sim.state(&id).outstanding();
     let of_flow = |command: &&Command| matches!(command, Command::SetTimer { id, .. } if id.run.is_none());
     assert_eq!(waits.iter().filter(of_flow).count(), 0, "{waits:?}");
+}
+
+#[test]
+fn phase_without_tasks_leaves_no_trace() {
+    // Every change is stored, for every execution.
+    for off in ["", "errors: [{id: e, type: LOG, disabled: true}]\nfinally: [{id: f, type: LOG, disabled: true}]"] {
+        let (sim, id) = ended(&format!("tasks: [{{id: a, type: FAIL}}]\n{off}"));
+        let is_cleanup =
+            |change: &Change| matches!(change, Change::Phase { phase: Phase::Errors | Phase::Finally, .. });
+        assert!(!sim.changes(&id).iter().any(is_cleanup), "{off}");
+    }
 }
