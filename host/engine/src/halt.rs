@@ -1,6 +1,6 @@
 //! Ending what runs, from the leaves up. What only waits ends at once; what a worker holds ends when the worker, or its loss, is heard of.
 
-use model::change::{CancelReason, Change, Place, RenderId, RenderPurpose, TimerPurpose};
+use model::change::{CancelReason, Change, Phase, Place, RenderId, RenderPurpose, TimerPurpose};
 use model::ids::TaskRunId;
 use model::state::State as Status;
 
@@ -124,10 +124,10 @@ impl Draft {
         for phase in PHASES {
             let place = Place { phase, lane: 0, position: 0 };
             match (phase, parent) {
-                (model::change::Phase::Main, Some(_)) if self.iteration(parent, 0).is_some() => {
-                    (0..frame.next).for_each(|lane| add(Place { lane, ..place }, self.iteration(parent, lane)));
+                (Phase::Main, Some(_)) if self.iteration(parent, 0).is_some() => {
+                    (0..frame.next).for_each(|lane| add(place, self.iteration(parent, lane)));
                 }
-                (model::change::Phase::Listeners, None) => {
+                (Phase::Listeners, None) => {
                     (0..flow.listeners.len() as u32).for_each(|lane| add(Place { lane, ..place }, None));
                 }
                 _ => add(place, None),

@@ -67,7 +67,7 @@ impl Draft {
         }
         self.look_at_slas();
         if place.phase == Phase::OnPause {
-            return self.on_pause_over(parent);
+            return self.on_pause_over(parent, state);
         }
         let frame = self.frame(parent);
         if frame.phase != place.phase {
@@ -175,17 +175,6 @@ impl Draft {
         let Some((position, task)) = next else { return false };
         self.create(parent, task, Place { position: position as u32, ..place }, iteration);
         true
-    }
-
-    /// Whether a sequence of children has another enabled one after this place.
-    pub(crate) fn has_next_in_lane(&self, parent: Option<&TaskRunId>, place: Place) -> bool {
-        let sequential = matches!(self.shape(parent), Shape::Sequence | Shape::Lanes { iterations: true, .. });
-        let flow = self.flow();
-        sequential
-            && tasks_in(&self.state, &flow, parent, place)
-                .iter()
-                .skip(place.position as usize + 1)
-                .any(|id| enabled(&flow, id))
     }
 
     /// Whether iterations run one after the other.

@@ -67,7 +67,6 @@ impl Draft {
                 PauseBehavior::Fail => self.resume_run(run, &Map::new(), Status::Failed),
                 PauseBehavior::Cancel => {
                     self.leave_pause(run);
-                    self.finish_as(run, Status::Cancelled);
                     self.stop(Stop { state: Status::Cancelled, cleanup: Cleanup::None });
                 }
             },
@@ -123,12 +122,16 @@ impl Draft {
         }
     }
 
-    /// The task that runs beside a pause has ended.
-    pub(crate) fn on_pause_over(&mut self, parent: Option<&TaskRunId>) {
+    /// The task that runs beside a pause has ended, in this state.
+    pub(crate) fn on_pause_over(&mut self, parent: Option<&TaskRunId>, state: Status) {
         let Some(run) = parent else { return };
         match self.run_status(run) {
             Some(Status::Running) => self.after_pause(run),
-            Some(Status::Killing) => self.phase_over(parent, Phase::Main),
+            // Both are being ended, and what it holds has not begun: it waited for this one.
+            Some(Status::Killing) => {
+                self.change(Change::Verdict { parent: Some(run.clone()), state });
+                self.phase_over(parent, Phase::Main);
+            }
             _ => {}
         }
     }
