@@ -15,11 +15,28 @@ pub const GIBBERISH: &str = "(i32.store (i32.const 16) (i32.const 0)) (i32.store
 
 /// A component whose `run` has this body.
 pub fn component(body: &str) -> Vec<u8> {
+    component_with("", body)
+}
+
+/// A plugin with a manifest whose every task answers with this text.
+pub fn answering(text: &str, manifest: &serde_json::Value) -> Vec<u8> {
+    let data = format!("(data (i32.const 1024) \"{}\")", text.escape_default());
+    let body = format!(
+        "(i32.store (i32.const 16) (i32.const 0)) (i32.store (i32.const 20) (i32.const 1024)) (i32.store (i32.const 24) (i32.const {})) \
+         (i32.const 16)",
+        text.len()
+    );
+    let component = component_with(&data, &body);
+    catalog::embed(&component, manifest.to_string().as_bytes()).expect("the component is valid")
+}
+
+fn component_with(module: &str, body: &str) -> Vec<u8> {
     let text = format!(
         r#"(component
   (core module $m
     (memory (export "memory") 2)
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
+    {module}
     (func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))
     (func (export "run") (param i32 i32 i32 i32) (result i32) {body}))
   (core instance $i (instantiate $m))

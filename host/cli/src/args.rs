@@ -52,6 +52,11 @@ pub enum Command {
     /// Look at and mend a store that no server has open.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Say what the code of a refusal or failure means, and what to do about it; without a code, list all of them.
+    Explain {
+        #[arg(value_name = "CODE")]
+        code: Option<String>,
+    },
     /// Compiles one component: how Sluice calls itself, in a child process of its own.
     #[command(hide = true)]
     CompilePlugin {

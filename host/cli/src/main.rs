@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod client;
+mod explain;
 mod flow;
 mod plugin;
 mod run;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
                 secret::delete(&Client::new(remote)?, secret).await
             }
             Command::Secret(args::Secret::NewKey) => secret::new_key(&cli.global),
+            Command::Explain { code } => explain::explain(code.as_deref()),
             Command::Store(command) => store::run(&cli.global, command),
             Command::CompilePlugin { .. } => Ok(ExitCode::SUCCESS),
         }

@@ -1,6 +1,6 @@
 //! Ending what runs, from the leaves up. What only waits ends at once; what a worker holds ends when the worker, or its loss, is heard of.
 
-use model::change::{CancelReason, Change, Place, RenderId, RenderPurpose, TimerPurpose};
+use model::change::{CancelReason, Change, Phase, Place, RenderId, RenderPurpose, TimerPurpose};
 use model::ids::TaskRunId;
 use model::state::State as Status;
 
@@ -8,6 +8,7 @@ use crate::command::Message;
 use crate::draft::Draft;
 use crate::flowable::{subflow::current_child, tasks_in};
 use crate::life::PHASES;
+use crate::state::worse;
 
 const RUN_RENDERS: [RenderPurpose; 4] =
     [RenderPurpose::RunIf, RenderPurpose::Begin, RenderPurpose::LoopCondition, RenderPurpose::ChildOutputs];
@@ -53,6 +54,11 @@ impl Draft {
         }
         self.end_open_attempt(run, state);
         if self.children_of(Some(run)).iter().any(|child| self.run_status(child).is_some_and(Status::is_active)) {
+            // It ends as they are told to, also where they are not of its main phase.
+            let verdict = self.frame(Some(run)).verdict;
+            if let Some(state) = worse(verdict, state).filter(|worst| Some(*worst) != verdict) {
+                self.change(Change::Verdict { parent: Some(run.clone()), state });
+            }
             self.enter_run(run, Status::Killing);
         } else {
             self.finish_as(run, state);
@@ -118,10 +124,10 @@ impl Draft {
         for phase in PHASES {
             let place = Place { phase, lane: 0, position: 0 };
             match (phase, parent) {
-                (model::change::Phase::Main, Some(_)) if self.iteration(parent, 0).is_some() => {
-                    (0..frame.next).for_each(|lane| add(Place { lane, ..place }, self.iteration(parent, lane)));
+                (Phase::Main, Some(_)) if self.iteration(parent, 0).is_some() => {
+                    (0..frame.next).for_each(|lane| add(place, self.iteration(parent, lane)));
                 }
-                (model::change::Phase::Listeners, None) => {
+                (Phase::Listeners, None) => {
                     (0..flow.listeners.len() as u32).for_each(|lane| add(Place { lane, ..place }, None));
                 }
                 _ => add(place, None),

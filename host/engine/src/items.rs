@@ -112,6 +112,7 @@ mod tests {
         items.again(Again::Restart);
         assert_eq!((items.restart.clone(), items.anew.clone()), (OrdSet::unit(0), [1u32, 2].into_iter().collect()));
         assert!(items.ended.is_empty() && items.bad.is_empty());
+        assert_eq!(items.not_begun(), 4);
         for batch in 0..4 {
             assert_eq!(items.waiting(), Some(batch));
             items.begin(batch);

@@ -76,7 +76,7 @@ fn is_merge(kind: &TaskKind) -> bool {
 }
 
 impl Draft {
-    // Every task run of the main phases, under the ids it has in the new execution.
+    // Every task run but those of the flow's own cleanup, under the ids it has in the new execution.
     fn copy_runs(&mut self, source: &State) -> HashMap<TaskRunId, TaskRunId> {
         let mut ids: HashMap<TaskRunId, TaskRunId> = HashMap::new();
         for node in source.order.values().filter_map(|id| source.node(id)) {
@@ -85,11 +85,10 @@ impl Draft {
                     Some(parent) => Some(parent.clone()),
                     None => continue,
                 },
+                // It belongs to the life that is over. That of a group stays as long as the group does.
+                None if node.place.phase != Phase::Main => continue,
                 None => None,
             };
-            if node.place.phase != Phase::Main || node.run.state().is_active() {
-                continue;
-            }
             let Some(place) = self.place_in(parent.as_ref(), &node.run.task, node.place) else { continue };
             if let Some(id) = self.copy_run(source, node, parent, place) {
                 ids.insert(node.run.id.clone(), id);
@@ -138,8 +137,11 @@ impl Draft {
         if let Some(evaluated) = &node.evaluated {
             self.change(Change::Evaluated { run: run.clone(), evaluated: evaluated.clone() });
         }
-        if let Some(frame) = node.frame.as_ref().filter(|frame| frame.iteration > 0) {
+        if let Some(frame) = node.frame.as_ref().filter(|frame| frame.iteration != 0) {
             self.change(Change::Iteration { run: run.clone(), iteration: frame.iteration });
+        }
+        if let Some(limit) = node.frame.as_ref().and_then(|frame| frame.limit) {
+            self.change(Change::TimeLimit { run: run.clone(), limit });
         }
         if old.has_outputs() {
             let of = source.execution().map(|source| (source.id.clone(), old.id.clone()));
@@ -164,10 +166,7 @@ impl Draft {
             });
         }
         for (state, at) in old.history.entries().iter().skip(1) {
-            // Only the end counts for what holds it; going through an end and back would count it twice.
-            if !state.is_terminal() || *state == old.state() && *at == old.history.since() {
-                self.change(Change::RunEntered { run: run.clone(), state: *state, at: *at });
-            }
+            self.change(Change::RunEntered { run: run.clone(), state: *state, at: *at });
         }
         Some(run)
     }

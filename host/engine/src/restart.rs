@@ -2,6 +2,8 @@
 //!
 //! Only executions that have ended and in which nothing runs any more are put back, so every task run found here has ended.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use model::change::{Change, Phase, Place};
 use model::ids::TaskRunId;
 use model::state::State as Status;
@@ -186,13 +188,9 @@ impl Draft {
 
     fn dependencies(&self, parent: Option<&TaskRunId>) -> Option<Vec<Vec<usize>>> {
         let task = self.task(parent?)?;
-        match &task.kind {
-            TaskKind::Flow(flow) => match flow.as_ref() {
-                FlowTask::Dag { depends_on, .. } => Some(depends_on.clone()),
-                _ => None,
-            },
-            _ => None,
-        }
+        let TaskKind::Flow(flow) = &task.kind else { return None };
+        let FlowTask::Dag { depends_on, .. } = flow.as_ref() else { return None };
+        Some(depends_on.clone())
     }
 
     // The execution lives again: a new generation, in its main phase.
@@ -270,6 +268,15 @@ impl Draft {
 
     fn rerun_in(&mut self, parent: Option<&TaskRunId>) {
         let children = self.main_children(parent);
+        // Where a child of a lane runs again, none that comes after it in the lane says that the lane has come to its end.
+        let runs = |child: &TaskRunId| matches!(self.run_status(child), Some(Status::Restarted | Status::Running));
+        let mut ends_of_lanes: BTreeMap<u32, Option<TaskRunId>> = BTreeMap::new();
+        for child in &children {
+            let Some(lane) = self.state.node(child).map(|node| node.place.lane) else { continue };
+            let end = ends_of_lanes.entry(lane).or_insert_with(|| Some(child.clone()));
+            *end = if runs(child) || end.is_none() { None } else { Some(child.clone()) };
+        }
+        let ends_of_lanes: BTreeSet<TaskRunId> = ends_of_lanes.into_values().flatten().collect();
         let mut goes_on = false;
         for child in &children {
             match self.run_status(child) {
@@ -278,7 +285,8 @@ impl Draft {
                     self.start_clock(child);
                     self.rerun_in(Some(child));
                 }
-                Some(state) if !state.is_failed() && self.is_followed(parent, child, &children) => {
+                // A failure that stays says nothing again: its siblings would be ended for it.
+                Some(state) if !state.is_failed() && ends_of_lanes.contains(child) => {
                     self.then(Step::Ended(child.clone()))
                 }
                 _ => continue,
@@ -292,14 +300,6 @@ impl Draft {
             Some(last) => self.then(Step::Ended(last)),
             None => self.go_to(parent.cloned(), Phase::Main),
         }
-    }
-
-    // Whether a child is the last of its lane so far, with more to come in it.
-    fn is_followed(&self, parent: Option<&TaskRunId>, child: &TaskRunId, children: &[TaskRunId]) -> bool {
-        let Some(place) = self.state.node(child).map(|node| node.place) else { return false };
-        let after = |other: &Place| other.lane == place.lane && other.position > place.position;
-        let is_last = !children.iter().filter_map(|other| self.state.node(other)).any(|other| after(&other.place));
-        is_last && self.has_next_in_lane(parent, place)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How many executions of a flow run at once. A slot is held by the execution that has it, through pauses, and given back at its end.
 
-use model::change::{Change, Cleanup, Phase, Stop, TimerPurpose};
+use model::change::{Change, Cleanup, Stop, TimerPurpose};
 use model::flow::Overflow;
 use model::state::State as Status;
 
@@ -13,24 +13,19 @@ impl Draft {
     /// Begins the execution, or asks for the slot it needs first.
     pub(crate) fn begin_or_queue(&mut self) {
         match take_slot(&self.state) {
-            Some(command) if !matches!(self.state.slot, Slot::Held(_)) => {
+            Some(command) => {
                 self.change(Change::SlotAsked);
                 self.command(command);
             }
-            _ => self.run_flow(),
+            None => self.run_flow(),
         }
     }
 
     fn run_flow(&mut self) {
-        let restarted = self.state.status() == Some(Status::Restarted) || self.state.run_count() > 0;
         self.enter_execution(Status::Running);
-        match restarted {
-            true => self.rerun(),
-            false => {
-                self.go_to(None, Phase::Main);
-                self.look_at_slas();
-            }
-        }
+        // One without task runs begins with its first task.
+        self.rerun();
+        self.look_at_slas();
     }
 
     pub(crate) fn slot_granted(&mut self, slot: u32) -> Result<(), Rejected> {

@@ -58,7 +58,7 @@ pub struct Node {
     /// Of tasks with children.
     pub(crate) frame: Option<Frame>,
     pub(crate) evaluated: Option<Evaluated>,
-    /// Fails whatever its children did.
+    /// Why it failed beside its attempts and what it holds. With one, a ForEachItem begins no more batches.
     pub(crate) failure: Option<model::execution::Failure>,
 }
 
@@ -279,7 +279,8 @@ impl State {
             }
             Change::ChildStarted { child, .. } => {
                 let Some(wait) = self.children.get_mut(child) else { return };
-                let first = !std::mem::replace(&mut wait.started, true) && wait.batch.is_some() && wait.waits;
+                // Of batches those are counted; of another task run there is nothing to count in.
+                let first = !std::mem::replace(&mut wait.started, true) && wait.waits;
                 wait.ask = None;
                 let run = wait.run.clone();
                 if first {
@@ -288,7 +289,7 @@ impl State {
             }
             Change::ChildEnded { child } => {
                 let Some(wait) = self.children.remove(child) else { return };
-                if wait.started && wait.batch.is_some() && wait.waits {
+                if wait.started && wait.waits {
                     self.edit_items(&wait.run, |items| items.running = items.running.saturating_sub(1));
                 }
             }

@@ -11,6 +11,7 @@ use model::task::{FlowTask, Task, TaskKind};
 
 use crate::draft::{Draft, Step, failure};
 use crate::duration;
+use crate::flowable::block;
 
 impl Draft {
     /// Begins a task run that was created or is to run again.
@@ -101,7 +102,8 @@ impl Draft {
                 FlowTask::LoopUntil { .. } => self.begin_loop(run, values),
             },
         }
-        if holds_others(task) {
+        // The time of what holds others. A pause waits by itself, and a working directory is one job: neither runs yet.
+        if block(&task.kind).is_some() {
             self.limit_time(run, timeout);
         }
     }
@@ -171,17 +173,6 @@ pub(crate) fn has_attempts(task: &Task) -> bool {
                 | FlowTask::RunItems(_)
                 | FlowTask::MergeItems
         ),
-    }
-}
-
-/// Whether its time is that of what it holds. A pause waits by itself, and a working directory is one job.
-fn holds_others(task: &Task) -> bool {
-    match &task.kind {
-        TaskKind::Flow(flow) => match flow.as_ref() {
-            FlowTask::Pause(_) | FlowTask::WorkingDirectory { .. } => false,
-            _ => crate::flowable::block(&task.kind).is_some(),
-        },
-        _ => false,
     }
 }
 

@@ -131,7 +131,6 @@ impl<'a> View<'a> {
         let start = Arc::new((task.clone(), prefix.to_vec()));
         let below = self.state.index.range(start..).take_while(|(key, _)| key.0 == *task && key.1.starts_with(prefix));
         let mut found: Vec<(u64, &[String], Value)> = below
-            .filter(|(key, _)| key.1.len() > prefix.len())
             .filter_map(|(key, id)| {
                 let node = self.state.node(id)?;
                 Some((node.seq, key.1.get(prefix.len()..)?, show(&node.run, None)?))
@@ -235,14 +234,14 @@ impl View<'_> {
         let indexed = match *first {
             "outputs" if !rest.is_empty() => self.of_task(rest, outputs),
             "tasks" if !rest.is_empty() => self.of_task(rest, &shown_state),
-            "vars" if !rest.is_empty() => {
+            "vars" => {
                 rest.first().and_then(|name| self.execution()?.variables.get(*name).cloned()).map(|value| (value, 1))
             }
             name => return Some((self.variable(name, outputs)?, 1)),
         };
         match indexed {
             Some((value, used)) => Some((value, used + 1)),
-            // Nothing by that name: what is there, so that an error can name it.
+            // No name, or nothing by that name: what is there, so that an error can name it.
             None if *first == "vars" => self.variable(first, outputs).map(|value| (value, 1)),
             None => Some((self.task_names(), 1)),
         }

@@ -7,6 +7,7 @@ use engine::sim::{Sim, flow};
 use engine::{Command, End, Event, Outcome, decide};
 use expr::{Map, Value};
 use model::change::Change;
+use model::ids::ExecutionId;
 use model::state::State as Status;
 
 const NESTED: &str = r#"
@@ -23,6 +24,11 @@ tasks:
 "#;
 
 fn run(values: usize, limit: usize) -> (Duration, usize) {
+    let (sim, id, took) = ended(values, limit);
+    (took, sim.changes(&id).len())
+}
+
+fn ended(values: usize, limit: usize) -> (Sim, ExecutionId, Duration) {
     let mut sim = Sim::new();
     sim.add(flow(&NESTED.replace("LIMIT", &limit.to_string())));
     let list = Value::list((0..values).map(|value| Value::Int(value as i64)));
@@ -31,6 +37,17 @@ fn run(values: usize, limit: usize) -> (Duration, usize) {
     sim.run();
     let took = began.elapsed();
     assert_eq!(sim.state(&id).status(), Some(Status::Success));
+    assert_eq!(sim.state(&id).run_count(), 1 + 2 * values);
+    (sim, id, took)
+}
+
+fn restart(values: usize) -> (Duration, usize) {
+    let (mut sim, id, _) = ended(values, 0);
+    let from = sim.state(&id).runs().nth(1).map(|run| run.id.clone());
+    let began = Instant::now();
+    sim.send(&id, Event::Restart { from }).unwrap();
+    sim.run();
+    let took = began.elapsed();
     assert_eq!(sim.state(&id).run_count(), 1 + 2 * values);
     (took, sim.changes(&id).len())
 }
@@ -84,6 +101,11 @@ fn iterations_at_once_are_linear() {
 #[test]
 fn iterations_in_turn_are_linear() {
     check(|values| run(values, 1));
+}
+
+#[test]
+fn restart_of_iterations_is_linear() {
+    check(restart);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod polling;
 mod refusals;
 mod rules;
 mod secrets;
+mod side_by_side;
 mod upgrades;
 mod versions;
 mod webhook;

@@ -2,6 +2,7 @@
 //! Every check is a function from what it looks at to a list of problems, and has a test that shows it can fail.
 
 mod arrows;
+mod codes;
 mod components;
 mod sources;
 mod task_types;

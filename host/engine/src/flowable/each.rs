@@ -81,3 +81,31 @@ pub(crate) fn value_text(value: &Value) -> String {
         other => other.to_json().to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(values: &Value, problem: &str) {
+        let found = list_of(Some(values)).err().unwrap_or_default();
+        assert!(found.starts_with(problem) && found.is_empty() == problem.is_empty(), "{found}, expected {problem}");
+    }
+
+    #[test]
+    fn values_are_as_many_as_there_may_be() {
+        let values = |count: usize| Value::list((0..count).map(|value| Value::Int(value as i64)));
+        check(&values(VALUES_PER_EACH), "");
+        check(&values(VALUES_PER_EACH + 1), "`values` has 100001 values, more than 100000");
+    }
+
+    #[test]
+    fn nulls_are_counted_and_shown_as_java_does() {
+        let map = Value::map([("a", Value::list([Value::text("b"), Value::Int(1), Value::Null]))]);
+        check(
+            &Value::list([map, Value::Null, Value::Null]),
+            "Found '2' null values on Each, with values=[{a=[b, 1, null]}, null, null]",
+        );
+        let secret = Value::Text(expr::Text::secret("name", "hidden"));
+        check(&Value::list([secret, Value::Null]), "Found '1' null values on Each, with values=[******, null]");
+    }
+}

@@ -49,7 +49,6 @@ impl Draft {
         match (phase, self.shape(parent)) {
             (Phase::Main, Shape::Lanes { .. }) => self.fill(parent),
             (Phase::Main, Shape::Dag { .. }) => self.fill_dag(parent),
-            (Phase::Main, Shape::Unit) => {}
             _ => {
                 if !self.start_from(parent, Place { phase, lane: 0, position: 0 }, None) {
                     self.phase_over(parent, phase);
@@ -68,7 +67,7 @@ impl Draft {
         }
         self.look_at_slas();
         if place.phase == Phase::OnPause {
-            return self.on_pause_over(parent);
+            return self.on_pause_over(parent, state);
         }
         let frame = self.frame(parent);
         if frame.phase != place.phase {
@@ -178,17 +177,6 @@ impl Draft {
         true
     }
 
-    /// Whether a sequence of children has another enabled one after this place.
-    pub(crate) fn has_next_in_lane(&self, parent: Option<&TaskRunId>, place: Place) -> bool {
-        let sequential = matches!(self.shape(parent), Shape::Sequence | Shape::Lanes { iterations: true, .. });
-        let flow = self.flow();
-        sequential
-            && tasks_in(&self.state, &flow, parent, place)
-                .iter()
-                .skip(place.position as usize + 1)
-                .any(|id| enabled(&flow, id))
-    }
-
     /// Whether iterations run one after the other.
     pub(crate) fn is_one_by_one(&self, parent: Option<&TaskRunId>) -> bool {
         matches!(self.shape(parent), Shape::Lanes { iterations: true, limit: 1, .. })
@@ -220,10 +208,9 @@ impl Draft {
 
     /// A task that holds others ends the way its children of the main phase did.
     fn close(&mut self, run: &TaskRunId) {
-        let failed = self.state.node(run).is_some_and(|node| node.failure.is_some());
         let verdict = self.frame(Some(run)).verdict.unwrap_or(Status::Success);
         self.change(Change::Phase { parent: Some(run.clone()), phase: Phase::Done });
-        self.finish(run, if failed && verdict != Status::Killed { Status::Failed } else { verdict });
+        self.finish(run, verdict);
     }
 
     pub(crate) fn iteration(&self, parent: Option<&TaskRunId>, lane: u32) -> Option<(u32, String)> {
@@ -308,7 +295,18 @@ pub(crate) fn tasks_in<'a>(
         Phase::Main => main_tasks(&task.kind, node.evaluated.as_ref(), block),
         Phase::Errors => &block.errors,
         Phase::Finally => &block.finally,
-        Phase::OnPause | Phase::Outputs | Phase::Listeners | Phase::After | Phase::Done => &[],
+        Phase::OnPause => on_pause(&task.kind),
+        Phase::Outputs | Phase::Listeners | Phase::After | Phase::Done => &[],
+    }
+}
+
+fn on_pause(kind: &TaskKind) -> &[TaskId] {
+    match kind {
+        TaskKind::Flow(flow) => match flow.as_ref() {
+            FlowTask::Pause(pause) => pause.on_pause.as_slice(),
+            _ => &[],
+        },
+        _ => &[],
     }
 }
 
@@ -320,7 +318,6 @@ fn main_tasks<'a>(kind: &'a TaskKind, evaluated: Option<&Evaluated>, block: &'a 
         (FlowTask::Switch { cases, .. }, Some(Evaluated::Switch { branch: Branch::Case(case) })) => {
             cases.get(*case as usize).map_or(&[], |(_, tasks)| tasks)
         }
-        (FlowTask::Switch { .. }, _) => &[],
         _ => &block.tasks,
     }
 }

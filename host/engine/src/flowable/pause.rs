@@ -67,7 +67,6 @@ impl Draft {
                 PauseBehavior::Fail => self.resume_run(run, &Map::new(), Status::Failed),
                 PauseBehavior::Cancel => {
                     self.leave_pause(run);
-                    self.finish_as(run, Status::Cancelled);
                     self.stop(Stop { state: Status::Cancelled, cleanup: Cleanup::None });
                 }
             },
@@ -123,12 +122,16 @@ impl Draft {
         }
     }
 
-    /// The task that runs beside a pause has ended.
-    pub(crate) fn on_pause_over(&mut self, parent: Option<&TaskRunId>) {
+    /// The task that runs beside a pause has ended, in this state.
+    pub(crate) fn on_pause_over(&mut self, parent: Option<&TaskRunId>, state: Status) {
         let Some(run) = parent else { return };
         match self.run_status(run) {
-            Some(Status::Running) if self.frame(parent).phase == Phase::OnPause => self.after_pause(run),
-            Some(Status::Killing) if self.frame(parent).open == 0 => self.phase_over(parent, Phase::Main),
+            Some(Status::Running) => self.after_pause(run),
+            // Both are being ended, and what it holds has not begun: it waited for this one.
+            Some(Status::Killing) => {
+                self.change(Change::Verdict { parent: Some(run.clone()), state });
+                self.phase_over(parent, Phase::Main);
+            }
             _ => {}
         }
     }
@@ -148,16 +151,15 @@ impl Draft {
         if self.state.jobs.contains_key(run) {
             return self.cancel_job(run, model::change::CancelReason::Timeout);
         }
-        let problem = failure("timeout", "Timeout: the task ran longer than its timeout");
         match self.run_status(run) {
             Some(Status::Paused) => self.resume_run(run, &Map::new(), Status::Failed),
             Some(Status::Running) if self.frame(Some(run)).limit.is_some() => self.expire(run),
-            Some(state) if state.is_active() => {
+            _ => {
                 self.clear_timer(Some(run), TimerPurpose::Wake);
                 self.drop_child(run);
+                let problem = failure("timeout", "Timeout: the task ran longer than its timeout");
                 self.attempt_over(run, Err(problem), Value::Null);
             }
-            _ => {}
         }
     }
 }

@@ -283,7 +283,7 @@ pub(crate) fn current_child(state: &State, run: &TaskRunId) -> Option<ExecutionI
 /// The command that starts a child, from the state alone.
 pub(crate) fn start_command(state: &State, child: &ExecutionId) -> Option<Command> {
     let wait = state.children.get(child)?;
-    if let Some(ask) = wait.ask.as_deref().filter(|_| !wait.started) {
+    if let Some(ask) = wait.ask.as_deref() {
         return Some(Command::StartChild { run: wait.run.clone(), child: child.clone(), ask: Box::new(ask.clone()) });
     }
     match &state.node(&wait.run)?.evaluated {

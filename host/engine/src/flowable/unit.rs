@@ -103,7 +103,7 @@ impl Draft {
         self.change(Change::AttemptEnded { run: run.clone(), attempt, state, failure: problem.clone(), at: self.now });
         self.clear_timer(Some(run), TimerPurpose::Timeout);
         let children = self.frame(Some(run)).verdict;
-        if state == Status::Failed && !self.stopping() {
+        if state == Status::Failed {
             let retryable = problem.as_ref().is_none_or(|problem| problem.retryable != Some(false));
             if let Some(due) = self.another_try(run, attempt).filter(|_| retryable) {
                 self.enter_run(run, Status::Retrying);

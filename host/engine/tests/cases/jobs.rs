@@ -12,17 +12,17 @@ use model::state::State as Status;
 use crate::{shown_state, world};
 
 /// An execution whose jobs nobody runs. Templates stand for themselves.
-struct Driven {
-    state: State,
-    now: Timestamp,
+pub(crate) struct Driven {
+    pub(crate) state: State,
+    pub(crate) now: Timestamp,
     /// Handed out, with the epoch of the lease.
-    jobs: Vec<(JobId, u64)>,
-    cancelled: Vec<JobId>,
-    said: Vec<Failure>,
+    pub(crate) jobs: Vec<(JobId, u64)>,
+    pub(crate) cancelled: Vec<JobId>,
+    pub(crate) said: Vec<Failure>,
 }
 
 impl Driven {
-    fn new(body: &str) -> Self {
+    pub(crate) fn new(body: &str) -> Self {
         let mut sim: Sim = world(body);
         let id = sim.start("test", "main", Map::new());
         let (state, now) = (sim.state(&id).clone(), sim.now);
@@ -35,7 +35,7 @@ impl Driven {
         driven
     }
 
-    fn send(&mut self, event: Event) -> Result<(), Rejected> {
+    pub(crate) fn send(&mut self, event: Event) -> Result<(), Rejected> {
         let decision = decide(&self.state, event, self.now)?;
         decision.changes.iter().for_each(|change| self.state.apply(change));
         for command in decision.commands {
@@ -57,31 +57,31 @@ impl Driven {
     }
 
     /// The job that was handed out last, which must be the only one since.
-    fn job(&mut self) -> JobId {
+    pub(crate) fn job(&mut self) -> JobId {
         let (job, _) = self.jobs.pop().expect("a job was handed out");
         assert!(self.jobs.is_empty());
         job
     }
 
-    fn started(&mut self, job: &JobId, epoch: u64) {
+    pub(crate) fn started(&mut self, job: &JobId, epoch: u64) {
         self.send(Event::TaskStarted { job: job.clone(), epoch }).unwrap();
     }
 
-    fn lost(&mut self, job: &JobId, epoch: u64, effects: Effects) -> Result<(), Rejected> {
+    pub(crate) fn lost(&mut self, job: &JobId, epoch: u64, effects: Effects) -> Result<(), Rejected> {
         self.send(Event::TaskLost { job: job.clone(), epoch, effects })
     }
 
-    fn ended(&mut self, job: &JobId, epoch: u64, end: End) -> Result<(), Rejected> {
+    pub(crate) fn ended(&mut self, job: &JobId, epoch: u64, end: End) -> Result<(), Rejected> {
         let outcome = Outcome { end, outputs: Value::Null };
         self.send(Event::TaskEnded { job: job.clone(), epoch, outcome })
     }
 
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         shown_state(&self.state)
     }
 }
 
-fn is_stale(result: Result<(), Rejected>) -> bool {
+pub(crate) fn is_stale(result: Result<(), Rejected>) -> bool {
     result.is_err_and(|rejected| rejected.code == RejectCode::Stale)
 }
 
@@ -89,7 +89,7 @@ fn is_stale(result: Result<(), Rejected>) -> bool {
 fn lost_attempts_are_handed_out_again_and_not_for_ever() {
     let mut driven = Driven::new("tasks: [{id: a, type: LOG}]");
     let mut handed_out = 0;
-    for epoch in 1.. {
+    for epoch in 1..10 {
         if driven.jobs.is_empty() {
             break;
         }
@@ -204,4 +204,33 @@ fn unit_begins_anew_with_another_worker() {
     driven.ended(&job, 2, End::Success).unwrap();
     assert_eq!(driven.shown(), "SUCCESS: w=SUCCESS a=SUCCESS b=SUCCESS");
     assert_eq!(driven.state.status(), Some(Status::Success));
+}
+
+#[test]
+fn worker_of_an_attempt_that_is_being_ended_may_go_without_a_word() {
+    for effects in [Effects::Unknown, Effects::Repeatable] {
+        let mut driven = Driven::new("tasks: [{id: a, type: LOG}]");
+        let job = driven.job();
+        driven.started(&job, 1);
+        driven.send(Event::Kill { cascade: true }).unwrap();
+        driven.lost(&job, 1, effects).unwrap();
+        assert_eq!((driven.shown().as_str(), driven.jobs.len()), ("KILLED: a=KILLED", 0));
+    }
+    let mut driven = Driven::new("tasks: [{id: a, type: LOG}]");
+    let job = driven.job();
+    driven.started(&job, 1);
+    driven.send(Event::Kill { cascade: true }).unwrap();
+    driven.send(Event::TaskReturned { job, epoch: 1 }).unwrap();
+    assert_eq!((driven.shown().as_str(), driven.jobs.len()), ("KILLED: a=KILLED", 0));
+}
+
+#[test]
+fn tasks_of_a_unit_are_handed_out_in_order_without_those_disabled() {
+    let body = "tasks: [{id: w, type: UNIT, tasks: [{id: a, type: LOG}, {id: b, type: LOG, disabled: true}, {id: c, type: LOG}]}]";
+    let driven = Driven::new(body);
+    let work = driven.state.outstanding().into_iter().find_map(|command| match command {
+        Command::Run { work, .. } => Some(work),
+        _ => None,
+    });
+    assert_eq!(work, Some(Work::Unit { tasks: ["a", "c"].map(TaskId::trusted).into() }));
 }

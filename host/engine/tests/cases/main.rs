@@ -2,10 +2,28 @@
 //! Task runs are shown in the order they were created, as `task[value]=STATE/attempts`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod acts;
 mod apart;
+mod beside_a_pause;
+mod by_hand;
+mod endings;
+mod flowables;
+mod halts;
+mod hand;
 mod items;
+mod items_by_hand;
 mod jobs;
+mod leases;
 mod life;
+mod pauses;
+mod promises;
+mod replays;
+mod restarts;
+mod snapshots;
+mod states;
+mod subflows;
+mod units;
+mod views;
 
 use engine::sim::{Sim, flow, render::texts};
 use engine::{End, Event, Outcome, RejectCode, sim::Fake};
