@@ -1,5 +1,6 @@
 //! A node of its own behind the HTTP API on a port of its own, and a client of it. Everything started is awaited at the end.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +40,12 @@ pub struct Options {
     pub live_max: Option<usize>,
     /// Stand-ins that plugins may reach.
     pub outside: Vec<std::net::SocketAddr>,
+    /// By upper-case name.
+    pub secrets: BTreeMap<String, String>,
+    /// Hosts that secrets are bound to.
+    pub secret_hosts: BTreeMap<String, Vec<String>>,
+    /// Secrets that a plugin may have in the clear.
+    pub reveal: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Options {
@@ -51,6 +58,9 @@ impl Default for Options {
             store: Arc::new(MemoryStore::default()),
             live_max: None,
             outside: Vec::new(),
+            secrets: BTreeMap::new(),
+            secret_hosts: BTreeMap::new(),
+            reveal: BTreeMap::new(),
         }
     }
 }
@@ -117,8 +127,18 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
     let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);
     let runtime = Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime");
     let config = server::Config::new(options.store, runtime, catalog, scratch.join("scratch"));
-    let allow_net = options.outside.iter().map(|address| server::allow_net(&address.to_string()).expect("an address"));
-    server::Config { live_max: options.live_max.unwrap_or(config.live_max), allow_net: allow_net.collect(), ..config }
+    // By its address, and by the name that every machine has for it.
+    let named = |address: &SocketAddr| [address.to_string(), format!("localhost:{}", address.port())];
+    let allowed = options.outside.iter().flat_map(named);
+    let allow_net = allowed.map(|address| server::allow_net(&address).expect("an address"));
+    server::Config {
+        live_max: options.live_max.unwrap_or(config.live_max),
+        allow_net: allow_net.collect(),
+        secrets: options.secrets,
+        secret_hosts: options.secret_hosts,
+        reveal: options.reveal,
+        ..config
+    }
 }
 
 impl Api {

@@ -112,6 +112,9 @@ pub struct Capabilities {
     /// Secrets by name, never in the clear.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub secrets: bool,
+    /// Secrets in the clear, which an operator must allow.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reveal: bool,
     /// Files of the internal storage.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub files: bool,

@@ -180,8 +180,8 @@ impl Grants {
             Need::NamespaceFiles => self.namespace_files,
             Need::Kv(access) => self.kv >= *access,
             Need::Template => self.template,
-            Need::Secret(name) => names(&self.secrets, name),
-            Need::Reveal(name) => names(&self.reveal, name),
+            Need::Secret(name) => secrets(&self.secrets, name),
+            Need::Reveal(name) => secrets(&self.reveal, name),
             Need::Process(program) => names(&self.processes, program),
             Need::ObjectsRead(kind) => names(&self.objects_read, kind),
             Need::ObjectsApply => self.objects_apply,
@@ -282,7 +282,8 @@ impl NetworkRule {
 }
 
 impl HostPattern {
-    fn covers(&self, host: &url::Host<String>) -> bool {
+    /// Whether a host is meant.
+    pub fn covers(&self, host: &url::Host<String>) -> bool {
         let ip = match host {
             url::Host::Ipv4(ip) => Some(IpAddr::V4(*ip)),
             url::Host::Ipv6(ip) => Some(IpAddr::V6(*ip)),
@@ -309,6 +310,11 @@ fn plain(name: &str) -> &str {
 
 fn names(list: &[String], asked: &str) -> bool {
     list.iter().any(|one| one == "*" || one == asked)
+}
+
+/// Names of secrets are not case-sensitive.
+fn secrets(list: &[String], asked: &str) -> bool {
+    list.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(asked))
 }
 
 impl Need<'_> {

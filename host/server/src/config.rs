@@ -43,6 +43,11 @@ pub struct Config {
     pub allow_net: Vec<NetworkRule>,
     /// `secret()` by upper-case name, in clear.
     pub secrets: BTreeMap<String, String>,
+    /// The only hosts a secret may go to, by upper-case name: `HOST`, `*.PARENT` or an address, with `:PORT` or not; `http://` in front allows
+    /// it without TLS. A secret that is not here goes to hosts that stand in the flow's source.
+    pub secret_hosts: BTreeMap<String, Vec<String>>,
+    /// Secrets by name, or `*`, that a plugin may have in the clear, by the plugin's name. It must ask for that in its manifest, too.
+    pub reveal: BTreeMap<String, Vec<String>>,
     /// Seals the secrets that are stored. Without one a node draws its own, and what it stored sealed is lost to the next.
     pub encryption_key: Option<[u8; crate::ENCRYPTION_KEY_BYTES]>,
     /// `envs.*` by lower-case name.
@@ -70,6 +75,8 @@ impl Config {
             limits: Limits::default(),
             allow_net: Vec::new(),
             secrets: BTreeMap::new(),
+            secret_hosts: BTreeMap::new(),
+            reveal: BTreeMap::new(),
             encryption_key: None,
             environment: BTreeMap::new(),
             globals: expr::Map::new(),

@@ -23,7 +23,7 @@ use crate::runs::Runs;
 use crate::sealing::{KEY_BYTES, Sealer};
 use crate::timers::Timers;
 use crate::triggers::Triggers;
-use crate::worker::Workers;
+use crate::worker::{Bindings, Workers, bindings};
 
 /// How long the parts of a node may take to end, once they are told to.
 const END_MAX: std::time::Duration = std::time::Duration::from_secs(5);
@@ -67,6 +67,8 @@ pub(crate) struct Parts {
     pub grace: std::time::Duration,
     pub allow_net: Vec<runtime::NetworkRule>,
     pub secrets: std::collections::BTreeMap<String, String>,
+    pub secret_hosts: Bindings,
+    pub reveal: std::collections::BTreeMap<String, Vec<String>>,
     pub sealer: Sealer,
     pub environment: std::collections::BTreeMap<String, String>,
     pub globals: expr::Map,
@@ -90,6 +92,9 @@ impl Node {
                 grace: config.grace,
                 allow_net: config.allow_net,
                 secrets: config.secrets,
+                reveal: config.reveal,
+                secret_hosts: bindings(&config.secret_hosts)
+                    .map_err(|problem| Error::bad_request("secret.hosts", problem))?,
                 sealer: Sealer::new(&config.encryption_key.unwrap_or_else(|| drawn_key(config.entropy.as_ref()))),
                 environment: config.environment,
                 globals: config.globals,

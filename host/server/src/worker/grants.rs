@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use catalog::{Capabilities, HttpHosts};
-use expr::Value;
+use expr::{Span, Value};
 use runtime::{Access, Grants, HostPattern, NetworkRule, Ports, SpecialRanges};
 
+use super::secret::url_of;
 use crate::node::Node;
 
 /// Most hosts taken from one task's properties.
@@ -16,8 +17,8 @@ const NAMESPACE_FILES: &str = "file";
 /// What the kinds end with that a plugin asks to delete.
 pub(super) const DELETE: &str = ":delete";
 
-/// The grants of a run with these rendered properties.
-pub(super) fn of_run(node: &Node, capabilities: &Capabilities, properties: &Value) -> Grants {
+/// The grants of a run with these rendered properties, secrets and all: a secret that is a URL names a host.
+pub(super) fn of_run(node: &Node, plugin: &str, capabilities: &Capabilities, properties: &Value) -> Grants {
     let mut network = Vec::new();
     for access in &capabilities.http {
         let methods = (!access.methods.is_empty()).then(|| access.methods.clone());
@@ -55,6 +56,10 @@ pub(super) fn of_run(node: &Node, capabilities: &Capabilities, properties: &Valu
         kv,
         working_dir: if capabilities.files { Access::Write } else { Access::None },
         template: true,
+        reveal: match node.config.reveal.get(plugin) {
+            Some(names) if capabilities.reveal => names.clone(),
+            _ => Vec::new(),
+        },
         secrets: if capabilities.secrets { vec!["*".to_owned()] } else { Vec::new() },
         ..Grants::none()
     }
@@ -75,9 +80,8 @@ fn named(properties: &Value) -> Vec<(HostPattern, Ports)> {
 
 fn collect(value: &Value, found: &mut BTreeSet<(String, u16)>) {
     match value {
-        Value::Text(_) => {
-            let text = value.as_str().unwrap_or_default();
-            if let Ok(url) = url::Url::parse(text.trim())
+        Value::Text(text) => {
+            if let Some(url) = url_in(text)
                 && matches!(url.scheme(), "http" | "https")
                 && let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default())
             {
@@ -90,7 +94,24 @@ fn collect(value: &Value, found: &mut BTreeSet<(String, u16)>) {
     }
 }
 
-fn pattern(host: &str) -> HostPattern {
+/// The URL a text is. A secret that is one counts where it begins the text; elsewhere a secret says nothing of the host.
+fn url_in(text: &expr::Text) -> Option<url::Url> {
+    if let Some(plain) = text.as_plain() {
+        return url::Url::parse(plain.trim()).ok();
+    }
+    let mut shown = String::new();
+    for (at, span) in text.spans().enumerate() {
+        match &*span {
+            Span::Plain(plain) => shown.push_str(plain),
+            Span::Secret(secret) if at == 0 => return url_of(secret),
+            // No host has it, so a URL with a secret in its host is none.
+            Span::Secret(_) => shown.push_str("%20"),
+        }
+    }
+    url::Url::parse(shown.trim()).ok()
+}
+
+pub(super) fn pattern(host: &str) -> HostPattern {
     if let Some(parent) = host.strip_prefix("*.") {
         return HostPattern::Below(parent.to_owned());
     }
@@ -134,6 +155,32 @@ mod tests {
         let hosts: Vec<String> =
             named(&properties).into_iter().map(|(host, ports)| format!("{host:?} {ports:?}")).collect();
         assert_eq!(hosts, ["Address(192.0.32.10) Only([80])", "Name(\"api.example.com\") Only([443])"]);
+    }
+
+    #[test]
+    fn a_secret_that_is_a_url_names_its_host() {
+        let secret = |value: &str| expr::Text::secret("S", value);
+        let joined = |before: &str, value: &str, after: &str| {
+            let mut text = expr::TextBuilder::default();
+            text.push_str(before);
+            text.push_text(&secret(value));
+            text.push_str(after);
+            Value::Text(text.finish())
+        };
+        let properties = Value::map([
+            ("a", Value::Text(secret("https://hooks.example.com:8443/T"))),
+            ("b", joined("", "http://hooks.example.org/T", "/more")),
+            ("c", joined("https://plain.example.com/?k=", "https://not.a.host/", "")),
+            ("d", joined("https://", "host", ".example.com/")),
+        ]);
+        let hosts: Vec<String> =
+            named(&properties).into_iter().map(|(host, ports)| format!("{host:?} {ports:?}")).collect();
+        let expected = [
+            "Name(\"hooks.example.com\") Only([8443])",
+            "Name(\"hooks.example.org\") Only([80])",
+            "Name(\"plain.example.com\") Only([443])",
+        ];
+        assert_eq!(hosts, expected);
     }
 
     #[test]
