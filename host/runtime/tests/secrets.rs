@@ -46,7 +46,10 @@ impl Services for One {
 }
 
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<(HeaderMap, Option<String>)>>>);
+struct Seen(Arc<Mutex<Vec<Came>>>);
+
+/// Headers and body; `None`: it broke off.
+type Came = (HeaderMap, Option<String>);
 
 async fn server() -> (SocketAddr, Seen) {
     let seen = Seen::default();
@@ -61,8 +64,7 @@ async fn server() -> (SocketAddr, Seen) {
         }
     };
     let trailing = || async {
-        let pieces =
-            ["before the-val", "ue-its", "elf after the-value-itsel"].map(|piece| Ok::<_, std::io::Error>(piece));
+        let pieces = ["before the-val", "ue-its", "elf after the-value-itsel"].map(Ok::<_, std::io::Error>);
         Body::from_stream(tokio_stream::iter(pieces))
     };
     let app = Router::new().route("/trailing", any(trailing)).fallback(post(take));

@@ -181,7 +181,7 @@ fn spellings(value: &str) -> Vec<String> {
         let text = STANDARD.encode([before.as_bytes(), bytes].concat());
         let text = text.trim_end_matches('=');
         let start = [0, 2, 3][before.len()];
-        let end = text.len() - usize::from((before.len() + bytes.len()) % 3 != 0);
+        let end = text.len() - usize::from(!(before.len() + bytes.len()).is_multiple_of(3));
         let text = &text[start..end];
         all.extend([text.to_owned(), text.replace('+', "-").replace('/', "_")]);
     }
@@ -211,20 +211,16 @@ impl Search {
         }
     }
 
-    fn look_in_folder(&mut self, folder: &Path) -> (usize, u64) {
-        let (mut files, mut size_bytes) = (0, 0);
+    fn look_in_folder(&mut self, folder: &Path) {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                let (more, bytes) = self.look_in_folder(&path);
-                (files, size_bytes) = (files + more, size_bytes + bytes);
+                self.look_in_folder(&path);
                 continue;
             }
             let content = std::fs::read(&path).expect("a file");
-            (files, size_bytes) = (files + 1, size_bytes + content.len() as u64);
             self.look(&format!("file {}", path.file_name().unwrap_or_default().to_string_lossy()), &content);
         }
-        (files, size_bytes)
     }
 }
 
@@ -307,8 +303,7 @@ async fn five_hundred_secrets_reach_their_hosts_and_nobody_else() {
     }
     mirror.end().await;
     close(store);
-    let (files, size_bytes) = search.look_in_folder(folder.path());
-    eprintln!("{files} files of {size_bytes} bytes were looked through");
+    search.look_in_folder(folder.path());
     let said = search.found.remove("control").expect("the control is found");
     assert_eq!(said, [control.as_str()]);
     let elsewhere = search.found.iter().flat_map(|(place, found)| found.iter().map(move |found| (place, found)));
