@@ -4,6 +4,7 @@ pub mod conformance;
 pub mod counting;
 pub mod guests;
 pub mod large;
+pub mod mirror;
 pub mod program;
 pub mod registered;
 pub mod served;

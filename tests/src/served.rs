@@ -1,5 +1,6 @@
 //! A node of its own behind the HTTP API on a port of its own, and a client of it. Everything started is awaited at the end.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,8 +45,8 @@ pub struct Options {
     pub outside: Vec<std::net::SocketAddr>,
     /// The policy file: written when the node is made, by default there is none.
     pub policy: Option<String>,
-    /// `secret()` by name.
-    pub secrets: Vec<(&'static str, &'static str)>,
+    /// `secret()` by upper-case name.
+    pub secrets: BTreeMap<String, String>,
 }
 
 impl Default for Options {
@@ -59,7 +60,7 @@ impl Default for Options {
             live_max: None,
             outside: Vec::new(),
             policy: None,
-            secrets: Vec::new(),
+            secrets: BTreeMap::new(),
         }
     }
 }
@@ -128,18 +129,20 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
     let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);
     let runtime = Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime");
     let config = server::Config::new(options.store, runtime, catalog, scratch.join("scratch"));
-    let allow_net = options.outside.iter().map(|address| server::allow_net(&address.to_string()).expect("an address"));
+    // By its address, and by the name that every machine has for it.
+    let named = |address: &SocketAddr| [address.to_string(), format!("localhost:{}", address.port())];
+    let allowed = options.outside.iter().flat_map(named);
+    let allow_net = allowed.map(|address| server::allow_net(&address).expect("an address"));
     let policies = options.policy.map(|text| {
         let file = scratch.join(POLICY);
         std::fs::write(&file, text).expect("a file is written");
         server::Policies::read(&file).expect("a policy")
     });
-    let secrets = options.secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     server::Config {
         live_max: options.live_max.unwrap_or(config.live_max),
         allow_net: allow_net.collect(),
         policies: policies.unwrap_or_default(),
-        secrets: secrets.collect(),
+        secrets: options.secrets,
         ..config
     }
 }

@@ -214,8 +214,8 @@ impl Grants {
             Need::NamespaceFiles => self.namespace_files,
             Need::Kv(access, key) => self.kv.iter().any(|rule| rule.access >= *access && is_named(&rule.keys, key)),
             Need::Template => self.template,
-            Need::Secret(name) => names(&self.secrets, name),
-            Need::Reveal(name) => names(&self.reveal, name),
+            Need::Secret(name) => secrets(&self.secrets, name),
+            Need::Reveal(name) => secrets(&self.reveal, name),
             Need::Process(program) => names(&self.processes, program),
             Need::ObjectsRead(kind) => names(&self.objects_read, kind),
             Need::ObjectsApply => self.objects_apply,
@@ -314,7 +314,8 @@ impl NetworkRule {
 }
 
 impl HostPattern {
-    fn covers(&self, host: &url::Host<String>) -> bool {
+    /// Whether a host is meant.
+    pub fn covers(&self, host: &url::Host<String>) -> bool {
         let ip = match host {
             url::Host::Ipv4(ip) => Some(IpAddr::V4(*ip)),
             url::Host::Ipv6(ip) => Some(IpAddr::V6(*ip)),
@@ -346,6 +347,12 @@ fn names(list: &[String], asked: &str) -> bool {
 
 fn is_named(pattern: &str, asked: &str) -> bool {
     pattern == asked || pattern.strip_suffix('*').is_some_and(|begin| asked.starts_with(begin))
+}
+
+/// The same for secrets, whose names are not case-sensitive.
+fn secrets(list: &[String], asked: &str) -> bool {
+    let asked = asked.to_ascii_uppercase();
+    list.iter().any(|one| is_named(&one.to_ascii_uppercase(), &asked))
 }
 
 impl Says {

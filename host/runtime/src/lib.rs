@@ -18,9 +18,11 @@ mod grants;
 mod host;
 mod inspect;
 mod limits;
+pub mod placeholder;
 mod plugins;
 mod request;
 mod run;
+mod scrub;
 mod services;
 mod sink;
 mod state;
@@ -40,6 +42,9 @@ pub use limits::Limits;
 pub use plugins::{PluginSource, Wasm};
 pub use request::{Cancel, Entry, Facts, Outcome, Request, RunMetrics};
 pub use run::{Config, Runtime};
-pub use services::{Answer, Effect, FileTarget, FileWriter, HostError, NoServices, RequestHead, Services, Soon};
+pub use scrub::{MASK, Needle, Needles};
+pub use services::{
+    Answer, Effect, FileTarget, FileWriter, Filled, HostError, NoServices, RequestHead, Services, Soon,
+};
 pub use sink::{Level, Line, Metric, MetricKind, NoSink, Progress, Sink};
 pub use tape::{Call, TapeSummary};

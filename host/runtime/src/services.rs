@@ -2,6 +2,8 @@
 //!
 //! Every default refuses, so that a test or a tool needs to implement nothing. An implementation never panics and bounds its own waits.
 
+use crate::scrub::Needles;
+use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -73,6 +75,16 @@ pub struct RequestHead {
     pub url: url::Url,
     /// The headers the guest set.
     pub headers: http::HeaderMap,
+    /// The placeholder that stood for the whole URL, if one did.
+    pub placeholder: Option<String>,
+}
+
+/// What a secret was put into, and what must not be seen in the answer for that.
+pub struct Filled<T> {
+    /// The head or the body.
+    pub with: T,
+    /// Every spelling of every secret in it.
+    pub hidden: Needles,
 }
 
 /// A file of the internal storage being written. Dropping it unfinished leaves nothing behind.
@@ -262,12 +274,40 @@ pub trait Services: Send + Sync {
         Box::pin(async move { Ok(head) })
     }
     /// Puts secrets into a request that the grants allowed. The host must not change: it is checked again.
-    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
-        Box::pin(async move { Ok(head) })
+    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<Filled<RequestHead>, HostError>> {
+        Box::pin(async move { Ok(Filled { with: head, hidden: Needles::default() }) })
     }
-    /// Puts secrets into PEM texts of egress options.
-    fn substitute_text<'a>(&'a self, text: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move { Ok(text) })
+    /// Whether placeholders may be in bodies of this run: if none was handed out, bodies are streamed unseen.
+    fn looks_at_bodies(&self) -> bool {
+        false
+    }
+    /// Puts secrets into a whole body; `None`: there are none in it.
+    fn substitute_body<'a>(
+        &'a self,
+        head: &'a RequestHead,
+        body: Bytes,
+    ) -> Soon<'a, Result<Option<Filled<Bytes>>, HostError>> {
+        let _ = (head, body);
+        Box::pin(async { Ok(None) })
+    }
+    /// A word of the shape of a placeholder came to light in a body that is too long to be held: the refusal, if it is one of this run.
+    fn refuse_in_body(&self, head: &RequestHead, placeholder: &str) -> Option<HostError> {
+        let _ = (head, placeholder);
+        None
+    }
+    /// Whether the guest was given this placeholder: what it was given, it may use without a grant of its name.
+    fn gave(&self, placeholder: &str) -> bool {
+        let _ = placeholder;
+        false
+    }
+    /// Puts secrets into texts of egress options: PEM, which goes nowhere, and credentials, which go to the `proxy`.
+    fn substitute_text<'a>(
+        &'a self,
+        text: String,
+        proxy: Option<&'a url::Url>,
+    ) -> Soon<'a, Result<Filled<String>, HostError>> {
+        let _ = proxy;
+        Box::pin(async move { Ok(Filled { with: text, hidden: Needles::default() }) })
     }
 }
 

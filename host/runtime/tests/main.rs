@@ -5,4 +5,5 @@ mod addresses;
 mod guests;
 mod outside;
 mod runs;
+mod secrets;
 mod support;

@@ -222,12 +222,12 @@ impl Services for Gate {
         let refuse = self.refuse;
         Box::pin(async move { if refuse { Err(HostError::host("the journal is gone")) } else { Ok(()) } })
     }
-    fn substitute<'a>(&'a self, mut head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
+    fn substitute<'a>(&'a self, mut head: RequestHead) -> Soon<'a, Result<Filled<RequestHead>, HostError>> {
         if head.url.path() == "/elsewhere" {
             head.url.set_port(Some(9)).unwrap();
         }
         head.headers.insert("authorization", "Bearer secret".parse().unwrap());
-        Box::pin(async move { Ok(head) })
+        Box::pin(async move { Ok(Filled { with: head, hidden: Needles::default() }) })
     }
 }
 

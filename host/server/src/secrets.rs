@@ -13,6 +13,7 @@ use store::{Batch, Query, View};
 use crate::error::{Error, Issue};
 use crate::node::Node;
 use crate::sealing::SCHEME;
+use crate::worker::Bound;
 
 /// Most secrets of all namespaces: all of them are kept in memory, sealed.
 const SECRETS_MAX: usize = 100_000;
@@ -57,8 +58,6 @@ pub(crate) struct Found {
     /// What it is called where its value must not be: `NAME`, or `namespace/NAME`.
     pub called: Arc<str>,
     pub value: Arc<str>,
-    /// Hosts it is bound to.
-    pub hosts: Vec<String>,
 }
 
 type Of = BTreeMap<Arc<str>, Arc<rows::Secret>>;
@@ -93,6 +92,15 @@ impl Secrets {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         all.get(&Namespace::trusted(namespace)).map(|of| of.values().cloned().collect()).unwrap_or_default()
     }
+}
+
+/// What is said where a secret is not there.
+pub(crate) fn no_secret(namespace: &str, name: &str) -> String {
+    let upper = name.to_ascii_uppercase();
+    format!(
+        "there is no secret `{name}` for namespace `{namespace}`; hint: `sluice secret set {namespace}/{upper}`, or start the server with \
+         SECRET_{upper} set to its base64"
+    )
 }
 
 /// The base of what a secret is called: policies speak of names, whatever namespace has them.
@@ -241,11 +249,11 @@ impl Node {
         let kept = above(namespace).find_map(|place| self.secrets.get(place, &name));
         match kept {
             Some(row) => self.found(&row),
-            None => self.config.secrets.get(&name).map(|value| Found {
-                called: name.as_str().into(),
-                value: value.as_str().into(),
-                hosts: Vec::new(),
-            }),
+            None => self
+                .config
+                .secrets
+                .get(&name)
+                .map(|value| Found { called: name.as_str().into(), value: value.as_str().into() }),
         }
     }
 
@@ -257,12 +265,24 @@ impl Node {
         }
     }
 
+    /// Hosts that a secret is bound to, by whoever set it and by the policy; `None`: it is not bound. `called`: in upper case.
+    pub(crate) fn bound_hosts(&self, called: &str) -> Option<Vec<Bound>> {
+        let mut hosts: Vec<String> = Vec::new();
+        if let Some((namespace, name)) = called.rsplit_once(BETWEEN)
+            && let Some(row) = self.secrets.get(&namespace.to_ascii_lowercase(), name)
+        {
+            hosts.extend(row.hosts.iter().map(ToString::to_string));
+        }
+        hosts.extend(self.policies().secret_hosts(name_of(called)).into_iter().flatten().cloned());
+        // What was stored and read was looked at before; what cannot be read all the same opens nothing.
+        (!hosts.is_empty()).then(|| hosts.iter().filter_map(|host| Bound::parse(host).ok()).collect())
+    }
+
     fn found(&self, row: &rows::Secret) -> Option<Found> {
         match self.config.sealer.open_for(&whole(&row.place), &row.name, &row.sealed) {
             Ok(clear) => Some(Found {
                 called: format!("{}{BETWEEN}{}", row.place.namespace, row.name).into(),
                 value: clear.into(),
-                hosts: row.hosts.iter().map(ToString::to_string).collect(),
             }),
             Err(why) => {
                 tracing::error!(secret = %row.name, place = %row.place, ?why, "a secret cannot be used");
@@ -359,8 +379,8 @@ fn problems(secret: &NewSecret) -> Vec<Issue> {
         add(format!("there are at most {LISTED_MAX} tags and {LISTED_MAX} hosts"));
     }
     for host in &secret.hosts {
-        if !matches!(model::policy::Network::parse(host), Ok(model::policy::Network::Host(_))) {
-            add(format!("`{host}` is no host"));
+        if let Err(problem) = Bound::parse(host) {
+            add(problem);
         }
     }
     found

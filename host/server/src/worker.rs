@@ -1,18 +1,24 @@
 //! Workers: run one attempt of one task, from its properties to its outcome. Knows nothing of what comes after.
 
+mod alarms;
 mod directory;
 mod grants;
+mod hiding;
 pub(crate) mod kept;
 mod outgoing;
 mod polling;
 pub(crate) mod reach;
+mod secret;
 mod secrets;
 mod services;
+mod signing;
 mod sink;
 mod templates;
 mod unit;
 
+pub(crate) use outgoing::Bound;
 pub(crate) use polling::{Happened, Question};
+pub(crate) use secret::url_of;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -37,7 +43,9 @@ use crate::flows::SavedFlow;
 use crate::leases::fence;
 use crate::mailbox::Envelope;
 use crate::node::Node;
+use alarms::{About, Place};
 use kept::{Keeping, Kept};
+use outgoing::Outgoing;
 use secrets::RunSecrets;
 use sink::RunSink;
 
@@ -295,7 +303,10 @@ impl Node {
     ) -> Result<Value, Stopped> {
         let (source, package) = self.plugin_source(locked).map_err(Stopped::Failed)?;
         let secrets = Arc::new(RunSecrets::default());
+        let marked = self.secret_properties(locked);
+        let properties = self.with_secrets(&properties, &marked);
         let concealed = secrets.conceal(&properties);
+        secrets.remember_written(&concealed, &marked);
         let input = concealed.to_json().to_string();
         let grants::Granted { grants, mut limits, deletes } =
             grants::of_run(self, &ready.saved.flow, package.manifest(), &properties).map_err(Stopped::Failed)?;
@@ -310,9 +321,17 @@ impl Node {
         if let Some(timeout) = ready.timeout.and_then(|timeout| std::time::Duration::try_from(timeout).ok()) {
             limits.wall = Some(limits.wall.map_or(timeout, |wall| wall.min(timeout)));
         }
-        let sink = Arc::new(RunSink::new(self.clone(), ready, secrets.clone()));
+        let about = About {
+            plugin: locked.plugin.clone(),
+            version: locked.version.to_string(),
+            flow: ready.execution.flow.clone(),
+            execution: Some(ready.execution.id.clone()),
+            task: ready.task.id.to_string(),
+        };
+        let outgoing = Arc::new(Outgoing::new(self.clone(), &ready.saved.flow, secrets.clone(), about));
+        let sink = Arc::new(RunSink::new(self.clone(), ready, secrets.clone(), outgoing.alarms().clone()));
         let services =
-            services::RunServices::new(self.clone(), ready, secrets.clone(), keeping.clone(), &concealed, deletes);
+            services::RunServices::new(self.clone(), ready, outgoing.clone(), keeping.clone(), &concealed, deletes);
         let mut facts = facts(ready, locked);
         if grants.working_dir() != runtime::Access::None {
             facts.keys.insert("working-dir".to_owned(), WORKING_DIR.to_owned());
@@ -330,6 +349,10 @@ impl Node {
             cancel: ready.cancel.clone(),
         };
         let outcome = sink.flushing(self.runtime.run(request)).await;
+        if let Err(failure) = &outcome.result {
+            outgoing.alarms().hear(&failure.message, Place::Error);
+        }
+        outgoing.alarms().settle().await;
         match outcome.result {
             Ok(outputs) => Value::parse_json(&outputs).map(|outputs| secrets.recognise(&outputs)).map_err(|error| {
                 let message = format!("plugin `{}` gave outputs that are not JSON: {error}", locked.plugin);
@@ -339,10 +362,24 @@ impl Node {
             // The engine has the failure logged as the run's last line.
             Err(failure) => {
                 let hint = failure.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-                let message = format!("{}{hint}", failure.message);
-                Err(Stopped::Failed(Failure { code: failure.code, message, retryable: failure.retryable }))
+                let message = secrets.masked(&format!("{}{hint}", failure.message));
+                let code = secrets.masked(&failure.code);
+                Err(Stopped::Failed(Failure { code, message, retryable: failure.retryable }))
             }
         }
+    }
+
+    /// Which properties of a task type are secret.
+    fn secret_properties(&self, locked: &Locked) -> Vec<catalog::PropertyPath> {
+        let catalog = self.catalog();
+        let package = catalog.locked(locked).ok();
+        let task = package.as_ref().and_then(|package| package.manifest().task(&locked.task_type));
+        task.map(|task| task.markers.secret.clone()).unwrap_or_default()
+    }
+
+    /// Properties in which what is secret by its schema is a secret.
+    fn with_secrets(&self, properties: &Value, marked: &[catalog::PropertyPath]) -> Value {
+        secret::marked(properties, marked, &|clear| self.config.sealer.seal(clear, self.entropy.number()))
     }
 
     fn plugin_source(&self, locked: &Locked) -> Result<(PluginSource, Arc<Package>), Failure> {

@@ -20,7 +20,7 @@ tasks:
 fn with(policy: &str) -> Options {
     Options {
         policy: Some(policy.to_owned()),
-        secrets: vec![("API_KEY", "a-key-nobody-guesses")],
+        secrets: [("API_KEY".to_owned(), "a-key-nobody-guesses".to_owned())].into(),
         ..Options::default()
     }
 }

@@ -26,7 +26,9 @@ async fn secrets_are_set_used_and_never_shown() {
     let outside = StandIn::open().await;
     let options = Options {
         outside: vec![outside.address],
-        secrets: vec![("FALLBACK", "of-the-environment"), ("TOKEN", "hidden-by-the-namespace")],
+        secrets: [("FALLBACK", "of-the-environment"), ("TOKEN", "hidden-by-the-namespace")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
         ..Options::default()
     };
     serving_with(options, async |api| {

@@ -33,7 +33,8 @@ async fn secrets_of_namespaces_follow_the_keys_of_the_server() {
         node.save_flow(USING, Save::Any).await.expect("it is valid");
         let id = started(&node, USING, Vec::new()).await;
         let seen = ended(&node, &id).await;
-        let audit: Vec<String> = node.audit_log().await.expect("it has one").into_iter().map(|one| one.action).collect();
+        let audit: Vec<String> =
+            node.audit_log().await.expect("it has one").into_iter().map(|one| one.action).collect();
         node.shutdown().await;
         drop(node);
         close(store);

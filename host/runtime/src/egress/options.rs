@@ -2,6 +2,7 @@
 
 use crate::calls::Shared;
 use crate::grants::Need;
+use crate::scrub::Needles;
 use crate::services::HostError;
 use serde::Deserialize;
 use std::time::Duration;
@@ -69,6 +70,8 @@ pub(super) struct Settings {
     pub(super) timeout: Option<Duration>,
     /// Between pieces of an answer.
     pub(super) idle_timeout: Option<Duration>,
+    /// Secrets a proxy is sent, which its answers must not show.
+    pub(super) hidden: Needles,
 }
 
 impl Settings {
@@ -81,8 +84,9 @@ impl Settings {
         if written.insecure {
             ask(shared, &Need::InsecureTls)?;
         }
+        let mut hidden = Needles::default();
         let proxy = match written.proxy {
-            Some(proxy) => Some(checked_proxy(proxy, shared).await?),
+            Some(proxy) => Some(checked_proxy(proxy, shared, &mut hidden).await?),
             None => None,
         };
         let version = match written.http_version.as_deref() {
@@ -109,6 +113,7 @@ impl Settings {
             client,
             timeout: duration("timeout-ms", written.timeout_ms)?,
             idle_timeout: duration("idle-timeout-ms", written.idle_timeout_ms)?,
+            hidden,
         })
     }
 }
@@ -119,12 +124,12 @@ fn ask(shared: &Shared, need: &Need<'_>) -> Result<(), HostError> {
 
 async fn revealed(text: Option<String>, shared: &Shared) -> Result<Option<String>, HostError> {
     match text {
-        Some(text) => shared.services.substitute_text(text).await.map(Some),
+        Some(text) => Ok(Some(shared.services.substitute_text(text, None).await?.with)),
         None => Ok(None),
     }
 }
 
-async fn checked_proxy(proxy: WrittenProxy, shared: &Shared) -> Result<Proxy, HostError> {
+async fn checked_proxy(proxy: WrittenProxy, shared: &Shared, hidden: &mut Needles) -> Result<Proxy, HostError> {
     let url =
         url::Url::parse(&proxy.url).map_err(|cause| HostError::bad_argument(format!("the proxy's `url`: {cause}")))?;
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
@@ -140,8 +145,13 @@ async fn checked_proxy(proxy: WrittenProxy, shared: &Shared) -> Result<Proxy, Ho
     let credentials = match (proxy.username, proxy.password) {
         (None, None) => None,
         (name, password) => {
-            let password = revealed(password, shared).await?.unwrap_or_default();
-            Some((name.unwrap_or_default(), password))
+            let mut clear = [name.unwrap_or_default(), password.unwrap_or_default()];
+            for text in &mut clear {
+                let filled = shared.services.substitute_text(std::mem::take(text), Some(&url)).await?;
+                *text = filled.with;
+                *hidden = std::mem::take(hidden).and(filled.hidden);
+            }
+            Some(clear.into())
         }
     };
     Ok(Proxy { url, credentials })

@@ -49,7 +49,9 @@ pub(super) fn explain(shared: &Shared, host: &str, cause: &reqwest::Error) -> Er
         shared.denied(&prohibited(host, found.ip).message);
         return Error::DestinationIpProhibited;
     }
-    shared.log(Level::Debug, format!("the request to `{host}` failed: {}", chain(cause)), Vec::new());
+    // Not the client's own words: they have the whole URL, with the secrets in it.
+    let why = cause.source().map_or_else(|| "no cause is known".to_owned(), chain);
+    shared.log(Level::Debug, format!("the request to `{host}` failed: {why}"), Vec::new());
     if find::<Unresolved>(cause).is_some() {
         return Error::DnsError { rcode: None, info_code: None };
     }

@@ -2,12 +2,18 @@
 
 use super::answer;
 use crate::bindings::sluice::host::{errors::Error, secrets};
+use crate::calls::Shared;
 use crate::grants::Need;
 use crate::state::State;
 use crate::tape::Call;
 
 const fn call(function: &'static str) -> Call {
     Call::new("sluice:host/secrets", function)
+}
+
+/// What the guest was given a placeholder of, it may use: nobody else knows that placeholder.
+fn need<'a>(shared: &Shared, name: &'a str) -> Need<'a> {
+    if shared.services.gave(name) { Need::Nothing } else { Need::Secret(name) }
 }
 
 impl secrets::Host for State {
@@ -27,12 +33,12 @@ impl secrets::Host for State {
         let shared = self.shared.clone();
         let arguments = [name.as_bytes(), algorithm.as_bytes(), parameters.as_bytes(), &data];
         let work = shared.services.secret_sign(name.clone(), algorithm.clone(), parameters.clone(), data.clone());
-        answer(shared.perform(call("sign"), &arguments, Need::Secret(&name), work).await)
+        answer(shared.perform(call("sign"), &arguments, need(&shared, &name), work).await)
     }
 
     async fn field(&mut self, name: String, pointer: String) -> wasmtime::Result<Result<String, Error>> {
         let shared = self.shared.clone();
         let work = shared.services.secret_field(name.clone(), pointer.clone());
-        answer(shared.perform(call("field"), &[name.as_bytes(), pointer.as_bytes()], Need::Secret(&name), work).await)
+        answer(shared.perform(call("field"), &[name.as_bytes(), pointer.as_bytes()], need(&shared, &name), work).await)
     }
 }

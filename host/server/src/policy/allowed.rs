@@ -1,9 +1,10 @@
 //! What a plugin may do, added up, and as the runtime's grants.
 
 use catalog::{ANY, Capability, HttpHosts};
-use expr::Value;
-use model::policy::{Access, Host, Keys, Network, Port, Profile, Section};
+use model::policy::{Access, Keys, Network, Profile, Section};
 use runtime::{Grants, HostPattern, KvRule, NetworkRule, Ports, Says, SpecialRanges};
+
+use super::hosts::{is_special, pattern, rule_of};
 
 /// What a plugin may do.
 #[derive(Clone, Debug)]
@@ -196,143 +197,9 @@ pub(crate) fn asked(capabilities: &catalog::Capabilities, says: Says) -> Grants 
     grants
 }
 
-/// The public hosts that a manifest lists.
-pub(crate) fn listed(capabilities: &catalog::Capabilities) -> Vec<NetworkRule> {
-    let hosts = capabilities.http.iter().filter_map(|access| match &access.hosts {
-        HttpHosts::Only(hosts) => Some(hosts),
-        HttpHosts::NamedByFlow(_) => None,
-    });
-    hosts.flatten().map(|host| public(pattern(host), Ports::Any)).collect()
-}
-
-/// The public hosts of the URLs in a task's properties: what the flow itself names.
-pub(crate) fn named(properties: &Value) -> Vec<NetworkRule> {
-    let hosts = check_hosts(properties).into_iter();
-    let rules = hosts.map(|(host, port)| (pattern(&host), Ports::Only(vec![port])));
-    // To grant an address is to grant it whatever its range; a flow that names one of a special range does not grant it.
-    let special = |host: &HostPattern| match host {
-        HostPattern::Address(ip) => runtime::address::classify(*ip) != runtime::address::Class::Public,
-        _ => false,
-    };
-    rules.filter(|(host, _)| !special(host)).map(|(host, ports)| public(host, ports)).collect()
-}
-
-/// Most hosts taken from one task's properties.
-const HOSTS_MAX: usize = 256;
-
-/// Hosts and ports of the URLs in a task's properties.
-pub(crate) fn check_hosts(properties: &Value) -> Vec<(String, u16)> {
-    let mut found = std::collections::BTreeSet::new();
-    collect(properties, &mut found);
-    found.into_iter().take(HOSTS_MAX).collect()
-}
-
-fn collect(value: &Value, found: &mut std::collections::BTreeSet<(String, u16)>) {
-    match value {
-        Value::Text(_) => {
-            let text = value.as_str().unwrap_or_default();
-            if let Ok(url) = url::Url::parse(text.trim())
-                && matches!(url.scheme(), "http" | "https")
-                && let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default())
-            {
-                found.insert((host.to_ascii_lowercase(), port));
-            }
-        }
-        Value::List(items) => items.iter().for_each(|item| collect(item, found)),
-        Value::Map(entries) => entries.values().for_each(|item| collect(item, found)),
-        _ => {}
-    }
-}
-
-fn public(host: HostPattern, ports: Ports) -> NetworkRule {
-    NetworkRule { host, ports, scheme: None, methods: None, special: SpecialRanges::Refused }
-}
-
-/// What an operator names is meant, whatever its range.
-pub(super) fn rule_of(host: &Host) -> NetworkRule {
-    NetworkRule {
-        host: pattern(&host.host),
-        ports: match host.port {
-            Port::Any => Ports::Any,
-            Port::Default => Ports::Default,
-            Port::One(port) => Ports::Only(vec![port]),
-        },
-        scheme: host.scheme.clone(),
-        methods: (!host.methods.is_empty()).then(|| host.methods.clone()),
-        special: SpecialRanges::Allowed,
-    }
-}
-
-/// A host as it is written.
-pub(crate) fn pattern(host: &str) -> HostPattern {
-    if host == ANY {
-        return HostPattern::Any;
-    }
-    if let Some(parent) = host.strip_prefix("*.") {
-        return HostPattern::Below(parent.to_owned());
-    }
-    if let Some((network, prefix)) = host.split_once('/')
-        && let (Ok(network), Ok(prefix)) = (network.parse(), prefix.parse())
-    {
-        return HostPattern::Range { network, prefix };
-    }
-    match host.trim_start_matches('[').trim_end_matches(']').parse() {
-        Ok(address) => HostPattern::Address(address),
-        Err(_) => HostPattern::Name(host.to_owned()),
-    }
-}
-
-/// Whether a host is known to be in a special range from its text alone.
-pub(crate) fn is_special(host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    match pattern(host) {
-        HostPattern::Address(ip) => runtime::address::classify(ip) != runtime::address::Class::Public,
-        _ => host == "localhost" || host.ends_with(".localhost"),
-    }
-}
-
-/// A rule from what an operator writes as an argument: `HOST:PORT`, `HOST:*` or `HOST`. Special ranges are meant when they are named.
-pub fn allow_net(text: &str) -> Result<NetworkRule, String> {
-    match Network::parse(text) {
-        Ok(Network::Host(host)) if host.scheme.is_none() && host.methods.is_empty() => Ok(rule_of(&host)),
-        _ => Err(format!(
-            "`{text}` is not HOST:PORT\n  hint: 127.0.0.1:8000, api.internal:443, or 10.0.0.5:* for every port"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts_come_from_urls_in_properties() {
-        let properties = Value::map([
-            ("uri", Value::from("https://API.example.com/v1?x=1")),
-            ("body", Value::from("see https://not.a.url.property/ please")),
-            ("options", Value::map([("proxy", Value::from("http://10.0.0.1:3128"))])),
-            ("other", Value::from("http://[::ffff:127.0.0.1]/ ")),
-            ("public", Value::from("http://192.0.32.10/")),
-        ]);
-        let hosts: Vec<String> =
-            named(&properties).into_iter().map(|rule| format!("{:?} {:?}", rule.host, rule.ports)).collect();
-        assert_eq!(hosts, ["Address(192.0.32.10) Only([80])", "Name(\"api.example.com\") Only([443])"]);
-    }
-
-    #[test]
-    fn allowed_addresses_are_parsed() {
-        let check = |text: &str, expected: &str| {
-            let shown = allow_net(text).map_or_else(|error| error, |rule| format!("{:?} {:?}", rule.host, rule.ports));
-            assert!(shown.starts_with(expected), "{text}: {shown}");
-        };
-        check("127.0.0.1:8000", "Address(127.0.0.1) Only([8000])");
-        check("[::1]:80", "Address(::1) Only([80])");
-        check("api.internal:*", "Name(\"api.internal\") Any");
-        check("api.internal", "Name(\"api.internal\") Any");
-        check("host:port", "`host:port` is not HOST:PORT");
-        check("http://x:1", "`http://x:1` is not HOST:PORT");
-        check("flow", "`flow` is not HOST:PORT");
-    }
 
     #[test]
     fn a_policy_covers_what_a_manifest_asks_or_does_not() {

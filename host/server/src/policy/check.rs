@@ -14,7 +14,8 @@ use model::task::TaskKind;
 use model::trigger::TriggerKind;
 use runtime::{Limits, NetworkRule};
 
-use super::allowed::{check_hosts, has, is_special, rule_of};
+use super::allowed::has;
+use super::hosts::{check_hosts, is_special, rule_of};
 use super::{Allowed, Policies, of_flow};
 
 /// What is asked.

@@ -2,6 +2,7 @@
 
 mod allowed;
 mod check;
+mod hosts;
 mod least;
 
 use std::path::{Path, PathBuf};
@@ -9,14 +10,17 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use catalog::{Level, Wish};
-use model::Problem;
 use model::policy::{EVERY, Level as Written, Policy, Profile};
+use model::{Problem, Severity};
 
-pub use allowed::allow_net;
-pub(crate) use allowed::{Allowed, asked, has, listed, named};
+pub(crate) use allowed::{Allowed, asked, has};
 pub use check::Refusal;
 pub(crate) use check::{Asking, refusals};
+pub use hosts::allow_net;
+pub(crate) use hosts::{listed, named, pattern};
 pub use least::least;
+
+use crate::worker::Bound;
 
 /// Most bytes of a policy file.
 const FILE_MAX_BYTES: u64 = 1 << 20;
@@ -57,8 +61,12 @@ impl Policies {
             return Err(Unusable::TooLarge { path: file.to_owned() });
         }
         let text = std::fs::read_to_string(file).map_err(failed)?;
-        let written =
-            model::read_policy(&text).map_err(|problems| Unusable::Invalid { path: file.to_owned(), problems })?;
+        let invalid = |problems| Unusable::Invalid { path: file.to_owned(), problems };
+        let written = model::read_policy(&text).map_err(invalid)?;
+        let wrong: Vec<Problem> = unbindable(&written).collect();
+        if !wrong.is_empty() {
+            return Err(invalid(wrong));
+        }
         Ok(Self { written: Arc::new(written), file: Some(file.to_owned()), stamp: Some(stamp) })
     }
 
@@ -120,6 +128,11 @@ impl Policies {
         asked.collect()
     }
 
+    /// The hosts that a secret is bound to; nothing where it is not bound.
+    pub(crate) fn secret_hosts(&self, name: &str) -> Option<&[String]> {
+        self.written.secrets.get(&name.to_ascii_uppercase()).map(Vec::as_slice)
+    }
+
     /// What is written for the namespaces on the way down to one, outermost first.
     fn levels(&self, namespace: &str) -> impl Iterator<Item = (&str, &Written)> {
         let ends = namespace.match_indices('.').map(|(at, _)| at).chain([namespace.len()]);
@@ -128,6 +141,23 @@ impl Policies {
             .into_iter()
             .filter_map(|name| self.written.namespaces.get_key_value(name).map(|(name, level)| (name.as_str(), level)))
     }
+}
+
+/// Hosts that no secret can be bound to.
+fn unbindable(written: &Policy) -> impl Iterator<Item = Problem> {
+    let all = written.secrets.iter().flat_map(|(name, hosts)| hosts.iter().map(move |host| (name, host)));
+    all.filter_map(|(name, host)| {
+        let message = Bound::parse(host).err()?;
+        Some(Problem {
+            path: format!("secrets.{name}.hosts"),
+            line: 0,
+            column: 0,
+            code: "policy.host",
+            message,
+            hint: None,
+            severity: Severity::Error,
+        })
+    })
 }
 
 fn add(allowed: &mut Allowed, level: &Written, plugin: &str) {

@@ -8,6 +8,7 @@ use store::rows::{self, Key, NamespaceKey};
 use crate::kv::ancestors;
 use crate::node::Node;
 use crate::readable::{NAMESPACE_SCHEME, namespace_file, namespace_folder};
+use crate::secrets::no_secret;
 use crate::worker::reach;
 
 /// Largest file `read()` gives: it becomes part of one text.
@@ -41,12 +42,7 @@ impl Node {
         // Of a namespace that is not on the way up only what may be said of secrets at all: that there is none.
         let may = namespace == own || reach::below(own, &namespace);
         let Some(found) = self.find_secret(&namespace, &name).filter(|_| may) else {
-            return Answer::Absent(format!(
-                "there is no secret `{name}` for namespace `{namespace}`; hint: `sluice secret set {namespace}/{}`, or start the \
-                 server with SECRET_{} set to its base64",
-                name.to_uppercase(),
-                name.to_uppercase()
-            ));
+            return Answer::Absent(no_secret(&namespace, &name));
         };
         // A `subkey` is taken out by the language itself, which keeps it a secret.
         Answer::Value(Value::Text(expr::Text::secret(found.called, found.value)))

@@ -1,14 +1,29 @@
 //! What leaves a run or a poll: secrets in the places of their placeholders, towards the hosts they may go to, and nothing before all it may
-//! depend on is durable.
+//! depend on is durable. What was put in is what must not be seen in the answer.
 
-use std::collections::BTreeSet;
+mod body;
+mod headers;
+mod hosts;
+pub(super) mod spelling;
+mod url;
+
 use std::sync::Arc;
 
+use bytes::Bytes;
+use expr::Secret;
 use model::flow::Flow;
-use runtime::{HostError, RequestHead};
+use runtime::{Filled, HostError, Needles, RequestHead};
 
+use self::url::Host;
+pub(super) use self::url::decoded;
+use super::alarms::{About, Alarms, Place};
+use super::secret::{name_of, value_of};
 use super::secrets::RunSecrets;
+use super::{hiding, signing};
 use crate::node::Node;
+use crate::secrets::no_secret;
+pub(crate) use hosts::Bound;
+pub(super) use hosts::Hosts;
 
 /// How long an effect waits before it looks again whether the store has room.
 pub(super) const FULL_AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
@@ -19,31 +34,58 @@ pub(super) struct Outgoing {
     secrets: Arc<RunSecrets>,
     /// Of the flow: where secrets are looked for first.
     namespace: String,
-    /// Hosts that stand in the flow's source: the only ones that a secret without a binding may go to.
-    literal_hosts: BTreeSet<String>,
+    alarms: Arc<Alarms>,
+    hosts: Arc<Hosts>,
 }
 
 impl Outgoing {
     /// For a run of a flow.
-    pub fn new(node: Arc<Node>, flow: &Flow, secrets: Arc<RunSecrets>) -> Self {
-        let namespace = flow.key.namespace.to_string();
-        Self { node, secrets, namespace, literal_hosts: literal_hosts(&flow.source) }
+    pub fn new(node: Arc<Node>, flow: &Flow, secrets: Arc<RunSecrets>, about: About) -> Self {
+        let hosts = Arc::new(Hosts::of(&flow.source));
+        let alarms = Arc::new(Alarms::new(node.clone(), secrets.clone(), hosts.clone(), about));
+        Self { node, secrets, namespace: flow.key.namespace.to_string(), alarms, hosts }
+    }
+
+    pub fn alarms(&self) -> &Arc<Alarms> {
+        &self.alarms
     }
 
     pub fn secrets(&self) -> &RunSecrets {
         &self.secrets
     }
 
+    /// A secret by its name, or by the placeholder the guest was given.
+    pub fn secret(&self, name: &str) -> Result<Secret, HostError> {
+        if let Some(secret) = self.secrets.behind(name) {
+            return Ok(secret);
+        }
+        let found = self.node.find_secret(&self.namespace, name);
+        let found = found.ok_or_else(|| HostError::not_found(no_secret(&self.namespace, name)))?;
+        Ok(Secret::new(expr::Origin::Named(found.called), found.value))
+    }
+
     /// A placeholder for a secret by name.
-    pub fn handle(&self, name: String) -> Result<String, HostError> {
-        let Some(found) = self.node.find_secret(&self.namespace, &name) else {
-            return Err(HostError::not_found(format!(
-                "there is no secret `{name}` for namespace `{}`",
-                self.namespace
-            )));
-        };
-        let secret = expr::Secret::new(expr::Origin::Named(found.called), found.value);
-        Ok(self.secrets.placeholder(&secret))
+    pub fn handle(&self, name: &str) -> Result<String, HostError> {
+        Ok(self.secrets.placeholder_at_start(&self.secret(name)?))
+    }
+
+    /// A signature with a secret.
+    pub fn sign(&self, name: &str, algorithm: &str, parameters: &str, data: &[u8]) -> Result<Vec<u8>, HostError> {
+        signing::sign(&self.secrets, &self.secret(name)?, algorithm, parameters, data)
+    }
+
+    /// A field of a structured secret that is no secret itself.
+    pub fn field(&self, name: &str, pointer: &str) -> Result<String, HostError> {
+        signing::field(&self.secret(name)?, pointer)
+    }
+
+    /// A secret in the clear, once the audit log has that it was handed out. From then on it is taken out of what the guest says.
+    pub async fn reveal(&self, name: &str) -> Result<Vec<u8>, HostError> {
+        let secret = self.secret(name)?;
+        let value = value_of(&secret)?.as_bytes().to_vec();
+        self.alarms.note(&secret, "secret.reveal").await?;
+        self.secrets.remember_revealed(&secret);
+        Ok(value)
     }
 
     /// Waits until all that was committed is durable; the run's own deadline bounds the wait for a disk that is full.
@@ -56,84 +98,80 @@ impl Outgoing {
         }
     }
 
-    /// Puts the values of secrets where their placeholders stand, if they may go to that host.
-    pub fn substitute(&self, mut head: RequestHead) -> Result<RequestHead, HostError> {
-        let mut found = false;
-        let failed = |error: expr::Error| HostError::host(error.to_string());
-        if let Some(clear) = self.secrets.reveal(head.url.as_str()).map_err(failed)? {
-            found = true;
-            head.url = url::Url::parse(&clear)
-                .map_err(|error| HostError::bad_argument(format!("the URL with its secret is not valid: {error}")))?;
-        }
-        for value in head.headers.values_mut() {
-            let Ok(text) = value.to_str() else { continue };
-            if let Some(clear) = self.secrets.reveal(text).map_err(failed)? {
-                found = true;
-                *value = http::HeaderValue::from_str(&clear)
-                    .map_err(|_| HostError::bad_argument("a secret in a header has characters no header may have"))?;
-                value.set_sensitive(true);
+    /// The URL of a secret that is one, in the place of its placeholder.
+    pub fn resolve(&self, head: RequestHead) -> Result<RequestHead, HostError> {
+        match url::host_of(&self.secrets, &head.url) {
+            Host::Plain => Ok(head),
+            Host::Whole(secret) => {
+                let placeholder = head.url.host_str().map(str::to_owned);
+                Ok(RequestHead { placeholder, ..url::resolved(head, &secret)? })
+            }
+            Host::Misplaced(secret) => {
+                self.alarms.raise(&secret, Place::UrlHost, None);
+                Err(HostError::not_granted(format!(
+                    "secret `{}` stands in the host of a URL, where no secret is put; hint: write the host into the flow, or make the \
+                     whole URL the secret",
+                    name_of(&secret)
+                )))
             }
         }
-        if found {
-            self.may_carry_secrets(&head.url)?;
-            // A compressed answer could not be looked through for the secret.
-            head.headers.remove(http::header::ACCEPT_ENCODING);
-        }
-        Ok(head)
     }
 
-    /// A secret goes only to a host that stands in the flow's source, and only over TLS or within this machine.
-    fn may_carry_secrets(&self, url: &url::Url) -> Result<(), HostError> {
-        let name = url.host_str().unwrap_or_default().to_ascii_lowercase();
-        let local = match url.host() {
-            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        if url.scheme() != "https" && !local {
-            return Err(HostError::not_granted(format!(
-                "a secret is not sent to `{name}` without TLS; hint: use https"
-            )));
-        }
-        if !self.literal_hosts.contains(&name) {
-            return Err(HostError::not_granted(format!(
-                "a secret is not sent to `{name}`: the flow's source does not name it; hint: write the host of the URL into the flow"
-            )));
-        }
-        Ok(())
+    /// Puts the values of secrets where their placeholders stand, if they may go to that host.
+    pub fn substitute(&self, mut head: RequestHead) -> Result<Filled<RequestHead>, HostError> {
+        let whole = head.placeholder.as_ref().and_then(|placeholder| self.secrets.behind(placeholder));
+        let mut used: Vec<Secret> = whole.into_iter().collect();
+        url::fill(&self.secrets, &mut head.url, &mut used)?;
+        headers::fill(&self.secrets, &mut head.headers, &mut used)?;
+        let hidden = self.allowed(&used, &head)?;
+        Ok(Filled { with: head, hidden })
     }
-}
 
-/// Hosts of the URLs that stand in a source as they are.
-fn literal_hosts(source: &str) -> BTreeSet<String> {
-    let starts = source.match_indices("://").map(|(at, _)| at);
-    starts
-        .filter_map(|at| {
-            let scheme = source.get(..at)?.rsplit(|c: char| !c.is_ascii_alphanumeric()).next()?;
-            let rest = source.get(at..)?;
-            let end = rest.get(3..)?.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/' | '?' | '#'))?;
-            let url = url::Url::parse(&format!("{scheme}{}", rest.get(..end + 3)?)).ok()?;
-            // Only names and addresses: an expression in the place of a host names nothing.
-            let plain = |host: &&str| host.chars().all(|c| c.is_ascii_alphanumeric() || ".-[]:".contains(c));
-            url.host_str().filter(plain).map(str::to_ascii_lowercase)
-        })
-        .collect()
-}
+    /// The same for a whole body.
+    pub fn substitute_body(&self, head: &RequestHead, body: &Bytes) -> Result<Option<Filled<Bytes>>, HostError> {
+        let Some(filled) = body::fill(&self.secrets, &head.headers, body)? else { return Ok(None) };
+        let hidden = self.allowed(&filled.used, head)?;
+        Ok(Some(Filled { with: filled.bytes.into(), hidden }))
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// The refusal of a placeholder in a body that is too long for its value to be put in.
+    pub fn refuse_in_body(&self, head: &RequestHead, placeholder: &str) -> Option<HostError> {
+        let secret = self.secrets.behind(placeholder)?;
+        self.alarms.raise(&secret, Place::Body, head.url.host_str());
+        Some(HostError::limit(format!(
+            "secret `{}` stands in a body that is too long to put it in: the request is broken off; hint: send it in a header",
+            name_of(&secret)
+        )))
+    }
 
-    #[test]
-    fn hosts_in_the_source_are_found() {
-        let check = |source: &str, expected: &[&str]| {
-            assert_eq!(literal_hosts(source).iter().map(String::as_str).collect::<Vec<_>>(), expected);
-        };
-        check("uri: https://api.example.com/v1/{{ inputs.id }}\n", &["api.example.com"]);
-        check("uri: \"https://API.example.com:8443?x=1\"\n", &["api.example.com"]);
-        check("uri: \"https://{{ inputs.host }}/x\"\n", &[]);
-        check("uri: https://user@evil.example/\n", &["evil.example"]);
-        check("nothing here", &[]);
+    /// Puts secrets into the options of requests. `proxy`: who is sent the text; without one it goes nowhere.
+    pub fn substitute_text(&self, text: &str, proxy: Option<&::url::Url>) -> Result<Filled<String>, HostError> {
+        let filled = self.secrets.fill(text.as_bytes(), |value| Ok(value.to_owned()))?;
+        let Some(filled) = filled else { return Ok(Filled { with: text.to_owned(), hidden: Needles::default() }) };
+        let mut hidden = Needles::default();
+        if let Some(proxy) = proxy {
+            for secret in &filled.used {
+                let may = Hosts::may_go_to_proxy(&|name| self.node.bound_hosts(name), secret, proxy);
+                may.map_err(|refused| self.refused(refused, secret, proxy))?;
+            }
+            hidden = hiding::needles(&self.secrets, &filled.used);
+        }
+        Ok(Filled { with: String::from_utf8_lossy(&filled.bytes).into_owned(), hidden })
+    }
+
+    /// Whether all of these may go where the request goes; if so, what must not be seen in the answer.
+    fn allowed(&self, used: &[Secret], head: &RequestHead) -> Result<Needles, HostError> {
+        for secret in used {
+            let may = self.hosts.may_go(&|name| self.node.bound_hosts(name), secret, &head.url);
+            may.map_err(|refused| self.refused(refused, secret, &head.url))?;
+        }
+        Ok(hiding::needles(&self.secrets, used))
+    }
+
+    fn refused(&self, refused: hosts::Refused, secret: &Secret, url: &::url::Url) -> HostError {
+        if refused.astray {
+            self.alarms.raise(secret, Place::Request, url.host_str());
+        }
+        refused.error
     }
 }

@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use expr::Value;
 use model::execution::Failure;
 use model::trigger::{Polling, Trigger};
-use runtime::{Cancel, Effect, Facts, HostError, Line, Metric, Progress, Request, RequestHead, Services, Sink, Soon};
+use runtime::{
+    Cancel, Effect, Facts, Filled, HostError, Line, Metric, Progress, Request, RequestHead, Services, Sink, Soon,
+};
 use store::rows::{self, Target};
 
+use super::alarms::{About, Place};
 use super::outgoing::Outgoing;
 use super::secrets::RunSecrets;
 use super::templates::Templates;
@@ -55,9 +59,20 @@ impl Node {
         let properties = self.render_properties_in(&scope, key, None, &polling.properties, locked).await?;
         let (plugin, package) = self.plugin_source(locked)?;
         let secrets = Arc::new(RunSecrets::default());
+        let marked = self.secret_properties(locked);
+        let properties = self.with_secrets(&properties, &marked);
         let grants::Granted { grants, mut limits, .. } =
             grants::of_run(self, &saved.flow, package.manifest(), &properties)?;
         let concealed = secrets.conceal(&properties);
+        secrets.remember_written(&concealed, &marked);
+        let about = About {
+            plugin: locked.plugin.clone(),
+            version: locked.version.to_string(),
+            flow: key.clone(),
+            execution: None,
+            task: trigger.id.to_string(),
+        };
+        let outgoing = Arc::new(Outgoing::new(self.clone(), &saved.flow, secrets.clone(), about));
         limits.wall = Some(limits.wall.map_or(POLL_MAX, |wall| wall.min(POLL_MAX)));
         let facts = [
             ("tenant", key.tenant.to_string()),
@@ -79,21 +94,21 @@ impl Node {
             grants: Arc::new(grants),
             limits,
             working_dir: None,
-            services: Arc::new(PollServices {
-                outgoing: Outgoing::new(self.clone(), &saved.flow, secrets.clone()),
-                node: self.clone(),
-                saved: saved.clone(),
-            }),
+            services: Arc::new(PollServices { outgoing: outgoing.clone(), node: self.clone(), saved: saved.clone() }),
             sink: log.clone(),
             cancel: Cancel::new(),
         };
         let outcome = self.runtime.poll(request, cursor).await;
-        self.keep_log(saved, trigger, &secrets, &log).await;
+        self.keep_log(saved, trigger, &outgoing, &log).await;
         let answer = outcome.result.map_err(|failure| {
             let hint = failure.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
             let (message, retryable) = (format!("{}{hint}", failure.message), failure.retryable);
-            Failure { code: failure.code, message, retryable }
-        })?;
+            outgoing.alarms().hear(&message, Place::Error);
+            let message = secrets.masked(&message);
+            Failure { code: secrets.masked(&failure.code), message, retryable }
+        });
+        outgoing.alarms().settle().await;
+        let answer = answer?;
         let wrong = |why: String| Failure::new("BAD_OUTPUTS", format!("plugin `{}` gave {why}", locked.plugin));
         let answer =
             Value::parse_json(&answer).map_err(|error| wrong(format!("an answer that is no JSON: {error}")))?;
@@ -106,15 +121,18 @@ impl Node {
             Value::Map(outputs) => Arc::unwrap_or_clone(outputs),
             other => return Err(wrong(format!("outputs that are a {}", other.kind()))),
         };
-        let cursor = answer.get("cursor").and_then(Value::as_str).map(str::to_owned);
+        // A cursor is stored as it is: it may hold no secret, though it may hold its placeholder, which is worth nothing.
+        let cursor = answer.get("cursor").and_then(Value::as_str).map(|cursor| secrets.unrevealed(cursor).into_owned());
         Ok(Some(Happened { outputs, cursor }))
     }
 
     /// What the plugin said goes into the log of the trigger.
-    async fn keep_log(&self, saved: &SavedFlow, trigger: &Trigger, secrets: &RunSecrets, log: &PollLog) {
+    async fn keep_log(&self, saved: &SavedFlow, trigger: &Trigger, outgoing: &Outgoing, log: &PollLog) {
+        let secrets = outgoing.secrets();
         let said = std::mem::take(&mut *log.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let key = &saved.flow.key;
         let least = trigger.log_level.unwrap_or(model::task::LogLevel::Trace);
+        said.iter().for_each(|line| outgoing.alarms().hear(&line.message, Place::Log));
         let lines = said.into_iter().map(|line| rows::LogLine {
             of: Target::Trigger(key.clone(), trigger.id.clone()),
             position: 0,
@@ -124,8 +142,8 @@ impl Node {
             task: None,
             task_run: None,
             attempt: 0,
-            message: secrets.text_of(&line.message).masked().into_owned().into(),
-            fields: line.fields,
+            message: secrets.masked(&line.message).into(),
+            fields: line.fields.iter().map(|(name, field)| (secrets.masked(name), secrets.masked(field))).collect(),
         });
         let lines: Vec<rows::LogLine> = lines.filter(|line| line.level >= least).collect();
         if !lines.is_empty()
@@ -158,14 +176,14 @@ impl Sink for PollLog {
 
 /// What a plugin may ask of the server while it is asked.
 struct PollServices {
-    outgoing: Outgoing,
+    outgoing: Arc<Outgoing>,
     node: Arc<Node>,
     saved: Arc<SavedFlow>,
 }
 
 impl Services for PollServices {
     fn secret_handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move { self.outgoing.handle(name) })
+        Box::pin(async move { self.outgoing.handle(&name) })
     }
 
     // External synchrony: nothing leaves before the cursor it goes on from is durable.
@@ -186,8 +204,58 @@ impl Services for PollServices {
         Box::pin(async move { self.templates(&self.scope()).render_each(&template, &variables).await })
     }
 
-    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
+    fn secret_sign<'a>(
+        &'a self,
+        name: String,
+        algorithm: String,
+        parameters: String,
+        data: Vec<u8>,
+    ) -> Soon<'a, Result<Vec<u8>, HostError>> {
+        Box::pin(async move { self.outgoing.sign(&name, &algorithm, &parameters, &data) })
+    }
+
+    fn secret_field<'a>(&'a self, name: String, pointer: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move { self.outgoing.field(&name, &pointer) })
+    }
+
+    fn secret_reveal<'a>(&'a self, name: String) -> Soon<'a, Result<Vec<u8>, HostError>> {
+        Box::pin(async move { self.outgoing.reveal(&name).await })
+    }
+
+    fn resolve_url<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
+        Box::pin(async move { self.outgoing.resolve(head) })
+    }
+
+    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<Filled<RequestHead>, HostError>> {
         Box::pin(async move { self.outgoing.substitute(head) })
+    }
+
+    fn looks_at_bodies(&self) -> bool {
+        self.outgoing.secrets().any()
+    }
+
+    fn substitute_body<'a>(
+        &'a self,
+        head: &'a RequestHead,
+        body: Bytes,
+    ) -> Soon<'a, Result<Option<Filled<Bytes>>, HostError>> {
+        Box::pin(async move { self.outgoing.substitute_body(head, &body) })
+    }
+
+    fn refuse_in_body(&self, head: &RequestHead, placeholder: &str) -> Option<HostError> {
+        self.outgoing.refuse_in_body(head, placeholder)
+    }
+
+    fn substitute_text<'a>(
+        &'a self,
+        text: String,
+        proxy: Option<&'a url::Url>,
+    ) -> Soon<'a, Result<Filled<String>, HostError>> {
+        Box::pin(async move { self.outgoing.substitute_text(&text, proxy) })
+    }
+
+    fn gave(&self, placeholder: &str) -> bool {
+        self.outgoing.secrets().gave(placeholder)
     }
 }
 

@@ -12,6 +12,7 @@ use runtime::{Level, Line, Metric, MetricKind, Progress, Sink};
 use store::rows::{self, Target};
 
 use super::Ready;
+use super::alarms::{Alarms, Place};
 use super::secrets::RunSecrets;
 use crate::node::Node;
 
@@ -29,6 +30,7 @@ pub struct RunSink {
     attempt: u32,
     least: LogLevel,
     secrets: Arc<RunSecrets>,
+    alarms: Arc<Alarms>,
     held: Mutex<Held>,
 }
 
@@ -40,7 +42,7 @@ struct Held {
 }
 
 impl RunSink {
-    pub fn new(node: Arc<Node>, ready: &Ready<'_>, secrets: Arc<RunSecrets>) -> Self {
+    pub fn new(node: Arc<Node>, ready: &Ready<'_>, secrets: Arc<RunSecrets>, alarms: Arc<Alarms>) -> Self {
         Self {
             node,
             execution: ready.execution.clone(),
@@ -49,6 +51,7 @@ impl RunSink {
             attempt: ready.attempt,
             least: ready.task.log_level.unwrap_or(LogLevel::Trace),
             secrets,
+            alarms,
             held: Mutex::default(),
         }
     }
@@ -75,7 +78,9 @@ impl RunSink {
             return;
         }
         // A placeholder in a log is a secret that was logged: it is masked like one.
-        let message = self.secrets.text_of(&message).masked().into_owned();
+        let message = self.secrets.masked(&message);
+        let fields =
+            fields.iter().map(|(name, field)| (self.secrets.masked(name), self.secrets.masked(field))).collect();
         let mut held = self.lock();
         if held.lines.len() >= HELD_MAX {
             held.dropped += 1;
@@ -126,12 +131,19 @@ pub(super) fn level_of(level: Level) -> LogLevel {
 
 impl Sink for RunSink {
     fn log(&self, line: Line) {
+        self.alarms.hear(&line.message, Place::Log);
+        line.fields.iter().for_each(|(name, field)| {
+            self.alarms.hear(name, Place::Log);
+            self.alarms.hear(field, Place::Log);
+        });
         let level = level_of(line.level);
         let at = Timestamp::try_from(line.at).unwrap_or_else(|_| self.node.now());
         self.push(level, line.message, line.fields, at);
     }
 
     fn metric(&self, metric: Metric) {
+        let tags = metric.tags.iter().flat_map(|(name, tag)| [name, tag]);
+        std::iter::once(&metric.name).chain(tags).for_each(|text| self.alarms.hear(text, Place::Metric));
         let kind = match metric.kind {
             MetricKind::Timer => rows::MetricKind::Timer,
             MetricKind::Counter | MetricKind::Gauge => rows::MetricKind::Counter,
@@ -148,14 +160,15 @@ impl Sink for RunSink {
             flow: self.execution.flow.clone(),
             task: self.task.clone(),
             task_run: self.run.clone(),
-            name: metric.name.into(),
+            name: self.secrets.masked(&metric.name).into(),
             kind,
             value: metric.value,
-            tags: metric.tags.into_iter().collect(),
+            tags: metric.tags.iter().map(|(name, tag)| (self.secrets.masked(name), self.secrets.masked(tag))).collect(),
         });
     }
 
     fn progress(&self, progress: Progress) {
+        self.alarms.hear(&progress.note, Place::Progress);
         let percent = progress.percent.map(|percent| format!("{percent} % ")).unwrap_or_default();
         self.push(LogLevel::Debug, format!("{percent}{}", progress.note), Vec::new(), self.node.now());
     }

@@ -33,7 +33,9 @@ impl Templates<'_> {
             .render_in(&scope, &Value::from(template), false, self.flow, self.execution)
             .await
             .map_err(|failure| HostError::new(&failure.code, failure.message))?;
-        Ok(self.secrets.conceal(&rendered).as_str().unwrap_or_default().to_owned())
+        let concealed = self.secrets.conceal(&rendered);
+        self.secrets.remember_written(&concealed, &[]);
+        Ok(concealed.as_str().unwrap_or_default().to_owned())
     }
 
     /// One template for each of the variables.

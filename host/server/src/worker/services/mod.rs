@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use engine::{Event, JobId, State};
 use model::execution::Execution;
 use model::ids::TaskRunId;
-use runtime::{Effect, FileTarget, FileWriter, HostError, RequestHead, Services, Soon};
+use runtime::{Effect, FileTarget, FileWriter, Filled, HostError, RequestHead, Services, Soon};
 use store::rows;
 use store::{Page, Query, View};
 
@@ -19,7 +20,6 @@ use super::Ready;
 use super::kept::Keeping;
 use super::outgoing::{FULL_AGAIN, Outgoing};
 use super::reach::Reach;
-use super::secrets::RunSecrets;
 use super::templates::Templates;
 use crate::error::Error;
 use crate::flows::SavedFlow;
@@ -40,7 +40,7 @@ pub struct RunServices {
     began: AtomicBool,
     /// Where files of this run go: `<namespace>/<flow>/executions/<id>/tasks/<task>/<run>`.
     folder: String,
-    outgoing: Outgoing,
+    outgoing: Arc<Outgoing>,
     /// What it writes that waits for its good end.
     keeping: Arc<Keeping>,
     reach: Reach,
@@ -52,7 +52,7 @@ impl RunServices {
     pub fn new(
         node: Arc<Node>,
         ready: &Ready<'_>,
-        secrets: Arc<RunSecrets>,
+        outgoing: Arc<Outgoing>,
         keeping: Arc<Keeping>,
         properties: &expr::Value,
         deletes: Vec<String>,
@@ -61,7 +61,7 @@ impl RunServices {
         let own = folder_of(flow, &ready.execution.id);
         let folder = format!("{own}tasks/{}/{}", task_folder(ready.task.id.as_str()), ready.run.id);
         Self {
-            outgoing: Outgoing::new(node.clone(), &ready.saved.flow, secrets),
+            outgoing,
             node,
             state: ready.state.clone(),
             saved: Arc::new(ready.saved.clone()),
@@ -157,7 +157,7 @@ impl Services for RunServices {
     }
 
     fn secret_handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move { self.outgoing.handle(name) })
+        Box::pin(async move { self.outgoing.handle(&name) })
     }
 
     fn objects_find<'a>(&'a self, query: String) -> Soon<'a, Result<String, HostError>> {
@@ -189,8 +189,58 @@ impl Services for RunServices {
         })
     }
 
-    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
+    fn secret_sign<'a>(
+        &'a self,
+        name: String,
+        algorithm: String,
+        parameters: String,
+        data: Vec<u8>,
+    ) -> Soon<'a, Result<Vec<u8>, HostError>> {
+        Box::pin(async move { self.outgoing.sign(&name, &algorithm, &parameters, &data) })
+    }
+
+    fn secret_field<'a>(&'a self, name: String, pointer: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move { self.outgoing.field(&name, &pointer) })
+    }
+
+    fn secret_reveal<'a>(&'a self, name: String) -> Soon<'a, Result<Vec<u8>, HostError>> {
+        Box::pin(async move { self.outgoing.reveal(&name).await })
+    }
+
+    fn resolve_url<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
+        Box::pin(async move { self.outgoing.resolve(head) })
+    }
+
+    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<Filled<RequestHead>, HostError>> {
         Box::pin(async move { self.outgoing.substitute(head) })
+    }
+
+    fn looks_at_bodies(&self) -> bool {
+        self.outgoing.secrets().any()
+    }
+
+    fn substitute_body<'a>(
+        &'a self,
+        head: &'a RequestHead,
+        body: Bytes,
+    ) -> Soon<'a, Result<Option<Filled<Bytes>>, HostError>> {
+        Box::pin(async move { self.outgoing.substitute_body(head, &body) })
+    }
+
+    fn refuse_in_body(&self, head: &RequestHead, placeholder: &str) -> Option<HostError> {
+        self.outgoing.refuse_in_body(head, placeholder)
+    }
+
+    fn substitute_text<'a>(
+        &'a self,
+        text: String,
+        proxy: Option<&'a url::Url>,
+    ) -> Soon<'a, Result<Filled<String>, HostError>> {
+        Box::pin(async move { self.outgoing.substitute_text(&text, proxy) })
+    }
+
+    fn gave(&self, placeholder: &str) -> bool {
+        self.outgoing.secrets().gave(placeholder)
     }
 }
 

@@ -14,6 +14,8 @@ use sluice::host::{context, egress, files, kv, log, process, report, reveal, sec
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{Fields, IncomingBody, Method, OutgoingBody, OutgoingRequest, Scheme};
 
+mod with_secrets;
+
 struct Probe;
 export!(Probe);
 
@@ -25,7 +27,8 @@ impl Describe for Probe {
 
 impl Run for Probe {
     fn run(task: String, input: String) -> Result<String, Failure> {
-        match task.as_str() {
+        // On a server a task type has dots in it.
+        match task.rsplit('.').next().unwrap_or_default() {
             "echo" => Ok(input),
             "bench" => {
                 log::log(log::Level::Info, "one line", &[]);
@@ -120,6 +123,11 @@ impl Run for Probe {
                 std::mem::forget(Fields::new());
             },
             "http" => http(&input),
+            "exchange" => with_secrets::exchange(&input),
+            "sign" => with_secrets::sign(&input),
+            "field" => with_secrets::field(&input),
+            "leak" => with_secrets::leak(&input),
+            "tell" => with_secrets::tell(&input),
             "options" => {
                 let token = egress::options(&input).map_err(refused)?;
                 Ok(format!("{{\"token\":\"{token}\"}}"))

@@ -1,4 +1,5 @@
-//! Bodies on their way out and in: streamed piece by piece, counted, limited, digested for the tape. Never held whole.
+//! A request's body as the guest writes it: streamed, counted, limited, digested for the tape. Secrets are put in behind it, so that
+//! neither the digest nor the limit ever sees one.
 
 use crate::calls::Shared;
 use crate::tape::Sequence;
@@ -9,9 +10,6 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// Why a body on its way out was stopped, for whoever only sees that it broke.
@@ -23,7 +21,7 @@ impl Refusal {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn set(&self, error: Error) {
+    pub(super) fn set(&self, error: Error) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 }
@@ -92,84 +90,5 @@ impl Drop for Outgoing {
         if self.sent > 0 {
             self.shared.tape.body(self.sequence, b"request", &self.digest.clone().finalize());
         }
-    }
-}
-
-/// A response's body.
-pub(super) struct Incoming {
-    body: reqwest::Body,
-    shared: Arc<Shared>,
-    sequence: Sequence,
-    received: u64,
-    digest: Sha256,
-    idle: Duration,
-    end: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Incoming {
-    pub(super) fn new(
-        body: reqwest::Body,
-        shared: Arc<Shared>,
-        sequence: Sequence,
-        permit: Option<OwnedSemaphorePermit>,
-        idle: Duration,
-        end: Option<Instant>,
-    ) -> Self {
-        Self { body, shared, sequence, received: 0, digest: Sha256::new(), idle, end, sleep: None, _permit: permit }
-    }
-
-    /// Pending, unless nothing came for too long.
-    fn wait(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let (idle, end) = (self.idle, self.end);
-        let sleep = self.sleep.get_or_insert_with(|| {
-            let until = Instant::now() + idle;
-            Box::pin(tokio::time::sleep_until(end.map_or(until, |end| end.min(until))))
-        });
-        ready!(sleep.as_mut().poll(context));
-        Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
-    }
-}
-
-impl Body for Incoming {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Pending => self.wait(context),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Ready(Some(Err(cause))) if cause.is_timeout() => Poll::Ready(Some(Err(Error::ConnectionReadTimeout))),
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(Error::HttpResponseIncomplete))),
-            Poll::Ready(Some(Ok(frame))) => {
-                self.sleep = None;
-                if let Some(bytes) = frame.data_ref() {
-                    self.received += bytes.len() as u64;
-                    self.shared.marks.http_bytes_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                    self.digest.update(bytes);
-                }
-                let most = self.shared.limits.http_response_bytes;
-                if self.received > most {
-                    self.shared.denied(&format!("a response body is over the limit of {most} bytes"));
-                    return Poll::Ready(Some(Err(Error::HttpResponseBodySize(Some(most)))));
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        self.shared.tape.body(self.sequence, b"response", &self.digest.clone().finalize());
     }
 }

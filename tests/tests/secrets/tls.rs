@@ -1,0 +1,66 @@
+//! A secret that is the certificate and key of a client: used by the host, never sent.
+
+use std::io::{BufReader, Read as _, Write as _};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, Stream};
+use serde_json::json;
+use tests::served::Options;
+
+use super::{named, run, succeeded, world};
+
+const CA: &str = include_str!("tls/ca.pem");
+const SERVER: &str = include_str!("tls/server.pem");
+const CLIENT: &str = include_str!("tls/client.pem");
+
+/// Answers one request of a client that has a certificate of the CA.
+fn serve_one() -> (u16, std::thread::JoinHandle<String>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(CA.as_bytes()).expect("a certificate")).expect("a root");
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().expect("a verifier");
+    let chain = vec![CertificateDer::from_pem_slice(SERVER.as_bytes()).expect("a certificate")];
+    let key = PrivateKeyDer::from_pem_slice(SERVER.as_bytes()).expect("a key");
+    let config = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key);
+    let config = Arc::new(config.expect("a configuration"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let port = listener.local_addr().expect("an address").port();
+    let serving = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a client");
+        let mut connection = ServerConnection::new(config).expect("a connection");
+        let mut stream = Stream::new(&mut connection, &mut socket);
+        let mut request = Vec::new();
+        let mut reader = BufReader::new(&mut stream);
+        let mut byte = [0];
+        while !request.ends_with(b"\r\n\r\n") && reader.read(&mut byte).is_ok_and(|read| read > 0) {
+            request.push(byte[0]);
+        }
+        drop(reader);
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+            .expect("it is written");
+        stream.conn.send_close_notify();
+        let _ = stream.flush();
+        String::from_utf8_lossy(&request).into_owned()
+    });
+    (port, serving)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_a_secret_is_shown_to_the_server() {
+    let (port, serving) = serve_one();
+    let mut options = Options { secrets: named(&[("CLIENT", CLIENT)]), ..Options::default() };
+    options.outside.push(([127, 0, 0, 1], port).into());
+    world(options, async |api, _, _| {
+        let properties = json!({ "url": format!("https://127.0.0.1:{port}/with"),
+            "options": { "ca-pem": CA, "client-pem": "{{ secret('CLIENT') }}", "http-version": "1.1" } });
+        let ended = run(api, "tls", "exchange", properties).await;
+        assert_eq!(succeeded(&ended)["body"], "{}");
+    })
+    .await;
+    let request = serving.join().expect("the server does not panic");
+    assert!(request.starts_with("GET /with HTTP/1.1\r\n"), "{request}");
+}
