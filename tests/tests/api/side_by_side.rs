@@ -44,6 +44,7 @@ async fn said(api: &Api, flow: &str) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[expect(clippy::print_stdout, reason = "figures of the bars")]
 async fn ten_versions_run_beside_each_other_while_others_come_and_go() {
     serving(async |api| {
         for minor in 0..VERSIONS {
