@@ -8,3 +8,8 @@ pub fn core_as(version: &str) -> Vec<u8> {
     manifest["version"] = version.into();
     catalog::embed(&shipped, manifest.to_string().as_bytes()).expect("it is a component")
 }
+
+/// Whoever installs things in tests.
+pub fn by() -> catalog::By<'static> {
+    catalog::By { actor: "test", at: jiff::Timestamp::now() }
+}

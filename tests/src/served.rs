@@ -39,6 +39,8 @@ pub struct Options {
     pub live_max: Option<usize>,
     /// Stand-ins that plugins may reach.
     pub outside: Vec<std::net::SocketAddr>,
+    /// Installed plugins; by default a folder that is gone at the end.
+    pub installed: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -51,6 +53,7 @@ impl Default for Options {
             store: Arc::new(MemoryStore::default()),
             live_max: None,
             outside: Vec::new(),
+            installed: None,
         }
     }
 }
@@ -110,8 +113,9 @@ pub async fn serving_with(options: Options, test: impl AsyncFnOnce(&Api)) {
 pub fn config(options: Options, scratch: &Path) -> server::Config {
     // Saying so twice is no error.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let installed = options.installed.unwrap_or_else(|| scratch.join("plugins"));
     let mut sources = vec![Source::Folder { origin: Origin::Shipped, root: options.registry }];
-    sources.push(Source::Folder { origin: Origin::Installed, root: scratch.join("plugins") });
+    sources.push(Source::Folder { origin: Origin::Installed, root: installed });
     sources.extend(options.plugins.into_iter().map(Source::File));
     let version = env!("CARGO_PKG_VERSION").parse().expect("the package has a version");
     let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);

@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::lock::{Digest, Locked};
 use semver::Version;
 
 use crate::error::{Error, List};
+use crate::journal::{Entry as JournalEntry, Journal, Stamp};
 use crate::manifest::{Manifest, TaskType};
 use crate::name::PluginName;
 use crate::ownership::Owners;
+use crate::published::Published;
 use crate::registry::{Check, Origin, Package, Problem, Source, version_folders};
 use crate::requirement::Requirement;
 use crate::rules::Rules;
@@ -40,8 +42,8 @@ pub(crate) struct Snapshot {
     /// Also those that a file named for one run stands in front of: locks still mean them.
     digests: BTreeMap<Digest, Arc<Package>>,
     problems: Vec<Problem>,
-    /// The versions that were there when it was made.
-    folders: Vec<PathBuf>,
+    /// The versions that were there when it was made, and the journal.
+    seen: (Vec<PathBuf>, Option<Stamp>),
 }
 
 /// A task type with the version that describes it.
@@ -62,7 +64,7 @@ impl Catalog {
             plugins: BTreeMap::new(),
             digests: BTreeMap::new(),
             problems: Vec::new(),
-            folders: Vec::new(),
+            seen: (Vec::new(), None),
         };
         snapshot.read();
         Self(Arc::new(snapshot), Arc::default())
@@ -86,9 +88,22 @@ impl Catalog {
         Self(read.0, Arc::clone(&self.1))
     }
 
-    /// Whether versions have come or gone since.
+    /// Whether versions have come or gone since, or something was decided about them.
     pub fn is_outdated(&self) -> bool {
-        version_folders(&self.0.sources) != self.0.folders
+        self.0.look() != self.0.seen
+    }
+
+    /// What was done to the registry that is written to, oldest first. Read from the disk.
+    pub fn journal(&self) -> Result<Vec<JournalEntry>, Error> {
+        match self.writable_root() {
+            Ok(root) => Ok(Journal::of(root).read()?.0),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The registry that is written to.
+    pub(crate) fn writable_root(&self) -> Result<&Path, Error> {
+        self.0.writable_root().ok_or(Error::NoRegistry)
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
@@ -179,9 +194,21 @@ impl Catalog {
 }
 
 impl Snapshot {
+    /// The first registry of [`Origin::Installed`].
+    fn writable_root(&self) -> Option<&Path> {
+        self.sources.iter().find_map(|source| match source {
+            Source::Folder { origin: Origin::Installed, root } => Some(root.as_path()),
+            _ => None,
+        })
+    }
+
+    fn look(&self) -> (Vec<PathBuf>, Option<Stamp>) {
+        (version_folders(&self.sources), self.writable_root().map(|root| Journal::of(root).stamp()))
+    }
+
     fn read(&mut self) {
         // Before they are read: what comes meanwhile makes this snapshot an old one.
-        self.folders = version_folders(&self.sources);
+        self.seen = self.look();
         let mut sources = self.sources.clone();
         sources.sort_by_key(Source::origin);
         for source in &sources {
@@ -205,7 +232,7 @@ impl Snapshot {
             && installed.published.digest != digest
             && package.origin != Origin::AdHoc
         {
-            return Err(other_bytes(installed, &digest));
+            return Err(other_bytes(&installed.published, &digest));
         }
         self.owners.claim(manifest)?;
         match self.plugins.entry(manifest.name.clone()).or_default().entry(manifest.version.clone()) {
@@ -249,11 +276,11 @@ impl Snapshot {
     }
 }
 
-pub(crate) fn other_bytes(installed: &Package, offered: &Digest) -> Error {
+pub(crate) fn other_bytes(installed: &Published, offered: &Digest) -> Error {
     Error::OtherBytes {
-        plugin: installed.manifest().name.to_string(),
-        version: installed.manifest().version.clone(),
-        installed: installed.published.digest.clone(),
+        plugin: installed.manifest.name.to_string(),
+        version: installed.manifest.version.clone(),
+        installed: installed.digest.clone(),
         offered: offered.clone(),
     }
 }

@@ -32,6 +32,12 @@ pub enum Error {
     #[error("`{}` is damaged: {reason}\nhint: put the published file back, or uninstall this version and install it again", path.display())]
     Damaged { path: PathBuf, reason: String },
 
+    /// A line of a registry's journal cannot be read. All others are.
+    #[error(
+        "the journal `{}` is damaged: {reason}\nhint: the line is passed over; what it said of a version has to be said again", path.display()
+    )]
+    JournalDamaged { path: PathBuf, reason: String },
+
     /// No plugin has this task type.
     #[error("unknown task type `{task_type}`{}", Nearest(nearest))]
     UnknownType { task_type: String, nearest: Vec<String> },
@@ -99,6 +105,7 @@ impl Error {
             Self::BadComponent { .. } => "PLUGIN_NOT_A_COMPONENT",
             Self::BadManifest { .. } => "PLUGIN_BAD_MANIFEST",
             Self::Damaged { .. } => "PLUGIN_DAMAGED",
+            Self::JournalDamaged { .. } => "REGISTRY_JOURNAL_DAMAGED",
             Self::UnknownType { .. } => "TASK_TYPE_UNKNOWN",
             Self::BadRequirement { .. } => "PLUGIN_BAD_REQUIREMENT",
             Self::NoMatch { .. } => "PLUGIN_NO_MATCHING_VERSION",

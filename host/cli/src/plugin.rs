@@ -4,11 +4,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use catalog::{Installed, Manifest, PluginName};
+use catalog::{By, Installed, Manifest, Offer, PluginName};
 use console::Style;
 
 use crate::args::Global;
 use crate::setup::{self, Kept};
+
+/// Whoever has the command line, as a registry's journal names them.
+fn by() -> By<'static> {
+    By { actor: "cli", at: jiff::Timestamp::now() }
+}
 
 /// Lists plugins, versions and task types.
 pub fn list(global: &Global, json: bool) -> Result<ExitCode> {
@@ -43,18 +48,17 @@ pub fn list(global: &Global, json: bool) -> Result<ExitCode> {
 /// Installs packed components. All are looked at before the first is installed.
 pub async fn install(global: &Global, files: &[PathBuf]) -> Result<ExitCode> {
     let runtime = setup::runtime(global)?;
-    let mut offered = Vec::new();
+    let (mut offers, mut titles) = (Vec::new(), Vec::new());
     for file in files {
         let origin = file.display().to_string();
         let component = std::fs::read(file).with_context(|| format!("cannot read `{origin}`"))?;
         let manifest = server::prepare(runtime.as_ref(), &component, &origin).await?.manifest;
         let title = format!("{} {}: {} task types", manifest.name, manifest.version, manifest.tasks.len());
-        offered.push((component, origin, title));
+        offers.push(Offer::new(component, &origin));
+        titles.push(title);
     }
-    let mut catalog = setup::catalog(global, &[])?;
-    for (component, origin, title) in offered {
-        let (now, how) = catalog.install(&component, None, &origin)?;
-        catalog = now;
+    let (_, installed) = setup::catalog(global, &[])?.install(&offers, by())?;
+    for (title, how) in titles.iter().zip(installed) {
         match how {
             Installed::New => crate::print(&format!("installed {title}")),
             Installed::AlreadyThere => crate::print(&format!("already installed {title}")),
@@ -84,7 +88,7 @@ pub async fn uninstall(global: &Global, plugin: &str, store: Option<&Path>) -> R
             server::needed_by(kept.store(), name.as_str(), &version).await?
         }
     };
-    catalog.uninstall(&name, &version, &references)?;
+    catalog.uninstall(&name, &version, &references, by())?;
     crate::print(&format!("uninstalled {name} {version}"));
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use catalog::{Installed, Published, Reference};
+use catalog::{By, Installed, Offer, Published, Reference};
 use jiff::SignedDuration;
 use model::execution::Kind as ExecutionKind;
 use model::ids::FlowKey;
@@ -45,16 +45,13 @@ impl Node {
         let _one = self.installing.lock().await;
         let published = prepare(self.runtime.as_ref(), &component, origin).await?;
         let (plugin, version) = (published.manifest.name.to_string(), published.manifest.version.clone());
-        let (catalog, origin) = (self.catalog(), origin.to_owned());
-        let installed = self.blocking(move || catalog.install(&component, None, &origin)).await?;
+        let (offer, actor, at) = (Offer::new(component, origin), by.to_owned(), self.now());
+        let catalog = self.catalog();
+        let installed = self.blocking(move || catalog.install(&[offer], By { actor: &actor, at })).await?;
         let (catalog, how) = installed.map_err(refused)?;
         self.set_catalog(catalog);
         tracing::info!(%plugin, %version, "a plugin version is installed");
-        if how == Installed::New {
-            let details = serde_json::json!({ "sha256": published.digest.to_string() });
-            self.keep(self.audited(by, "plugin.install", &format!("{plugin} {version}"), &details)?).await?;
-        }
-        Ok(Offered { plugin, version, was_there: how == Installed::AlreadyThere })
+        Ok(Offered { plugin, version, was_there: how.contains(&Installed::AlreadyThere) })
     }
 
     /// Takes a plugin version away, unless somebody needs it.
@@ -65,10 +62,11 @@ impl Node {
         let _alone = self.resolving.write().await;
         let references = self.plugin_needed_by(plugin, version).await?;
         let (catalog, gone) = (self.catalog(), version.clone());
-        let uninstalled = self.blocking(move || catalog.uninstall(&name, &gone, &references)).await?;
-        self.set_catalog(uninstalled.map_err(refused)?);
+        let (actor, at) = (by.to_owned(), self.now());
+        let uninstall = move || catalog.uninstall(&name, &gone, &references, By { actor: &actor, at });
+        self.set_catalog(self.blocking(uninstall).await?.map_err(refused)?);
         tracing::info!(%plugin, %version, "a plugin version is uninstalled");
-        self.keep(self.audited(by, "plugin.uninstall", &format!("{plugin} {version}"), &serde_json::json!({}))?).await
+        Ok(())
     }
 
     /// Flow revisions and live executions that need a plugin version.
@@ -95,7 +93,10 @@ impl Node {
         }
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
 }
