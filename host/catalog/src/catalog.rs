@@ -9,6 +9,7 @@ use std::sync::Arc;
 use model::lock::{Digest, Locked};
 use semver::Version;
 
+use crate::approvals::{Held, Records};
 use crate::error::{Error, List};
 use crate::journal::{Entry as JournalEntry, Journal, Stamp};
 use crate::manifest::{Manifest, TaskType};
@@ -42,6 +43,9 @@ pub(crate) struct Snapshot {
     /// Also those that a file named for one run stands in front of: locks still mean them.
     digests: BTreeMap<Digest, Arc<Package>>,
     problems: Vec<Problem>,
+    /// What the journal says, and which versions must not be used for it.
+    pub(crate) records: Records,
+    pub(crate) held: BTreeMap<Digest, Held>,
     /// The versions that were there when it was made, and the journal.
     seen: (Vec<PathBuf>, Option<Stamp>),
 }
@@ -64,6 +68,8 @@ impl Catalog {
             plugins: BTreeMap::new(),
             digests: BTreeMap::new(),
             problems: Vec::new(),
+            records: Records::default(),
+            held: BTreeMap::new(),
             seen: (Vec::new(), None),
         };
         snapshot.read();
@@ -135,10 +141,10 @@ impl Catalog {
         self.0.digests.get(digest)
     }
 
-    /// What a lock means. Fails where it is no longer installed, or blocked.
+    /// What a lock means. Fails where it is no longer installed, blocked, or held.
     pub fn locked(&self, locked: &Locked) -> Result<&Arc<Package>, Error> {
         self.1.may_run(locked)?;
-        self.by_digest(&locked.digest).ok_or_else(|| {
+        let found = self.by_digest(&locked.digest).ok_or_else(|| {
             let installed: Vec<&Version> =
                 self.versions(&locked.plugin).map(|package| &package.manifest().version).collect();
             let other_bytes = installed.contains(&&locked.version);
@@ -154,7 +160,9 @@ impl Catalog {
                     ),
                 },
             }
-        })
+        })?;
+        self.may_be_used(found)?;
+        Ok(found)
     }
 
     /// Every task type and alias with the plugin that owns it, in order.
@@ -167,15 +175,20 @@ impl Catalog {
         self.0.owners.of(task_type)
     }
 
-    /// A task type as its newest version that runs here describes it; a prerelease only where there is nothing else.
+    /// A task type as its newest version that can be used here describes it; a prerelease only where there is nothing else.
     pub fn describe(&self, task_type: &str) -> Option<Described<'_>> {
         let newest = |prerelease: bool| {
             let fitting = self
                 .described(task_type)
                 .filter(|described| described.package.manifest().version.pre.is_empty() != prerelease);
-            fitting.filter(|described| self.runs_here(described.package).is_ok()).last()
+            fitting.filter(|described| self.is_usable(described.package)).last()
         };
         newest(false).or_else(|| newest(true))
+    }
+
+    /// Whether a version runs on this host and is not held.
+    pub fn is_usable(&self, package: &Package) -> bool {
+        self.runs_here(package).is_ok() && self.held(package).is_none()
     }
 
     /// A task type as each version that has it describes it, oldest first.
@@ -222,6 +235,17 @@ impl Snapshot {
                 }
             }
         }
+        self.read_journal();
+    }
+
+    fn read_journal(&mut self) {
+        let Some(journal) = self.writable_root().map(Journal::of) else { return };
+        let (entries, errors) = journal.read().unwrap_or_else(|error| (Vec::new(), vec![error]));
+        let problem = |error| Problem { origin: Origin::Installed, path: journal.path().to_owned(), error };
+        self.problems.extend(errors.into_iter().map(problem));
+        self.records = Records::of(entries);
+        let named = self.plugins.values().flat_map(BTreeMap::values).filter(|package| package.origin == Origin::AdHoc);
+        self.held = self.records.held(self.digests.values().chain(named));
     }
 
     fn add(&mut self, package: Arc<Package>) -> Result<(), Error> {

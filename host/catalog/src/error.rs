@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use model::lock::Digest;
 use semver::Version;
 
+use crate::approvals::Held;
+
 /// How many items a hint lists before it says how many more there are.
 const LISTED_MAX: usize = 8;
 
@@ -92,6 +94,16 @@ pub enum Error {
     )]
     Withheld { plugin: String, version: Version, blocked: bool, reason: String },
 
+    /// It asks for more than anybody has approved.
+    #[error(
+        "plugin `{plugin}` {version} is held: {held}\nhint: `sluice plugin approve {plugin}@{version}` approves it; until then flows run on other versions"
+    )]
+    Held { plugin: String, version: Version, held: Held },
+
+    /// A version that is approved by where it comes from, or a decision that says too much.
+    #[error("nothing can be decided about plugin `{plugin}` {version}: {why}\nhint: {hint}")]
+    Undecidable { plugin: String, version: Version, why: String, hint: String },
+
     /// Nothing to uninstall, or a lock that names what is gone.
     #[error("plugin `{plugin}` {version} is not installed{detail}\nhint: {hint}")]
     NotInstalled { plugin: String, version: Version, detail: String, hint: String },
@@ -117,6 +129,8 @@ impl Error {
             Self::StillNeeded { .. } => "PLUGIN_STILL_NEEDED",
             Self::Withheld { blocked: true, .. } => "PLUGIN_BLOCKED",
             Self::Withheld { .. } => "PLUGIN_YANKED",
+            Self::Held { .. } => "PLUGIN_HELD",
+            Self::Undecidable { .. } => "PLUGIN_UNDECIDABLE",
             Self::NotInstalled { .. } => "PLUGIN_NOT_INSTALLED",
         }
     }

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use semver::Version;
 
+use crate::approvals::lines;
 use crate::catalog::{Catalog, other_bytes};
 use crate::error::Error;
 use crate::folder::{lock, sync_folder, work_folder, write_synced};
-use crate::journal::{By, Details, Entry, INSTALL, Journal, UNINSTALL};
+use crate::journal::{APPROVE, By, Details, Entry, INSTALL, Journal, UNINSTALL};
 use crate::name::PluginName;
 use crate::ownership::Owners;
 use crate::published::{Provenance, Published};
-use crate::registry::{COMPONENT_FILE, ENTRY_FILE, Origin, version_folder};
+use crate::registry::{COMPONENT_FILE, ENTRY_FILE, Origin, has_versions, version_folder};
 
 /// How an installation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +33,14 @@ pub struct Offer {
     pub provenance: Option<Provenance>,
     /// Where it comes from: names it in messages and in the journal.
     pub origin: String,
+    /// Why what it asks for is approved, whatever that is; `None`: it is held if it asks for more than others.
+    pub approval: Option<String>,
 }
 
 impl Offer {
     /// A component and nothing else.
     pub fn new(component: Vec<u8>, origin: &str) -> Self {
-        Self { component, provenance: None, origin: origin.to_owned() }
+        Self { component, origin: origin.to_owned(), ..Self::default() }
     }
 }
 
@@ -68,15 +71,16 @@ impl Catalog {
         let published = published.collect::<Result<Vec<_>, Error>>()?;
         let _lock = lock(root)?;
         let current = self.reload();
+        let mut entries = current.approved_again(&published, by);
         let (coming, how) = current.may_install(root, published)?;
-        if coming.is_empty() {
+        entries.extend(current.entries_of(root, &coming, by));
+        if entries.is_empty() {
             return Ok((current, how));
         }
         let work = work_folder(root)?;
         for (place, coming) in coming.iter().enumerate() {
             stage(&work.path().join(place.to_string()), coming)?;
         }
-        let entries: Vec<Entry> = coming.iter().map(|coming| entry_of(coming, by)).collect();
         let moved = move_in(root, work.path(), &coming).and_then(|()| Journal::of(root).append(&entries));
         if let Err(error) = moved {
             move_out(root, work.path(), &coming);
@@ -174,7 +178,55 @@ impl Catalog {
         Ok(self.reload())
     }
 
-    fn not_installed(&self, plugin: &PluginName, version: &Version) -> Error {
+    /// Approvals of what is there already and held.
+    fn approved_again(&self, offered: &[(Published, &Offer)], by: By<'_>) -> Vec<Entry> {
+        let approval = |(published, offer): &(Published, &Offer)| {
+            let reason = offer.approval.as_ref()?;
+            let there = self.by_digest(&published.digest)?;
+            let beyond = lines(&self.held(there)?.beyond);
+            Some(approved(published, beyond, reason, by))
+        };
+        offered.iter().filter_map(approval).collect()
+    }
+
+    /// What the journal is told of versions that come: whether each is approved by that, beside what is there and what comes before it.
+    fn entries_of(&self, root: &Path, coming: &[Coming<'_>], by: By<'_>) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut accepted: Vec<&Published> = Vec::new();
+        for (place, Coming { published, offer, .. }) in coming.iter().enumerate() {
+            let name = &published.manifest.name;
+            let is_first = self.versions(name.as_str()).all(|package| package.origin == Origin::AdHoc)
+                && !has_versions(&root.join(name.as_str()))
+                && !coming.iter().take(place).any(|before| before.published.manifest.name == *name);
+            let usable = self
+                .versions(name.as_str())
+                .filter(|package| package.origin != Origin::AdHoc && self.held(package).is_none());
+            let with = accepted.iter().filter(|other| other.manifest.name == *name).copied();
+            let others = usable.map(|package| &package.published).chain(with);
+            let beyond =
+                published.manifest.capabilities.beyond(others.map(|published| &published.manifest.capabilities));
+            let is_accepted = is_first || beyond.is_empty();
+            let beyond = if is_accepted { Vec::new() } else { lines(&beyond) };
+            let details = Details {
+                sha256: Some(published.digest.clone()),
+                source: Some(offer.origin.clone()),
+                approved: is_accepted,
+                beyond: beyond.clone(),
+                ..Details::default()
+            };
+            entries.push(Entry::new(INSTALL, name, &published.manifest.version, details, by));
+            let is_free = is_accepted && !self.snapshot().records.is_withdrawn(&published.digest);
+            match &offer.approval {
+                Some(reason) if !is_free => entries.push(approved(published, beyond, reason, by)),
+                None if !is_free => continue,
+                _ => {}
+            }
+            accepted.push(published);
+        }
+        entries
+    }
+
+    pub(crate) fn not_installed(&self, plugin: &PluginName, version: &Version) -> Error {
         let shipped = self.package(plugin.as_str(), version).is_some_and(|package| package.origin == Origin::Shipped);
         let hint = match shipped {
             true => "it comes with Sluice and cannot be uninstalled",
@@ -189,18 +241,14 @@ impl Catalog {
     }
 }
 
-fn folder_of(root: &Path, plugin: &PluginName, version: &Version) -> PathBuf {
-    root.join(plugin.as_str()).join(version.to_string())
+fn approved(published: &Published, beyond: Vec<String>, reason: &str, by: By<'_>) -> Entry {
+    let (sha256, reason) = (Some(published.digest.clone()), Some(reason.to_owned()));
+    let details = Details { sha256, beyond, reason, ..Details::default() };
+    Entry::new(APPROVE, &published.manifest.name, &published.manifest.version, details, by)
 }
 
-fn entry_of(coming: &Coming<'_>, by: By<'_>) -> Entry {
-    let manifest = &coming.published.manifest;
-    let details = Details {
-        sha256: Some(coming.published.digest.clone()),
-        source: Some(coming.offer.origin.clone()),
-        ..Details::default()
-    };
-    Entry::new(INSTALL, &manifest.name, &manifest.version, details, by)
+fn folder_of(root: &Path, plugin: &PluginName, version: &Version) -> PathBuf {
+    root.join(plugin.as_str()).join(version.to_string())
 }
 
 /// Writes a version's files where no scan sees them.

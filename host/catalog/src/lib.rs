@@ -4,6 +4,7 @@
 //! several of them hold, as an immutable snapshot. This crate never runs guest code, knows no wasmtime, makes no connection and
 //! keeps no global state: installing hands out a new snapshot.
 
+mod approvals;
 mod capabilities;
 mod catalog;
 mod component;
@@ -25,6 +26,7 @@ mod schema;
 #[cfg(test)]
 mod testing;
 
+pub use approvals::{Asked, Held};
 pub use capabilities::{ANY, Capabilities, Capability, HttpAccess, HttpHosts};
 pub use catalog::{Catalog, Described, Host};
 pub use component::{MANIFEST_SECTION, embed, manifest_section};

@@ -129,6 +129,11 @@ pub(crate) fn version_folders(sources: &[Source]) -> Vec<PathBuf> {
     versions.map(|(_, folder)| folder).collect()
 }
 
+/// Whether there is any version of a plugin, usable or not.
+pub(crate) fn has_versions(plugin: &Path) -> bool {
+    folders(plugin).is_ok_and(|versions| !versions.is_empty())
+}
+
 struct Scan {
     origin: Origin,
     check: Check,

@@ -291,6 +291,48 @@ pub enum StoreCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub struct Install {
+    /// Packed components.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Approve what they ask for, even if it is more than what is approved.
+    #[arg(long)]
+    pub approve: bool,
+    /// Why that is approved.
+    #[arg(long, requires = "approve", default_value = "")]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Approve {
+    #[arg(value_name = "NAME@VERSION")]
+    pub plugin: String,
+    /// Why. It is kept in the registry's journal.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
+}
+
+/// A server in place of this machine's registry.
+#[derive(Debug, Clone, Args)]
+pub struct Elsewhere {
+    /// Have this server do it, in place of doing it in the data directory.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    #[command(flatten)]
+    pub credentials: Credentials,
+}
+
+impl Elsewhere {
+    /// The server, if one is named.
+    pub fn remote(&self) -> Option<Remote> {
+        let server = self.server.clone()?;
+        Some(Remote { server, credentials: self.credentials.clone() })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Plugin {
     /// List the plugins that flows can use, with their versions and task types.
@@ -300,11 +342,7 @@ pub enum Plugin {
         json: bool,
     },
     /// Install packed components, for all flows that are saved from then on. A server with the same data directory notices by itself.
-    Install {
-        /// Packed components.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-    },
+    Install(Install),
     /// Take an installed version away, unless a flow revision or a live execution needs it.
     Uninstall {
         /// What to take away, as NAME@VERSION.
@@ -314,6 +352,18 @@ pub enum Plugin {
         #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
         store: Option<PathBuf>,
     },
+    /// Show what a version asks for, and what of it no approved version does.
+    Grants {
+        #[arg(value_name = "NAME@VERSION")]
+        plugin: String,
+        /// One JSON document instead of lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Approve what a version asks for: one that asks for more than the approved ones is held until then.
+    Approve(Approve),
+    /// Take the approval of a version back: it is held until it is approved again, and what is locked to it fails.
+    Withdraw(Approve),
     /// List flows on a server that would run on other versions if they were saved now.
     Outdated(Remote),
     /// Say which flow revisions and live executions on a server need the versions of a plugin.

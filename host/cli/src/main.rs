@@ -1,9 +1,11 @@
 //! The one binary, `sluice`: parses arguments, composes configuration, prints. Only here the environment is read and the process ends.
 
+mod approvals;
 mod args;
 mod check;
 mod client;
 mod flow;
+mod install;
 mod plugin;
 mod run;
 mod screen;
@@ -20,6 +22,7 @@ use args::{Cli, Command};
 use catalog::Action;
 use clap::Parser as _;
 use client::Client;
+use server::Verdict;
 
 /// Small things are allocated on one thread and freed on another all the time, which costs the allocator of glibc a third of a commit.
 #[global_allocator]
@@ -62,9 +65,16 @@ fn main() -> ExitCode {
             Command::Plugin(args::Plugin::Rules(remote)) => versions::listed(&Client::new(remote)?, "rules").await,
             Command::Plugin(args::Plugin::Audit(remote)) => versions::listed(&Client::new(remote)?, "audit").await,
             Command::Plugin(args::Plugin::List { json }) => plugin::list(&cli.global, *json),
-            Command::Plugin(args::Plugin::Install { files }) => plugin::install(&cli.global, files).await,
+            Command::Plugin(args::Plugin::Grants { plugin, json }) => approvals::grants(&cli.global, plugin, *json),
+            Command::Plugin(args::Plugin::Approve(arguments)) => {
+                approvals::decide(&cli.global, Verdict::Approve, arguments).await
+            }
+            Command::Plugin(args::Plugin::Withdraw(arguments)) => {
+                approvals::decide(&cli.global, Verdict::Withdraw, arguments).await
+            }
+            Command::Plugin(args::Plugin::Install(arguments)) => install::install(&cli.global, arguments).await,
             Command::Plugin(args::Plugin::Uninstall { plugin, store }) => {
-                plugin::uninstall(&cli.global, plugin, store.as_deref()).await
+                install::uninstall(&cli.global, plugin, store.as_deref()).await
             }
             Command::Plugin(args::Plugin::Pack { file, out }) => plugin::pack(&cli.global, file, out.as_deref()).await,
             Command::Store(command) => store::run(&cli.global, command),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::args::{Decide, FlowAt, Upgrade};
 use crate::client::Client;
 
-const PLUGINS: &str = "/api/v1/cluster/versioned-plugins";
+pub const PLUGINS: &str = "/api/v1/cluster/versioned-plugins";
 const FLOWS: &str = "/api/v1/main/flows";
 /// Flows of one page.
 const PAGE: usize = 1_000;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use catalog::{By, Installed, Offer, Published, Reference};
+use catalog::{By, Held, Installed, Offer, Published, Reference};
 use jiff::SignedDuration;
 use model::execution::Kind as ExecutionKind;
 use model::ids::FlowKey;
@@ -32,26 +32,29 @@ pub struct Offered {
     pub version: Version,
     /// Whether these very bytes were installed already.
     pub was_there: bool,
+    /// Why flows cannot use it yet.
+    pub held: Option<Held>,
 }
 
 impl Node {
-    /// Installs a packed component, and returns once flows can use it. `origin` names it in messages.
-    pub async fn install_plugin(
-        self: &Arc<Self>,
-        component: Vec<u8>,
-        origin: &str,
-        by: &str,
-    ) -> Result<Offered, Error> {
+    /// Installs packed components, all or none, and returns once flows can use those that are not held.
+    pub async fn install_plugins(self: &Arc<Self>, offers: Vec<Offer>, by: &str) -> Result<Vec<Offered>, Error> {
         let _one = self.installing.lock().await;
-        let published = prepare(self.runtime.as_ref(), &component, origin).await?;
-        let (plugin, version) = (published.manifest.name.to_string(), published.manifest.version.clone());
-        let (offer, actor, at) = (Offer::new(component, origin), by.to_owned(), self.now());
-        let catalog = self.catalog();
-        let installed = self.blocking(move || catalog.install(&[offer], By { actor: &actor, at })).await?;
+        let mut named = Vec::new();
+        for offer in &offers {
+            let manifest = prepare(self.runtime.as_ref(), &offer.component, &offer.origin).await?.manifest;
+            named.push((manifest.name.to_string(), manifest.version));
+        }
+        let (catalog, actor, at) = (self.catalog(), by.to_owned(), self.now());
+        let installed = self.blocking(move || catalog.install(&offers, By { actor: &actor, at })).await?;
         let (catalog, how) = installed.map_err(refused)?;
-        self.set_catalog(catalog);
-        tracing::info!(%plugin, %version, "a plugin version is installed");
-        Ok(Offered { plugin, version, was_there: how.contains(&Installed::AlreadyThere) })
+        self.set_catalog(catalog.clone());
+        let offered = |((plugin, version), how): ((String, Version), Installed)| {
+            tracing::info!(%plugin, %version, "a plugin version is installed");
+            let held = catalog.package(&plugin, &version).and_then(|package| catalog.held(package)).cloned();
+            Offered { plugin, version, was_there: how == Installed::AlreadyThere, held }
+        };
+        Ok(named.into_iter().zip(how).map(offered).collect())
     }
 
     /// Takes a plugin version away, unless somebody needs it.
@@ -160,7 +163,7 @@ pub(crate) fn refused(error: catalog::Error) -> Error {
     match error {
         Of::Io { .. } | Of::Damaged { .. } => Error::Internal(message),
         Of::NotInstalled { .. } => Error::NotFound(message),
-        Of::StillNeeded { .. } | Of::OtherBytes { .. } | Of::Taken { .. } | Of::NoRegistry => {
+        Of::StillNeeded { .. } | Of::OtherBytes { .. } | Of::Taken { .. } | Of::NoRegistry | Of::Held { .. } => {
             Error::Conflict { code, message }
         }
         _ => Error::Invalid { code, message, issues: Vec::new() },

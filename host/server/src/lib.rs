@@ -3,6 +3,7 @@
 //! `apply` is the only caller of the engine. Readers watch the store; they never ask a worker.
 
 mod apply;
+mod approvals;
 mod batches;
 mod clock;
 mod conditions;
@@ -33,6 +34,7 @@ mod triggers;
 mod upgrades;
 mod worker;
 
+pub use approvals::Verdict;
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use entropy::{Entropy, SystemEntropy};

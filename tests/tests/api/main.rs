@@ -1,6 +1,7 @@
 //! The HTTP API, over a real port, against a node of its own for each test.
 
 mod access;
+mod approvals;
 mod command_line;
 mod executions;
 mod flows;

@@ -24,7 +24,7 @@ pub async fn list(State(app): State<App>) -> Json<Vec<Value>> {
     Json(plugins.collect())
 }
 
-/// The versions that have a task or trigger type and run here, newest first: what an editor offers after `version:`.
+/// The versions that have a task or trigger type and can be used here, newest first: what an editor offers after `version:`.
 pub async fn versions_of_type(
     State(app): State<App>,
     Path((_, name)): Path<(String, String)>,
@@ -35,7 +35,7 @@ pub async fn versions_of_type(
     }
     let mut versions: Vec<String> = catalog
         .described(&name)
-        .filter(|described| catalog.runs_here(described.package).is_ok())
+        .filter(|described| catalog.is_usable(described.package))
         .map(|described| described.package.manifest().version.to_string())
         .collect();
     versions.reverse();
