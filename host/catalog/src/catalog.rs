@@ -116,6 +116,11 @@ impl Catalog {
         &self.0
     }
 
+    /// The host that plugins are to run on.
+    pub fn host(&self) -> &Host {
+        &self.0.host
+    }
+
     /// What lies in the registries and cannot be used, and why.
     pub fn problems(&self) -> &[Problem] {
         &self.0.problems
@@ -240,7 +245,14 @@ impl Snapshot {
 
     fn read_journal(&mut self) {
         let Some(journal) = self.writable_root().map(Journal::of) else { return };
-        let (entries, errors) = journal.read().unwrap_or_else(|error| (Vec::new(), vec![error]));
+        let (entries, errors) = match journal.read() {
+            Ok(read) => read,
+            Err(error) => {
+                // Looked at again as soon as somebody asks, until it can be read: what was withdrawn must not come back by chance.
+                self.seen.1 = None;
+                (Vec::new(), vec![error])
+            }
+        };
         let problem = |error| Problem { origin: Origin::Installed, path: journal.path().to_owned(), error };
         self.problems.extend(errors.into_iter().map(problem));
         self.records = Records::of(entries);

@@ -9,6 +9,7 @@ use model::lock::Digest;
 use semver::Version;
 
 use crate::approvals::Held;
+use crate::fault::Fault;
 
 /// How many items a hint lists before it says how many more there are.
 const LISTED_MAX: usize = 8;
@@ -104,6 +105,36 @@ pub enum Error {
     #[error("nothing can be decided about plugin `{plugin}` {version}: {why}\nhint: {hint}")]
     Undecidable { plugin: String, version: Version, why: String, hint: String },
 
+    /// Something that is elsewhere did not come, or is not what it should be. `what`: the plugin and version, or the index.
+    #[error("cannot get {what} from `{at}`: {fault}\nhint: {}", fault.hint())]
+    Fetch { what: String, at: String, fault: Fault },
+
+    /// A source that was asked has no such plugin.
+    #[error("`{at}` offers no plugin `{plugin}`{}", Offered(nearest))]
+    NotOffered { plugin: String, at: String, nearest: Vec<String> },
+
+    /// `place`: the trust file.
+    #[error(
+        "plugin `{plugin}` {version} is not signed\nhint: have it signed with `minisign -S -m plugin.wasm -t 'plugin:{plugin} version:{version}'`; or, to install all that is not signed with a warning, write into `{place}`:\nmode: warn"
+    )]
+    Unsigned { plugin: String, version: Version, place: String },
+
+    /// A signature that is not one of this version.
+    #[error(
+        "the signature of plugin `{plugin}` {version} is not good: {reason}\nhint: do not use it before its publisher has signed it again, with `minisign -S -m plugin.wasm -t 'plugin:{plugin} version:{version}'`"
+    )]
+    BadSignature { plugin: String, version: Version, reason: String },
+
+    /// A signature by somebody who is not trusted for this plugin. `key`: as far as it is known.
+    #[error(
+        "plugin `{plugin}` {version} is signed by key {id}, which is not trusted for it\nhint: if you trust it, add to `{place}`:\nkeys:\n  - key: {key}\n    plugins: [{plugin}]"
+    )]
+    UntrustedKey { plugin: String, version: Version, key: Box<str>, id: Box<str>, place: String },
+
+    /// All that is wrong with a trust file.
+    #[error("the trust file `{place}` is not valid:{}", Lines(problems))]
+    BadTrust { place: String, problems: Vec<String> },
+
     /// Nothing to uninstall, or a lock that names what is gone.
     #[error("plugin `{plugin}` {version} is not installed{detail}\nhint: {hint}")]
     NotInstalled { plugin: String, version: Version, detail: String, hint: String },
@@ -131,6 +162,12 @@ impl Error {
             Self::Withheld { .. } => "PLUGIN_YANKED",
             Self::Held { .. } => "PLUGIN_HELD",
             Self::Undecidable { .. } => "PLUGIN_UNDECIDABLE",
+            Self::Fetch { fault, .. } => fault.code(),
+            Self::NotOffered { .. } => "PLUGIN_NOT_OFFERED",
+            Self::Unsigned { .. } => "PLUGIN_UNSIGNED",
+            Self::BadSignature { .. } => "PLUGIN_BAD_SIGNATURE",
+            Self::UntrustedKey { .. } => "PLUGIN_UNTRUSTED_KEY",
+            Self::BadTrust { .. } => "TRUST_FILE_INVALID",
             Self::NotInstalled { .. } => "PLUGIN_NOT_INSTALLED",
         }
     }
@@ -178,6 +215,17 @@ impl fmt::Display for Nearest<'_> {
                 let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
                 write!(f, "\nhint: did you mean {}?", quoted.join(" or "))
             }
+        }
+    }
+}
+
+struct Offered<'a>(&'a [String]);
+
+impl fmt::Display for Offered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("\nhint: `sluice plugin search --from` lists what a source offers"),
+            names => Nearest(names).fmt(f),
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::journal::{APPROVE, By, Details, Entry, INSTALL, Journal, UNINSTALL};
 use crate::name::PluginName;
 use crate::ownership::Owners;
 use crate::published::{Provenance, Published};
-use crate::registry::{COMPONENT_FILE, ENTRY_FILE, Origin, has_versions, version_folder};
+use crate::registry::{COMPONENT_FILE, ENTRY_FILE, Origin, SIGNATURE_FILE, has_versions, version_folder};
+use crate::trust::Signed;
 
 /// How an installation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Offer {
     pub provenance: Option<Provenance>,
     /// Where it comes from: names it in messages and in the journal.
     pub origin: String,
+    /// Its signature, which is kept beside it.
+    pub signed: Option<Signed>,
     /// Why what it asks for is approved, whatever that is; `None`: it is held if it asks for more than others.
     pub approval: Option<String>,
 }
@@ -210,6 +213,7 @@ impl Catalog {
             let details = Details {
                 sha256: Some(published.digest.clone()),
                 source: Some(offer.origin.clone()),
+                signer: offer.signed.as_ref().map(|signed| signed.signer.clone()),
                 approved: is_accepted,
                 beyond: beyond.clone(),
                 ..Details::default()
@@ -256,6 +260,9 @@ fn stage(folder: &Path, coming: &Coming<'_>) -> Result<(), Error> {
     fs::create_dir(folder).map_err(Error::io("create", folder))?;
     write_synced(&folder.join(COMPONENT_FILE), &coming.offer.component)?;
     write_synced(&folder.join(ENTRY_FILE), coming.published.to_json().as_bytes())?;
+    if let Some(signed) = &coming.offer.signed {
+        write_synced(&folder.join(SIGNATURE_FILE), signed.signature.as_bytes())?;
+    }
     sync_folder(folder)
 }
 

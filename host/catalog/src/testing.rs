@@ -1,5 +1,7 @@
 //! Tiny components with manifests, for the tests of this crate.
 
+mod signer;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use crate::install::{Installed, Offer};
 use crate::journal::By;
 use crate::published::Published;
 use crate::registry::{Check, Origin, Source};
+pub use signer::Signer;
 
 /// The smallest component.
 pub const EMPTY_COMPONENT: &[u8] = &[0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0x00];
