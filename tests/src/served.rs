@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Catalog, Check, Host, Origin, Source};
+use catalog::{Catalog, Check, Host, Origin, Source, Trust};
 use reqwest::Method;
 use runtime::{Compiler, Runtime};
 use serde_json::Value;
-use server::Node;
 use server::http::auth::Access;
+use server::{Node, PluginSource, Times};
 use store::{MemoryStore, Store};
 use tokio::sync::oneshot;
 
@@ -18,6 +18,8 @@ use crate::{data_dir, registry};
 
 /// Longest a request may take.
 const TIME_MAX: Duration = Duration::from_secs(120);
+/// Longest a source of plugins may say nothing.
+const STALL_MAX: Duration = Duration::from_secs(2);
 /// How often something that is waited for is looked at, and how many times.
 const LOOK: Duration = Duration::from_millis(50);
 const LOOKS_MAX: usize = 600;
@@ -41,6 +43,9 @@ pub struct Options {
     pub outside: Vec<std::net::SocketAddr>,
     /// Installed plugins; by default a folder that is gone at the end.
     pub installed: Option<PathBuf>,
+    /// Where plugins may be installed from, and whose signatures are good.
+    pub plugin_sources: Vec<PluginSource>,
+    pub trust: Trust,
 }
 
 impl Default for Options {
@@ -54,6 +59,8 @@ impl Default for Options {
             live_max: None,
             outside: Vec::new(),
             installed: None,
+            plugin_sources: Vec::new(),
+            trust: Trust::nobody("trust.yaml"),
         }
     }
 }
@@ -122,7 +129,17 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
     let runtime = Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime");
     let config = server::Config::new(options.store, runtime, catalog, scratch.join("scratch"));
     let allow_net = options.outside.iter().map(|address| server::allow_net(&address.to_string()).expect("an address"));
-    server::Config { live_max: options.live_max.unwrap_or(config.live_max), allow_net: allow_net.collect(), ..config }
+    // Short enough for a test of what stalls.
+    let fetch_times = Times { stall: STALL_MAX, ..Times::default() };
+    let (plugin_sources, trust) = (options.plugin_sources, options.trust);
+    server::Config {
+        plugin_sources,
+        trust,
+        fetch_times,
+        live_max: options.live_max.unwrap_or(config.live_max),
+        allow_net: allow_net.collect(),
+        ..config
+    }
 }
 
 impl Api {

@@ -119,6 +119,11 @@ pub struct Server {
     /// Lets tasks reach this address even where the default policy would not. May be repeated.
     #[arg(long, value_name = "HOST:PORT")]
     pub allow_net: Vec<String>,
+    /// Where plugins may be installed from by name, over the API. May be repeated.
+    #[arg(long = "plugin-source", value_name = "URL")]
+    pub plugin_sources: Vec<String>,
+    #[command(flatten)]
+    pub trust: TrustFile,
 }
 
 #[derive(Debug, Subcommand)]
@@ -292,16 +297,56 @@ pub enum StoreCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "A signature is looked for beside a component, in FILE.minisig. Without a trust file, files need none, and what comes from a
+URL does.
+
+Examples:
+  sluice plugin install my.wasm
+  sluice plugin install mail@^1 post --from https://plugins.example.com/
+  sluice plugin install mail --server http://127.0.0.1:8080"
+)]
 pub struct Install {
-    /// Packed components.
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    /// Packed components. With --from or --server: plugins by name, as NAME or NAME@VERSIONS.
+    #[arg(required = true, value_name = "FILE or NAME[@VERSIONS]")]
+    pub plugins: Vec<String>,
+    /// Take plugins from here: the URL of a folder that `sluice plugin index` was run on, or a folder of this machine. With --server: which of
+    /// the sources that the server was started with.
+    #[arg(long, value_name = "URL or DIR")]
+    pub from: Option<String>,
+    #[command(flatten)]
+    pub trust: TrustFile,
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
     /// Approve what they ask for, even if it is more than what is approved.
     #[arg(long)]
     pub approve: bool,
     /// Why that is approved.
     #[arg(long, requires = "approve", default_value = "")]
     pub reason: String,
+}
+
+/// Whose signatures are good.
+#[derive(Debug, Clone, Args)]
+pub struct TrustFile {
+    /// Whose signatures are good for which plugins, a YAML file. Default: `trust.yaml` in the data directory.
+    #[arg(long = "trust", value_name = "FILE", env = "SLUICE_TRUST")]
+    pub path: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Search {
+    /// Only plugins whose name or title has this in it.
+    #[arg(value_name = "TEXT", default_value = "")]
+    pub text: String,
+    /// The source: the URL of a folder that `sluice plugin index` was run on, or a folder of this machine.
+    #[arg(long, value_name = "URL or DIR", required_unless_present = "server", conflicts_with = "server")]
+    pub from: Option<String>,
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
 }
 
 #[derive(Debug, Args)]
@@ -340,6 +385,17 @@ pub enum Plugin {
         /// One JSON document instead of a table.
         #[arg(long)]
         json: bool,
+    },
+    /// List what a source of plugins offers, or all sources of a server.
+    Search(Search),
+    /// Write the index of a folder of published plugins, so that any web server can offer them.
+    Index {
+        /// Holds NAME/VERSION/plugin.wasm with its manifest.json, and plugin.wasm.minisig if it is signed.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Where the components will be, if not beside the index.
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
     },
     /// Install packed components, for all flows that are saved from then on. A server with the same data directory notices by itself.
     Install(Install),

@@ -11,6 +11,7 @@ mod run;
 mod screen;
 mod serve;
 mod setup;
+mod sources;
 mod store;
 mod tree;
 mod versions;
@@ -72,6 +73,8 @@ fn main() -> ExitCode {
             Command::Plugin(args::Plugin::Withdraw(arguments)) => {
                 approvals::decide(&cli.global, Verdict::Withdraw, arguments).await
             }
+            Command::Plugin(args::Plugin::Search(arguments)) => sources::search(arguments).await,
+            Command::Plugin(args::Plugin::Index { folder, base_url }) => sources::index(folder, base_url.as_deref()),
             Command::Plugin(args::Plugin::Install(arguments)) => install::install(&cli.global, arguments).await,
             Command::Plugin(args::Plugin::Uninstall { plugin, store }) => {
                 install::uninstall(&cli.global, plugin, store.as_deref()).await

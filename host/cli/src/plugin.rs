@@ -17,7 +17,9 @@ pub fn list(global: &Global, json: bool) -> Result<ExitCode> {
     let mut entries = Vec::new();
     for (name, versions) in catalog.plugins() {
         let versions: Vec<_> = versions.collect();
-        let Some(newest) = versions.last() else { continue };
+        // What flows can use, where there is any.
+        let usable = versions.iter().rev().find(|package| catalog.held(package).is_none());
+        let Some(newest) = usable.or(versions.last()) else { continue };
         let text = |package: &&Arc<Package>| package.manifest().version.to_string();
         let all: Vec<String> = versions.iter().map(text).collect();
         let is_held = |package: &&&Arc<Package>| catalog.held(package).is_some();

@@ -25,11 +25,11 @@ fn path_of(flow: &str, what: &str) -> Result<String> {
     Ok(format!("{FLOWS}/{namespace}/{id}/{what}"))
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
-fn results(answer: &Value) -> impl Iterator<Item = &Value> {
+pub fn results(answer: &Value) -> impl Iterator<Item = &Value> {
     answer["results"].as_array().into_iter().flatten()
 }
 

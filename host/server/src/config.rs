@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use catalog::Catalog;
+use catalog::{Catalog, Trust};
 use runtime::{Limits, NetworkRule};
 use store::Store;
 use store::rows::NodeId;
@@ -12,6 +12,7 @@ use store::rows::NodeId;
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::runs::Runs;
+use crate::sources::{PluginSource, Times};
 
 /// Long enough for most tasks, and shorter than what supervisors wait before they kill (systemd 90 s, Kubernetes 30 s).
 const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -39,6 +40,12 @@ pub struct Config {
     pub grace: std::time::Duration,
     /// What every run may use at most.
     pub limits: Limits,
+    /// Where plugins may be installed from by name.
+    pub plugin_sources: Vec<PluginSource>,
+    /// Whose signatures are good for which plugins.
+    pub trust: Trust,
+    /// How long what is fetched from there may take.
+    pub fetch_times: Times,
     /// Addresses that tasks may reach beyond the standard profile.
     pub allow_net: Vec<NetworkRule>,
     /// `secret()` by upper-case name, in clear.
@@ -68,6 +75,9 @@ impl Config {
             live_max: LIVE_MAX,
             grace: GRACE,
             limits: Limits::default(),
+            plugin_sources: Vec::new(),
+            trust: Trust::nobody("trust.yaml"),
+            fetch_times: Times::default(),
             allow_net: Vec::new(),
             secrets: BTreeMap::new(),
             encryption_key: None,

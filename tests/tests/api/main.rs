@@ -11,6 +11,8 @@ mod outputs;
 mod polling;
 mod refusals;
 mod rules;
+mod signatures;
+mod sources;
 mod upgrades;
 mod versions;
 mod webhook;

@@ -91,6 +91,8 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
     // Kestra's paths of versioned plugins; a coordinate is `name:requirement`, and plugins belong to the server, not to a tenant.
     let versions = Router::new()
         .route("/", get(versions::list))
+        .route("/available", get(versions::available))
+        .route("/install", post(versions::install))
         .route("/upload", post(versions::upload))
         .route("/resolve", post(versions::resolve))
         .route("/rules", get(decisions::rules).put(decisions::add_rule).delete(decisions::lift_rule))

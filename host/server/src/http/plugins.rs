@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::App;
 use crate::error::Error;
 
-/// Every plugin with its versions, and the task types of the newest.
+/// Every plugin with its versions, those that are held aside, and the task types of the newest.
 pub async fn list(State(app): State<App>) -> Json<Vec<Value>> {
     let catalog = app.node.catalog();
     let plugins = catalog.plugins().map(|(name, versions)| {
-        let versions: Vec<_> = versions.collect();
+        let versions: Vec<_> = versions.filter(|package| catalog.held(package).is_none()).collect();
         let newest = versions.last().map(|package| package.manifest());
         json!({
             "name": name.to_string(),

@@ -1,21 +1,29 @@
 //! `/api/v1/cluster/versioned-plugins`: versions of plugins come, go and are looked at while the server runs.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use catalog::{Catalog, Held, Offer, Origin, Package, Requirement};
+use bytes::Bytes;
+use catalog::{Catalog, Delivery, Held, Origin, Package, Requirement};
 use semver::Version;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
 use super::auth::actor;
+use crate::candidates::Candidate;
 use crate::error::{Error, Issue};
 use crate::installation::Offered;
+use crate::sources::Wanted;
 
 /// Coordinates in one request.
 const COORDINATES_MAX: usize = 1_000;
+
+/// What the name of a signature's file ends with, behind the name of the file that it is of.
+const SIGNED: &str = ".minisig";
 
 /// What several plugins are named by.
 #[derive(Deserialize)]
@@ -125,16 +133,74 @@ pub async fn upload(
         }
         _ => Error::bad_request("body.multipart", error.body_text()),
     };
-    let mut offers = Vec::new();
+    let (mut files, mut signatures) = (Vec::new(), BTreeMap::new());
     while let Some(field) = form.next_field().await.map_err(broken)? {
         let Some(name) = field.file_name().map(str::to_owned) else { continue };
-        let component = field.bytes().await.map_err(broken)?;
-        offers.push(Offer { approval: approval.reason(), ..Offer::new(component.to_vec(), &name) });
+        let bytes = field.bytes().await.map_err(broken)?;
+        match name.strip_suffix(SIGNED) {
+            Some(of) => drop(signatures.insert(of.to_owned(), String::from_utf8_lossy(&bytes).into_owned())),
+            None => files.push((name, bytes)),
+        }
     }
-    if offers.is_empty() {
+    if files.is_empty() {
         return Err(Error::bad_request("plugin.no_file", "the form has no file; hint: -F file=@plugin.wasm"));
     }
-    Ok(installed(app.node.install_plugins(offers, &actor(&headers)).await?))
+    let candidate = |(origin, bytes): (String, Bytes)| Candidate {
+        signature: signatures.get(&origin).cloned(),
+        component: bytes.to_vec(),
+        origin,
+        from: Delivery::Local,
+        approval: approval.reason(),
+    };
+    let candidates = files.into_iter().map(candidate).collect();
+    Ok(installed(app.node.install_plugins(candidates, &actor(&headers)).await?))
+}
+
+/// What is to be installed from a source.
+#[derive(Deserialize)]
+pub struct Wished {
+    /// `name:requirement`, or `name` alone.
+    plugins: Vec<String>,
+    /// One of the sources that are configured; by default the first that offers the plugin.
+    from: Option<String>,
+    #[serde(flatten)]
+    approval: Approval,
+}
+
+/// Installs plugins by name, all or none.
+pub async fn install(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(wished): Json<Wished>,
+) -> Result<Json<Value>, Error> {
+    let Wished { plugins, from, approval } = wished;
+    within(&plugins)?;
+    let (mut wanted, mut problems) = (Vec::new(), Vec::new());
+    for (index, coordinate) in plugins.iter().enumerate() {
+        match Wanted::parse(coordinate, ':') {
+            Ok(one) => wanted.push(one),
+            Err(error) => problems.push(problem(index, error.code(), error.to_string())),
+        }
+    }
+    all_good("these are no coordinates", problems)?;
+    let by = actor(&headers);
+    Ok(installed(app.node.install_from_sources(&wanted, from.as_deref(), approval.reason(), &by).await?))
+}
+
+/// What the sources that are configured offer. One that does not answer hides no other.
+pub async fn available(State(app): State<App>) -> Result<Json<Value>, Error> {
+    let (mut results, mut problems) = (Vec::new(), Vec::new());
+    for (source, offered) in app.node.available_plugins().await? {
+        match offered {
+            Ok(index) => results.extend(index.plugins.into_iter().map(|listed| {
+                json!({ "name": listed.name, "title": listed.title, "versions": listed.versions, "source": source })
+            })),
+            Err(error) => {
+                problems.push(json!({ "source": source, "code": error.code(), "message": error.to_string() }));
+            }
+        }
+    }
+    Ok(Json(json!({ "total": results.len(), "results": results, "problems": problems })))
 }
 
 /// What became of what was to be installed.
@@ -154,7 +220,7 @@ fn installed(offered: Vec<Offered>) -> Json<Value> {
 
 /// What coordinates mean now.
 pub async fn resolve(State(app): State<App>, Json(asked): Json<Coordinates>) -> Result<Json<Value>, Error> {
-    within(&asked)?;
+    within(&asked.plugins)?;
     let catalog = app.node.catalog();
     let mut problems = Vec::new();
     let mut results = Vec::new();
@@ -186,7 +252,7 @@ pub async fn uninstall(
     headers: HeaderMap,
     Json(asked): Json<Coordinates>,
 ) -> Result<Json<Value>, Error> {
-    within(&asked)?;
+    within(&asked.plugins)?;
     let mut problems = Vec::new();
     let mut versions = Vec::new();
     for (index, coordinate) in asked.plugins.iter().enumerate() {
@@ -211,8 +277,8 @@ pub async fn uninstall(
     Ok(Json(json!({ "total": results.len(), "results": results })))
 }
 
-fn within(asked: &Coordinates) -> Result<(), Error> {
-    match asked.plugins.len() {
+fn within(plugins: &[String]) -> Result<(), Error> {
+    match plugins.len() {
         0 => Err(Error::bad_request("plugin.coordinate", "`plugins` names none")),
         count if count > COORDINATES_MAX => {
             Err(Error::bad_request("plugin.coordinate", format!("`plugins` names more than {COORDINATES_MAX}")))
