@@ -82,3 +82,19 @@ fn key_id(base64: &str) -> Option<String> {
     let id = bytes.get(ALGORITHM_BYTES..ALGORITHM_BYTES + ID_BYTES)?;
     Some(format!("{:016X}", u64::from_le_bytes(id.try_into().ok()?)))
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    /// The key in minisign's own documentation.
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+    #[test]
+    fn ids_are_those_that_minisign_shows() {
+        assert_eq!(Key::parse(KEY).unwrap().id(), "E7620F1842B4E81F");
+        assert!(Key::parse("RWQ").is_none());
+        assert!(Key::parse("").is_none());
+    }
+}
