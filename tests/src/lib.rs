@@ -3,6 +3,7 @@
 pub mod conformance;
 pub mod counting;
 pub mod guests;
+pub mod hosted;
 pub mod large;
 pub mod mirror;
 pub mod program;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Catalog, Check, Host, Origin, Source};
+use catalog::{Catalog, Check, Host, Origin, Source, Trust};
 use reqwest::Method;
 use runtime::{Compiler, Runtime};
 use serde_json::Value;
-use server::Node;
 use server::http::auth::Access;
+use server::{Node, PluginSource, Times};
 use store::{MemoryStore, Store};
 use tokio::sync::oneshot;
 
@@ -19,6 +19,8 @@ use crate::{data_dir, registry};
 
 /// Longest a request may take.
 const TIME_MAX: Duration = Duration::from_secs(120);
+/// Longest a source of plugins may say nothing.
+const STALL_MAX: Duration = Duration::from_secs(2);
 /// How often something that is waited for is looked at, and how many times.
 const LOOK: Duration = Duration::from_millis(50);
 const LOOKS_MAX: usize = 600;
@@ -47,6 +49,11 @@ pub struct Options {
     pub policy: Option<String>,
     /// `secret()` by upper-case name.
     pub secrets: BTreeMap<String, String>,
+    /// Installed plugins; by default a folder that is gone at the end.
+    pub installed: Option<PathBuf>,
+    /// Where plugins may be installed from, and whose signatures are good.
+    pub plugin_sources: Vec<PluginSource>,
+    pub trust: Trust,
 }
 
 impl Default for Options {
@@ -61,6 +68,9 @@ impl Default for Options {
             outside: Vec::new(),
             policy: None,
             secrets: BTreeMap::new(),
+            installed: None,
+            plugin_sources: Vec::new(),
+            trust: Trust::nobody("trust.yaml"),
         }
     }
 }
@@ -122,8 +132,9 @@ pub async fn serving_with(options: Options, test: impl AsyncFnOnce(&Api)) {
 pub fn config(options: Options, scratch: &Path) -> server::Config {
     // Saying so twice is no error.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let installed = options.installed.unwrap_or_else(|| scratch.join("plugins"));
     let mut sources = vec![Source::Folder { origin: Origin::Shipped, root: options.registry }];
-    sources.push(Source::Folder { origin: Origin::Installed, root: scratch.join("plugins") });
+    sources.push(Source::Folder { origin: Origin::Installed, root: installed });
     sources.extend(options.plugins.into_iter().map(Source::File));
     let version = env!("CARGO_PKG_VERSION").parse().expect("the package has a version");
     let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);
@@ -138,7 +149,13 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
         std::fs::write(&file, text).expect("a file is written");
         server::Policies::read(&file).expect("a policy")
     });
+    // Short enough for a test of what stalls.
+    let fetch_times = Times { stall: STALL_MAX, ..Times::default() };
+    let (plugin_sources, trust) = (options.plugin_sources, options.trust);
     server::Config {
+        plugin_sources,
+        trust,
+        fetch_times,
         live_max: options.live_max.unwrap_or(config.live_max),
         allow_net: allow_net.collect(),
         policies: policies.unwrap_or_default(),

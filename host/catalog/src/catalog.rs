@@ -3,16 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::lock::{Digest, Locked};
 use semver::Version;
 
+use crate::approvals::{Held, Records};
 use crate::error::{Error, List};
+use crate::journal::{Entry as JournalEntry, Journal, Stamp};
 use crate::manifest::{Manifest, TaskType};
 use crate::name::PluginName;
 use crate::ownership::Owners;
+use crate::published::Published;
 use crate::registry::{Check, Origin, Package, Problem, Source, version_folders};
 use crate::requirement::Requirement;
 use crate::rules::Rules;
@@ -40,8 +43,11 @@ pub(crate) struct Snapshot {
     /// Also those that a file named for one run stands in front of: locks still mean them.
     digests: BTreeMap<Digest, Arc<Package>>,
     problems: Vec<Problem>,
-    /// The versions that were there when it was made.
-    folders: Vec<PathBuf>,
+    /// What the journal says, and which versions must not be used for it.
+    pub(crate) records: Records,
+    pub(crate) held: BTreeMap<Digest, Held>,
+    /// The versions that were there when it was made, and the journal.
+    seen: (Vec<PathBuf>, Option<Stamp>),
 }
 
 /// A task type with the version that describes it.
@@ -62,7 +68,9 @@ impl Catalog {
             plugins: BTreeMap::new(),
             digests: BTreeMap::new(),
             problems: Vec::new(),
-            folders: Vec::new(),
+            records: Records::default(),
+            held: BTreeMap::new(),
+            seen: (Vec::new(), None),
         };
         snapshot.read();
         Self(Arc::new(snapshot), Arc::default())
@@ -86,13 +94,31 @@ impl Catalog {
         Self(read.0, Arc::clone(&self.1))
     }
 
-    /// Whether versions have come or gone since.
+    /// Whether versions have come or gone since, or something was decided about them.
     pub fn is_outdated(&self) -> bool {
-        version_folders(&self.0.sources) != self.0.folders
+        self.0.look() != self.0.seen
+    }
+
+    /// What was done to the registry that is written to, oldest first. Read from the disk.
+    pub fn journal(&self) -> Result<Vec<JournalEntry>, Error> {
+        match self.writable_root() {
+            Ok(root) => Ok(Journal::of(root).read()?.0),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The registry that is written to.
+    pub(crate) fn writable_root(&self) -> Result<&Path, Error> {
+        self.0.writable_root().ok_or(Error::NoRegistry)
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.0
+    }
+
+    /// The host that plugins are to run on.
+    pub fn host(&self) -> &Host {
+        &self.0.host
     }
 
     /// What lies in the registries and cannot be used, and why.
@@ -120,10 +146,10 @@ impl Catalog {
         self.0.digests.get(digest)
     }
 
-    /// What a lock means. Fails where it is no longer installed, or blocked.
+    /// What a lock means. Fails where it is no longer installed, blocked, or held.
     pub fn locked(&self, locked: &Locked) -> Result<&Arc<Package>, Error> {
         self.1.may_run(locked)?;
-        self.by_digest(&locked.digest).ok_or_else(|| {
+        let found = self.by_digest(&locked.digest).ok_or_else(|| {
             let installed: Vec<&Version> =
                 self.versions(&locked.plugin).map(|package| &package.manifest().version).collect();
             let other_bytes = installed.contains(&&locked.version);
@@ -139,7 +165,9 @@ impl Catalog {
                     ),
                 },
             }
-        })
+        })?;
+        self.may_be_used(found)?;
+        Ok(found)
     }
 
     /// Every task type and alias with the plugin that owns it, in order.
@@ -152,15 +180,20 @@ impl Catalog {
         self.0.owners.of(task_type)
     }
 
-    /// A task type as its newest version that runs here describes it; a prerelease only where there is nothing else.
+    /// A task type as its newest version that can be used here describes it; a prerelease only where there is nothing else.
     pub fn describe(&self, task_type: &str) -> Option<Described<'_>> {
         let newest = |prerelease: bool| {
             let fitting = self
                 .described(task_type)
                 .filter(|described| described.package.manifest().version.pre.is_empty() != prerelease);
-            fitting.filter(|described| self.runs_here(described.package).is_ok()).last()
+            fitting.filter(|described| self.is_usable(described.package)).last()
         };
         newest(false).or_else(|| newest(true))
+    }
+
+    /// Whether a version runs on this host and is not held.
+    pub fn is_usable(&self, package: &Package) -> bool {
+        self.runs_here(package).is_ok() && self.held(package).is_none()
     }
 
     /// A task type as each version that has it describes it, oldest first.
@@ -179,9 +212,21 @@ impl Catalog {
 }
 
 impl Snapshot {
+    /// The first registry of [`Origin::Installed`].
+    fn writable_root(&self) -> Option<&Path> {
+        self.sources.iter().find_map(|source| match source {
+            Source::Folder { origin: Origin::Installed, root } => Some(root.as_path()),
+            _ => None,
+        })
+    }
+
+    fn look(&self) -> (Vec<PathBuf>, Option<Stamp>) {
+        (version_folders(&self.sources), self.writable_root().map(|root| Journal::of(root).stamp()))
+    }
+
     fn read(&mut self) {
         // Before they are read: what comes meanwhile makes this snapshot an old one.
-        self.folders = version_folders(&self.sources);
+        self.seen = self.look();
         let mut sources = self.sources.clone();
         sources.sort_by_key(Source::origin);
         for source in &sources {
@@ -195,6 +240,24 @@ impl Snapshot {
                 }
             }
         }
+        self.read_journal();
+    }
+
+    fn read_journal(&mut self) {
+        let Some(journal) = self.writable_root().map(Journal::of) else { return };
+        let (entries, errors) = match journal.read() {
+            Ok(read) => read,
+            Err(error) => {
+                // Looked at again as soon as somebody asks, until it can be read: what was withdrawn must not come back by chance.
+                self.seen.1 = None;
+                (Vec::new(), vec![error])
+            }
+        };
+        let problem = |error| Problem { origin: Origin::Installed, path: journal.path().to_owned(), error };
+        self.problems.extend(errors.into_iter().map(problem));
+        self.records = Records::of(entries);
+        let named = self.plugins.values().flat_map(BTreeMap::values).filter(|package| package.origin == Origin::AdHoc);
+        self.held = self.records.held(self.digests.values().chain(named));
     }
 
     fn add(&mut self, package: Arc<Package>) -> Result<(), Error> {
@@ -205,7 +268,7 @@ impl Snapshot {
             && installed.published.digest != digest
             && package.origin != Origin::AdHoc
         {
-            return Err(other_bytes(installed, &digest));
+            return Err(other_bytes(&installed.published, &digest));
         }
         self.owners.claim(manifest)?;
         match self.plugins.entry(manifest.name.clone()).or_default().entry(manifest.version.clone()) {
@@ -249,11 +312,11 @@ impl Snapshot {
     }
 }
 
-pub(crate) fn other_bytes(installed: &Package, offered: &Digest) -> Error {
+pub(crate) fn other_bytes(installed: &Published, offered: &Digest) -> Error {
     Error::OtherBytes {
-        plugin: installed.manifest().name.to_string(),
-        version: installed.manifest().version.clone(),
-        installed: installed.published.digest.clone(),
+        plugin: installed.manifest.name.to_string(),
+        version: installed.manifest.version.clone(),
+        installed: installed.digest.clone(),
         offered: offered.clone(),
     }
 }

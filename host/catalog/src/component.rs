@@ -6,7 +6,7 @@ use wasmparser::{Chunk, Encoding, Parser, Payload};
 /// Name of the custom section that carries the manifest as JSON.
 pub const MANIFEST_SECTION: &str = "sluice:manifest";
 /// Largest component. The largest known guests (Python) have 18 MB.
-pub(crate) const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Largest manifest. A plugin with a hundred task types has about 200 KB.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 1024 * 1024;
 /// Most top-level sections. A component of the usual tools has fewer than a hundred.

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use model::lock::Digest;
 use semver::Version;
 
+use crate::approvals::Held;
+use crate::fault::Fault;
+
 /// How many items a hint lists before it says how many more there are.
 const LISTED_MAX: usize = 8;
 
@@ -31,6 +34,12 @@ pub enum Error {
     /// What lies in a registry is not what was put there.
     #[error("`{}` is damaged: {reason}\nhint: put the published file back, or uninstall this version and install it again", path.display())]
     Damaged { path: PathBuf, reason: String },
+
+    /// A line of a registry's journal cannot be read. All others are.
+    #[error(
+        "the journal `{}` is damaged: {reason}\nhint: the line is passed over; what it said of a version has to be said again", path.display()
+    )]
+    JournalDamaged { path: PathBuf, reason: String },
 
     /// No plugin has this task type.
     #[error("unknown task type `{task_type}`{}", Nearest(nearest))]
@@ -86,6 +95,46 @@ pub enum Error {
     )]
     Withheld { plugin: String, version: Version, blocked: bool, reason: String },
 
+    /// It asks for more than anybody has approved.
+    #[error(
+        "plugin `{plugin}` {version} is held: {held}\nhint: `sluice plugin approve {plugin}@{version}` approves it; until then flows run on other versions"
+    )]
+    Held { plugin: String, version: Version, held: Held },
+
+    /// A version that is approved by where it comes from, or a decision that says too much.
+    #[error("nothing can be decided about plugin `{plugin}` {version}: {why}\nhint: {hint}")]
+    Undecidable { plugin: String, version: Version, why: String, hint: String },
+
+    /// Something that is elsewhere did not come, or is not what it should be. `what`: the plugin and version, or the index.
+    #[error("cannot get {what} from `{at}`: {fault}\nhint: {}", fault.hint())]
+    Fetch { what: String, at: String, fault: Fault },
+
+    /// A source that was asked has no such plugin.
+    #[error("`{at}` offers no plugin `{plugin}`{}", Offered(nearest))]
+    NotOffered { plugin: String, at: String, nearest: Vec<String> },
+
+    /// `place`: the trust file.
+    #[error(
+        "plugin `{plugin}` {version} is not signed\nhint: have it signed with `minisign -S -m plugin.wasm -t 'plugin:{plugin} version:{version}'`; or, to install all that is not signed with a warning, write into `{place}`:\nmode: warn"
+    )]
+    Unsigned { plugin: String, version: Version, place: String },
+
+    /// A signature that is not one of this version.
+    #[error(
+        "the signature of plugin `{plugin}` {version} is not good: {reason}\nhint: do not use it before its publisher has signed it again, with `minisign -S -m plugin.wasm -t 'plugin:{plugin} version:{version}'`"
+    )]
+    BadSignature { plugin: String, version: Version, reason: String },
+
+    /// A signature by somebody who is not trusted for this plugin. `key`: as far as it is known.
+    #[error(
+        "plugin `{plugin}` {version} is signed by key {id}, which is not trusted for it\nhint: if you trust it, add to `{place}`:\nkeys:\n  - key: {key}\n    plugins: [{plugin}]"
+    )]
+    UntrustedKey { plugin: String, version: Version, key: Box<str>, id: Box<str>, place: String },
+
+    /// All that is wrong with a trust file.
+    #[error("the trust file `{place}` is not valid:{}", Lines(problems))]
+    BadTrust { place: String, problems: Vec<String> },
+
     /// Nothing to uninstall, or a lock that names what is gone.
     #[error("plugin `{plugin}` {version} is not installed{detail}\nhint: {hint}")]
     NotInstalled { plugin: String, version: Version, detail: String, hint: String },
@@ -99,6 +148,7 @@ impl Error {
             Self::BadComponent { .. } => "PLUGIN_NOT_A_COMPONENT",
             Self::BadManifest { .. } => "PLUGIN_BAD_MANIFEST",
             Self::Damaged { .. } => "PLUGIN_DAMAGED",
+            Self::JournalDamaged { .. } => "REGISTRY_JOURNAL_DAMAGED",
             Self::UnknownType { .. } => "TASK_TYPE_UNKNOWN",
             Self::BadRequirement { .. } => "PLUGIN_BAD_REQUIREMENT",
             Self::NoMatch { .. } => "PLUGIN_NO_MATCHING_VERSION",
@@ -110,6 +160,14 @@ impl Error {
             Self::StillNeeded { .. } => "PLUGIN_STILL_NEEDED",
             Self::Withheld { blocked: true, .. } => "PLUGIN_BLOCKED",
             Self::Withheld { .. } => "PLUGIN_YANKED",
+            Self::Held { .. } => "PLUGIN_HELD",
+            Self::Undecidable { .. } => "PLUGIN_UNDECIDABLE",
+            Self::Fetch { fault, .. } => fault.code(),
+            Self::NotOffered { .. } => "PLUGIN_NOT_OFFERED",
+            Self::Unsigned { .. } => "PLUGIN_UNSIGNED",
+            Self::BadSignature { .. } => "PLUGIN_BAD_SIGNATURE",
+            Self::UntrustedKey { .. } => "PLUGIN_UNTRUSTED_KEY",
+            Self::BadTrust { .. } => "TRUST_FILE_INVALID",
             Self::NotInstalled { .. } => "PLUGIN_NOT_INSTALLED",
         }
     }
@@ -157,6 +215,17 @@ impl fmt::Display for Nearest<'_> {
                 let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
                 write!(f, "\nhint: did you mean {}?", quoted.join(" or "))
             }
+        }
+    }
+}
+
+struct Offered<'a>(&'a [String]);
+
+impl fmt::Display for Offered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("\nhint: `sluice plugin search --from` lists what a source offers"),
+            names => Nearest(names).fmt(f),
         }
     }
 }

@@ -1,25 +1,22 @@
-//! Puts versions into a registry folder and takes them out, each in one rename: a crash leaves a version whole or absent. One
-//! process at a time per folder. Never overwrites a version; looking after who still needs one is the caller's, naming them is ours.
+//! Puts versions into a registry folder and takes them out. What comes is staged beside, moved into place by a rename each, and told to the
+//! journal; until the journal has it, everything is undone. Never overwrites a version; looking after who still needs one is the caller's,
+//! naming them is ours.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use semver::Version;
 
+use crate::approvals::lines;
 use crate::catalog::{Catalog, other_bytes};
 use crate::error::Error;
+use crate::folder::{lock, sync_folder, work_folder, write_synced};
+use crate::journal::{APPROVE, By, Details, Entry, INSTALL, Journal, UNINSTALL};
 use crate::name::PluginName;
+use crate::ownership::Owners;
 use crate::published::{Provenance, Published};
-use crate::registry::{COMPONENT_FILE, ENTRY_FILE, Origin, Source, version_folder};
-
-/// Held while a registry folder is written to.
-const LOCK_FILE: &str = ".lock";
-/// Begins the names of folders that are not installed yet, or not any more. Scans skip them.
-const WORK_PREFIX: &str = ".work-";
-/// A work folder this old was left by a crash: installing takes seconds.
-const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
+use crate::registry::{COMPONENT_FILE, ENTRY_FILE, Origin, SIGNATURE_FILE, has_versions, version_folder};
+use crate::trust::Signed;
 
 /// How an installation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +25,26 @@ pub enum Installed {
     New,
     /// These very bytes were there already.
     AlreadyThere,
+}
+
+/// A component that is to be installed.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    pub component: Vec<u8>,
+    pub provenance: Option<Provenance>,
+    /// Where it comes from: names it in messages and in the journal.
+    pub origin: String,
+    /// Its signature, which is kept beside it.
+    pub signed: Option<Signed>,
+    /// Why what it asks for is approved, whatever that is; `None`: it is held if it asks for more than others.
+    pub approval: Option<String>,
+}
+
+impl Offer {
+    /// A component and nothing else.
+    pub fn new(component: Vec<u8>, origin: &str) -> Self {
+        Self { component, origin: origin.to_owned(), ..Self::default() }
+    }
 }
 
 /// Somebody who runs on a plugin version: a flow revision or a live execution.
@@ -39,99 +56,181 @@ pub struct Reference {
     pub version: Version,
 }
 
+/// A version that passed every check and is not there yet.
+struct Coming<'a> {
+    published: Published,
+    offer: &'a Offer,
+    target: PathBuf,
+}
+
 impl Catalog {
-    /// Installs a component into the first registry of [`Origin::Installed`]. The answer's catalog has it; other snapshots see it
-    /// after `reload`. `origin` names the component in messages.
-    pub fn install(
-        &self,
-        component: &[u8],
-        provenance: Option<Provenance>,
-        origin: &str,
-    ) -> Result<(Self, Installed), Error> {
+    /// Installs components into the first registry of [`Origin::Installed`], all or none. The answer's catalog has them, and how each came;
+    /// other snapshots see them after `reload`.
+    pub fn install(&self, offers: &[Offer], by: By<'_>) -> Result<(Self, Vec<Installed>), Error> {
         let root = self.writable_root()?;
-        let published = Published::of(component, provenance, origin)?;
+        let published = offers.iter().map(|offer| {
+            Published::of(&offer.component, offer.provenance.clone(), &offer.origin).map(|published| (published, offer))
+        });
+        let published = published.collect::<Result<Vec<_>, Error>>()?;
         let _lock = lock(root)?;
         let current = self.reload();
-        if current.may_install(&published)? == Installed::AlreadyThere {
-            return Ok((current, Installed::AlreadyThere));
+        let mut entries = current.approved_again(&published, by);
+        let (coming, how) = current.may_install(root, published)?;
+        entries.extend(current.entries_of(root, &coming, by));
+        if entries.is_empty() {
+            return Ok((current, how));
         }
-        let manifest = &published.manifest;
-        let plugin_folder = root.join(manifest.name.as_str());
-        let version = manifest.version.to_string();
-        let target = plugin_folder.join(&version);
-        if target.exists() {
-            return match version_folder(&target, manifest.name.as_str(), &version, Origin::Installed) {
-                Ok(installed) if installed.published.digest != published.digest => {
-                    Err(other_bytes(&installed, &published.digest))
-                }
-                Ok(_) => Err(Error::damaged(&target, "it is there and cannot be used")),
-                Err(error) => Err(error),
-            };
-        }
-        fs::create_dir_all(&plugin_folder).map_err(Error::io("create", &plugin_folder))?;
         let work = work_folder(root)?;
-        let whole = work.path().join("whole");
-        fs::create_dir(&whole).map_err(Error::io("create", &whole))?;
-        write_synced(&whole.join(COMPONENT_FILE), component)?;
-        write_synced(&whole.join(ENTRY_FILE), published.to_json().as_bytes())?;
-        sync_folder(&whole)?;
-        fs::rename(&whole, &target).map_err(Error::io("install", &target))?;
-        sync_folder(&plugin_folder)?;
-        sync_folder(root)?;
-        Ok((self.reload(), Installed::New))
+        for (place, coming) in coming.iter().enumerate() {
+            stage(&work.path().join(place.to_string()), coming)?;
+        }
+        let moved = move_in(root, work.path(), &coming).and_then(|()| Journal::of(root).append(&entries));
+        if let Err(error) = moved {
+            move_out(root, work.path(), &coming);
+            return Err(error);
+        }
+        Ok((self.reload(), how))
     }
 
-    /// Whether a version may be installed beside what is there.
-    fn may_install(&self, published: &Published) -> Result<Installed, Error> {
+    /// What of these is new, and how each is to come, if all of them may be installed beside what is there and beside each other.
+    fn may_install<'a>(
+        &self,
+        root: &Path,
+        offered: Vec<(Published, &'a Offer)>,
+    ) -> Result<(Vec<Coming<'a>>, Vec<Installed>), Error> {
+        let mut owners = self.snapshot().owners.clone();
+        let (mut coming, mut how): (Vec<Coming<'a>>, _) = (Vec::new(), Vec::new());
+        for (published, offer) in offered {
+            let target = folder_of(root, &published.manifest.name, &published.manifest.version);
+            let twice = coming.iter().any(|other| other.target == target && other.published.digest == published.digest);
+            if twice || self.may_come(&published, &target, &mut owners)? == Installed::AlreadyThere {
+                how.push(Installed::AlreadyThere);
+                continue;
+            }
+            if let Some(other) = coming.iter().find(|other| other.target == target) {
+                return Err(other_bytes(&other.published, &published.digest));
+            }
+            how.push(Installed::New);
+            coming.push(Coming { published, offer, target });
+        }
+        Ok((coming, how))
+    }
+
+    fn may_come(&self, published: &Published, target: &Path, owners: &mut Owners) -> Result<Installed, Error> {
         let manifest = &published.manifest;
         if let Some(there) = self.package(manifest.name.as_str(), &manifest.version) {
             return match there.published.digest == published.digest {
                 true => Ok(Installed::AlreadyThere),
-                false => Err(other_bytes(there, &published.digest)),
+                false => Err(other_bytes(&there.published, &published.digest)),
             };
         }
         self.snapshot().host_fits(manifest)?;
-        self.snapshot().owners.check(manifest)?;
-        Ok(Installed::New)
+        owners.claim(manifest)?;
+        if !target.exists() {
+            return Ok(Installed::New);
+        }
+        match version_folder(target, manifest.name.as_str(), &manifest.version.to_string(), Origin::Installed) {
+            Ok(there) if there.published.digest != published.digest => {
+                Err(other_bytes(&there.published, &published.digest))
+            }
+            Ok(_) => Err(Error::damaged(target, "it is there and cannot be used")),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes a version out of the first registry of [`Origin::Installed`], unless one of `references` needs it. A damaged version can be taken out
     /// as well.
-    pub fn uninstall(&self, plugin: &PluginName, version: &Version, references: &[Reference]) -> Result<Self, Error> {
-        let by: Vec<String> = references
+    pub fn uninstall(
+        &self,
+        plugin: &PluginName,
+        version: &Version,
+        references: &[Reference],
+        by: By<'_>,
+    ) -> Result<Self, Error> {
+        let holders: Vec<String> = references
             .iter()
             .filter(|reference| reference.plugin == plugin.as_str() && reference.version == *version)
             .map(|reference| reference.holder.clone())
             .collect();
-        if !by.is_empty() {
-            return Err(Error::StillNeeded { plugin: plugin.to_string(), version: version.clone(), by });
+        if !holders.is_empty() {
+            return Err(Error::StillNeeded { plugin: plugin.to_string(), version: version.clone(), by: holders });
         }
         let root = self.writable_root()?;
-        let plugin_folder = root.join(plugin.as_str());
-        let folder = plugin_folder.join(version.to_string());
+        let folder = folder_of(root, plugin, version);
         // Looked for before the lock, so that a mistyped name creates nothing.
         if !folder.is_dir() {
             return Err(self.not_installed(plugin, version));
         }
         let _lock = lock(root)?;
+        let there = version_folder(&folder, plugin.as_str(), &version.to_string(), Origin::Installed).ok();
         let work = work_folder(root)?;
-        fs::rename(&folder, work.path().join("gone")).map_err(Error::io("uninstall", &folder))?;
-        sync_folder(&plugin_folder)?;
+        let gone = work.path().join("gone");
+        fs::rename(&folder, &gone).map_err(Error::io("uninstall", &folder))?;
+        let sha256 = there.map(|package| package.published.digest);
+        let details = Details { sha256, ..Details::default() };
+        let entry = Entry::new(UNINSTALL, plugin, version, details, by);
+        let told = sync_parent(&folder).and_then(|()| Journal::of(root).append(&[entry]));
+        if let Err(error) = told {
+            // Only where this fails as well the version is gone without a word.
+            let _ = fs::rename(&gone, &folder);
+            return Err(error);
+        }
         // Only where it was the last version; otherwise the folder is not empty and stays.
-        let _ = fs::remove_dir(&plugin_folder);
+        let _ = fs::remove_dir(root.join(plugin.as_str()));
         sync_folder(root)?;
         Ok(self.reload())
     }
 
-    fn writable_root(&self) -> Result<&Path, Error> {
-        let mut roots = self.snapshot().sources.iter().filter_map(|source| match source {
-            Source::Folder { origin: Origin::Installed, root } => Some(root.as_path()),
-            _ => None,
-        });
-        roots.next().ok_or(Error::NoRegistry)
+    /// Approvals of what is there already and held.
+    fn approved_again(&self, offered: &[(Published, &Offer)], by: By<'_>) -> Vec<Entry> {
+        let approval = |(published, offer): &(Published, &Offer)| {
+            let reason = offer.approval.as_ref()?;
+            let there = self.by_digest(&published.digest)?;
+            let beyond = lines(&self.held(there)?.beyond);
+            Some(approved(published, beyond, reason, by))
+        };
+        offered.iter().filter_map(approval).collect()
     }
 
-    fn not_installed(&self, plugin: &PluginName, version: &Version) -> Error {
+    /// What the journal is told of versions that come: whether each is approved by that, beside what is there and what comes before it.
+    fn entries_of(&self, root: &Path, coming: &[Coming<'_>], by: By<'_>) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut accepted: Vec<&Published> = Vec::new();
+        for (place, Coming { published, offer, .. }) in coming.iter().enumerate() {
+            let name = &published.manifest.name;
+            let is_first = self.versions(name.as_str()).all(|package| package.origin == Origin::AdHoc)
+                && !has_versions(&root.join(name.as_str()))
+                && !coming.iter().take(place).any(|before| before.published.manifest.name == *name);
+            let usable = self
+                .versions(name.as_str())
+                .filter(|package| package.origin != Origin::AdHoc && self.held(package).is_none());
+            let with = accepted.iter().filter(|other| other.manifest.name == *name).copied();
+            let others = usable.map(|package| &package.published).chain(with);
+            let beyond =
+                published.manifest.capabilities.beyond(others.map(|published| &published.manifest.capabilities));
+            let is_accepted = is_first || beyond.is_empty();
+            let beyond = if is_accepted { Vec::new() } else { lines(&beyond) };
+            let details = Details {
+                sha256: Some(published.digest.clone()),
+                source: Some(offer.origin.clone()),
+                signer: offer.signed.as_ref().map(|signed| signed.signer.clone()),
+                approved: is_accepted,
+                beyond: beyond.clone(),
+                ..Details::default()
+            };
+            entries.push(Entry::new(INSTALL, name, &published.manifest.version, details, by));
+            let is_free = is_accepted && !self.snapshot().records.is_withdrawn(&published.digest);
+            match &offer.approval {
+                Some(reason) if !is_free => entries.push(approved(published, beyond, reason, by)),
+                None if !is_free => continue,
+                _ => {}
+            }
+            accepted.push(published);
+        }
+        entries
+    }
+
+    pub(crate) fn not_installed(&self, plugin: &PluginName, version: &Version) -> Error {
         let shipped = self.package(plugin.as_str(), version).is_some_and(|package| package.origin == Origin::Shipped);
         let hint = match shipped {
             true => "it comes with Sluice and cannot be uninstalled",
@@ -146,60 +245,67 @@ impl Catalog {
     }
 }
 
-/// Waits until no other process writes to this registry. Given back when the file is dropped, also by a crash.
-fn lock(root: &Path) -> Result<File, Error> {
-    fs::create_dir_all(root).map_err(Error::io("create", root))?;
-    let path = root.join(LOCK_FILE);
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io("open", &path))?;
-    file.lock().map_err(Error::io("lock", &path))?;
-    Ok(file)
+fn approved(published: &Published, beyond: Vec<String>, reason: &str, by: By<'_>) -> Entry {
+    let (sha256, reason) = (Some(published.digest.clone()), Some(reason.to_owned()));
+    let details = Details { sha256, beyond, reason, ..Details::default() };
+    Entry::new(APPROVE, &published.manifest.name, &published.manifest.version, details, by)
 }
 
-/// A folder of our own in the same file system, gone when dropped. Takes away what crashes left.
-fn work_folder(root: &Path) -> Result<tempfile::TempDir, Error> {
-    remove_leftovers(root);
-    tempfile::Builder::new().prefix(WORK_PREFIX).tempdir_in(root).map_err(Error::io("create a folder in", root))
+fn folder_of(root: &Path, plugin: &PluginName, version: &Version) -> PathBuf {
+    root.join(plugin.as_str()).join(version.to_string())
 }
 
-/// Best effort: what cannot be removed now is tried again next time.
-fn remove_leftovers(root: &Path) {
-    let Ok(entries) = fs::read_dir(root) else {
-        return;
-    };
-    let leftovers =
-        entries.filter_map(Result::ok).filter(|entry| entry.file_name().to_string_lossy().starts_with(WORK_PREFIX));
-    for entry in leftovers {
-        let modified = entry.metadata().and_then(|meta| meta.modified()).ok();
-        let age = modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        if age.is_some_and(|age| age > LEFTOVER_AGE) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
+/// Writes a version's files where no scan sees them.
+fn stage(folder: &Path, coming: &Coming<'_>) -> Result<(), Error> {
+    fs::create_dir(folder).map_err(Error::io("create", folder))?;
+    write_synced(&folder.join(COMPONENT_FILE), &coming.offer.component)?;
+    write_synced(&folder.join(ENTRY_FILE), coming.published.to_json().as_bytes())?;
+    if let Some(signed) = &coming.offer.signed {
+        write_synced(&folder.join(SIGNATURE_FILE), signed.signature.as_bytes())?;
     }
+    sync_folder(folder)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut file = File::create_new(path).map_err(Error::io("create", path))?;
-    file.write_all(bytes).map_err(Error::io("write", path))?;
-    file.sync_all().map_err(Error::io("sync", path))
+fn move_in(root: &Path, staged: &Path, coming: &[Coming<'_>]) -> Result<(), Error> {
+    for (place, coming) in coming.iter().enumerate() {
+        let plugin_folder = root.join(coming.published.manifest.name.as_str());
+        fs::create_dir_all(&plugin_folder).map_err(Error::io("create", &plugin_folder))?;
+        fs::rename(staged.join(place.to_string()), &coming.target).map_err(Error::io("install", &coming.target))?;
+        sync_folder(&plugin_folder)?;
+    }
+    sync_folder(root)
 }
 
-fn sync_folder(path: &Path) -> Result<(), Error> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", path))
+/// Takes back what `move_in` did, as far as it came. What the disk refuses stays, and is a version that nobody was told of.
+fn move_out(root: &Path, staged: &Path, coming: &[Coming<'_>]) {
+    for (place, coming) in coming.iter().enumerate() {
+        let from = staged.join(place.to_string());
+        // Still staged: it, and what comes after it, never got there.
+        if !from.exists() {
+            let _ = fs::rename(&coming.target, &from);
+        }
+        let _ = fs::remove_dir(root.join(coming.published.manifest.name.as_str()));
+    }
+    let _ = sync_folder(root);
+}
+
+fn sync_parent(folder: &Path) -> Result<(), Error> {
+    folder.parent().map_or(Ok(()), sync_folder)
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::testing::{EMPTY_COMPONENT, Place, component, manifest, plugin};
+    use crate::registry::Check;
+    use crate::testing::{EMPTY_COMPONENT, Place, by, component, install, manifest, plugin};
     use serde_json::json;
 
     fn refused(place: &Place, bytes: &[u8], expected: &str) {
-        let before = place.files();
-        let message = place.catalog().install(bytes, None, "new.wasm").unwrap_err().to_string();
+        let before = place.contents();
+        let message = install(&place.catalog(), bytes, "new.wasm").unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
-        assert_eq!(place.files(), before, "a refusal leaves nothing behind");
+        assert_eq!(place.contents(), before, "a refusal leaves nothing behind");
     }
 
     #[test]
@@ -207,7 +313,7 @@ mod tests {
         let place = Place::new();
         let before = place.catalog();
         let bytes = plugin("mail", "1.0.0", &["com.example.Send"]);
-        let (after, installed) = before.install(&bytes, None, "mail.wasm").unwrap();
+        let (after, installed) = install(&before, &bytes, "mail.wasm").unwrap();
         assert_eq!(installed, Installed::New);
         assert!(before.owner("com.example.Send").is_none());
         assert_eq!(after.resolve("com.example.Send", &[]).unwrap().package.component().unwrap(), bytes);
@@ -218,8 +324,8 @@ mod tests {
     fn same_bytes_again_change_nothing_and_others_are_refused() {
         let place = Place::new();
         let bytes = plugin("mail", "1.0.0", &["com.example.Send"]);
-        let (catalog, _) = place.catalog().install(&bytes, None, "mail.wasm").unwrap();
-        assert_eq!(catalog.install(&bytes, None, "mail.wasm").unwrap().1, Installed::AlreadyThere);
+        let (catalog, _) = install(&place.catalog(), &bytes, "mail.wasm").unwrap();
+        assert_eq!(install(&catalog, &bytes, "mail.wasm").unwrap().1, Installed::AlreadyThere);
         refused(
             &place,
             &plugin("mail", "1.0.0", &["com.example.Other"]),
@@ -231,8 +337,8 @@ mod tests {
     fn an_old_snapshot_does_not_overlook_what_came_since() {
         let place = Place::new();
         let old = place.catalog();
-        place.catalog().install(&plugin("mail", "1.0.0", &["com.example.Send"]), None, "a").unwrap();
-        let error = old.install(&plugin("thief", "1.0.0", &["com.example.Send"]), None, "b").unwrap_err();
+        install(&place.catalog(), &plugin("mail", "1.0.0", &["com.example.Send"]), "a").unwrap();
+        let error = install(&old, &plugin("thief", "1.0.0", &["com.example.Send"]), "b").unwrap_err();
         assert_eq!(error.code(), "TASK_TYPE_TAKEN");
     }
 
@@ -240,7 +346,7 @@ mod tests {
     fn refusals_leave_nothing_behind() {
         let place = Place::new();
         place.put("mail", "1.0.0", &["com.example.Send"]);
-        place.catalog().install(&plugin("mail", "1.1.0", &["com.example.Send"]), None, "x").unwrap();
+        install(&place.catalog(), &plugin("mail", "1.1.0", &["com.example.Send"]), "x").unwrap();
         refused(&place, &plugin("thief", "1.0.0", &["com.example.Send"]), "belongs to plugin `mail`");
         refused(
             &place,
@@ -264,9 +370,9 @@ mod tests {
         let bytes = plugin("mail", "1.0.0", &["com.example.Send"]);
         refused(&place, &bytes, "is not JSON");
         let name = PluginName::parse("mail").unwrap();
-        let catalog = place.catalog().uninstall(&name, &Version::new(1, 0, 0), &[]).unwrap();
+        let catalog = place.catalog().uninstall(&name, &Version::new(1, 0, 0), &[], by()).unwrap();
         assert!(catalog.problems().is_empty());
-        assert_eq!(catalog.install(&bytes, None, "mail.wasm").unwrap().1, Installed::New);
+        assert_eq!(install(&catalog, &bytes, "mail.wasm").unwrap().1, Installed::New);
     }
 
     #[test]
@@ -281,11 +387,12 @@ mod tests {
             version: Version::new(1, 0, 0),
         };
         let references = [reference];
-        let message = place.catalog().uninstall(&name, &Version::new(1, 0, 0), &references).unwrap_err().to_string();
+        let message =
+            place.catalog().uninstall(&name, &Version::new(1, 0, 0), &references, by()).unwrap_err().to_string();
         assert!(message.starts_with("plugin `mail` 1.0.0 is still needed by flow a.b, revision 3\nhint:"), "{message}");
-        let catalog = place.catalog().uninstall(&name, &Version::new(1, 1, 0), &references).unwrap();
+        let catalog = place.catalog().uninstall(&name, &Version::new(1, 1, 0), &references, by()).unwrap();
         assert_eq!(catalog.versions("mail").count(), 1);
-        place.catalog().uninstall(&name, &Version::new(1, 0, 0), &[]).unwrap();
+        place.catalog().uninstall(&name, &Version::new(1, 0, 0), &[], by()).unwrap();
         assert!(place.files().is_empty());
     }
 
@@ -293,18 +400,18 @@ mod tests {
     fn what_is_not_installed_cannot_be_uninstalled() {
         let place = Place::new();
         let name = PluginName::parse("mail").unwrap();
-        let message = place.catalog().uninstall(&name, &Version::new(1, 0, 0), &[]).unwrap_err().to_string();
+        let message = place.catalog().uninstall(&name, &Version::new(1, 0, 0), &[], by()).unwrap_err().to_string();
         assert!(message.starts_with("plugin `mail` 1.0.0 is not installed\nhint: `sluice plugin list`"), "{message}");
         let shipped = place.shipped(&[("mail", "1.0.0", "com.example.Send")]);
-        let message = shipped.uninstall(&name, &Version::new(1, 0, 0), &[]).unwrap_err().to_string();
+        let message = shipped.uninstall(&name, &Version::new(1, 0, 0), &[], by()).unwrap_err().to_string();
         assert!(message.contains("comes with Sluice"), "{message}");
     }
 
     #[test]
     fn without_a_registry_of_its_own_nothing_is_installed() {
         let place = Place::new();
-        let catalog = Catalog::open(Vec::new(), place.host(), crate::Check::Digests);
-        let error = catalog.install(&plugin("mail", "1.0.0", &[]), None, "x").unwrap_err();
+        let catalog = Catalog::open(Vec::new(), place.host(), Check::Digests);
+        let error = install(&catalog, &plugin("mail", "1.0.0", &[]), "x").unwrap_err();
         assert_eq!(error.code(), "CATALOG_NO_REGISTRY");
     }
 
@@ -314,10 +421,76 @@ mod tests {
         let catalog = place.catalog();
         let bytes = plugin("mail", "1.0.0", &["com.example.Send"]);
         let outcomes: Vec<Installed> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| catalog.install(&bytes, None, "x").unwrap().1)).collect();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| install(&catalog, &bytes, "x").unwrap().1)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(outcomes.iter().filter(|outcome| **outcome == Installed::New).count(), 1);
+    }
+
+    #[test]
+    fn what_was_done_is_in_the_journal() {
+        let place = Place::new();
+        let bytes = plugin("mail", "1.0.0", &["com.example.Send"]);
+        let (catalog, _) = install(&place.catalog(), &bytes, "mail.wasm").unwrap();
+        install(&catalog, &bytes, "again.wasm").unwrap();
+        assert!(!catalog.is_outdated());
+        let uninstalled = catalog.uninstall(&PluginName::parse("mail").unwrap(), &Version::new(1, 0, 0), &[], by());
+        let entries = uninstalled.unwrap().journal().unwrap();
+        let said: Vec<_> = entries.iter().map(|entry| (entry.actor.as_str(), entry.action.as_str())).collect();
+        assert_eq!(said, [("ada", INSTALL), ("ada", UNINSTALL)]);
+        assert!(entries.iter().all(|entry| entry.subject == "mail 1.0.0"));
+        assert!(entries.iter().all(|entry| entry.details.sha256 == Some(crate::digest_of(&bytes))));
+        assert_eq!(entries[0].details.source.as_deref(), Some("mail.wasm"));
+        assert!(catalog.is_outdated());
+    }
+
+    #[test]
+    fn of_several_all_are_installed_or_none() {
+        let place = Place::new();
+        let offer = |name: &str, version: &str, task_type: &str| Offer::new(plugin(name, version, &[task_type]), name);
+        let refused = |offers: &[Offer], code: &str| {
+            let before = place.contents();
+            assert_eq!(place.catalog().install(offers, by()).unwrap_err().code(), code);
+            assert_eq!(place.contents(), before);
+        };
+        let mail = offer("mail", "1.0.0", "com.example.Send");
+        refused(&[mail.clone(), offer("thief", "1.0.0", "com.example.Send")], "TASK_TYPE_TAKEN");
+        refused(&[mail.clone(), offer("mail", "1.0.0", "com.example.Other")], "PLUGIN_VERSION_CHANGED");
+        let offers = [mail.clone(), mail.clone(), offer("post", "1.0.0", "com.example.Post")];
+        let (catalog, how) = place.catalog().install(&offers, by()).unwrap();
+        assert_eq!(how, [Installed::New, Installed::AlreadyThere, Installed::New]);
+        assert_eq!(catalog.journal().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_the_journal_cannot_take_is_not_installed_and_not_uninstalled() {
+        let place = Place::new();
+        place.put("mail", "1.0.0", &["com.example.Send"]);
+        // A folder in its place: a disk that refuses, for any user.
+        fs::create_dir(place.root().join("journal.jsonl")).unwrap();
+        refused(&place, &plugin("mail", "1.1.0", &["com.example.Send"]), "journal.jsonl`");
+        refused(&place, &plugin("post", "1.0.0", &["com.example.Post"]), "journal.jsonl`");
+        let before = place.contents();
+        let name = PluginName::parse("mail").unwrap();
+        let error = place.catalog().uninstall(&name, &Version::new(1, 0, 0), &[], by()).unwrap_err();
+        assert_eq!(error.code(), "CATALOG_IO");
+        assert_eq!(place.contents(), before);
+    }
+
+    #[test]
+    fn what_the_disk_refuses_is_not_installed() {
+        let place = Place::new();
+        place.put("mail", "1.0.0", &["com.example.Send"]);
+        // A file where the plugin's folder would be.
+        fs::write(place.root().join("post"), b"").unwrap();
+        let offers = [
+            Offer::new(plugin("mail", "1.1.0", &["com.example.Send"]), "mail.wasm"),
+            Offer::new(plugin("post", "1.0.0", &["com.example.Post"]), "post.wasm"),
+        ];
+        let before = place.contents();
+        let error = place.catalog().install(&offers, by()).unwrap_err();
+        assert_eq!(error.code(), "CATALOG_IO");
+        assert!(error.to_string().contains("post"), "{error}");
+        assert_eq!(place.contents(), before, "what came before it is taken back");
     }
 }

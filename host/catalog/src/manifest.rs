@@ -46,6 +46,23 @@ pub struct Abi {
     pub minor: u64,
 }
 
+impl Abi {
+    /// Reads `1.0`, if this host speaks it. The error says why not.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        let (major, minor) = numbers.ok_or_else(|| format!("`abi: {text}` is not a version like `1.0`"))?;
+        match major {
+            ABI_MAJOR => Ok(Self { major, minor }),
+            newer if newer > ABI_MAJOR => Err(format!(
+                "it is made for plugin ABI {text}, and this Sluice speaks {ABI_MAJOR}.x; upgrade Sluice to use it"
+            )),
+            _ => Err(format!(
+                "it is made for plugin ABI {text}, which was never released; this Sluice speaks {ABI_MAJOR}.x"
+            )),
+        }
+    }
+}
+
 impl fmt::Display for Abi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
@@ -221,17 +238,7 @@ fn abi(document: &Value) -> Result<Abi, String> {
     let Some(Value::String(text)) = fields.get("abi") else {
         return Err("it has no `abi`, as in `\"abi\": \"1.0\"`".to_owned());
     };
-    let numbers = text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-    let (major, minor) = numbers.ok_or_else(|| format!("`abi: {text}` is not a version like `1.0`"))?;
-    match major {
-        ABI_MAJOR => Ok(Abi { major, minor }),
-        newer if newer > ABI_MAJOR => Err(format!(
-            "it is made for plugin ABI {text}, and this Sluice speaks {ABI_MAJOR}.x; upgrade Sluice to use it"
-        )),
-        _ => {
-            Err(format!("it is made for plugin ABI {text}, which was never released; this Sluice speaks {ABI_MAJOR}.x"))
-        }
-    }
+    Abi::parse(text)
 }
 
 fn version(field: &str, text: &str, problems: &mut Vec<String>) -> Option<Version> {

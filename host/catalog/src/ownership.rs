@@ -8,7 +8,7 @@ use crate::manifest::{Manifest, TaskType};
 use crate::name::{PluginName, is_reserved};
 
 /// Task types and aliases with their owners.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Owners {
     plugins: BTreeMap<String, PluginName>,
     /// Types the engine carries out itself.

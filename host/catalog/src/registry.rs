@@ -9,9 +9,12 @@ use crate::component::{COMPONENT_BYTES_MAX, MANIFEST_BYTES_MAX};
 use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::published::Published;
+use crate::signature::SIGNATURE_BYTES_MAX;
 
 /// File name of a component in its version's folder.
 pub(crate) const COMPONENT_FILE: &str = "plugin.wasm";
+/// File name of its signature, where it has one.
+pub(crate) const SIGNATURE_FILE: &str = "plugin.wasm.minisig";
 /// File name of the entry beside it.
 pub(crate) const ENTRY_FILE: &str = "manifest.json";
 /// Most entries of one folder. A registry with more plugins, or a plugin with more versions, is no local folder any more.
@@ -68,6 +71,16 @@ impl Package {
         let bytes = read_bounded(&self.path, COMPONENT_BYTES_MAX)?;
         self.published.agrees_with(&bytes).map_err(|reason| Error::damaged(&self.path, reason))?;
         Ok(bytes)
+    }
+
+    /// The signature beside it, if there is one.
+    pub fn signature(&self) -> Result<Option<String>, Error> {
+        let path = self.path.with_file_name(SIGNATURE_FILE);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let bytes = read_bounded(&path, SIGNATURE_BYTES_MAX)?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     fn check(&self, check: Check) -> Result<(), Error> {
@@ -127,6 +140,11 @@ pub(crate) fn version_folders(sources: &[Source]) -> Vec<PathBuf> {
     let plugins = roots.flat_map(|root| folders(root).unwrap_or_default());
     let versions = plugins.flat_map(|(_, folder)| folders(&folder).unwrap_or_default());
     versions.map(|(_, folder)| folder).collect()
+}
+
+/// Whether there is any version of a plugin, usable or not.
+pub(crate) fn has_versions(plugin: &Path) -> bool {
+    folders(plugin).is_ok_and(|versions| !versions.is_empty())
 }
 
 struct Scan {

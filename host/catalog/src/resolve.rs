@@ -82,14 +82,18 @@ impl Catalog {
         let requirement = Requirement::parse(text)?;
         let having: Vec<&Arc<Package>> = self.described(task_type).map(|described| described.package).collect();
         let withheld = |package: &Package| self.rules().withheld(plugin.as_str(), &package.manifest().version);
-        let offered: Vec<&Arc<Package>> =
-            having.iter().copied().filter(|package| withheld(package).is_none()).collect();
+        let offered: Vec<&Arc<Package>> = having
+            .iter()
+            .copied()
+            .filter(|package| withheld(package).is_none() && self.held(package).is_none())
+            .collect();
         let Some(package) = snapshot.pick(&requirement, &offered) else {
             // Something would fit, and must not be taken.
-            if let Some(package) = snapshot.pick(&requirement, &having)
-                && let Some(rule) = withheld(package)
-            {
-                return Err(refusal(rule, &package.manifest().version));
+            if let Some(package) = snapshot.pick(&requirement, &having) {
+                if let Some(rule) = withheld(package) {
+                    return Err(refusal(rule, &package.manifest().version));
+                }
+                self.may_be_used(package)?;
             }
             return Err(self.no_match(plugin, task_type, &requirement, &having, wish));
         };

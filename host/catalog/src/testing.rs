@@ -1,15 +1,23 @@
 //! Tiny components with manifests, for the tests of this crate.
 
+mod signer;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use semver::Version;
 use serde_json::{Value, json};
 
 use crate::catalog::{Catalog, Host};
 use crate::component::embed;
+use crate::error::Error;
+use crate::install::{Installed, Offer};
+use crate::journal::By;
 use crate::published::Published;
 use crate::registry::{Check, Origin, Source};
+pub use signer::Signer;
 
 /// The smallest component.
 pub const EMPTY_COMPONENT: &[u8] = &[0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0x00];
@@ -28,6 +36,17 @@ pub fn component(manifest: &Value) -> Vec<u8> {
 /// A component with these task types.
 pub fn plugin(name: &str, version: &str, task_types: &[&str]) -> Vec<u8> {
     component(&manifest(name, version, task_types))
+}
+
+/// Somebody, at some time.
+pub fn by() -> By<'static> {
+    By { actor: "ada", at: Timestamp::UNIX_EPOCH }
+}
+
+/// Installs one component.
+pub fn install(catalog: &Catalog, bytes: &[u8], origin: &str) -> Result<(Catalog, Installed), Error> {
+    let (catalog, how) = catalog.install(&[Offer::new(bytes.to_vec(), origin)], by())?;
+    Ok((catalog, how[0]))
 }
 
 /// Registries in a folder of their own.
@@ -90,11 +109,20 @@ impl Place {
         Source::File(path)
     }
 
-    /// All files of installed plugins, the lock aside.
-    pub fn files(&self) -> Vec<String> {
+    /// Every file of the registry and what is in it, the lock aside.
+    pub fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = Vec::new();
         collect(&self.root(), &self.root(), &mut files);
         files.retain(|file| file != ".lock");
+        let read = |file: String| (fs::read(self.root().join(&file)).expect("it was just listed"), file);
+        files.into_iter().map(read).map(|(bytes, file)| (file, bytes)).collect()
+    }
+
+    /// All files of installed plugins.
+    pub fn files(&self) -> Vec<String> {
+        let mut files = Vec::new();
+        collect(&self.root(), &self.root(), &mut files);
+        files.retain(|file| file != ".lock" && file != "journal.jsonl");
         files.sort();
         files
     }

@@ -130,6 +130,11 @@ pub struct Server {
     /// Lets tasks reach this address even where the default policy would not. May be repeated.
     #[arg(long, value_name = "HOST:PORT")]
     pub allow_net: Vec<String>,
+    /// Where plugins may be installed from by name, over the API. May be repeated.
+    #[arg(long = "plugin-source", value_name = "URL")]
+    pub plugin_sources: Vec<String>,
+    #[command(flatten)]
+    pub trust: TrustFile,
 }
 
 #[derive(Debug, Subcommand)]
@@ -345,6 +350,88 @@ pub enum StoreCommand {
     },
 }
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A signature is looked for beside a component, in FILE.minisig. Without a trust file, files need none, and what comes from a
+URL does.
+
+Examples:
+  sluice plugin install my.wasm
+  sluice plugin install mail@^1 post --from https://plugins.example.com/
+  sluice plugin install mail --server http://127.0.0.1:8080"
+)]
+pub struct Install {
+    /// Packed components. With --from or --server: plugins by name, as NAME or NAME@VERSIONS.
+    #[arg(required = true, value_name = "FILE or NAME[@VERSIONS]")]
+    pub plugins: Vec<String>,
+    /// Take plugins from here: the URL of a folder that `sluice plugin index` was run on, or a folder of this machine. With --server: which of
+    /// the sources that the server was started with.
+    #[arg(long, value_name = "URL or DIR")]
+    pub from: Option<String>,
+    #[command(flatten)]
+    pub trust: TrustFile,
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
+    /// Approve what they ask for, even if it is more than what is approved.
+    #[arg(long)]
+    pub approve: bool,
+    /// Why that is approved.
+    #[arg(long, requires = "approve", default_value = "")]
+    pub reason: String,
+}
+
+/// Whose signatures are good.
+#[derive(Debug, Clone, Args)]
+pub struct TrustFile {
+    /// Whose signatures are good for which plugins, a YAML file. Default: `trust.yaml` in the data directory.
+    #[arg(long = "trust", value_name = "FILE", env = "SLUICE_TRUST")]
+    pub path: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Search {
+    /// Only plugins whose name or title has this in it.
+    #[arg(value_name = "TEXT", default_value = "")]
+    pub text: String,
+    /// The source: the URL of a folder that `sluice plugin index` was run on, or a folder of this machine.
+    #[arg(long, value_name = "URL or DIR", required_unless_present = "server", conflicts_with = "server")]
+    pub from: Option<String>,
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
+}
+
+#[derive(Debug, Args)]
+pub struct Approve {
+    #[arg(value_name = "NAME@VERSION")]
+    pub plugin: String,
+    /// Why. It is kept in the registry's journal.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
+}
+
+/// A server in place of this machine's registry.
+#[derive(Debug, Clone, Args)]
+pub struct Elsewhere {
+    /// Have this server do it, in place of doing it in the data directory.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    #[command(flatten)]
+    pub credentials: Credentials,
+}
+
+impl Elsewhere {
+    /// The server, if one is named.
+    pub fn remote(&self) -> Option<Remote> {
+        let server = self.server.clone()?;
+        Some(Remote { server, credentials: self.credentials.clone() })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Plugin {
     /// List the plugins that flows can use, with their versions and task types.
@@ -353,12 +440,19 @@ pub enum Plugin {
         #[arg(long)]
         json: bool,
     },
-    /// Install packed components, for all flows that are saved from then on. A server with the same data directory notices by itself.
-    Install {
-        /// Packed components.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
+    /// List what a source of plugins offers, or all sources of a server.
+    Search(Search),
+    /// Write the index of a folder of published plugins, so that any web server can offer them.
+    Index {
+        /// Holds NAME/VERSION/plugin.wasm with its manifest.json, and plugin.wasm.minisig if it is signed.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Where the components will be, if not beside the index.
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
     },
+    /// Install packed components, for all flows that are saved from then on. A server with the same data directory notices by itself.
+    Install(Install),
     /// Take an installed version away, unless a flow revision or a live execution needs it.
     Uninstall {
         /// What to take away, as NAME@VERSION.
@@ -368,6 +462,18 @@ pub enum Plugin {
         #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
         store: Option<PathBuf>,
     },
+    /// Show what a version asks for, and what of it no approved version does.
+    Grants {
+        #[arg(value_name = "NAME@VERSION")]
+        plugin: String,
+        /// One JSON document instead of lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Approve what a version asks for: one that asks for more than the approved ones is held until then.
+    Approve(Approve),
+    /// Take the approval of a version back: it is held until it is approved again, and what is locked to it fails.
+    Withdraw(Approve),
     /// List flows on a server that would run on other versions if they were saved now.
     Outdated(Remote),
     /// Say which flow revisions and live executions on a server need the versions of a plugin.

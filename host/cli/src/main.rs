@@ -1,16 +1,19 @@
 //! The one binary, `sluice`: parses arguments, composes configuration, prints. Only here the environment is read and the process ends.
 
+mod approvals;
 mod args;
 mod check;
 mod client;
 mod explain;
 mod flow;
+mod install;
 mod plugin;
 mod run;
 mod screen;
 mod secret;
 mod serve;
 mod setup;
+mod sources;
 mod store;
 mod tree;
 mod versions;
@@ -22,6 +25,7 @@ use args::{Cli, Command};
 use catalog::Action;
 use clap::Parser as _;
 use client::Client;
+use server::Verdict;
 
 /// Small things are allocated on one thread and freed on another all the time, which costs the allocator of glibc a third of a commit.
 #[global_allocator]
@@ -65,9 +69,18 @@ fn main() -> ExitCode {
             Command::Plugin(args::Plugin::Rules(remote)) => versions::listed(&Client::new(remote)?, "rules").await,
             Command::Plugin(args::Plugin::Audit(remote)) => versions::listed(&Client::new(remote)?, "audit").await,
             Command::Plugin(args::Plugin::List { json }) => plugin::list(&cli.global, *json),
-            Command::Plugin(args::Plugin::Install { files }) => plugin::install(&cli.global, files).await,
+            Command::Plugin(args::Plugin::Grants { plugin, json }) => approvals::grants(&cli.global, plugin, *json),
+            Command::Plugin(args::Plugin::Approve(arguments)) => {
+                approvals::decide(&cli.global, Verdict::Approve, arguments).await
+            }
+            Command::Plugin(args::Plugin::Withdraw(arguments)) => {
+                approvals::decide(&cli.global, Verdict::Withdraw, arguments).await
+            }
+            Command::Plugin(args::Plugin::Search(arguments)) => sources::search(arguments).await,
+            Command::Plugin(args::Plugin::Index { folder, base_url }) => sources::index(folder, base_url.as_deref()),
+            Command::Plugin(args::Plugin::Install(arguments)) => install::install(&cli.global, arguments).await,
             Command::Plugin(args::Plugin::Uninstall { plugin, store }) => {
-                plugin::uninstall(&cli.global, plugin, store.as_deref()).await
+                install::uninstall(&cli.global, plugin, store.as_deref()).await
             }
             Command::Plugin(args::Plugin::Pack { file, out }) => plugin::pack(&cli.global, file, out.as_deref()).await,
             Command::Secret(args::Secret::Set(arguments)) => secret::set(arguments).await,

@@ -1,14 +1,15 @@
 //! `sluice plugin`: what is there, and making a component into a plugin.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use catalog::{Installed, Manifest, PluginName};
+use catalog::{Manifest, Package};
 use console::Style;
 
 use crate::args::Global;
-use crate::setup::{self, Kept};
+use crate::setup;
 
 /// Lists plugins, versions and task types.
 pub fn list(global: &Global, json: bool) -> Result<ExitCode> {
@@ -16,17 +17,27 @@ pub fn list(global: &Global, json: bool) -> Result<ExitCode> {
     let mut entries = Vec::new();
     for (name, versions) in catalog.plugins() {
         let versions: Vec<_> = versions.collect();
-        let Some(newest) = versions.last() else { continue };
-        let all: Vec<String> = versions.iter().map(|package| package.manifest().version.to_string()).collect();
+        // What flows can use, where there is any.
+        let usable = versions.iter().rev().find(|package| catalog.held(package).is_none());
+        let Some(newest) = usable.or(versions.last()) else { continue };
+        let text = |package: &&Arc<Package>| package.manifest().version.to_string();
+        let all: Vec<String> = versions.iter().map(text).collect();
+        let is_held = |package: &&&Arc<Package>| catalog.held(package).is_some();
         let tasks: Vec<&str> = newest.manifest().tasks.iter().map(|task| task.name.as_str()).collect();
         if json {
             entries.push(serde_json::json!({
                 "name": name.to_string(), "title": newest.manifest().title, "versions": all, "tasks": tasks,
+                "held": versions.iter().filter(is_held).map(text).collect::<Vec<_>>(),
             }));
             continue;
         }
         let title = &newest.manifest().title;
-        crate::print(&format!("{}  {}  {title}", Style::new().bold().apply_to(name), all.join(", ")));
+        let marked = |package: &Arc<Package>| match catalog.held(package) {
+            Some(_) => format!("{} (held)", package.manifest().version),
+            None => package.manifest().version.to_string(),
+        };
+        let marked: Vec<String> = versions.iter().map(|package| marked(package)).collect();
+        crate::print(&format!("{}  {}  {title}", Style::new().bold().apply_to(name), marked.join(", ")));
         for task in &newest.manifest().tasks {
             let about = task.title.lines().next().unwrap_or_default();
             crate::print(&format!("  {}  {}", task.name, Style::new().dim().apply_to(about)));
@@ -37,55 +48,6 @@ pub fn list(global: &Global, json: bool) -> Result<ExitCode> {
     } else if catalog.plugins().next().is_none() {
         crate::print("no plugins\n  hint: --registry DIR names a folder of published plugins");
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Installs packed components. All are looked at before the first is installed.
-pub async fn install(global: &Global, files: &[PathBuf]) -> Result<ExitCode> {
-    let runtime = setup::runtime(global)?;
-    let mut offered = Vec::new();
-    for file in files {
-        let origin = file.display().to_string();
-        let component = std::fs::read(file).with_context(|| format!("cannot read `{origin}`"))?;
-        let manifest = server::prepare(runtime.as_ref(), &component, &origin).await?.manifest;
-        let title = format!("{} {}: {} task types", manifest.name, manifest.version, manifest.tasks.len());
-        offered.push((component, origin, title));
-    }
-    let mut catalog = setup::catalog(global, &[])?;
-    for (component, origin, title) in offered {
-        let (now, how) = catalog.install(&component, None, &origin)?;
-        catalog = now;
-        match how {
-            Installed::New => crate::print(&format!("installed {title}")),
-            Installed::AlreadyThere => crate::print(&format!("already installed {title}")),
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Takes a version away.
-pub async fn uninstall(global: &Global, plugin: &str, store: Option<&Path>) -> Result<ExitCode> {
-    let named = plugin
-        .split_once('@')
-        .and_then(|(name, version)| Some((PluginName::parse(name)?, semver::Version::parse(version).ok()?)));
-    let (name, version) =
-        named.with_context(|| format!("`{plugin}` is not NAME@VERSION\n  hint: `sluice plugin list` shows both"))?;
-    let catalog = setup::catalog(global, &[])?;
-    let folder = store.map_or_else(|| setup::data_dir(global).join("store"), Path::to_owned);
-    let references = match folder.is_dir() {
-        // Nobody has ever saved a flow here.
-        false => Vec::new(),
-        true => {
-            let kept = Kept::open(global, Some(&folder)).map_err(|error| {
-                anyhow::anyhow!(
-                    "whether flows need it cannot be told: {error:#}\n  hint: or ask the server that runs: curl -X DELETE -H 'content-type: application/json' -d '{{\"plugins\": [\"{name}:{version}\"]}}' http://ADDRESS/api/v1/cluster/versioned-plugins/uninstall"
-                )
-            })?;
-            server::needed_by(kept.store(), name.as_str(), &version).await?
-        }
-    };
-    catalog.uninstall(&name, &version, &references)?;
-    crate::print(&format!("uninstalled {name} {version}"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use server::Save;
 use server::http::auth::Access;
+use server::{Node, PluginSource, Save};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,7 +24,13 @@ pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
     let address = listener.local_addr()?;
     let folder = arguments.store.clone().unwrap_or_else(|| setup::data_dir(global).join("store"));
     let kept = Kept::open(global, Some(&folder))?;
-    let node = setup::node(global, &kept, &[], &arguments.allow_net).await?;
+    let sources = arguments.plugin_sources.iter().map(|text| PluginSource::parse(text));
+    let config = server::Config {
+        plugin_sources: sources.collect::<Result<_, _>>()?,
+        trust: setup::trust(global, &arguments.trust)?,
+        ..setup::config(global, &kept, &[], &arguments.allow_net)?
+    };
+    let node = Node::open(config).await?;
     for file in &arguments.flows {
         let source =
             std::fs::read_to_string(file).with_context(|| format!("cannot read the flow `{}`", file.display()))?;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use base64::Engine as _;
-use catalog::{Catalog, Check, Host, Origin, Source};
+use catalog::{Catalog, Check, Host, Origin, Source, Trust};
 use runtime::{Compiler, Config, Runtime};
-use server::{ENCRYPTION_KEY_BYTES, Entropy as _, Node, Policies};
+use server::{ENCRYPTION_KEY_BYTES, Entropy as _, Fetcher, Node, Policies, Times};
 use store::embedded::{EmbeddedStore, Options, Report};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::Global;
+use crate::args::{Global, TrustFile};
 
 /// What secrets in the environment begin with; the value is base64 (Kestra's convention).
 const SECRET_PREFIX: &str = "SECRET_";
@@ -112,6 +112,32 @@ pub fn runtime(global: &Global) -> Result<Arc<Runtime>> {
     Ok(Runtime::new(Config::new(data_dir(global).join("compiled"), compiler))?)
 }
 
+/// What fetches plugins from elsewhere.
+pub fn fetcher() -> Result<Fetcher> {
+    // rustls is built with one provider; saying so twice is no error.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(Fetcher::new(Times::default())?)
+}
+
+/// Whose signatures are good for which plugins.
+pub fn trust(global: &Global, chosen: &TrustFile) -> Result<Trust> {
+    let path = chosen.path.clone().unwrap_or_else(|| data_dir(global).join("trust.yaml"));
+    let place = path.display().to_string();
+    let size = match std::fs::metadata(&path) {
+        Ok(meta) => meta.len(),
+        // One that is named has to be there.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && chosen.path.is_none() => {
+            return Ok(Trust::nobody(&place));
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read the trust file `{place}`")),
+    };
+    if size > catalog::TRUST_BYTES_MAX {
+        return Err(anyhow!("the trust file `{place}` has more than {} bytes", catalog::TRUST_BYTES_MAX));
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the trust file `{place}`"))?;
+    Ok(Trust::parse(&text, &place)?)
+}
+
 /// The store of this process.
 pub struct Kept {
     store: Arc<EmbeddedStore>,
@@ -161,18 +187,22 @@ impl Kept {
 
 /// A node of its own, in this process.
 pub async fn node(global: &Global, kept: &Kept, plugins: &[PathBuf], allow_net: &[String]) -> Result<Arc<Node>> {
+    Ok(Node::open(config(global, kept, plugins, allow_net)?).await?)
+}
+
+/// What a node is made of.
+pub fn config(global: &Global, kept: &Kept, plugins: &[PathBuf], allow_net: &[String]) -> Result<server::Config> {
     let rules = allow_net.iter().map(|text| server::allow_net(text).map_err(|error| anyhow!(error)));
     let allow_net = rules.collect::<Result<Vec<_>>>()?;
     let scratch = data_dir(global).join("scratch");
-    let config = server::Config {
+    Ok(server::Config {
         policies: policies(global)?,
         allow_net,
         secrets: secrets()?,
         encryption_keys: encryption_keys(global)?,
         environment: environment(),
         ..server::Config::new(kept.store.clone(), runtime(global)?, catalog(global, plugins)?, scratch)
-    };
-    Ok(Node::open(config).await?)
+    })
 }
 
 fn secrets() -> Result<BTreeMap<String, String>> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::args::{Decide, FlowAt, Upgrade};
 use crate::client::Client;
 
-const PLUGINS: &str = "/api/v1/cluster/versioned-plugins";
+pub const PLUGINS: &str = "/api/v1/cluster/versioned-plugins";
 const FLOWS: &str = "/api/v1/main/flows";
 /// Flows of one page.
 const PAGE: usize = 1_000;
@@ -25,11 +25,11 @@ fn path_of(flow: &str, what: &str) -> Result<String> {
     Ok(format!("{FLOWS}/{namespace}/{id}/{what}"))
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
-fn results(answer: &Value) -> impl Iterator<Item = &Value> {
+pub fn results(answer: &Value) -> impl Iterator<Item = &Value> {
     answer["results"].as_array().into_iter().flatten()
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use catalog::Catalog;
+use catalog::{Catalog, Trust};
 use runtime::{Limits, NetworkRule};
 use store::Store;
 use store::rows::NodeId;
@@ -13,6 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::policy::Policies;
 use crate::runs::Runs;
+use crate::sources::{PluginSource, Times};
 
 /// Long enough for most tasks, and shorter than what supervisors wait before they kill (systemd 90 s, Kubernetes 30 s).
 const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -42,7 +43,13 @@ pub struct Config {
     pub limits: Limits,
     /// What an operator allows plugins.
     pub policies: Policies,
-    /// Addresses that tasks may reach beyond that.
+    /// Where plugins may be installed from by name.
+    pub plugin_sources: Vec<PluginSource>,
+    /// Whose signatures are good for which plugins.
+    pub trust: Trust,
+    /// How long what is fetched from there may take.
+    pub fetch_times: Times,
+    /// Addresses that tasks may reach beyond what the policy says.
     pub allow_net: Vec<NetworkRule>,
     /// `secret()` by upper-case name, in clear.
     pub secrets: BTreeMap<String, String>,
@@ -73,6 +80,9 @@ impl Config {
             grace: GRACE,
             limits: Limits::default(),
             policies: Policies::default(),
+            plugin_sources: Vec::new(),
+            trust: Trust::nobody("trust.yaml"),
+            fetch_times: Times::default(),
             allow_net: Vec::new(),
             secrets: BTreeMap::new(),
             encryption_keys: Vec::new(),

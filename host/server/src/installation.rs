@@ -4,21 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use catalog::{Installed, Published, Reference};
+use catalog::{By, Held, Index, Installed, Reference};
 use jiff::SignedDuration;
 use model::execution::Kind as ExecutionKind;
 use model::ids::FlowKey;
 use model::lock::Lock;
 use model::state::State;
-use runtime::PluginSource;
 use semver::Version;
 use store::query::{ExecutionFilter, NamespaceMatch};
 use store::rows;
 use store::{Query, Store, View};
 
+use crate::candidates::{Candidate, look_at};
 use crate::error::Error;
 use crate::node::Node;
-use crate::runs::Runs;
+use crate::sources::{Fetcher, PluginSource, Wanted};
 
 /// How often the registries are looked at for what others have put there.
 const LOOK: SignedDuration = SignedDuration::from_secs(2);
@@ -32,29 +32,79 @@ pub struct Offered {
     pub version: Version,
     /// Whether these very bytes were installed already.
     pub was_there: bool,
+    /// Why flows cannot use it yet.
+    pub held: Option<Held>,
 }
 
 impl Node {
-    /// Installs a packed component, and returns once flows can use it. `origin` names it in messages.
-    pub async fn install_plugin(
+    /// Installs packed components, all or none, and returns once flows can use those that are not held.
+    pub async fn install_plugins(
         self: &Arc<Self>,
-        component: Vec<u8>,
-        origin: &str,
+        candidates: Vec<Candidate>,
         by: &str,
-    ) -> Result<Offered, Error> {
+    ) -> Result<Vec<Offered>, Error> {
         let _one = self.installing.lock().await;
-        let published = prepare(self.runtime.as_ref(), &component, origin).await?;
-        let (plugin, version) = (published.manifest.name.to_string(), published.manifest.version.clone());
-        let (catalog, origin) = (self.catalog(), origin.to_owned());
-        let installed = self.blocking(move || catalog.install(&component, None, &origin)).await?;
-        let (catalog, how) = installed.map_err(refused)?;
-        self.set_catalog(catalog);
-        tracing::info!(%plugin, %version, "a plugin version is installed");
-        if how == Installed::New {
-            let details = serde_json::json!({ "sha256": published.digest.to_string() });
-            self.keep(self.audited(by, "plugin.install", &format!("{plugin} {version}"), &details)?).await?;
+        let (mut offers, mut named) = (Vec::new(), Vec::new());
+        for candidate in candidates {
+            let (offer, manifest) = look_at(self.runtime.as_ref(), &self.config.trust, candidate).await?;
+            named.push((manifest.name.to_string(), manifest.version));
+            offers.push(offer);
         }
-        Ok(Offered { plugin, version, was_there: how == Installed::AlreadyThere })
+        let (catalog, actor, at) = (self.catalog(), by.to_owned(), self.now());
+        let installed = self.blocking(move || catalog.install(&offers, By { actor: &actor, at })).await?;
+        let (catalog, how) = installed.map_err(refused)?;
+        self.set_catalog(catalog.clone());
+        let offered = |((plugin, version), how): ((String, Version), Installed)| {
+            tracing::info!(%plugin, %version, "a plugin version is installed");
+            let held = catalog.package(&plugin, &version).and_then(|package| catalog.held(package)).cloned();
+            Offered { plugin, version, was_there: how == Installed::AlreadyThere, held }
+        };
+        Ok(named.into_iter().zip(how).map(offered).collect())
+    }
+
+    /// Fetches plugins from the sources that are configured, or from the one of them that is named, and installs them, all or none.
+    pub async fn install_from_sources(
+        self: &Arc<Self>,
+        wanted: &[Wanted],
+        from: Option<&str>,
+        approval: Option<String>,
+        by: &str,
+    ) -> Result<Vec<Offered>, Error> {
+        let configured = self.config.plugin_sources.as_slice();
+        let unusable = |code, message| Error::Invalid { code, message, issues: Vec::new() };
+        if configured.is_empty() {
+            let message = "no source of plugins is configured; hint: start the server with --plugin-source URL";
+            return Err(unusable("plugin.no_source", message.to_owned()));
+        }
+        let sources = match from {
+            None => configured,
+            Some(text) => {
+                // Never an address that a client makes up: it only says which of the configured ones.
+                let named = PluginSource::parse(text).ok();
+                let found = configured.iter().find(|source| Some(*source) == named.as_ref());
+                let names: Vec<String> = configured.iter().map(ToString::to_string).collect();
+                let unknown = || {
+                    let message = format!("`{text}` is no source of this server; hint: there are {}", names.join(", "));
+                    unusable("plugin.unknown_source", message)
+                };
+                std::slice::from_ref(found.ok_or_else(unknown)?)
+            }
+        };
+        let fetcher = Fetcher::new(self.config.fetch_times).map_err(refused)?;
+        let host = self.catalog().host().version.clone();
+        let fetched = fetcher.fetch_all(sources, wanted, &host, None).await.map_err(refused)?;
+        let candidates = fetched.into_iter().map(|fetched| Candidate::fetched(fetched, approval.clone()));
+        self.install_plugins(candidates.collect(), by).await
+    }
+
+    /// What each source that is configured offers, or why it does not say.
+    pub async fn available_plugins(&self) -> Result<Vec<(String, Result<Index, catalog::Error>)>, Error> {
+        let fetcher = Fetcher::new(self.config.fetch_times).map_err(refused)?;
+        let mut offered = Vec::new();
+        for source in &self.config.plugin_sources {
+            offered.push((source.to_string(), fetcher.list(source).await));
+        }
+        Ok(offered)
     }
 
     /// Takes a plugin version away, unless somebody needs it.
@@ -65,10 +115,11 @@ impl Node {
         let _alone = self.resolving.write().await;
         let references = self.plugin_needed_by(plugin, version).await?;
         let (catalog, gone) = (self.catalog(), version.clone());
-        let uninstalled = self.blocking(move || catalog.uninstall(&name, &gone, &references)).await?;
-        self.set_catalog(uninstalled.map_err(refused)?);
+        let (actor, at) = (by.to_owned(), self.now());
+        let uninstall = move || catalog.uninstall(&name, &gone, &references, By { actor: &actor, at });
+        self.set_catalog(self.blocking(uninstall).await?.map_err(refused)?);
         tracing::info!(%plugin, %version, "a plugin version is uninstalled");
-        self.keep(self.audited(by, "plugin.uninstall", &format!("{plugin} {version}"), &serde_json::json!({}))?).await
+        Ok(())
     }
 
     /// Flow revisions and live executions that need a plugin version.
@@ -121,21 +172,12 @@ impl Node {
         }
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
-}
-
-/// Looks at a packed component and compiles it, so that one that cannot run is refused before it is installed. `origin` names it in messages.
-pub async fn prepare(runtime: &dyn Runs, component: &[u8], origin: &str) -> Result<Published, Error> {
-    let published = Published::of(component, None, origin).map_err(refused)?;
-    let (plugin, version) = (published.manifest.name.as_str(), published.manifest.version.to_string());
-    let source = PluginSource::of_bytes(plugin, &version, component);
-    runtime.prepare(&source).await.map_err(|message| {
-        let message = format!("plugin `{plugin}` {version} cannot run here: {message}");
-        Error::Invalid { code: "PLUGIN_CANNOT_RUN", message, issues: Vec::new() }
-    })?;
-    Ok(published)
 }
 
 /// Flow revisions and live executions whose lock has a plugin version.
@@ -185,7 +227,7 @@ pub(crate) fn refused(error: catalog::Error) -> Error {
     match error {
         Of::Io { .. } | Of::Damaged { .. } => Error::Internal(message),
         Of::NotInstalled { .. } => Error::NotFound(message),
-        Of::StillNeeded { .. } | Of::OtherBytes { .. } | Of::Taken { .. } | Of::NoRegistry => {
+        Of::StillNeeded { .. } | Of::OtherBytes { .. } | Of::Taken { .. } | Of::NoRegistry | Of::Held { .. } => {
             Error::Conflict { code, message }
         }
         _ => Error::Invalid { code, message, issues: Vec::new() },

@@ -3,7 +3,9 @@
 //! `apply` is the only caller of the engine. Readers watch the store; they never ask a worker.
 
 mod apply;
+mod approvals;
 mod batches;
+mod candidates;
 mod clock;
 mod conditions;
 mod config;
@@ -30,11 +32,14 @@ mod rules;
 mod runs;
 mod sealing;
 mod secrets;
+mod sources;
 mod timers;
 mod triggers;
 mod upgrades;
 mod worker;
 
+pub use approvals::Verdict;
+pub use candidates::{Candidate, look_at};
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use entropy::{Entropy, SystemEntropy};
@@ -42,7 +47,7 @@ pub use error::{Error, Issue};
 pub use executions::{Given, LogLine, Seen, Start};
 pub use flows::{Save, SavedFlow, Validation};
 pub use http::wire;
-pub use installation::{Offered, needed_by, prepare};
+pub use installation::{Offered, needed_by};
 pub use life::Replay;
 pub use node::Node;
 pub use plugins::{Ground, survey};
@@ -51,5 +56,6 @@ pub use rules::{AuditEntry, Decision};
 pub use runs::Runs;
 pub use sealing::KEY_BYTES as ENCRYPTION_KEY_BYTES;
 pub use secrets::{NewSecret, SecretSeen};
+pub use sources::{Fetched, Fetcher, PluginSource, Progress, Times, Wanted};
 pub use triggers::{BackfillAsk, TriggerSeen};
 pub use upgrades::{Moved, Only, Upgrade};

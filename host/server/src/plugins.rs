@@ -54,7 +54,7 @@ impl Types for Installed<'_> {
                 Err(Unknown::Type { nearest: nearest.into_iter().take(NEAREST_MAX).collect() })
             }
             Err(catalog::Error::BadRequirement { reason, .. }) => Err(Unknown::Requirement { reason }),
-            Err(withheld @ catalog::Error::Withheld { .. }) => {
+            Err(withheld @ (catalog::Error::Withheld { .. } | catalog::Error::Held { .. })) => {
                 Err(Unknown::Requirement { reason: withheld.to_string() })
             }
             Err(_) => {
@@ -203,7 +203,7 @@ pub(crate) fn reread(source: &str) -> Result<Flow, Vec<Problem>> {
 /// Why a task cannot run on what its flow is locked to.
 pub(crate) fn unusable(error: catalog::Error) -> Failure {
     let code = match error {
-        catalog::Error::Withheld { .. } => error.code(),
+        catalog::Error::Withheld { .. } | catalog::Error::Held { .. } => error.code(),
         _ => "PLUGIN_MISSING",
     };
     Failure { retryable: Some(false), ..Failure::new(code, error.to_string()) }

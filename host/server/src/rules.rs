@@ -1,7 +1,6 @@
-//! What operators decide about plugin versions, kept in the store: pins, versions taken back, versions blocked. Every decision, and every
-//! version that comes or goes, is an entry of the audit log: of a decision in the same commit, of a version once it is there or gone.
-
-use std::sync::Arc;
+//! What operators decide about plugin versions, kept in the store: pins, versions taken back, versions blocked. Every decision is an entry of
+//! the store's audit log, in the same commit. What was done to the registry itself is in the registry's journal, whoever did it; the audit
+//! log shows both.
 
 use catalog::{Action, Rule, Rules};
 use jiff::Timestamp;
@@ -155,23 +154,36 @@ impl Node {
         Ok(self.store.durable(lsn).await?)
     }
 
-    /// The newest entries of the audit log, newest first.
+    /// The newest entries of the audit log, newest first: what the store has, and what the registry's journal has.
     pub async fn audit_log(&self) -> Result<Vec<AuditEntry>, Error> {
         let query = Query::Audit(store::query::Within::default());
         let found = self.store.list::<rows::Audit>(View::Durable, query, Page::first(AUDIT_MAX)).await?;
-        let entry = |row: &Arc<rows::Audit>| {
-            let details = row.details.read().map_err(crate::apply::unreadable)?;
-            let text = |text: &Arc<str>| text.to_string();
-            Ok(AuditEntry {
-                at: row.at,
-                actor: text(&row.actor),
-                action: text(&row.action),
-                subject: text(&row.subject),
-                details,
-            })
-        };
-        found.items.iter().map(|found| entry(&found.row)).collect()
+        let decided = found.items.iter().map(|found| decided(&found.row));
+        let mut entries = decided.collect::<Result<Vec<_>, Error>>()?;
+        let catalog = self.catalog();
+        let journal = self.blocking(move || catalog.journal()).await?.map_err(refused)?;
+        entries.extend(journal.into_iter().rev().take(AUDIT_MAX).map(done));
+        // Stable: of the same moment each keeps its order.
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
+        entries.truncate(AUDIT_MAX);
+        Ok(entries)
     }
+}
+
+fn decided(row: &rows::Audit) -> Result<AuditEntry, Error> {
+    Ok(AuditEntry {
+        at: row.at,
+        actor: row.actor.to_string(),
+        action: row.action.to_string(),
+        subject: row.subject.to_string(),
+        details: row.details.read().map_err(crate::apply::unreadable)?,
+    })
+}
+
+fn done(entry: catalog::Entry) -> AuditEntry {
+    let catalog::Entry { at, actor, action, subject, details } = entry;
+    let details = serde_json::to_value(details).unwrap_or_default();
+    AuditEntry { at, actor, action, subject, details }
 }
 
 fn replaces(new: &Rule, known: &Rule) -> bool {

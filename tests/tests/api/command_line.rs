@@ -6,7 +6,7 @@ use tests::served::{Api, serving};
 
 use super::versions::upload;
 
-async fn sluice(api: &Api, arguments: &[&str]) -> Ran {
+pub(super) async fn sluice(api: &Api, arguments: &[&str]) -> Ran {
     let server = format!("http://{}", api.address);
     let mut asked = command(arguments);
     asked.args(["--server", &server]);

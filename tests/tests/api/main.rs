@@ -1,6 +1,7 @@
 //! The HTTP API, over a real port, against a node of its own for each test.
 
 mod access;
+mod approvals;
 mod command_line;
 mod executions;
 mod flows;
@@ -13,6 +14,8 @@ mod refusals;
 mod rules;
 mod secrets;
 mod side_by_side;
+mod signatures;
+mod sources;
 mod upgrades;
 mod versions;
 mod webhook;

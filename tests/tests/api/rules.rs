@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use catalog::Offer;
 use reqwest::Method;
 use serde_json::{Value, json};
 use store::MemoryStore;
-use tests::registered::core_as;
+use tests::registered::{by, core_as};
 use tests::served::{Answer, Api, Options, send, serving, serving_with};
 
 use super::versions::upload;
@@ -94,7 +95,9 @@ async fn versions_are_taken_back_and_blocked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_outlive_the_server_and_are_in_the_log() {
     let store: Arc<MemoryStore> = Arc::default();
-    let options = || Options { store: store.clone(), ..Options::default() };
+    let installed = tempfile::tempdir().expect("tests have a temporary folder");
+    let options =
+        || Options { store: store.clone(), installed: Some(installed.path().to_owned()), ..Options::default() };
     serving_with(options(), async |api| {
         upload(api, core_as("7.0.0")).await.ok();
         add(api, "pin", "^1").await.ok();
@@ -120,6 +123,11 @@ async fn rules_outlive_the_server_and_are_in_the_log() {
         ];
         assert_eq!(entries, expected);
         assert_eq!(log["results"][1]["details"]["reason"], "it loses mail");
+        assert_eq!(log["results"][3]["details"]["source"], "plugin.wasm");
+        // What the command line does to the same registry is seen as well.
+        api.node.catalog().install(&[Offer::new(core_as("7.1.0"), "test")], by()).expect("it can be installed");
+        let log = api.get(&format!("{AT}/audit")).await.ok();
+        assert_eq!((&log["total"], &log["results"][0]["actor"]), (&json!(5), &json!("test")));
     })
     .await;
 }

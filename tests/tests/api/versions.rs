@@ -1,8 +1,9 @@
 //! Plugin versions that come and go while the server runs.
 
+use catalog::Offer;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::registered::core_as;
+use tests::registered::{by, core_as};
 use tests::served::{Answer, Api, send, serving};
 
 const AT: &str = "/api/v1/cluster/versioned-plugins";
@@ -158,7 +159,7 @@ async fn version_that_another_process_installs_is_noticed() {
     serving(async |api| {
         let node = api.node.clone();
         let looking = tokio::spawn(async move { node.notice_plugins().await });
-        api.node.catalog().install(&core_as("7.0.0"), None, "test").expect("it can be installed");
+        api.node.catalog().install(&[Offer::new(core_as("7.0.0"), "test")], by()).expect("it can be installed");
         let path = format!("plugins/{RETURN}/versions");
         api.until(&path, |list| list["versions"][0] == "7.0.0").await;
         looking.abort();

@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod auth;
+mod decisions;
 mod executions;
 mod flows;
 mod follow;
@@ -94,10 +95,13 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
     // Kestra's paths of versioned plugins; a coordinate is `name:requirement`, and plugins belong to the server, not to a tenant.
     let versions = Router::new()
         .route("/", get(versions::list))
+        .route("/available", get(versions::available))
+        .route("/install", post(versions::install))
         .route("/upload", post(versions::upload))
         .route("/resolve", post(versions::resolve))
-        .route("/rules", get(versions::rules).put(versions::add_rule).delete(versions::lift_rule))
-        .route("/audit", get(versions::audit))
+        .route("/rules", get(decisions::rules).put(decisions::add_rule).delete(decisions::lift_rule))
+        .route("/approvals", get(decisions::held).post(decisions::approve).delete(decisions::withdraw))
+        .route("/audit", get(decisions::audit))
         .route("/uninstall", delete(versions::uninstall))
         .route("/{plugin}", get(versions::of_plugin))
         .route("/{plugin}/needed-by", get(versions::needed_by))

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::App;
 use crate::error::Error;
 
-/// Every plugin with its versions, and the task types of the newest.
+/// Every plugin with its versions, those that are held aside, and the task types of the newest.
 pub async fn list(State(app): State<App>) -> Json<Vec<Value>> {
     let catalog = app.node.catalog();
     let plugins = catalog.plugins().map(|(name, versions)| {
-        let versions: Vec<_> = versions.collect();
+        let versions: Vec<_> = versions.filter(|package| catalog.held(package).is_none()).collect();
         let newest = versions.last().map(|package| package.manifest());
         json!({
             "name": name.to_string(),
@@ -24,7 +24,7 @@ pub async fn list(State(app): State<App>) -> Json<Vec<Value>> {
     Json(plugins.collect())
 }
 
-/// The versions that have a task or trigger type and run here, newest first: what an editor offers after `version:`.
+/// The versions that have a task or trigger type and can be used here, newest first: what an editor offers after `version:`.
 pub async fn versions_of_type(
     State(app): State<App>,
     Path((_, name)): Path<(String, String)>,
@@ -35,7 +35,7 @@ pub async fn versions_of_type(
     }
     let mut versions: Vec<String> = catalog
         .described(&name)
-        .filter(|described| catalog.runs_here(described.package).is_ok())
+        .filter(|described| catalog.is_usable(described.package))
         .map(|described| described.package.manifest().version.to_string())
         .collect();
     versions.reverse();

@@ -1,20 +1,29 @@
 //! `/api/v1/cluster/versioned-plugins`: versions of plugins come, go and are looked at while the server runs.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::multipart::{Multipart, MultipartError};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use catalog::{Action, Origin, Package, Requirement, Rule};
+use bytes::Bytes;
+use catalog::{Catalog, Delivery, Held, Origin, Package, Requirement};
 use semver::Version;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
 use super::auth::actor;
+use crate::candidates::Candidate;
 use crate::error::{Error, Issue};
+use crate::installation::Offered;
+use crate::sources::Wanted;
 
 /// Coordinates in one request.
 const COORDINATES_MAX: usize = 1_000;
+
+/// What the name of a signature's file ends with, behind the name of the file that it is of.
+const SIGNED: &str = ".minisig";
 
 /// What several plugins are named by.
 #[derive(Deserialize)]
@@ -35,6 +44,11 @@ pub async fn list(State(app): State<App>) -> Json<Value> {
                 "name": name.as_str(),
                 "title": newest.title,
                 "versions": versions.iter().map(|package| package.manifest().version.to_string()).collect::<Vec<_>>(),
+                "held": versions
+                    .iter()
+                    .filter(|package| catalog.held(package).is_some())
+                    .map(|package| package.manifest().version.to_string())
+                    .collect::<Vec<_>>(),
             }))
         })
         .collect();
@@ -49,7 +63,7 @@ pub async fn of_plugin(State(app): State<App>, Path(plugin): Path<String>) -> Re
         .rev()
         .map(|package| {
             let why_not = catalog.runs_here(package).err().map(|error| error.to_string());
-            json!({ "runsHere": why_not.is_none(), "whyNot": why_not, "artifact": artifact(package) })
+            json!({ "runsHere": why_not.is_none(), "whyNot": why_not, "artifact": artifact(&catalog, package) })
         })
         .collect();
     match versions.is_empty() {
@@ -67,7 +81,13 @@ pub async fn of_version(
     let missing = || Error::NotFound(format!("no plugin `{plugin}` {version}"));
     let parsed = Version::parse(&version).map_err(|_| missing())?;
     let package = catalog.package(&plugin, &parsed).ok_or_else(missing)?;
-    Ok(Json(json!({ "artifact": artifact(package), "manifest": package.published.manifest_json() })))
+    let asked = catalog.asked(package).into_iter();
+    let asks = asked.map(|asked| json!({ "capability": asked.capability.to_string(), "beyond": asked.is_beyond }));
+    Ok(Json(json!({
+        "artifact": artifact(&catalog, package),
+        "asks": asks.collect::<Vec<_>>(),
+        "manifest": package.published.manifest_json(),
+    })))
 }
 
 /// Who needs each version of a plugin, newest version first.
@@ -85,32 +105,122 @@ pub async fn needed_by(State(app): State<App>, Path(plugin): Path<String>) -> Re
     }
 }
 
-/// Installs packed components, each a file of the form.
-pub async fn upload(State(app): State<App>, headers: HeaderMap, mut form: Multipart) -> Result<Json<Value>, Error> {
+/// Whether what a version asks for is approved as it is installed.
+#[derive(Default, Deserialize)]
+pub struct Approval {
+    #[serde(default)]
+    approve: bool,
+    #[serde(default)]
+    reason: String,
+}
+
+impl Approval {
+    fn reason(&self) -> Option<String> {
+        self.approve.then(|| self.reason.clone())
+    }
+}
+
+/// Installs packed components, each a file of the form, all or none.
+pub async fn upload(
+    State(app): State<App>,
+    Query(approval): Query<Approval>,
+    headers: HeaderMap,
+    mut form: Multipart,
+) -> Result<Json<Value>, Error> {
     let broken = |error: MultipartError| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             Error::TooLarge(format!("the body has more than {} bytes", app.body_max_bytes))
         }
         _ => Error::bad_request("body.multipart", error.body_text()),
     };
-    let mut results = Vec::new();
+    let (mut files, mut signatures) = (Vec::new(), BTreeMap::new());
     while let Some(field) = form.next_field().await.map_err(broken)? {
         let Some(name) = field.file_name().map(str::to_owned) else { continue };
-        let component = field.bytes().await.map_err(broken)?;
-        let offered = app.node.install_plugin(component.to_vec(), &name, &actor(&headers)).await?;
-        results.push(json!({
+        let bytes = field.bytes().await.map_err(broken)?;
+        match name.strip_suffix(SIGNED) {
+            Some(of) => drop(signatures.insert(of.to_owned(), String::from_utf8_lossy(&bytes).into_owned())),
+            None => files.push((name, bytes)),
+        }
+    }
+    if files.is_empty() {
+        return Err(Error::bad_request("plugin.no_file", "the form has no file; hint: -F file=@plugin.wasm"));
+    }
+    let candidate = |(origin, bytes): (String, Bytes)| Candidate {
+        signature: signatures.get(&origin).cloned(),
+        component: bytes.to_vec(),
+        origin,
+        from: Delivery::Local,
+        approval: approval.reason(),
+    };
+    let candidates = files.into_iter().map(candidate).collect();
+    Ok(installed(app.node.install_plugins(candidates, &actor(&headers)).await?))
+}
+
+/// What is to be installed from a source.
+#[derive(Deserialize)]
+pub struct Wished {
+    /// `name:requirement`, or `name` alone.
+    plugins: Vec<String>,
+    /// One of the sources that are configured; by default the first that offers the plugin.
+    from: Option<String>,
+    #[serde(flatten)]
+    approval: Approval,
+}
+
+/// Installs plugins by name, all or none.
+pub async fn install(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(wished): Json<Wished>,
+) -> Result<Json<Value>, Error> {
+    let Wished { plugins, from, approval } = wished;
+    within(&plugins)?;
+    let (mut wanted, mut problems) = (Vec::new(), Vec::new());
+    for (index, coordinate) in plugins.iter().enumerate() {
+        match Wanted::parse(coordinate, ':') {
+            Ok(one) => wanted.push(one),
+            Err(error) => problems.push(problem(index, error.code(), error.to_string())),
+        }
+    }
+    all_good("these are no coordinates", problems)?;
+    let by = actor(&headers);
+    Ok(installed(app.node.install_from_sources(&wanted, from.as_deref(), approval.reason(), &by).await?))
+}
+
+/// What the sources that are configured offer. One that does not answer hides no other.
+pub async fn available(State(app): State<App>) -> Result<Json<Value>, Error> {
+    let (mut results, mut problems) = (Vec::new(), Vec::new());
+    for (source, offered) in app.node.available_plugins().await? {
+        match offered {
+            Ok(index) => results.extend(index.plugins.into_iter().map(|listed| {
+                json!({ "name": listed.name, "title": listed.title, "versions": listed.versions, "source": source })
+            })),
+            Err(error) => {
+                problems.push(json!({ "source": source, "code": error.code(), "message": error.to_string() }));
+            }
+        }
+    }
+    Ok(Json(json!({ "total": results.len(), "results": results, "problems": problems })))
+}
+
+/// What became of what was to be installed.
+fn installed(offered: Vec<Offered>) -> Json<Value> {
+    let shown = |offered: Offered| {
+        let mut shown = json!({
             "name": offered.plugin, "version": offered.version.to_string(), "alreadyInstalled": offered.was_there,
-        }));
-    }
-    match results.is_empty() {
-        true => Err(Error::bad_request("plugin.no_file", "the form has no file; hint: -F file=@plugin.wasm")),
-        false => Ok(Json(json!({ "total": results.len(), "results": results }))),
-    }
+        });
+        if let Some(held) = &offered.held {
+            shown["held"] = reasons(held);
+        }
+        shown
+    };
+    let results: Vec<Value> = offered.into_iter().map(shown).collect();
+    Json(json!({ "total": results.len(), "results": results }))
 }
 
 /// What coordinates mean now.
 pub async fn resolve(State(app): State<App>, Json(asked): Json<Coordinates>) -> Result<Json<Value>, Error> {
-    within(&asked)?;
+    within(&asked.plugins)?;
     let catalog = app.node.catalog();
     let mut problems = Vec::new();
     let mut results = Vec::new();
@@ -123,7 +233,7 @@ pub async fn resolve(State(app): State<App>, Json(asked): Json<Coordinates>) -> 
                 continue;
             }
         };
-        let usable = || catalog.versions(plugin).filter(|package| catalog.runs_here(package).is_ok());
+        let usable = || catalog.versions(plugin).filter(|package| catalog.is_usable(package));
         let found = requirement.pick(usable().map(|package| &package.manifest().version));
         results.push(json!({
             "artifact": coordinate,
@@ -142,7 +252,7 @@ pub async fn uninstall(
     headers: HeaderMap,
     Json(asked): Json<Coordinates>,
 ) -> Result<Json<Value>, Error> {
-    within(&asked)?;
+    within(&asked.plugins)?;
     let mut problems = Vec::new();
     let mut versions = Vec::new();
     for (index, coordinate) in asked.plugins.iter().enumerate() {
@@ -167,47 +277,8 @@ pub async fn uninstall(
     Ok(Json(json!({ "total": results.len(), "results": results })))
 }
 
-/// Which rule is lifted.
-#[derive(Deserialize)]
-pub struct Lifted {
-    action: Action,
-    plugin: String,
-    versions: String,
-}
-
-/// What operators have decided.
-pub async fn rules(State(app): State<App>) -> Result<Json<Value>, Error> {
-    let rules = app.node.plugin_rules().await?;
-    Ok(Json(json!({ "total": rules.len(), "results": rules })))
-}
-
-pub async fn add_rule(
-    State(app): State<App>,
-    headers: HeaderMap,
-    Json(rule): Json<Rule>,
-) -> Result<Json<Value>, Error> {
-    app.node.add_plugin_rule(rule, &actor(&headers)).await?;
-    rules(State(app)).await
-}
-
-pub async fn lift_rule(
-    State(app): State<App>,
-    headers: HeaderMap,
-    Json(lifted): Json<Lifted>,
-) -> Result<Json<Value>, Error> {
-    let Lifted { action, plugin, versions } = lifted;
-    app.node.lift_plugin_rule(action, &plugin, &versions, &actor(&headers)).await?;
-    rules(State(app)).await
-}
-
-/// The newest entries of the audit log.
-pub async fn audit(State(app): State<App>) -> Result<Json<Value>, Error> {
-    let entries = app.node.audit_log().await?;
-    Ok(Json(json!({ "total": entries.len(), "results": entries })))
-}
-
-fn within(asked: &Coordinates) -> Result<(), Error> {
-    match asked.plugins.len() {
+fn within(plugins: &[String]) -> Result<(), Error> {
+    match plugins.len() {
         0 => Err(Error::bad_request("plugin.coordinate", "`plugins` names none")),
         count if count > COORDINATES_MAX => {
             Err(Error::bad_request("plugin.coordinate", format!("`plugins` names more than {COORDINATES_MAX}")))
@@ -227,7 +298,12 @@ fn all_good(message: &str, issues: Vec<Issue>) -> Result<(), Error> {
     }
 }
 
-fn artifact(package: &Package) -> Value {
+/// Why a version is held, as clients are told.
+pub(super) fn reasons(held: &Held) -> Value {
+    json!({ "beyond": held.beyond.iter().map(ToString::to_string).collect::<Vec<_>>(), "withdrawn": held.withdrawn })
+}
+
+pub(super) fn artifact(catalog: &Catalog, package: &Package) -> Value {
     let manifest = package.manifest();
     json!({
         "name": manifest.name.as_str(),
@@ -235,5 +311,7 @@ fn artifact(package: &Package) -> Value {
         "digest": package.published.digest.to_string(),
         "sizeBytes": package.published.size_bytes,
         "installed": package.origin == Origin::Installed,
+        "held": catalog.held(package).map(reasons),
+        "signer": catalog.signer(package),
     })
 }
