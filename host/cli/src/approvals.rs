@@ -38,16 +38,23 @@ pub fn show_held(name: &str, version: &str, withdrawn: Option<&str>, beyond: &[S
     crate::print(&format!("  hint: `sluice plugin approve {name}@{version}` approves it"));
 }
 
-/// Shows what a version asks for.
-pub fn grants(global: &Global, plugin: &str, json: bool) -> Result<ExitCode> {
+/// Shows what a version asks for, and what it has: in a namespace, or in the server at large.
+pub fn grants(global: &Global, plugin: &str, namespace: &str, json: bool) -> Result<ExitCode> {
     let (name, version) = exactly(plugin)?;
     let catalog = setup::catalog(global, &[])?;
     let package = catalog.package(name.as_str(), &version).with_context(|| {
         format!("plugin `{name}` {version} is not installed\n  hint: `sluice plugin list` shows what is")
     })?;
     let (asked, held) = (catalog.asked(package), catalog.held(package));
+    let policies = setup::policies(global)?;
+    let lacks = |ask: &catalog::Asked| policies.lacks(namespace, name.as_str(), &ask.capability);
     if json {
-        let asks = asked.iter().map(|ask| json!({ "capability": ask.capability.to_string(), "beyond": ask.is_beyond }));
+        let asks = asked.iter().map(|ask| {
+            let lacks = lacks(ask);
+            json!({
+                "capability": ask.capability.to_string(), "beyond": ask.is_beyond, "granted": lacks.is_none(), "remedy": lacks,
+            })
+        });
         let asks: Vec<_> = asks.collect();
         let shown =
             json!({ "name": name.as_str(), "version": version.to_string(), "held": held.is_some(), "asks": asks });
@@ -57,7 +64,11 @@ pub fn grants(global: &Global, plugin: &str, json: bool) -> Result<ExitCode> {
     crate::print(&format!("{name} {version}{}", if held.is_some() { " (held)" } else { "" }));
     for ask in &asked {
         let beyond = if ask.is_beyond { "  (beyond the approved versions)" } else { "" };
-        crate::print(&format!("  {}{beyond}", ask.capability));
+        let (has, remedy) = match lacks(ask) {
+            None => ("granted    ", String::new()),
+            Some(remedy) => ("not granted", format!("\n               hint: {remedy}")),
+        };
+        crate::print(&format!("  {has}  {}{beyond}{remedy}", ask.capability));
     }
     if asked.is_empty() {
         crate::print("  asks for nothing");

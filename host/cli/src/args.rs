@@ -462,10 +462,13 @@ pub enum Plugin {
         #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
         store: Option<PathBuf>,
     },
-    /// Show what a version asks for, and what of it no approved version does.
+    /// Show what a version asks for, what of it no approved version does, and what of it the policy grants.
     Grants {
         #[arg(value_name = "NAME@VERSION")]
         plugin: String,
+        /// As the policy has it for this namespace; by default, for the server at large.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        namespace: String,
         /// One JSON document instead of lines.
         #[arg(long)]
         json: bool,

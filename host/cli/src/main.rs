@@ -69,7 +69,9 @@ fn main() -> ExitCode {
             Command::Plugin(args::Plugin::Rules(remote)) => versions::listed(&Client::new(remote)?, "rules").await,
             Command::Plugin(args::Plugin::Audit(remote)) => versions::listed(&Client::new(remote)?, "audit").await,
             Command::Plugin(args::Plugin::List { json }) => plugin::list(&cli.global, *json),
-            Command::Plugin(args::Plugin::Grants { plugin, json }) => approvals::grants(&cli.global, plugin, *json),
+            Command::Plugin(args::Plugin::Grants { plugin, namespace, json }) => {
+                approvals::grants(&cli.global, plugin, namespace, *json)
+            }
             Command::Plugin(args::Plugin::Approve(arguments)) => {
                 approvals::decide(&cli.global, Verdict::Approve, arguments).await
             }

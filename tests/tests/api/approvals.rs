@@ -143,14 +143,18 @@ fn versions_of_a_data_directory_are_approved_without_a_server() {
         listed.as_array().expect("a list").iter().find(|plugin| plugin["name"] == "core").expect("it is shipped");
     assert_eq!(core["held"], json!(["7.0.0"]));
     let grants = sluice(&["plugin", "grants", "core@7.0.0"]).exits(0);
-    grants.says(&["core 7.0.0 (held)", "program `git`  (beyond the approved versions)"]);
+    grants.says(&[
+        "core 7.0.0 (held)",
+        "not granted  program `git`  (beyond the approved versions)",
+        "hint: add `processes: [\"git\"]` under `plugins: core:` in a policy file",
+    ]);
+    let kv = sluice(&["plugin", "grants", "kv@1.0.0"]).exits(0);
+    kv.says(&["kv 1.0.0", "granted      `delete` on the key-value store"]);
     let grants = sluice(&["plugin", "grants", "core@7.0.0", "--json"]).exits(0).json();
     assert_eq!(grants["held"], true);
-    assert!(
-        grants["asks"]
-            .as_array()
-            .is_some_and(|asks| asks.contains(&json!({ "capability": "program `git`", "beyond": true })))
-    );
+    let git = &grants["asks"][0];
+    assert_eq!((&git["capability"], &git["beyond"], &git["granted"]), (&json!("program `git`"), &json!(true), &json!(false)));
+    assert!(git["remedy"].as_str().is_some_and(|remedy| remedy.contains("processes")));
 
     let exact = written("exact.yaml", flow("exact", "7.0.0"));
     sluice(&["run", &exact.path]).exits(2).complains(&["core` 7.0.0 is held"]);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use catalog::{Level, Wish};
+use catalog::{Capability, Level, Wish};
 use model::policy::{EVERY, Level as Written, Policy, Profile};
 use model::{Problem, Severity};
 
@@ -112,6 +112,21 @@ impl Policies {
         };
         allowed.place = format!("under `{place}:{said_by} {plugin}:` {file}");
         allowed
+    }
+
+    /// What is to be written so that a plugin has a capability in a namespace (empty: the server at large), and where; `None`: it has it.
+    pub fn lacks(&self, namespace: &str, plugin: &str, capability: &Capability) -> Option<String> {
+        let allowed = self.allowed(namespace, plugin);
+        let has = match capability {
+            // Which hosts those are only a flow tells.
+            Capability::HttpNamedByFlow { .. } => !allowed.network.is_empty(),
+            capability => allowed.covers(capability),
+        };
+        let needed = check::Needed::Capability(capability.clone());
+        (!has).then(|| match needed.line() {
+            Some(line) => format!("add `{line}` {}", allowed.place),
+            None => "a newer Sluice may know it".to_owned(),
+        })
     }
 
     /// What is asked for of a plugin's version where flows ask for nothing: the namespace first, then those above it, then the server.
