@@ -153,7 +153,10 @@ fn versions_of_a_data_directory_are_approved_without_a_server() {
     let grants = sluice(&["plugin", "grants", "core@7.0.0", "--json"]).exits(0).json();
     assert_eq!(grants["held"], true);
     let git = &grants["asks"][0];
-    assert_eq!((&git["capability"], &git["beyond"], &git["granted"]), (&json!("program `git`"), &json!(true), &json!(false)));
+    assert_eq!(
+        (&git["capability"], &git["beyond"], &git["granted"]),
+        (&json!("program `git`"), &json!(true), &json!(false))
+    );
     assert!(git["remedy"].as_str().is_some_and(|remedy| remedy.contains("processes")));
 
     let exact = written("exact.yaml", flow("exact", "7.0.0"));

@@ -15,6 +15,7 @@ const PATTERNS: &[(&str, &str)] = &[
     ("host/", r#"(?:\b(?:error|warning|bad_request|refusal))\(\s*(?:[A-Za-z_:.]+,\s*)?"([a-z_]+(?:\.[a-z_]+)+)""#),
     ("host/expr/src/", r#""(expression\.[a-z_.]+)""#),
     ("host/model/src/yaml", r#""(yaml\.[a-z_]+)""#),
+    ("host/catalog/src/fault.rs", r#"=> "([A-Z_]+)""#),
     ("host/catalog/src/error.rs", r#"=> "([A-Z_]+)""#),
     ("host/server/src/error.rs", r#"=> "([a-z_.]+)""#),
     ("host/runtime/src/failure.rs", r#""([A-Z][A-Z_]{2,})""#),
