@@ -59,3 +59,5 @@ pub use secrets::{NewSecret, SecretSeen};
 pub use sources::{Fetched, Fetcher, PluginSource, Progress, Times, Wanted};
 pub use triggers::{BackfillAsk, TriggerSeen};
 pub use upgrades::{Moved, Only, Upgrade};
+#[doc(hidden)]
+pub use worker::Around;

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod directory;
+mod given;
 mod grants;
 mod hiding;
 pub(crate) mod kept;
@@ -16,6 +17,8 @@ mod sink;
 mod templates;
 mod unit;
 
+#[doc(hidden)]
+pub use given::Around;
 pub(crate) use outgoing::Bound;
 pub(crate) use polling::{Happened, Question};
 pub(crate) use secret::url_of;
@@ -25,7 +28,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use catalog::Package;
 use engine::{Event, JobId, Outcome, State};
 use expr::Value;
 use indexmap::IndexMap;
@@ -34,7 +36,7 @@ use model::execution::{Execution, Failure, TaskRun};
 use model::ids::{ExecutionId, TaskId};
 use model::lock::Locked;
 use model::task::{Task, TaskKind};
-use runtime::{Cancel, Facts, PluginSource, Request};
+use runtime::{Cancel, Facts, Request};
 use store::rows::Fence;
 use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Notify, Semaphore};
@@ -43,10 +45,9 @@ use crate::flows::SavedFlow;
 use crate::leases::fence;
 use crate::mailbox::Envelope;
 use crate::node::Node;
-use alarms::{About, Place};
+use alarms::Place;
+use given::Given;
 use kept::{Keeping, Kept};
-use outgoing::Outgoing;
-use secrets::RunSecrets;
 use sink::RunSink;
 
 /// How long a result waits that the store did not take; doubled each time, up to the second.
@@ -301,15 +302,16 @@ impl Node {
         properties: Value,
         keeping: &Arc<Keeping>,
     ) -> Result<Value, Stopped> {
-        let (source, package) = self.plugin_source(locked).map_err(Stopped::Failed)?;
-        let secrets = Arc::new(RunSecrets::default());
-        let marked = self.secret_properties(locked);
-        let properties = self.with_secrets(&properties, &marked);
-        let concealed = secrets.conceal(&properties);
-        secrets.remember_written(&concealed, &marked);
-        let input = concealed.to_json().to_string();
-        let grants::Granted { grants, mut limits, deletes } =
-            grants::of_run(self, &ready.saved.flow, package.manifest(), &properties).map_err(Stopped::Failed)?;
+        let whose = given::Whose {
+            flow: &ready.saved.flow,
+            key: &ready.execution.flow,
+            locked,
+            execution: Some(&ready.execution.id),
+            task: ready.task.id.as_str(),
+        };
+        let Given { source, properties, grants, mut limits, deletes, secrets, outgoing } =
+            self.given(&whose, &properties).map_err(Stopped::Failed)?;
+        let input = properties.to_json().to_string();
         // Making a directory and removing it costs more than most tasks: only who may see it gets one.
         let directory = match &ready.working_dir {
             None if grants.working_dir() != runtime::Access::None => {
@@ -321,17 +323,9 @@ impl Node {
         if let Some(timeout) = ready.timeout.and_then(|timeout| std::time::Duration::try_from(timeout).ok()) {
             limits.wall = Some(limits.wall.map_or(timeout, |wall| wall.min(timeout)));
         }
-        let about = About {
-            plugin: locked.plugin.clone(),
-            version: locked.version.to_string(),
-            flow: ready.execution.flow.clone(),
-            execution: Some(ready.execution.id.clone()),
-            task: ready.task.id.to_string(),
-        };
-        let outgoing = Arc::new(Outgoing::new(self.clone(), &ready.saved.flow, secrets.clone(), about));
         let sink = Arc::new(RunSink::new(self.clone(), ready, secrets.clone(), outgoing.alarms().clone()));
         let services =
-            services::RunServices::new(self.clone(), ready, outgoing.clone(), keeping.clone(), &concealed, deletes);
+            services::RunServices::new(self.clone(), ready, outgoing.clone(), keeping.clone(), &properties, deletes);
         let mut facts = facts(ready, locked);
         if grants.working_dir() != runtime::Access::None {
             facts.keys.insert("working-dir".to_owned(), WORKING_DIR.to_owned());
@@ -367,26 +361,6 @@ impl Node {
                 Err(Stopped::Failed(Failure { code, message, retryable: failure.retryable }))
             }
         }
-    }
-
-    /// Which properties of a task type are secret.
-    fn secret_properties(&self, locked: &Locked) -> Vec<catalog::PropertyPath> {
-        let catalog = self.catalog();
-        let package = catalog.locked(locked).ok();
-        let task = package.as_ref().and_then(|package| package.manifest().task(&locked.task_type));
-        task.map(|task| task.markers.secret.clone()).unwrap_or_default()
-    }
-
-    /// Properties in which what is secret by its schema is a secret.
-    fn with_secrets(&self, properties: &Value, marked: &[catalog::PropertyPath]) -> Value {
-        secret::marked(properties, marked, &|clear| self.config.sealer.seal(clear, self.entropy.number()))
-    }
-
-    fn plugin_source(&self, locked: &Locked) -> Result<(PluginSource, Arc<Package>), Failure> {
-        let catalog = self.catalog();
-        let missing = crate::plugins::unusable;
-        let package = catalog.locked(locked).map_err(missing)?.clone();
-        Ok((crate::plugins::source_of(&catalog, locked).map_err(missing)?, package))
     }
 
     /// A directory of its own for one run, gone when it ends.

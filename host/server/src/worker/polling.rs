@@ -13,11 +13,11 @@ use runtime::{
 };
 use store::rows::{self, Target};
 
-use super::alarms::{About, Place};
+use super::alarms::Place;
+use super::given::{Given, Whose};
 use super::outgoing::Outgoing;
-use super::secrets::RunSecrets;
+use super::sink;
 use super::templates::Templates;
-use super::{grants, sink};
 use crate::flows::SavedFlow;
 use crate::inputs::FlowScope;
 use crate::node::Node;
@@ -57,22 +57,9 @@ impl Node {
         let key = &saved.flow.key;
         let scope = FlowScope { node: self, flow: &saved.flow };
         let properties = self.render_properties_in(&scope, key, None, &polling.properties, locked).await?;
-        let (plugin, package) = self.plugin_source(locked)?;
-        let secrets = Arc::new(RunSecrets::default());
-        let marked = self.secret_properties(locked);
-        let properties = self.with_secrets(&properties, &marked);
-        let grants::Granted { grants, mut limits, .. } =
-            grants::of_run(self, &saved.flow, package.manifest(), &properties)?;
-        let concealed = secrets.conceal(&properties);
-        secrets.remember_written(&concealed, &marked);
-        let about = About {
-            plugin: locked.plugin.clone(),
-            version: locked.version.to_string(),
-            flow: key.clone(),
-            execution: None,
-            task: trigger.id.to_string(),
-        };
-        let outgoing = Arc::new(Outgoing::new(self.clone(), &saved.flow, secrets.clone(), about));
+        let whose = Whose { flow: &saved.flow, key, locked, execution: None, task: trigger.id.as_str() };
+        let Given { source, properties, grants, mut limits, secrets, outgoing, .. } =
+            self.given(&whose, &properties)?;
         limits.wall = Some(limits.wall.map_or(POLL_MAX, |wall| wall.min(POLL_MAX)));
         let facts = [
             ("tenant", key.tenant.to_string()),
@@ -87,9 +74,9 @@ impl Node {
         let keys: BTreeMap<String, String> = facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect();
         let log = Arc::new(PollLog::default());
         let request = Request {
-            plugin,
+            plugin: source,
             task_type: locked.task_type.clone(),
-            input: concealed.to_json().to_string(),
+            input: properties.to_json().to_string(),
             facts: Facts { keys, attempt: 1, idempotency_key: format!("{key}/{}", trigger.id) },
             grants: Arc::new(grants),
             limits,
