@@ -89,6 +89,8 @@ pub struct TaskType {
     pub effects: Effects,
     /// Which properties are secret, which are rendered later or never: found in `properties`.
     pub markers: Markers,
+    /// What of the plugin's capabilities this type asks for; `None`: all of them.
+    pub capabilities: Option<Capabilities>,
 }
 
 impl TaskType {
@@ -149,6 +151,7 @@ struct WireTask {
     #[serde(default)]
     examples: Vec<Example>,
     effects: Option<String>,
+    capabilities: Option<Value>,
 }
 
 impl Manifest {
@@ -168,6 +171,11 @@ impl Manifest {
             Some(manifest) if problems.is_empty() => Ok(manifest),
             _ => Err(Error::BadManifest { origin: origin.to_owned(), problems }),
         }
+    }
+
+    /// What a task of this type asks for.
+    pub fn capabilities_of(&self, task_type: &str) -> &Capabilities {
+        self.task(task_type).and_then(|task| task.capabilities.as_ref()).unwrap_or(&self.capabilities)
     }
 
     /// The task type of this name or alias.
@@ -206,7 +214,7 @@ fn read(document: &Value, problems: &mut Vec<String>) -> Option<Manifest> {
     let version = version("version", &wire.version, problems);
     let minimum_host = wire.minimum_host.map(|text| self::version("minimumHost", &text, problems));
     let plugin_effects = effects(wire.effects.as_deref(), "the plugin", problems).unwrap_or(Effects::AtLeastOnce);
-    let capabilities = capabilities(&wire.capabilities, problems);
+    let capabilities = capabilities(&wire.capabilities, "`capabilities`", problems);
     let types = wire.tasks.len() + wire.triggers.len();
     if types > TASK_TYPES_MAX {
         problems.push(format!("it has {types} task types, at most {TASK_TYPES_MAX} are allowed"));
@@ -214,7 +222,8 @@ fn read(document: &Value, problems: &mut Vec<String>) -> Option<Manifest> {
     }
     let roles = std::iter::repeat_n(Role::Task, wire.tasks.len()).chain(std::iter::repeat(Role::Trigger));
     let written = wire.tasks.into_iter().chain(wire.triggers).zip(roles);
-    let tasks: Vec<TaskType> = written.map(|(task, role)| task_type(task, role, plugin_effects, problems)).collect();
+    let tasks: Vec<TaskType> =
+        written.map(|(task, role)| task_type(task, role, plugin_effects, &capabilities, problems)).collect();
     duplicates(&tasks, problems);
     Some(Manifest {
         abi,
@@ -267,17 +276,23 @@ fn effects(text: Option<&str>, whose: &str, problems: &mut Vec<String>) -> Optio
     effects.ok()
 }
 
-fn capabilities(wanted: &Value, problems: &mut Vec<String>) -> Capabilities {
+fn capabilities(wanted: &Value, whose: &str, problems: &mut Vec<String>) -> Capabilities {
     if wanted.is_null() {
         return Capabilities::default();
     }
     Capabilities::deserialize(wanted).unwrap_or_else(|error| {
-        problems.push(format!("`capabilities`: {error}"));
+        problems.push(format!("{whose}: {error}"));
         Capabilities::default()
     })
 }
 
-fn task_type(wire: WireTask, role: Role, plugin_effects: Effects, problems: &mut Vec<String>) -> TaskType {
+fn task_type(
+    wire: WireTask,
+    role: Role,
+    plugin_effects: Effects,
+    of_plugin: &Capabilities,
+    problems: &mut Vec<String>,
+) -> TaskType {
     let name = wire.name;
     for text in std::iter::once(&name).chain(&wire.aliases) {
         if let Some(problem) = task_type_problem(text) {
@@ -295,9 +310,14 @@ fn task_type(wire: WireTask, role: Role, plugin_effects: Effects, problems: &mut
         Markers::default()
     });
     let effects = effects(wire.effects.as_deref(), &format!("`{name}`"), problems).unwrap_or(plugin_effects);
+    let own = wire.capabilities.map(|wanted| capabilities(&wanted, &format!("`capabilities` of `{name}`"), problems));
+    for capability in own.iter().flat_map(|own| own.beyond([of_plugin])) {
+        problems.push(format!("`{name}` asks for {capability}, which the plugin's own `capabilities` do not"));
+    }
     TaskType {
         name,
         role,
+        capabilities: own,
         title: wire.title,
         description: wire.description,
         aliases: wire.aliases,
@@ -383,7 +403,7 @@ mod tests {
             "effects": "at-most-once", "future": { "kept": true },
             "capabilities": { "http": [{ "hosts": "flow", "methods": ["POST"] }, { "hosts": ["a.example"] }], "kv": ["get"],
                 "secrets": true, "memoryBytes": 1048576, "teleport": ["moon"] },
-            "tasks": [{ "type": "com.example.mail.Send", "aliases": ["com.example.Send"], "effects": "none", "future": 1,
+            "tasks": [{ "type": "com.example.mail.Send", "capabilities": { "secrets": ["MAIL"] }, "aliases": ["com.example.Send"], "effects": "none", "future": 1,
                 "properties": { "type": "object", "properties": { "password": { "x-sluice-secret": true } } },
                 "outputs": { "type": "object" }, "examples": [{ "title": "One", "yaml": "id: x\n" }] }]
         }"#;
@@ -395,6 +415,8 @@ mod tests {
         assert_eq!(manifest.capabilities.other["teleport"], json!(["moon"]));
         let task = manifest.task("com.example.Send").unwrap();
         assert_eq!(task.effects, Effects::None);
+        assert_eq!(manifest.capabilities_of("com.example.Send").secrets, ["MAIL"]);
+        assert_eq!(manifest.capabilities_of("com.example.mail.Other"), &manifest.capabilities);
         assert_eq!(task.markers.secret.first().unwrap().to_string(), "/password");
         let written = serde_json::to_value(&manifest.capabilities).unwrap();
         assert_eq!(Capabilities::deserialize(&written).unwrap(), manifest.capabilities);
@@ -416,7 +438,7 @@ mod tests {
         let document = json!({
             "abi": "1.0", "name": "Mail", "version": "1.2", "minimumHost": "1.0.0+x", "effects": "twice", "capabilities": { "kv": 1 },
             "tasks": [
-                { "type": "Send", "properties": [], "effects": "sometimes" },
+                { "type": "Send", "properties": [], "effects": "sometimes", "capabilities": { "files": true } },
                 { "type": "com.example.A", "aliases": ["com.example.A"], "properties": { "properties": { "p": { "x-sluice-secret": 1 } } } },
             ],
         });
@@ -431,6 +453,7 @@ mod tests {
                 "`Send` is not under a reversed domain",
                 "`properties` of `Send` is not",
                 "`effects: sometimes` of `Send`",
+                "`Send` asks for files of the internal storage, which the plugin's own `capabilities` do not",
                 "`true` or `false`",
                 "`com.example.A` is there twice",
             ],

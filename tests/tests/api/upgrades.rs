@@ -11,7 +11,7 @@ id: moving
 namespace: tests.api
 tasks:
   - {id: t, type: io.kestra.plugin.core.debug.Return, format: x}
-  - {id: asks, type: io.kestra.plugin.core.http.Request, uri: 'http://127.0.0.1:1', disabled: true}
+  - {id: asks, type: io.kestra.plugin.core.http.Request, uri: 'https://api.example.com', disabled: true}
 ";
 
 const HELD: &str = "{id: held, namespace: tests.api, tasks: [{id: t, type: io.kestra.plugin.core.debug.Return, version: ^1, format: x}]}";

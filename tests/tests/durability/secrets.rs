@@ -33,6 +33,8 @@ async fn secrets_of_namespaces_follow_the_keys_of_the_server() {
         node.save_flow(USING, Save::Any).await.expect("it is valid");
         let id = started(&node, USING, Vec::new()).await;
         let seen = ended(&node, &id).await;
+        // What is closed is compressed: looked at is what is written.
+        assert!(is_found(folder.path(), "secret.") && !is_found(folder.path(), CLEAR), "it is on the disk in clear");
         let audit: Vec<String> =
             node.audit_log().await.expect("it has one").into_iter().map(|one| one.action).collect();
         node.shutdown().await;
@@ -41,7 +43,6 @@ async fn secrets_of_namespaces_follow_the_keys_of_the_server() {
         (seen.execution.state(), audit)
     };
     assert_eq!(life(&[1], true).await, (State::Success, vec!["secret.set".to_owned()]));
-    assert!(is_found(folder.path(), "aes-256-gcm") && !is_found(folder.path(), CLEAR));
     // With another key alone it cannot be used; behind a new one it is sealed again, once, and the old key is needed no more.
     assert_eq!(life(&[2], false).await.0, State::Failed);
     let (state, audit) = life(&[2, 1], false).await;

@@ -40,12 +40,15 @@ async fn world(options: Options, test: impl AsyncFnOnce(&Api, &Mirror, &Mirror))
 
 fn probe() -> Vec<u8> {
     let secret = json!({ "type": "string", "x-sluice-secret": true });
+    let usual = json!({ "http": [{ "hosts": "flow" }], "secrets": true });
     let mut tasks: Vec<Value> = TASKS
         .iter()
-        .map(|task| json!({ "type": format!("test.probe.{task}"), "properties": { "type": "object", "properties": { "password": secret, "secret": secret }, "additionalProperties": true } }))
+        // One of them alone says what it was told in the clear.
+        .map(|task| if *task == "tell" { (task, Value::Null) } else { (task, usual.clone()) })
+        .map(|(task, capabilities)| json!({ "capabilities": capabilities, "type": format!("test.probe.{task}"), "properties": { "type": "object", "properties": { "password": secret, "secret": secret }, "additionalProperties": true } }))
         .collect();
     // The same guest, where the author's property may be shown.
-    tasks.push(json!({ "type": "test.open.leak", "properties": { "type": "object" } }));
+    tasks.push(json!({ "type": "test.open.leak", "properties": { "type": "object" }, "capabilities": usual }));
     let manifest = json!({
         "abi": "1.0", "name": "probe", "version": "1.0.0", "title": "Probe", "tasks": tasks,
         "capabilities": { "http": [{ "hosts": "flow" }], "secrets": true, "reveal": true },

@@ -93,7 +93,7 @@ pub(crate) fn refusals(asking: &Asking<'_>) -> Vec<Refusal> {
     let mut seen = BTreeSet::new();
     for one in uses(asking.flow, asking.lock) {
         let Some(package) = asking.catalog.by_digest(&one.locked.digest) else { continue };
-        let needs = needs(&one, &package.manifest().capabilities, asking.usual);
+        let needs = needs(&one, package.manifest().capabilities_of(&one.locked.task_type), asking.usual);
         let policy = asking.policies.allowed(namespace, &one.locked.plugin);
         let of_flow = of_flow(asking.flow, &one.locked.plugin);
         let layers = [(Some(&policy), true), (of_flow.as_ref(), false)];

@@ -31,7 +31,7 @@ pub fn least(source: &str, catalog: &Catalog, usual: &Limits) -> Result<String, 
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     for one in uses(&flow, &lock) {
         let Some(package) = catalog.by_digest(&one.locked.digest) else { continue };
-        let capabilities = &package.manifest().capabilities;
+        let capabilities = package.manifest().capabilities_of(&one.locked.task_type);
         let section = sections.entry(one.locked.plugin.clone()).or_default();
         let needs = needs(&one, capabilities, usual);
         let names_hosts = needs.iter().any(|need| matches!(need, Needed::Host { .. }));

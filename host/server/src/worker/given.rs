@@ -54,7 +54,8 @@ impl Node {
             manifest.task(&locked.task_type).map_or(&[], |task| task.markers.secret.as_slice());
         let properties =
             secret::marked(properties, marked, &|clear| self.config.sealer.seal(clear, self.entropy.number()));
-        let grants::Granted { grants, limits, deletes } = grants::of_run(self, flow, manifest, &properties)?;
+        let grants::Granted { grants, limits, deletes } =
+            grants::of_run(self, flow, manifest, &locked.task_type, &properties)?;
         let secrets = Arc::new(RunSecrets::default());
         let concealed = secrets.conceal(&properties);
         secrets.remember_written(&concealed, marked);

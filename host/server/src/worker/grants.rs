@@ -21,9 +21,15 @@ pub(super) struct Granted {
 }
 
 /// The grants of a run with these rendered properties; or why it must not begin.
-pub(super) fn of_run(node: &Node, flow: &Flow, manifest: &Manifest, properties: &Value) -> Result<Granted, Failure> {
+pub(super) fn of_run(
+    node: &Node,
+    flow: &Flow,
+    manifest: &Manifest,
+    task_type: &str,
+    properties: &Value,
+) -> Result<Granted, Failure> {
     let plugin = manifest.name.as_str();
-    let capabilities = &manifest.capabilities;
+    let capabilities = manifest.capabilities_of(task_type);
     let allowed = node.policies().allowed(flow.key.namespace.as_str(), plugin);
     let of_flow = policy::of_flow(flow, plugin);
     let (named, listed) = (policy::named(properties), policy::listed(capabilities));
