@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn only_what_may_match_is_held_back() {
         let mut scrubber = Scrubber::new(needles(&[("secret", "X")]));
-        assert_eq!(scrubber.pass(b"all of this"), "all of this");
+        assert_eq!(scrubber.pass(b"all of it "), "all of it ");
         assert_eq!(scrubber.pass(b"and sec"), "and ");
         assert_eq!(scrubber.pass(b"ond"), "second");
     }

@@ -4,11 +4,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::program::{command, end, written};
 use tests::registered::{by, core_as, core_asking};
-use tests::served::{Answer, Api, send, serving};
+use tests::served::{Answer, Api, Options, send, serving_with};
 
 use super::command_line::sluice;
 use super::versions::{uninstall, upload};
 
+/// What the versions here ask for is the policy's to give, once they are approved.
+const PROGRAMS: &str = "plugins: {core: {processes: true}}\n";
 const AT: &str = "/api/v1/cluster/versioned-plugins";
 const RETURN: &str = "io.kestra.plugin.core.debug.Return";
 
@@ -26,9 +28,13 @@ async fn save(api: &Api, id: &str, version: &str) -> Answer {
     api.post("flows", "application/x-yaml", flow(id, version)).await
 }
 
+fn with_programs() -> Options {
+    Options { policy: Some(PROGRAMS.to_owned()), ..Options::default() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn version_that_asks_for_more_is_held_until_it_is_approved() {
-    serving(async |api| {
+    serving_with(with_programs(), async |api| {
         let beyond = json!({ "beyond": ["program `git`"], "withdrawn": null });
         let installed = upload(api, core_asking("7.0.0", "git")).await.ok();
         assert_eq!(installed["results"][0]["held"], beyond);
@@ -79,7 +85,7 @@ async fn version_that_asks_for_more_is_held_until_it_is_approved() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_decided_is_refused() {
-    serving(async |api| {
+    serving_with(with_programs(), async |api| {
         decide(api, Method::POST, "7.0.0", "").await.refused(404, "not_found");
         decide(api, Method::DELETE, "1.1.0", "").await.refused(422, "PLUGIN_UNDECIDABLE");
         upload(api, core_as("7.0.0")).await.ok();
@@ -94,7 +100,7 @@ async fn what_cannot_be_decided_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decision_of_another_process_is_noticed() {
-    serving(async |api| {
+    serving_with(with_programs(), async |api| {
         upload(api, core_asking("7.0.0", "git")).await.ok();
         let node = api.node.clone();
         let looking = tokio::spawn(async move { node.notice_plugins().await });
@@ -109,7 +115,7 @@ async fn decision_of_another_process_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn versions_of_a_server_are_approved_from_the_command_line() {
-    serving(async |api| {
+    serving_with(with_programs(), async |api| {
         upload(api, core_asking("7.0.0", "git")).await.ok();
         let approve = ["plugin", "approve", "core@7.0.0", "--reason", "read"];
         sluice(api, &approve).await.exits(0).says(&["approved: core 7.0.0"]);
@@ -159,6 +165,7 @@ fn versions_of_a_data_directory_are_approved_without_a_server() {
     );
     assert!(git["remedy"].as_str().is_some_and(|remedy| remedy.contains("processes")));
 
+    std::fs::write(data.path().join("policy.yaml"), PROGRAMS).expect("a file is written");
     let exact = written("exact.yaml", flow("exact", "7.0.0"));
     sluice(&["run", &exact.path]).exits(2).complains(&["core` 7.0.0 is held"]);
     sluice(&["plugin", "approve", "core@7.0.0", "--reason", "read"]).exits(0).says(&["approved: core 7.0.0"]);

@@ -61,10 +61,12 @@ async fn an_answer_that_is_compressed_all_the_same_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_request_does_not_show_its_url() {
-    world(options(), async |api, _, _| {
-        let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
-        let port = gone.local_addr().expect("an address").port();
-        drop(gone);
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
+    let address = gone.local_addr().expect("an address");
+    let port = address.port();
+    drop(gone);
+    let options = Options { outside: vec![address], ..options() };
+    world(options, async |api, _, _| {
         let properties = json!({ "url": format!("http://127.0.0.1:{port}/{{{{ secret('KEY') }}}}") });
         let ended = run(api, "gone", "exchange", properties).await;
         failed(&ended);

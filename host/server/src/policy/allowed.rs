@@ -97,11 +97,11 @@ impl Allowed {
                     rule.access >= wanted && rule.keys.strip_suffix(ANY).is_some_and(|begin| prefix.starts_with(begin))
                 })
             }
-            Capability::Process(name) => has(&self.processes, name),
-            Capability::Object(kind) => has(&self.objects, kind),
-            Capability::Secret(name) => has(&self.secrets, name),
-            Capability::Reveal(name) => has(&self.reveal, name),
-            Capability::Model(name) => has(&self.models, name),
+            Capability::Process(name) => has_some(&self.processes, name),
+            Capability::Object(kind) => has_some(&self.objects, kind),
+            Capability::Secret(name) => has_some(&self.secrets, name),
+            Capability::Reveal(name) => has_some(&self.reveal, name),
+            Capability::Model(name) => has_some(&self.models, name),
             Capability::Files => self.files == Access::Write,
             Capability::MemoryBytes(bytes) => self.memory_bytes >= *bytes,
             Capability::TimeMs(ms) => self.time_ms >= *ms,
@@ -146,6 +146,11 @@ impl Allowed {
 /// Whether a name is listed, or what it begins with.
 pub(crate) fn has(list: &[String], name: &str) -> bool {
     list.iter().any(|one| one == name || one.strip_suffix(ANY).is_some_and(|begin| name.starts_with(begin)))
+}
+
+/// The same, where who asks for any is content with some: which, only a run tells.
+fn has_some(list: &[String], name: &str) -> bool {
+    if name == ANY { !list.is_empty() } else { has(list, name) }
 }
 
 /// What an operation on values does to them.
@@ -227,7 +232,8 @@ mod tests {
         check("{files: read}", Capability::Files, false);
         check("{files: write}", Capability::Files, true);
         check("{secrets: ['A_*']}", Capability::Secret("A_B".into()), true);
-        check("{secrets: ['A_*']}", Capability::Secret("*".into()), false);
+        check("{secrets: ['A_*']}", Capability::Secret("*".into()), true);
+        check("{secrets: false}", Capability::Secret("*".into()), false);
         check("{secrets: true}", Capability::Secret("*".into()), true);
         check("{memory: 1GiB}", Capability::MemoryBytes(1 << 30), true);
         check("{memory: 1GiB}", Capability::MemoryBytes((1 << 30) + 1), false);
