@@ -64,6 +64,8 @@ pub struct Status {
     pub on_demand_used: u32,
     /// Components whose code is loaded.
     pub components_loaded: usize,
+    /// Connections that stood and led to where the run may not go: each is a hole in what is checked before.
+    pub connections_refused: u64,
 }
 
 /// Which of the two engines. Code is loaded once for each.
@@ -227,6 +229,7 @@ impl Engines {
             pool_used: used(&self.pool_gate, self.slots as usize),
             on_demand_used: used(&self.on_demand_gate, ON_DEMAND_SLOTS),
             components_loaded,
+            connections_refused: 0,
         }
     }
 }

@@ -34,6 +34,7 @@ mod wasi;
 pub use cache::Cache;
 pub use compile::Compiler;
 pub use egress::address;
+pub use egress::outside::{Internet, Outside};
 pub use engine::{Allocator, Status};
 pub use errors::Error;
 pub use failure::{Class, Failure, Frame};

@@ -33,6 +33,8 @@ pub struct Config {
     pub pool_slots: u32,
     /// Components whose code stays loaded.
     pub most_loaded: usize,
+    /// Where names are resolved, and who is told what is dialled.
+    pub outside: Arc<dyn egress::outside::Outside>,
 }
 
 impl Config {
@@ -44,6 +46,7 @@ impl Config {
             compiler,
             pool_slots: engine::POOL_SLOTS,
             most_loaded: plugins::LOADED,
+            outside: Arc::new(egress::outside::Internet),
         }
     }
 }
@@ -74,7 +77,7 @@ impl Runtime {
         let cache = cache::Cache::open(&config.cache_dir, config.cache_bytes)?;
         let engines = Engines::new(config.pool_slots)?;
         let plugins = Plugins::new(&engines, cache, config.compiler, config.most_loaded)?;
-        Ok(Arc::new(Self { engines, plugins, egress: Arc::new(egress::Clients::new()) }))
+        Ok(Arc::new(Self { engines, plugins, egress: Arc::new(egress::Clients::new(config.outside)) }))
     }
 
     /// At installation: compiles into the cache and links, so that a plugin that cannot run is refused then.
@@ -84,7 +87,7 @@ impl Runtime {
 
     /// Which allocator is in use and why, and what is running.
     pub fn status(&self) -> Status {
-        self.engines.status(self.plugins.loaded())
+        Status { connections_refused: self.egress.refused(), ..self.engines.status(self.plugins.loaded()) }
     }
 
     /// One attempt of one task run.

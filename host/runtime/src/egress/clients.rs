@@ -2,23 +2,18 @@
 //! runs that may reach the same places, and never between others.
 
 use super::options::{ClientOptions, Version};
-use super::words::{self, Prohibited};
+use super::outside::{Door, Outside};
+use super::words;
 use crate::grants::AddressPolicy;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Clients at one time; each keeps connections and, with TLS, the trusted certificates. The longest unused goes first.
 const CLIENTS: usize = 64;
 /// To connect, where nobody says otherwise.
 const CONNECT: Duration = Duration::from_secs(30);
-/// To resolve a name.
-const RESOLVE: Duration = Duration::from_secs(15);
-/// Addresses of one name that are looked at.
-const ADDRESSES: usize = 64;
 /// Idle connections kept per host.
 const IDLE_PER_HOST: usize = 16;
 /// How long an idle connection is kept: below what most servers and balancers keep theirs.
@@ -37,14 +32,22 @@ struct Kept {
 }
 
 /// All clients of this process.
-#[derive(Default)]
-pub(crate) struct Clients(Mutex<Kept>);
+pub(crate) struct Clients {
+    kept: Mutex<Kept>,
+    outside: Arc<dyn Outside>,
+    refused: Arc<AtomicU64>,
+}
 
 impl Clients {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(outside: Arc<dyn Outside>) -> Self {
         // Another part of the process may have chosen a provider already; any is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self::default()
+        Self { kept: Mutex::default(), outside, refused: Arc::default() }
+    }
+
+    /// Connections that stood and were refused all the same.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The client for requests with these settings to these addresses.
@@ -64,16 +67,23 @@ impl Clients {
             return Ok(client);
         }
         // Reading the machine's certificates takes some milliseconds of file IO.
-        let made = key.clone();
-        let client = tokio::task::spawn_blocking(move || build(&made))
+        let (made, door) = (key.clone(), self.door(&key));
+        let client = tokio::task::spawn_blocking(move || build(&made, &door))
             .await
             .map_err(|cause| format!("the client could not be made: {cause}"))??;
         self.keep(key, client.clone());
         Ok(client)
     }
 
+    /// What a client's names and connections go through.
+    fn door(&self, key: &Key) -> Door {
+        // With a proxy the names that are resolved here are the proxy's, which was granted by name; the target is resolved over there.
+        let addresses = if key.options.proxy.is_some() { AddressPolicy::special() } else { key.addresses.clone() };
+        Door { addresses, outside: self.outside.clone(), refused: self.refused.clone() }
+    }
+
     fn kept(&self, key: &Key) -> Option<reqwest::Client> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clock += 1;
         let now = kept.clock;
         kept.clients.get_mut(key).map(|(used, client)| {
@@ -83,7 +93,7 @@ impl Clients {
     }
 
     fn keep(&self, key: Key, client: reqwest::Client) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.clients.len() >= CLIENTS {
             let oldest = kept.clients.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
@@ -95,8 +105,8 @@ impl Clients {
     }
 }
 
-fn build(key: &Key) -> Result<reqwest::Client, String> {
-    let plain = builder(key)?.build();
+fn build(key: &Key, door: &Door) -> Result<reqwest::Client, String> {
+    let plain = builder(key, door)?.build();
     plain
         .or_else(|cause| {
             // A machine without certificates can still speak HTTP, and HTTPS with a CA of its own; without one, HTTPS fails by itself.
@@ -104,11 +114,11 @@ fn build(key: &Key) -> Result<reqwest::Client, String> {
                 cause = words::chain(&cause),
                 "no client with this machine's certificates: only given CAs are trusted"
             );
-            let given = certificates(key).map_err(|_| cause)?;
-            builder(key)
-                .map(|builder| builder.tls_certs_only(given))
-                .unwrap_or_else(|_| reqwest::Client::builder())
-                .build()
+            // Both were made of the same before.
+            match (certificates(key), builder(key, door)) {
+                (Ok(given), Ok(builder)) => builder.tls_certs_only(given).build(),
+                _ => Err(cause),
+            }
         })
         .map_err(|cause| format!("the client could not be made: {}", words::chain(&cause)))
 }
@@ -121,12 +131,11 @@ fn certificates(key: &Key) -> Result<Vec<reqwest::Certificate>, String> {
     }
 }
 
-fn builder(key: &Key) -> Result<reqwest::ClientBuilder, String> {
+fn builder(key: &Key, door: &Door) -> Result<reqwest::ClientBuilder, String> {
     let options = &key.options;
-    // With a proxy the names that are resolved here are the proxy's, which was granted by name; the target is resolved over there.
-    let addresses = if options.proxy.is_some() { AddressPolicy::special() } else { key.addresses.clone() };
     let mut builder = reqwest::Client::builder()
-        .dns_resolver(Guarded { addresses })
+        .dns_resolver(door.clone())
+        .connector_layer(door.clone())
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
@@ -157,29 +166,4 @@ fn builder(key: &Key) -> Result<reqwest::ClientBuilder, String> {
         Version::One => builder.http1_only(),
         Version::Two => builder.http2_prior_knowledge(),
     })
-}
-
-/// Resolves names and lets only those addresses through that may be dialled. What it hands out is what is dialled: there is no second
-/// lookup in which the name could mean something else.
-struct Guarded {
-    addresses: AddressPolicy,
-}
-
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (policy, name) = (self.addresses.clone(), name.as_str().to_owned());
-        Box::pin(async move {
-            let found = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((name.as_str(), 0)))
-                .await
-                .map_err(|_| words::Unresolved(format!("resolving `{name}` took longer than {} s", RESOLVE.as_secs())))?
-                .map_err(|cause| words::Unresolved(format!("`{name}` cannot be resolved: {cause}")))?;
-            let all: Vec<SocketAddr> = found.take(ADDRESSES).collect();
-            let good: Vec<SocketAddr> = all.iter().copied().filter(|address| policy.admits(address.ip())).collect();
-            match (good.is_empty(), all.first()) {
-                (false, _) => Ok(Box::new(good.into_iter()) as Addrs),
-                (true, Some(bad)) => Err(Prohibited { host: name, ip: bad.ip() }.into()),
-                (true, None) => Err(words::Unresolved(format!("`{name}` has no address")).into()),
-            }
-        })
-    }
 }

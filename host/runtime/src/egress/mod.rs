@@ -11,6 +11,7 @@ mod head;
 mod incoming;
 mod options;
 mod outgoing;
+pub mod outside;
 mod words;
 
 pub(crate) use clients::Clients;
