@@ -13,9 +13,13 @@ pub const RECURSE: &str = "(call $deep (i32.const 0))";
 /// Hands back text that is not JSON: the zeros of its memory.
 pub const GIBBERISH: &str = "(i32.store (i32.const 16) (i32.const 0)) (i32.store (i32.const 20) (i32.const 1024)) (i32.store (i32.const 24) (i32.const 5)) (i32.const 16)";
 
+/// Succeeds, with what `FIELDS_OF_GOOD` lays down.
+pub const GOOD: &str = "(i32.store (i32.const 16) (i32.const 0)) (i32.store (i32.const 20) (i32.const 1024)) (i32.store (i32.const 24) (i32.const 7)) (i32.const 16)";
+pub const FIELDS_OF_GOOD: &str = r#"(data (i32.const 1024) "{\"a\":1}")"#;
+
 /// A component whose `run` has this body.
 pub fn component(body: &str) -> Vec<u8> {
-    component_with("", body)
+    component_of("", "", body)
 }
 
 /// A plugin with a manifest whose every task answers with this text.
@@ -26,18 +30,20 @@ pub fn answering(text: &str, manifest: &serde_json::Value) -> Vec<u8> {
          (i32.const 16)",
         text.len()
     );
-    let component = component_with(&data, &body);
+    let component = component_of("", &data, &body);
     catalog::embed(&component, manifest.to_string().as_bytes()).expect("the component is valid")
 }
 
-fn component_with(module: &str, body: &str) -> Vec<u8> {
+/// The same as `component` with more parts beside its module, and more fields in it.
+pub fn component_of(parts: &str, fields: &str, body: &str) -> Vec<u8> {
     let text = format!(
         r#"(component
+  {parts}
   (core module $m
     (memory (export "memory") 2)
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
-    {module}
     (func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))
+    {fields}
     (func (export "run") (param i32 i32 i32 i32) (result i32) {body}))
   (core instance $i (instantiate $m))
   (type $f (record (field "code" string) (field "message" string) (field "retryable" (option bool)) (field "details" (option string))))

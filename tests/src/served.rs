@@ -49,6 +49,10 @@ pub struct Options {
     pub policy: Option<String>,
     /// `secret()` by upper-case name.
     pub secrets: BTreeMap<String, String>,
+    /// By default one of its own, with `compiled`.
+    pub runtime: Option<Arc<Runtime>>,
+    /// What one run may use; by default as a server has it.
+    pub limits: runtime::Limits,
     /// Installed plugins; by default a folder that is gone at the end.
     pub installed: Option<PathBuf>,
     /// Where plugins may be installed from, and whose signatures are good.
@@ -68,6 +72,8 @@ impl Default for Options {
             outside: Vec::new(),
             policy: None,
             secrets: BTreeMap::new(),
+            runtime: None,
+            limits: runtime::Limits::default(),
             installed: None,
             plugin_sources: Vec::new(),
             trust: Trust::nobody("trust.yaml"),
@@ -138,7 +144,9 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
     sources.extend(options.plugins.into_iter().map(Source::File));
     let version = env!("CARGO_PKG_VERSION").parse().expect("the package has a version");
     let catalog = Catalog::open(sources, Host { version, built_in: Vec::new() }, Check::Sizes);
-    let runtime = Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime");
+    let runtime = options.runtime.unwrap_or_else(|| {
+        Runtime::new(runtime::Config::new(options.compiled, Compiler::InProcess)).expect("a runtime")
+    });
     let config = server::Config::new(options.store, runtime, catalog, scratch.join("scratch"));
     // By its address, and by the name that every machine has for it.
     let named = |address: &SocketAddr| [address.to_string(), format!("localhost:{}", address.port())];
@@ -160,6 +168,7 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
         allow_net: allow_net.collect(),
         policies: policies.unwrap_or_default(),
         secrets: options.secrets,
+        limits: options.limits,
         ..config
     }
 }

@@ -245,6 +245,7 @@ fn stale(id: &JobId) -> Rejected {
     )
 }
 
-fn timed_out(timeout: Option<SignedDuration>) -> Failure {
+/// What a task that ran longer than it may ends with.
+pub fn timed_out(timeout: Option<SignedDuration>) -> Failure {
     failure("timeout", format!("Timeout: the task ran longer than {:#}", timeout.unwrap_or_default()))
 }

@@ -37,7 +37,7 @@ pub use decide::{Decision, decide, decide_shown};
 pub use event::{ChildResult, Effects, End, Event, JobId, Outcome, RejectCode, Rejected, UnitReport};
 pub use flowable::each::VALUES_PER_EACH;
 pub use flowable::items::ITEMS_AT_ONCE;
-pub use job::LOSSES_PER_ATTEMPT;
+pub use job::{LOSSES_PER_ATTEMPT, timed_out};
 pub use life::CORRELATION;
 pub use replay::replay;
 pub use retry::ATTEMPTS_PER_RUN;

@@ -30,6 +30,10 @@ pub(crate) struct Marks {
     pub(crate) http_bytes_out: AtomicU64,
     pub(crate) http_bytes_in: AtomicU64,
     pub(crate) processes: AtomicU64,
+    pub(crate) working_dir_bytes: AtomicU64,
+    pub(crate) working_dir_entries: AtomicU64,
+    pub(crate) storage_bytes: AtomicU64,
+    pub(crate) storage_files: AtomicU64,
 }
 
 /// What everything that answers one run shares.

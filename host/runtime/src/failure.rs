@@ -157,7 +157,10 @@ impl Failure {
     pub(crate) fn after(mut self, shared: &Shared) -> Self {
         if self.hint.is_none() {
             let refused_memory = memory_words(shared).map(|words| format!("before that, {words}; {MEMORY_HINT}"));
-            let denied = || shared.last_denial().map(|denial| format!("before that, the host refused: {denial}"));
+            // Where the plugin hands on what it was told, that is enough.
+            let untold = |denial: &String| !self.message.contains(denial.as_str());
+            let denied =
+                || shared.last_denial().filter(untold).map(|denial| format!("before that, the host refused: {denial}"));
             self.hint = refused_memory.or_else(denied);
         }
         self
@@ -280,6 +283,21 @@ fn classify(error: &wasmtime::Error, shared: &Shared, stderr: Option<&str>) -> F
         .hint("hand large data over in pieces, or as a file")
         .never_again();
     }
+    if let Some(much) = text.strip_prefix("resource limit exceeded: ") {
+        return Failure::new(Class::Limit, "INSTANCE_LIMIT", format!("the component is too large for one run: {much}"))
+            .hint("build the plugin of fewer parts, or as several plugins")
+            .never_again();
+    }
+    if text.contains("total size of fields exceeds limit") {
+        let most = crate::limits::HTTP_HEADER_BYTES;
+        return Failure::new(
+            Class::Limit,
+            "HEADER_LIMIT",
+            format!("the headers of one request have more than {most} bytes"),
+        )
+        .hint("send large data in the body")
+        .never_again();
+    }
     if text.contains("resource count too high") || text.contains("resource handles") {
         return Failure::new(Class::Limit, "INSTANCE_LIMIT", format!("the component is too large for one run: {text}"))
             .never_again();
@@ -295,6 +313,11 @@ fn of_wasm_trap(trap: Trap, stderr: Option<&str>) -> Failure {
             Some(line) => Failure::new(Class::Trap, "PANIC", format!("the plugin panicked: {line}")),
             None => Failure::new(Class::Trap, "PANIC", "the plugin gave up (it executed `unreachable`)"),
         },
+        // Where a language keeps a stack of its own below its data, a recursion without end ends so as well.
+        Trap::MemoryOutOfBounds => {
+            Failure::new(Class::Trap, "TRAP", format!("the plugin did what WebAssembly forbids: {trap}"))
+                .hint("look for a recursion without end, or a wrong pointer, in the plugin")
+        }
         Trap::Interrupt => Failure::new(Class::Cancelled, "CANCELLED", "the run was interrupted"),
         other => Failure::new(Class::Trap, "TRAP", format!("the plugin did what WebAssembly forbids: {other}")),
     }

@@ -123,8 +123,8 @@ pub struct Grants {
     pub processes: Vec<String>,
     /// Documents of the engine by kind, or `*`, to read.
     pub objects_read: Vec<String>,
-    /// May apply plans; the server checks each document.
-    pub objects_apply: bool,
+    /// Documents of the engine to delete: `KIND:delete`, or `*`; the server checks each document.
+    pub objects_delete: Vec<String>,
     /// Model providers by type, or `*`.
     pub models: Vec<String>,
     /// Whose word this is.
@@ -170,6 +170,8 @@ pub enum Need<'a> {
     Proxy(&'a str),
     /// Internal storage.
     Files(Access),
+    /// A change in the working directory.
+    WorkingDir,
     /// A change of a namespace's files.
     NamespaceFiles,
     /// Key-value store; the key, or what the keys begin with that are looked for.
@@ -184,8 +186,8 @@ pub enum Need<'a> {
     Process(&'a str),
     /// Documents of a kind, to read.
     ObjectsRead(&'a str),
-    /// A plan over documents.
-    ObjectsApply,
+    /// A plan that deletes documents of a kind.
+    ObjectsDelete(&'a str),
     /// A model provider.
     Model(&'a str),
 }
@@ -211,6 +213,7 @@ impl Grants {
             Need::InsecureTls => self.insecure_tls,
             Need::Proxy(proxy) => names(&self.proxies, proxy),
             Need::Files(access) => self.files >= *access,
+            Need::WorkingDir => self.working_dir == Access::Write,
             Need::NamespaceFiles => self.namespace_files,
             Need::Kv(access, key) => self.kv.iter().any(|rule| rule.access >= *access && is_named(&rule.keys, key)),
             Need::Template => self.template,
@@ -218,7 +221,7 @@ impl Grants {
             Need::Reveal(name) => secrets(&self.reveal, name),
             Need::Process(program) => names(&self.processes, program),
             Need::ObjectsRead(kind) => names(&self.objects_read, kind),
-            Need::ObjectsApply => self.objects_apply,
+            Need::ObjectsDelete(kind) => names(&self.objects_delete, &format!("{kind}:delete")),
             Need::Model(provider) => names(&self.models, provider),
         }
     }
@@ -383,7 +386,9 @@ impl Need<'_> {
             Need::Proxy(proxy) => format!("the proxy `{proxy}`"),
             Need::Files(Access::Write) => "writing to the internal storage".to_owned(),
             Need::Files(_) => "reading the internal storage".to_owned(),
+            Need::WorkingDir => "writing to the working directory".to_owned(),
             Need::NamespaceFiles => "changing files of namespaces".to_owned(),
+            Need::Kv(Access::Read, "") => "reading every key of the key-value store".to_owned(),
             Need::Kv(Access::Write, key) => format!("writing `{key}` to the key-value store"),
             Need::Kv(_, key) => format!("reading `{key}` from the key-value store"),
             Need::Template => "rendering".to_owned(),
@@ -391,7 +396,7 @@ impl Need<'_> {
             Need::Reveal(name) => format!("secret `{name}` in the clear"),
             Need::Process(program) => format!("program `{program}`"),
             Need::ObjectsRead(kind) => format!("reading documents of kind `{kind}`"),
-            Need::ObjectsApply => "changing documents".to_owned(),
+            Need::ObjectsDelete(kind) => format!("deleting documents of kind `{kind}`"),
             Need::Model(provider) => format!("model provider `{provider}`"),
         }
     }
@@ -408,23 +413,31 @@ impl Need<'_> {
     pub fn line(&self) -> String {
         match self {
             Need::Nothing => String::new(),
-            Need::Request { host, port, .. } => format!("network: [\"{host}:{port}\"]"),
+            Need::Request { host, port, .. } => listed("network", &format!("{host}:{port}")),
             Need::InsecureTls => "insecureTls: true".to_owned(),
-            Need::Proxy(proxy) => format!("proxies: [\"{proxy}\"]"),
-            Need::Files(Access::Write) => "files: write".to_owned(),
+            Need::Proxy(proxy) => listed("proxies", proxy),
+            Need::Files(Access::Write) | Need::WorkingDir => "files: write".to_owned(),
             Need::Files(_) => "files: read".to_owned(),
-            Need::NamespaceFiles => "objects: [file]".to_owned(),
-            Need::Kv(Access::Write, key) => format!("kv: [\"write {key}\"]"),
-            Need::Kv(_, key) => format!("kv: [\"read {key}\"]"),
+            Need::NamespaceFiles => listed("objects", "file"),
+            // What looks for all keys needs all of them.
+            Need::Kv(access, key) => {
+                let word = if *access == Access::Write { "write" } else { "read" };
+                listed("kv", &format!("{word} {}", if key.is_empty() { "*" } else { key }))
+            }
             Need::Template => "template: true".to_owned(),
-            Need::Secret(name) => format!("secrets: [{name}]"),
-            Need::Reveal(name) => format!("reveal: [{name}]"),
-            Need::Process(program) => format!("processes: [{program}]"),
-            Need::ObjectsRead(kind) => format!("objects: [{kind}]"),
-            Need::ObjectsApply => "objects: [\"execution:delete\"]` or the like: `KIND:delete".to_owned(),
-            Need::Model(provider) => format!("models: [{provider}]"),
+            Need::Secret(name) => listed("secrets", name),
+            Need::Reveal(name) => listed("reveal", name),
+            Need::Process(program) => listed("processes", program),
+            Need::ObjectsRead(kind) => listed("objects", kind),
+            Need::ObjectsDelete(kind) => listed("objects", &format!("{kind}:delete")),
+            Need::Model(provider) => listed("models", provider),
         }
     }
+}
+
+/// A line of a policy with one name, quoted: a program may be called `true`.
+fn listed(key: &str, name: &str) -> String {
+    format!("{key}: [{}]", serde_json::Value::from(name))
 }
 
 #[cfg(test)]
@@ -452,13 +465,13 @@ mod tests {
         check(Need::Process("git"), "");
         check(
             Need::Process("rm"),
-            "program `rm` is not granted to this run; hint: add `processes: [rm]` under `plugins: git:` in `policy.yaml`",
+            "program `rm` is not granted to this run; hint: add `processes: [\"rm\"]` under `plugins: git:` in `policy.yaml`",
         );
         check(
             Need::Process("sh"),
-            "program `sh` is not granted to this run; hint: add `processes: [sh]` under `grants: git:` in the flow",
+            "program `sh` is not granted to this run; hint: add `processes: [\"sh\"]` under `grants: git:` in the flow",
         );
-        assert!(refusal(&policy, &Need::Model("x")).contains("`models: [x]` under `plugins"));
+        assert!(refusal(&policy, &Need::Model("x")).contains("`models: [\"x\"]` under `plugins"));
         check(Need::Kv(Access::Read, "a.b"), "");
         assert!(refusal(&policy, &Need::Kv(Access::Read, "ab")).contains("reading `ab` from the key-value store"));
         let asked = Grants {

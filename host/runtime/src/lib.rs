@@ -10,6 +10,7 @@ mod calls;
 mod capture;
 pub mod compile;
 mod describe;
+mod directory;
 mod egress;
 mod engine;
 mod errors;

@@ -44,6 +44,14 @@ pub const HANDLES: usize = 4_096;
 pub const RANDOM_BYTES: u64 = 1 << 20;
 /// One read of the internal storage.
 pub const FILE_READ_BYTES: u32 = 1 << 20;
+/// Bytes a run may write to its working directory, deleted ones too: a large repository several times over, and no disk.
+pub const WORKING_DIR_BYTES: u64 = 8 << 30;
+/// Files, folders and links a run may make in its working directory: a large repository has a hundred thousand.
+pub const WORKING_DIR_ENTRIES: u64 = 500_000;
+/// Bytes a run may write to the internal storage: what a disk of usual size has room for some times.
+pub const STORAGE_BYTES: u64 = 16 << 30;
+/// Files a run may make in the internal storage: as many as a task may leave values.
+pub const STORAGE_FILES: u64 = 20_000;
 /// Body of one request.
 pub const HTTP_REQUEST_BYTES: u64 = 1 << 30;
 /// Body of one response.
@@ -84,6 +92,14 @@ pub struct Limits {
     pub handles: usize,
     /// Random bytes of one call.
     pub random_bytes: u64,
+    /// Bytes written to the working directory.
+    pub working_dir_bytes: u64,
+    /// Entries made in the working directory.
+    pub working_dir_entries: u64,
+    /// Bytes written to the internal storage.
+    pub storage_bytes: u64,
+    /// Files made in the internal storage.
+    pub storage_files: u64,
     /// Body of one request.
     pub http_request_bytes: u64,
     /// Body of one response.
@@ -110,6 +126,10 @@ impl Default for Limits {
             call_bytes: CALL_BYTES,
             handles: HANDLES,
             random_bytes: RANDOM_BYTES,
+            working_dir_bytes: WORKING_DIR_BYTES,
+            working_dir_entries: WORKING_DIR_ENTRIES,
+            storage_bytes: STORAGE_BYTES,
+            storage_files: STORAGE_FILES,
             http_request_bytes: HTTP_REQUEST_BYTES,
             http_response_bytes: HTTP_RESPONSE_BYTES,
             http_requests: HTTP_REQUESTS,

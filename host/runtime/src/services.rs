@@ -14,7 +14,7 @@ pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct HostError {
-    /// `NOT_GRANTED`, `NOT_FOUND`, `LIMIT`, `BAD_ARGUMENT`, `HOST`; open.
+    /// `NOT_GRANTED`, `NOT_OFFERED`, `NOT_FOUND`, `LIMIT`, `BAD_ARGUMENT`, `HOST`; open.
     pub code: String,
     /// One sentence that names the thing and says what to do.
     pub message: String,
@@ -28,6 +28,10 @@ impl HostError {
     /// The run has no right to it.
     pub fn not_granted(message: impl Into<String>) -> Self {
         Self::new("NOT_GRANTED", message)
+    }
+    /// Nobody could be granted it: this host has none.
+    pub fn not_offered(message: impl Into<String>) -> Self {
+        Self::new("NOT_OFFERED", message)
     }
     /// There is no such thing.
     pub fn not_found(message: impl Into<String>) -> Self {
@@ -113,7 +117,7 @@ pub trait Answer: Send {
 }
 
 fn absent<'a, T: Send + 'a>(what: &str) -> Soon<'a, Result<T, HostError>> {
-    let error = HostError::not_granted(format!("this host offers no {what} to this run"));
+    let error = HostError::not_offered(format!("this host offers no {what} to this run"));
     Box::pin(async move { Err(error) })
 }
 
@@ -254,7 +258,7 @@ pub trait Services: Send + Sync {
     ) -> Soon<'a, Result<Box<dyn Answer>, crate::Failure>> {
         let _ = (configuration, request);
         Box::pin(async move {
-            Err(crate::Failure::denied(HostError::not_granted(format!(
+            Err(crate::Failure::denied(HostError::not_offered(format!(
                 "this host offers no model provider `{provider}` to this run"
             ))))
         })

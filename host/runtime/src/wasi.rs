@@ -8,8 +8,13 @@ use crate::state::State;
 use crate::tape::Call;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::p2::bindings;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, Network};
+use wasmtime_wasi::p2::bindings::sockets::tcp::TcpSocket;
+use wasmtime_wasi::p2::bindings::sockets::udp::UdpSocket;
 use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx};
 
 /// The context of one run.
@@ -129,6 +134,32 @@ mod random {
     }
 }
 
+/// Sockets and names are refused where they begin, in words: a guest only sees that access is denied.
+fn no_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    type Refused<T> = Result<Resource<T>, ErrorCode>;
+    fn refused<T: 'static>(store: &StoreContextMut<'_, State>, what: &str) -> wasmtime::Result<(Refused<T>,)> {
+        store.data().shared.denied(&format!(
+            "{what} is not open to plugins, and no policy opens it; hint: send requests over `wasi:http`, to hosts that `network` grants"
+        ));
+        Ok((Err(ErrorCode::AccessDenied),))
+    }
+    linker
+        .instance("wasi:sockets/tcp-create-socket@0.2.12")?
+        .func_wrap("create-tcp-socket", |store, (_,): (IpAddressFamily,)| {
+            refused::<TcpSocket>(&store, "a TCP socket")
+        })?;
+    linker
+        .instance("wasi:sockets/udp-create-socket@0.2.12")?
+        .func_wrap("create-udp-socket", |store, (_,): (IpAddressFamily,)| {
+            refused::<UdpSocket>(&store, "a UDP socket")
+        })?;
+    linker
+        .instance("wasi:sockets/ip-name-lookup@0.2.12")?
+        .func_wrap("resolve-addresses", |store, (_, _): (Resource<Network>, String)| {
+            refused::<ResolveAddressStream>(&store, "looking up names")
+        })
+}
+
 /// A guest asked for more random bytes at once than its limit.
 #[derive(Debug, thiserror::Error)]
 #[error("too many random bytes at once")]
@@ -141,6 +172,8 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     bindings::random::random::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
     bindings::random::insecure::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
     bindings::random::insecure_seed::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
+    crate::directory::link(linker)?;
+    no_sockets(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -259,7 +259,7 @@ async fn quotas_end_requests_not_the_host() {
     assert!(failure(large).message.contains("LastOperationFailed"));
     assert!(warnings(&sink).contains("limit of 1000 bytes"));
     let (none, sink) = http(&format!("GET http {address} /x"), |request| request.limits.http_requests = 0).await;
-    assert!(failure(none).message.contains("HttpRequestDenied"));
+    assert!(failure(none).message.contains("ConnectionLimitReached"));
     assert!(warnings(&sink).contains("0 requests, its limit"));
     let (body, _) =
         http(&format!("POST http {address} /echo  hello"), |request| request.limits.http_request_bytes = 2).await;

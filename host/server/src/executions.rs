@@ -361,8 +361,15 @@ impl Node {
 
     /// Lines of an execution's log behind a position, oldest first.
     pub async fn logs(&self, id: &str, after: u64, limit: usize) -> Result<Vec<LogLine>, Error> {
+        self.logs_from(id, after, LogLevel::Trace, limit).await
+    }
+
+    /// The same of lines from a level on: a warning behind ten thousand lines is found as well.
+    pub async fn logs_from(&self, id: &str, after: u64, least: LogLevel, limit: usize) -> Result<Vec<LogLine>, Error> {
         let target = Target::Execution(ExecutionId::trusted(id));
-        let query = Query::Logs(store::query::LogFilter::of(target, after));
+        let mut filter = store::query::LogFilter::of(target, after);
+        filter.least = least;
+        let query = Query::Logs(filter);
         let mut lines = Vec::new();
         let mut next = None;
         while lines.len() < limit {

@@ -61,7 +61,8 @@ impl Node {
                     continue;
                 }
             };
-            let asked = Asked { scope: &scope, mode, site, flow: &saved.flow.key, execution: execution.as_ref() };
+            let flow = &saved.flow.key;
+            let asked = Asked { scope: &scope, mode, site, flow, execution: execution.as_ref(), may: None };
             values.insert(name.into(), self.evaluate(asked, &template, &mut memo).await?);
         }
         Ok(values)
@@ -89,7 +90,21 @@ impl Node {
         execution: Option<&ExecutionId>,
     ) -> Result<Value, Failure> {
         let mode = if typed { Mode::Typed } else { Mode::Text };
-        self.evaluate(Asked { scope, mode, site: 0, flow, execution }, template, &mut Memo::new()).await
+        let asked = Asked { scope, mode, site: 0, flow, execution, may: None };
+        self.evaluate(asked, template, &mut Memo::new()).await
+    }
+
+    /// Renders a text that is not the flow's: each call is made only if it may be.
+    pub(crate) async fn render_asking(
+        &self,
+        scope: &dyn Scope,
+        template: &Value,
+        flow: &FlowKey,
+        execution: Option<&ExecutionId>,
+        may: &May<'_>,
+    ) -> Result<Value, Failure> {
+        let asked = Asked { scope, mode: Mode::Text, site: 0, flow, execution, may: Some(may) };
+        self.evaluate(asked, template, &mut Memo::new()).await
     }
 
     /// The properties of a plugin's task as its schema wants them. Those the plugin renders itself, or never, stay as written.
@@ -129,7 +144,7 @@ impl Node {
                 rendered.insert(name.clone(), value.clone());
                 continue;
             }
-            let asked = Asked { scope, mode: Mode::Typed, site, flow, execution };
+            let asked = Asked { scope, mode: Mode::Typed, site, flow, execution, may: None };
             let typed = self
                 .evaluate(asked, value, &mut memo)
                 .await
@@ -160,6 +175,9 @@ impl Node {
             match result {
                 Ok(value) => return self.unsealed(value),
                 Err(ExprError::Missing(call)) => {
+                    if let Some(Err(refused)) = asked.may.map(|may| may(&call)) {
+                        return Err(Failure::new(&refused.code, refused.message));
+                    }
                     let answer = self.answer(&call, asked.flow, asked.execution).await;
                     memo.insert(*call, answer);
                 }
@@ -206,7 +224,12 @@ struct Asked<'a> {
     site: usize,
     flow: &'a FlowKey,
     execution: Option<&'a ExecutionId>,
+    /// Asked before each call; none: every call may be made.
+    may: Option<&'a May<'a>>,
 }
+
+/// Whether a call may be made.
+pub(crate) type May<'a> = dyn Fn(&expr::Call) -> Result<(), runtime::HostError> + Send + Sync + 'a;
 
 fn failure_of(error: &ExprError) -> Failure {
     match error {

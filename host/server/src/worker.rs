@@ -36,7 +36,7 @@ use model::execution::{Execution, Failure, TaskRun};
 use model::ids::{ExecutionId, TaskId};
 use model::lock::Locked;
 use model::task::{Task, TaskKind};
-use runtime::{Cancel, Facts, Request};
+use runtime::{Cancel, Class, Facts, Request};
 use store::rows::Fence;
 use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Notify, Semaphore};
@@ -324,8 +324,17 @@ impl Node {
             limits.wall = Some(limits.wall.map_or(timeout, |wall| wall.min(timeout)));
         }
         let sink = Arc::new(RunSink::new(self.clone(), ready, secrets.clone(), outgoing.alarms().clone()));
-        let services =
-            services::RunServices::new(self.clone(), ready, outgoing.clone(), keeping.clone(), &properties, deletes);
+        let wall = limits.wall;
+        let grants = Arc::new(grants);
+        let services = services::RunServices::new(
+            self.clone(),
+            ready,
+            outgoing.clone(),
+            keeping.clone(),
+            &properties,
+            deletes,
+            grants.clone(),
+        );
         let mut facts = facts(ready, locked);
         if grants.working_dir() != runtime::Access::None {
             facts.keys.insert("working-dir".to_owned(), WORKING_DIR.to_owned());
@@ -335,7 +344,7 @@ impl Node {
             task_type: locked.task_type.clone(),
             input,
             facts,
-            grants: Arc::new(grants),
+            grants,
             limits,
             working_dir,
             services: Arc::new(services),
@@ -353,6 +362,12 @@ impl Node {
                 Stopped::Failed(Failure::new("BAD_OUTPUTS", message))
             }),
             Err(_) if ready.cancel.is_cancelled() => Err(Stopped::Killed),
+            // The engine has a timer for the same moment: whoever is first says the same.
+            Err(failure)
+                if failure.class == Class::Deadline && ready.timeout.is_some_and(|most| is_wall(most, wall)) =>
+            {
+                Err(Stopped::Failed(engine::timed_out(ready.timeout)))
+            }
             // The engine has the failure logged as the run's last line.
             Err(failure) => {
                 let hint = failure.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
@@ -419,6 +434,11 @@ impl Done {
 /// writes.
 fn again(error: &crate::error::Error) -> bool {
     error.is_of_the_store() || matches!(error, crate::error::Error::Conflict { code: "store.conflict", .. })
+}
+
+/// Whether the limit of a run is its task's own timeout.
+fn is_wall(timeout: SignedDuration, wall: Option<std::time::Duration>) -> bool {
+    std::time::Duration::try_from(timeout).ok() == wall
 }
 
 /// Why a run gave no outputs.

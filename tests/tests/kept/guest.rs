@@ -152,7 +152,7 @@ impl World {
         let kinds = ["file", "flow", "execution", "execution:delete", "log", "log:delete"];
         let manifest = json!({
             "abi": "1.0", "name": "guest", "version": "1.0.0", "title": "Guest",
-            "capabilities": { "kv": ["get", "set", "delete", "keys"], "files": true, "objects": kinds },
+            "capabilities": { "kv": ["get", "set", "delete", "keys"], "files": true, "secrets": true, "objects": kinds },
             "tasks": [{ "type": "com.example.guest.Do", "effects": "none" }],
         });
         let component = catalog::embed(COMPONENT, manifest.to_string().as_bytes()).expect("it is a component");

@@ -113,7 +113,7 @@ impl Exchange {
         if self.shared.marks.http_requests.fetch_add(1, Ordering::Relaxed) >= self.shared.limits.http_requests {
             let words =
                 HostError::limit(format!("the run has made {} requests, its limit", self.shared.limits.http_requests));
-            return Err(Refused::new(words, Error::HttpRequestDenied));
+            return Err(Refused::new(words, Error::ConnectionLimitReached));
         }
         let origin = head.url.origin().ascii_serialization();
         let effect = Effect::Request { method: head.method.to_string(), origin: origin.clone() };

@@ -1,7 +1,7 @@
 //! What a plugin may ask of its requests (`egress.options`): parsed once, checked once, used by token.
 
 use crate::calls::Shared;
-use crate::grants::Need;
+use crate::grants::{AddressPolicy, Need};
 use crate::scrub::Needles;
 use crate::services::HostError;
 use serde::Deserialize;
@@ -142,6 +142,17 @@ async fn checked_proxy(proxy: WrittenProxy, shared: &Shared, hidden: &mut Needle
         )));
     }
     ask(shared, &Need::Proxy(&format!("{host}:{port}")))?;
+    // A name is looked at when it is resolved, an address nowhere else before it is dialled.
+    let literal = match url.host() {
+        Some(url::Host::Ipv4(ip)) => Some(std::net::IpAddr::V4(ip)),
+        Some(url::Host::Ipv6(ip)) => Some(std::net::IpAddr::V6(ip)),
+        _ => None,
+    };
+    if let Some(ip) = literal.filter(|ip| !AddressPolicy::special().admits(*ip)) {
+        let refused = super::words::prohibited(host, ip);
+        shared.denied(&refused.message);
+        return Err(refused);
+    }
     let credentials = match (proxy.username, proxy.password) {
         (None, None) => None,
         (name, password) => {

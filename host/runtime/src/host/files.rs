@@ -9,6 +9,7 @@ use crate::services::{FileTarget, FileWriter, HostError};
 use crate::state::State;
 use crate::tape::Call;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use wasmtime::component::Resource;
 
 /// A URI; longer ones are refused.
@@ -67,6 +68,27 @@ fn finished() -> HostError {
     HostError::bad_argument("the file is finished; hint: create another one")
 }
 
+/// Room for one more file of the run.
+fn room_for_file(shared: &Shared) -> Result<(), HostError> {
+    let most = shared.limits.storage_files;
+    if shared.marks.storage_files.fetch_add(1, Ordering::Relaxed) < most {
+        return Ok(());
+    }
+    Err(HostError::limit(format!(
+        "a run makes at most {most} files in the internal storage; hint: put many small files into one"
+    )))
+}
+
+fn room_for_bytes(shared: &Shared, length: usize) -> Result<(), HostError> {
+    let (length, most) = (length as u64, shared.limits.storage_bytes);
+    if shared.marks.storage_bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length) <= most {
+        return Ok(());
+    }
+    Err(HostError::limit(format!(
+        "a run writes at most {most} bytes to the internal storage; hint: split the work over several tasks"
+    )))
+}
+
 impl files::Host for State {
     async fn size(&mut self, uri: String) -> wasmtime::Result<Result<u64, Error>> {
         let shared = self.shared.clone();
@@ -92,7 +114,11 @@ impl files::Host for State {
 
     async fn create(&mut self, target: String) -> wasmtime::Result<Result<Resource<Writer>, Error>> {
         let shared = self.shared.clone();
-        let work = async { shared.services.file_create(target_of(&target)?).await.map(Opaque) };
+        let work = async {
+            let target = target_of(&target)?;
+            room_for_file(&shared)?;
+            shared.services.file_create(target).await.map(Opaque)
+        };
         match shared.perform(call("create"), &[target.as_bytes()], needed(&target), work).await {
             Ok(Opaque(writer)) => Ok(Ok(self.table.push(Writer(Some(writer)))?)),
             Err(error) => Ok(Err(error.into())),
@@ -103,7 +129,9 @@ impl files::Host for State {
         let shared = self.shared.clone();
         let work = async {
             good_uri(&source)?;
-            shared.services.file_copy(source.clone(), target_of(&target)?).await
+            let target = target_of(&target)?;
+            room_for_file(&shared)?;
+            shared.services.file_copy(source.clone(), target).await
         };
         let arguments = [source.as_bytes(), target.as_bytes()];
         answer(shared.perform(call("copy"), &arguments, needed(&target), work).await)
@@ -136,7 +164,11 @@ impl files::HostWriter for State {
         let shared: Arc<Shared> = self.shared.clone();
         let writer = self.table.get_mut(&this)?;
         let digest = <sha2::Sha256 as sha2::Digest>::digest(&bytes);
-        let work = async { writer.0.as_mut().ok_or_else(finished)?.write(bytes).await };
+        let work = async {
+            let writer = writer.0.as_mut().ok_or_else(finished)?;
+            room_for_bytes(&shared, bytes.len())?;
+            writer.write(bytes).await
+        };
         answer(shared.perform(call("writer.write"), &[&digest], Need::Files(Access::Write), work).await)
     }
 

@@ -2,7 +2,7 @@
 
 use super::answer;
 use crate::bindings::sluice::host::{errors::Error, objects};
-use crate::grants::Need;
+use crate::grants::{Grants, Need};
 use crate::services::Effect;
 use crate::state::State;
 use crate::tape::Call;
@@ -18,6 +18,21 @@ fn kind_of(query: &str) -> String {
         kind: Option<String>,
     }
     serde_json::from_str::<Query>(query).ok().and_then(|query| query.kind).unwrap_or_else(|| "*".to_owned())
+}
+
+/// The kind a plan deletes of, for the granter: one that is not granted, if there is one. What cannot be read deletes nothing.
+fn deleted(plan: &str, grants: &Grants) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Plan {
+        changes: Vec<Change>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Change {
+        kind: String,
+    }
+    let kinds = serde_json::from_str::<Plan>(plan).map(|plan| plan.changes).unwrap_or_default();
+    let refused = kinds.iter().find(|change| grants.allow(&Need::ObjectsDelete(&change.kind)).is_err());
+    refused.or(kinds.first()).map(|change| change.kind.clone())
 }
 
 impl objects::Host for State {
@@ -46,6 +61,8 @@ impl objects::Host for State {
             shared.services.before_effect(Effect::Objects).await?;
             shared.services.objects_apply(plan.clone()).await
         };
-        answer(shared.perform(call("apply"), &[plan.as_bytes()], Need::ObjectsApply, work).await)
+        let kind = deleted(&plan, &shared.grants);
+        let need = kind.as_deref().map_or(Need::Nothing, Need::ObjectsDelete);
+        answer(shared.perform(call("apply"), &[plan.as_bytes()], need, work).await)
     }
 }

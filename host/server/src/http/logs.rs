@@ -136,7 +136,7 @@ pub async fn download(
 async fn wanted(app: &App, id: &str, query: LogsQuery) -> Result<(Execution, Vec<LogLine>), Error> {
     let filter = Filter::parse(query.min_level.as_deref(), query.task_run_id, query.task_id)?;
     let seen = app.node.execution(id).await?;
-    let mut lines = app.node.logs(id, query.after.unwrap_or(0), LINES_MAX).await?;
+    let mut lines = app.node.logs_from(id, query.after.unwrap_or(0), filter.least, LINES_MAX).await?;
     lines.retain(|line| filter.admits(line));
     Ok((seen.execution, lines))
 }

@@ -134,8 +134,7 @@ impl Allowed {
             reveal: self.reveal.clone(),
             processes: self.processes.clone(),
             objects_read: self.objects.iter().filter(is_read).cloned().collect(),
-            // Which kinds is checked where a plan is read.
-            objects_apply: self.objects.iter().any(|kind| kind == ANY || kind.contains(':')),
+            objects_delete: self.objects.clone(),
             models: self.models.clone(),
             says,
             within: Vec::new(),

@@ -100,7 +100,9 @@ impl Policies {
             if let Some(profile) = level.profile {
                 allowed = Allowed::of(profile);
             }
-            if level.profile.is_some() || level.plugins.contains_key(plugin) {
+            // What is written further out is not heard behind a level that begins again.
+            let begins_again = level.plugins.get(EVERY).is_some_and(|section| section.profile.is_some());
+            if level.profile.is_some() || begins_again || level.plugins.contains_key(plugin) {
                 place = "namespaces";
                 said_by = format!(" {name}: plugins:");
             }
@@ -234,6 +236,8 @@ mod tests {
         assert_eq!((strict.processes.len(), strict.files, strict.network.len()), (0, Access::Read, 0));
         assert_eq!(strict.place, "under `namespaces: x.y: plugins: http:` in a policy file (`--policy FILE`)");
         assert!(policies.allowed("x", "git").place.starts_with("under `plugins: git:`"));
+        let every = self::policies("namespaces: {x: {plugins: {'*': {profile: strict}}}}\n");
+        assert!(every.allowed("x.y", "git").place.starts_with("under `namespaces: x: plugins: git:`"));
     }
 
     #[test]

@@ -211,8 +211,9 @@ impl Node {
         let own = folder_of(place.flow, place.execution);
         let folder = format!("{own}tasks/{}/{}", task_folder(place.task.as_str()), place.run);
         let mut uris = Map::new();
+        let mut room = self.room();
         for (path, file) in chosen(root, &wanted.output_files)? {
-            let content = self.take_blob(&file).await?;
+            let content = self.take_blob(&file, &mut room).await?;
             let stored = format!("{folder}/{path}");
             let mut batch = store::Batch::new();
             batch.put(self.file_row(&format!("{TENANT}/{stored}"), content));
@@ -249,8 +250,9 @@ impl Node {
         }
         let mut all = chosen(root, &cache.patterns)?;
         all.remove(STAMP);
+        let mut room = self.room();
         for (path, file) in all {
-            let row = self.file_row(&format!("{folder}{path}"), self.take_blob(&file).await?);
+            let row = self.file_row(&format!("{folder}{path}"), self.take_blob(&file, &mut room).await?);
             keeping.set_file(row.path.clone(), Write::Put(row)).map_err(limit)?;
         }
         let blob = self.store.write_blob(self.now()).await.map_err(|error| broken("cache", error))?;
@@ -281,8 +283,13 @@ impl Node {
         open.flush().await.map_err(|error| broken(path, error))
     }
 
-    /// Stores a file's content.
-    async fn take_blob(&self, file: &Path) -> Result<BlobInfo, Failure> {
+    /// Bytes that are taken from one directory. More than was written there: a file with holes is larger than what it took to make it.
+    fn room(&self) -> u64 {
+        self.config.limits.working_dir_bytes
+    }
+
+    /// Stores a file's content, if there is room.
+    async fn take_blob(&self, file: &Path, room: &mut u64) -> Result<BlobInfo, Failure> {
         let shown = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut open = tokio::fs::File::open(file).await.map_err(|error| broken(&shown, error))?;
         let mut blob = self.store.write_blob(self.now()).await.map_err(|error| broken(&shown, error))?;
@@ -292,6 +299,11 @@ impl Node {
             if read == 0 {
                 return blob.finish().await.map_err(|error| broken(&shown, error));
             }
+            *room = room.checked_sub(read as u64).ok_or_else(|| {
+                let most = self.room();
+                let why = format!("more than {most} bytes fit; hint: make the patterns narrower");
+                Failure { retryable: Some(false), ..Failure::new("working-directory", why) }
+            })?;
             let bytes = Bytes::copy_from_slice(piece.get(..read).unwrap_or_default());
             blob.write(bytes).await.map_err(|error| broken(&shown, error))?;
         }

@@ -16,8 +16,9 @@ use store::rows::{self, Target};
 use super::alarms::Place;
 use super::given::{Given, Whose};
 use super::outgoing::Outgoing;
+use super::reach::Reach;
 use super::sink;
-use super::templates::Templates;
+use super::templates::{Author, Templates};
 use crate::flows::SavedFlow;
 use crate::inputs::FlowScope;
 use crate::node::Node;
@@ -73,15 +74,22 @@ impl Node {
         ];
         let keys: BTreeMap<String, String> = facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect();
         let log = Arc::new(PollLog::default());
+        let grants = Arc::new(grants);
+        let author = Author::new(grants.clone(), Reach::of(&key.namespace, &properties), &polling.properties);
         let request = Request {
             plugin: source,
             task_type: locked.task_type.clone(),
             input: properties.to_json().to_string(),
             facts: Facts { keys, attempt: 1, idempotency_key: format!("{key}/{}", trigger.id) },
-            grants: Arc::new(grants),
+            grants,
             limits,
             working_dir: None,
-            services: Arc::new(PollServices { outgoing: outgoing.clone(), node: self.clone(), saved: saved.clone() }),
+            services: Arc::new(PollServices {
+                outgoing: outgoing.clone(),
+                node: self.clone(),
+                saved: saved.clone(),
+                author,
+            }),
             sink: log.clone(),
             cancel: Cancel::new(),
         };
@@ -166,6 +174,7 @@ struct PollServices {
     outgoing: Arc<Outgoing>,
     node: Arc<Node>,
     saved: Arc<SavedFlow>,
+    author: Author,
 }
 
 impl Services for PollServices {
@@ -253,6 +262,6 @@ impl PollServices {
 
     fn templates<'a>(&'a self, back: &'a dyn expr::Scope) -> Templates<'a> {
         let (secrets, flow) = (self.outgoing.secrets(), &self.saved.flow.key);
-        Templates { node: &self.node, secrets, back, flow, execution: None }
+        Templates { node: &self.node, secrets, back, flow, execution: None, author: &self.author }
     }
 }

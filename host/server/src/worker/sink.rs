@@ -21,6 +21,9 @@ const FLUSH: Duration = Duration::from_millis(100);
 /// Lines held between two writes; what comes above is counted and said. A run's own quota is larger, but not at once.
 const HELD_MAX: usize = 10_000;
 
+/// Room that is kept for warnings and errors: what was refused or dropped is told even where a guest says too much of everything else.
+const RESERVED: usize = 1_000;
+
 /// The sink of one run.
 pub struct RunSink {
     node: Arc<Node>,
@@ -81,12 +84,17 @@ impl RunSink {
         let message = self.secrets.masked(&message);
         let fields =
             fields.iter().map(|(name, field)| (self.secrets.masked(name), self.secrets.masked(field))).collect();
+        let most = if level >= LogLevel::Warn { HELD_MAX + RESERVED } else { HELD_MAX };
         let mut held = self.lock();
-        if held.lines.len() >= HELD_MAX {
+        if held.lines.len() >= most {
             held.dropped += 1;
             return;
         }
-        held.lines.push(rows::LogLine {
+        held.lines.push(self.line(level, message, fields, at));
+    }
+
+    fn line(&self, level: LogLevel, message: String, fields: Vec<(String, String)>, at: Timestamp) -> rows::LogLine {
+        rows::LogLine {
             of: Target::Execution(self.execution.id.clone()),
             position: 0,
             at,
@@ -97,12 +105,14 @@ impl RunSink {
             attempt: self.attempt,
             message: message.into(),
             fields,
-        });
+        }
     }
 
     async fn flush(&self) {
-        let Held { lines, metrics, dropped } = std::mem::take(&mut *self.lock());
+        let Held { mut lines, metrics, dropped } = std::mem::take(&mut *self.lock());
         if dropped > 0 {
+            let message = format!("{dropped} lines and measurements were lost: they came faster than they are written");
+            lines.push(self.line(LogLevel::Warn, message, Vec::new(), self.node.now()));
             tracing::warn!(execution = %self.execution.id, task = %self.task, dropped, "log lines came faster than they are written");
         }
         if !lines.is_empty()

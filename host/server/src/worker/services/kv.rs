@@ -259,7 +259,7 @@ impl RunServices {
     }
 }
 
-pub(super) fn refused(namespace: &str) -> HostError {
+pub(in crate::worker) fn refused(namespace: &str) -> HostError {
     HostError::not_granted(format!(
         "namespace `{namespace}` is neither this flow's nor named by the task; hint: name it in the property `namespace`"
     ))

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use engine::{Event, JobId, State};
 use model::execution::Execution;
 use model::ids::TaskRunId;
-use runtime::{Effect, FileTarget, FileWriter, Filled, HostError, RequestHead, Services, Soon};
+use model::task::TaskKind;
+use runtime::{Effect, FileTarget, FileWriter, Filled, Grants, HostError, RequestHead, Services, Soon};
 use store::rows;
 use store::{Page, Query, View};
 
@@ -20,7 +21,7 @@ use super::Ready;
 use super::kept::Keeping;
 use super::outgoing::{FULL_AGAIN, Outgoing};
 use super::reach::Reach;
-use super::templates::Templates;
+use super::templates::{Author, Templates};
 use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::node::Node;
@@ -46,7 +47,10 @@ pub struct RunServices {
     reach: Reach,
     /// Kinds of documents that may be deleted.
     deletes: BTreeSet<String>,
+    author: Author,
 }
+
+pub(super) use kv::refused;
 
 impl RunServices {
     pub fn new(
@@ -56,7 +60,14 @@ impl RunServices {
         keeping: Arc<Keeping>,
         properties: &expr::Value,
         deletes: Vec<String>,
+        grants: Arc<Grants>,
     ) -> Self {
+        let nothing = expr::Map::new();
+        let written = match &ready.task.kind {
+            TaskKind::Plugin(written) => written,
+            _ => &nothing,
+        };
+        let reach = Reach::of(&ready.execution.flow.namespace, properties);
         let flow = &ready.execution.flow;
         let own = folder_of(flow, &ready.execution.id);
         let folder = format!("{own}tasks/{}/{}", task_folder(ready.task.id.as_str()), ready.run.id);
@@ -72,7 +83,8 @@ impl RunServices {
             began: AtomicBool::new(false),
             folder,
             keeping,
-            reach: Reach::of(&flow.namespace, properties),
+            author: Author::new(grants, reach.clone(), written),
+            reach,
             deletes: deletes.into_iter().collect(),
         }
     }
@@ -247,7 +259,7 @@ impl Services for RunServices {
 impl RunServices {
     fn templates<'a>(&'a self, back: &'a dyn expr::Scope) -> Templates<'a> {
         let (flow, execution) = (&self.saved.flow.key, Some(&self.execution.id));
-        Templates { node: &self.node, secrets: self.outgoing.secrets(), back, flow, execution }
+        Templates { node: &self.node, secrets: self.outgoing.secrets(), back, flow, execution, author: &self.author }
     }
 
     /// Commits that effects begin. An attempt whose lease is over has none.
