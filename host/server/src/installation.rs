@@ -121,7 +121,10 @@ impl Node {
         }
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
 }
