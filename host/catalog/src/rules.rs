@@ -53,6 +53,11 @@ impl Rules {
         read.collect::<Result<_, _>>().map(Self)
     }
 
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.0.iter().map(|(rule, _)| rule)
+    }
+
     /// The requirement that a plugin is pinned to.
     pub fn pin(&self, plugin: &str) -> Option<&str> {
         let mut pins = self.0.iter().filter(|(rule, _)| rule.action == Action::Pin && rule.plugin == plugin);

@@ -153,6 +153,12 @@ pub enum Flow {
         /// A YAML file.
         file: PathBuf,
     },
+    /// Write the JSON Schema of flows under the plugins that are installed, for editors.
+    Schema {
+        /// The file to write. Default: standard output.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Say what becomes of flows made for Kestra: which run as they are, which plugins and features the others lack.
     Check(Check),
     /// Show which plugin version each task of a flow on a server runs on.

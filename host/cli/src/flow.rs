@@ -75,6 +75,20 @@ pub fn grants(global: &Global, file: &Path) -> Result<ExitCode> {
     }
 }
 
+/// Writes the schema of flows that editors complete and check with.
+pub fn schema(global: &Global, output: Option<&Path>) -> Result<ExitCode> {
+    let catalog = setup::catalog(global, &[])?;
+    let document = server::flow_schema::document(&catalog, server::flow_schema::Of::Flow);
+    let text = serde_json::to_string_pretty(&document)?;
+    match output {
+        Some(file) => {
+            std::fs::write(file, text + "\n").with_context(|| format!("cannot write `{}`", file.display()))?;
+        }
+        None => crate::print(&text),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn unreadable(error: &std::io::Error) -> Problem {
     Problem {
         path: String::new(),

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
             Command::Server(arguments) => serve::serve(&cli.global, arguments).await,
             Command::Flow(args::Flow::Validate { files, json }) => flow::validate(&cli.global, files, *json).await,
             Command::Flow(args::Flow::Grants { file }) => flow::grants(&cli.global, file),
+            Command::Flow(args::Flow::Schema { output }) => flow::schema(&cli.global, output.as_deref()),
             Command::Flow(args::Flow::Check(arguments)) => check::check(&cli.global, arguments),
             Command::Flow(args::Flow::Lock { at, json }) => versions::lock(at, *json).await,
             Command::Flow(args::Flow::Upgrade(arguments)) => versions::upgrade(arguments).await,

@@ -10,6 +10,7 @@ pub mod condition;
 pub mod duration;
 pub mod execution;
 pub mod flow;
+pub mod flow_schema;
 pub mod ids;
 pub mod input;
 pub mod inputs;
@@ -31,6 +32,7 @@ mod upstream;
 pub mod window;
 mod yaml;
 
+pub use flow_schema::flow_schema;
 pub use lookup::{Role, TypeInfo, Types, Unknown};
 pub use parse::{Missing, Parsed, engine_tasks, parse, policy as read_policy, updates};
 pub use problem::{Position, Problem, Severity};

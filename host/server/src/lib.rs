@@ -12,6 +12,7 @@ mod config;
 mod entropy;
 mod error;
 mod executions;
+pub mod flow_schema;
 mod flows;
 pub mod http;
 mod inputs;

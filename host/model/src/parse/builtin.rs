@@ -93,6 +93,12 @@ pub(super) fn canonical(type_name: &str) -> String {
     type_name.to_owned()
 }
 
+/// The names that a type had in former packages.
+pub(crate) fn former_names(type_name: &str) -> Vec<String> {
+    let former = |(present, former): &(&str, &str)| Some(format!("{former}{}", type_name.strip_prefix(present)?));
+    RENAMED.iter().filter_map(former).collect()
+}
+
 /// The engine's task of this type, under any of its names.
 pub(super) fn task(type_name: &str) -> Option<Builtin> {
     let name = canonical(type_name);

@@ -16,6 +16,8 @@ pub(super) enum Place {
 }
 
 const PACKAGE: &str = "io.kestra.plugin.core.condition.";
+/// What the names of classes may end with.
+const SUFFIX: &str = "Condition";
 
 /// Class, required properties, optional properties.
 const CONDITIONS: &[(&str, &[&str], &[&str])] = &[
@@ -40,6 +42,23 @@ const CONDITIONS: &[(&str, &[&str], &[&str])] = &[
 ];
 
 const DAYS: &[&str] = &["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
+
+/// The classes of conditions.
+#[cfg(test)]
+pub(crate) fn classes() -> impl Iterator<Item = &'static str> {
+    CONDITIONS.iter().map(|(class, ..)| *class)
+}
+
+/// All names of a class of conditions, the present one first.
+pub(crate) fn names(class: &str) -> Vec<String> {
+    let mut names = vec![format!("{PACKAGE}{class}")];
+    if !class.ends_with(SUFFIX) {
+        names.push(format!("{PACKAGE}{class}{SUFFIX}"));
+    }
+    let former: Vec<String> = names.iter().flat_map(|name| builtin::former_names(name)).collect();
+    names.extend(former);
+    names
+}
 
 /// Reads conditions. Each keeps its properties; its type gets its present name.
 pub(super) fn read_all(nodes: Vec<Node<'_>>, place: Place, problems: &mut Problems) -> Vec<Value> {
@@ -108,7 +127,7 @@ type Class = (&'static str, &'static [&'static str], &'static [&'static str]);
 fn class(type_name: &str) -> Option<Class> {
     let name = builtin::canonical(type_name);
     let name = name.strip_prefix(PACKAGE)?;
-    let short = name.strip_suffix("Condition").unwrap_or(name);
+    let short = name.strip_suffix(SUFFIX).unwrap_or(name);
     let find = |wanted: &str| CONDITIONS.iter().find(|(class, ..)| *class == wanted).copied();
     find(name).or_else(|| find(short))
 }

@@ -41,9 +41,11 @@ fn default(node: Node<'_>, types: &dyn Types, problems: &mut Problems) -> Option
     let type_prefix = type_prefix?;
     let values_node = values_node?;
     refuse_nulls(&values_node, problems);
-    // A name that is no type is a prefix: what it may hold depends on the types it meets.
+    // A name that is no type is a prefix: what it may hold depends on the types it meets. A version that nobody has is told with the tasks.
+    let asked = values.get("version").and_then(Value::as_str);
+    let lookup = || types.lookup(&type_prefix, asked).or_else(|_| types.lookup(&type_prefix, None));
     if builtin::task(&type_prefix).is_none()
-        && let Ok(info) = types.lookup(&type_prefix, None)
+        && let Ok(info) = lookup()
     {
         super::schema::check_defaults(&values_node, &info, problems);
     }

@@ -32,7 +32,11 @@ use crate::problem::{Position, Problem, Problems};
 use crate::task::Task;
 use crate::yaml;
 
+pub(crate) use builtin::former_names;
+pub(crate) use condition::names as condition_names;
 pub use policy::policy;
+#[cfg(test)]
+pub(crate) use {condition::classes as conditions, trigger::names as engine_triggers};
 
 /// The names of all task types that the engine carries out itself.
 pub fn engine_tasks() -> impl Iterator<Item = &'static str> {

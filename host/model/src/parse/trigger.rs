@@ -40,6 +40,12 @@ const CLASSES: &[(&str, Class)] = &[
     ("io.kestra.plugin.core.trigger.Flow", Class::Flow),
 ];
 
+/// The names of the engine's triggers.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    CLASSES.iter().map(|(name, _)| *name)
+}
+
 /// How often a plugin is asked that says nothing about it (Kestra's).
 const INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 /// The shortest time between two questions to a plugin: a question is a run of its own.
