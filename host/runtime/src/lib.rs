@@ -24,6 +24,7 @@ mod plugins;
 mod request;
 mod run;
 mod scrub;
+mod secrets;
 mod services;
 mod sink;
 mod state;
@@ -45,8 +46,7 @@ pub use plugins::{PluginSource, Wasm};
 pub use request::{Cancel, Entry, Facts, Outcome, Request, RunMetrics};
 pub use run::{Config, Runtime};
 pub use scrub::{MASK, Needle, Needles};
-pub use services::{
-    Answer, Effect, FileTarget, FileWriter, Filled, HostError, NoServices, RequestHead, Services, Soon,
-};
+pub use secrets::{Filled, RequestHead, Secrets};
+pub use services::{Answer, Effect, FileTarget, FileWriter, HostError, NoServices, Services, Soon};
 pub use sink::{Level, Line, Metric, MetricKind, NoSink, Progress, Sink};
 pub use tape::{Call, TapeSummary};

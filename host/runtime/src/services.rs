@@ -2,8 +2,7 @@
 //!
 //! Every default refuses, so that a test or a tool needs to implement nothing. An implementation never panics and bounds its own waits.
 
-use crate::scrub::Needles;
-use bytes::Bytes;
+use crate::secrets::Secrets;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -70,27 +69,6 @@ pub enum Effect {
     Objects,
 }
 
-/// The head of an outgoing request at the point where secrets are put in.
-#[derive(Clone, Debug)]
-pub struct RequestHead {
-    /// The method.
-    pub method: http::Method,
-    /// The whole URL.
-    pub url: url::Url,
-    /// The headers the guest set.
-    pub headers: http::HeaderMap,
-    /// The placeholder that stood for the whole URL, if one did.
-    pub placeholder: Option<String>,
-}
-
-/// What a secret was put into, and what must not be seen in the answer for that.
-pub struct Filled<T> {
-    /// The head or the body.
-    pub with: T,
-    /// Every spelling of every secret in it.
-    pub hidden: Needles,
-}
-
 /// A file of the internal storage being written. Dropping it unfinished leaves nothing behind.
 pub trait FileWriter: Send {
     /// Appends bytes.
@@ -116,7 +94,7 @@ pub trait Answer: Send {
     fn finish<'a>(&'a mut self) -> Soon<'a, Result<String, crate::Failure>>;
 }
 
-fn absent<'a, T: Send + 'a>(what: &str) -> Soon<'a, Result<T, HostError>> {
+pub(crate) fn absent<'a, T: Send + 'a>(what: &str) -> Soon<'a, Result<T, HostError>> {
     let error = HostError::not_offered(format!("this host offers no {what} to this run"));
     Box::pin(async move { Err(error) })
 }
@@ -203,31 +181,9 @@ pub trait Services: Send + Sync {
         let _ = (template, variables);
         absent("template rendering")
     }
-    /// `secrets.handle`: a placeholder for this run.
-    fn secret_handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
-        let _ = name;
-        absent("secrets")
-    }
-    /// `secrets.sign`.
-    fn secret_sign<'a>(
-        &'a self,
-        name: String,
-        algorithm: String,
-        parameters: String,
-        data: Vec<u8>,
-    ) -> Soon<'a, Result<Vec<u8>, HostError>> {
-        let _ = (name, algorithm, parameters, data);
-        absent("secrets")
-    }
-    /// `secrets.field`.
-    fn secret_field<'a>(&'a self, name: String, pointer: String) -> Soon<'a, Result<String, HostError>> {
-        let _ = (name, pointer);
-        absent("secrets")
-    }
-    /// `reveal.reveal`; audited by the implementation.
-    fn secret_reveal<'a>(&'a self, name: String) -> Soon<'a, Result<Vec<u8>, HostError>> {
-        let _ = name;
-        absent("secrets in the clear")
+    /// Secrets, and what is done with them on the way out.
+    fn secrets(&self) -> &dyn Secrets {
+        &NoServices
     }
     /// `objects.find`.
     fn objects_find<'a>(&'a self, query: String) -> Soon<'a, Result<String, HostError>> {
@@ -273,46 +229,6 @@ pub trait Services: Send + Sync {
         let _ = effect;
         Box::pin(async { Ok(()) })
     }
-    /// Whole-URL placeholders, before the grants are asked.
-    fn resolve_url<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
-        Box::pin(async move { Ok(head) })
-    }
-    /// Puts secrets into a request that the grants allowed. The host must not change: it is checked again.
-    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<Filled<RequestHead>, HostError>> {
-        Box::pin(async move { Ok(Filled { with: head, hidden: Needles::default() }) })
-    }
-    /// Whether placeholders may be in bodies of this run: if none was handed out, bodies are streamed unseen.
-    fn looks_at_bodies(&self) -> bool {
-        false
-    }
-    /// Puts secrets into a whole body; `None`: there are none in it.
-    fn substitute_body<'a>(
-        &'a self,
-        head: &'a RequestHead,
-        body: Bytes,
-    ) -> Soon<'a, Result<Option<Filled<Bytes>>, HostError>> {
-        let _ = (head, body);
-        Box::pin(async { Ok(None) })
-    }
-    /// A word of the shape of a placeholder came to light in a body that is too long to be held: the refusal, if it is one of this run.
-    fn refuse_in_body(&self, head: &RequestHead, placeholder: &str) -> Option<HostError> {
-        let _ = (head, placeholder);
-        None
-    }
-    /// Whether the guest was given this placeholder: what it was given, it may use without a grant of its name.
-    fn gave(&self, placeholder: &str) -> bool {
-        let _ = placeholder;
-        false
-    }
-    /// Puts secrets into texts of egress options: PEM, which goes nowhere, and credentials, which go to the `proxy`.
-    fn substitute_text<'a>(
-        &'a self,
-        text: String,
-        proxy: Option<&'a url::Url>,
-    ) -> Soon<'a, Result<Filled<String>, HostError>> {
-        let _ = proxy;
-        Box::pin(async move { Ok(Filled { with: text, hidden: Needles::default() }) })
-    }
 }
 
 /// Refuses everything.
@@ -320,3 +236,5 @@ pub trait Services: Send + Sync {
 pub struct NoServices;
 
 impl Services for NoServices {}
+
+impl Secrets for NoServices {}

@@ -207,12 +207,18 @@ impl Services for Answers {
         let file = self.file.clone();
         Box::pin(async { Ok(Box::new(Writing(file)) as Box<dyn FileWriter>) })
     }
-    fn secret_handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move { Ok(format!("placeholder-of-{name}")) })
+    fn secrets(&self) -> &dyn Secrets {
+        self
     }
     fn before_effect<'a>(&'a self, effect: Effect) -> Soon<'a, Result<(), HostError>> {
         self.effects.lock().unwrap().push(effect);
         Box::pin(async { Ok(()) })
+    }
+}
+
+impl Secrets for Answers {
+    fn handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move { Ok(format!("placeholder-of-{name}")) })
     }
 }
 

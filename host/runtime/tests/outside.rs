@@ -222,6 +222,12 @@ impl Services for Gate {
         let refuse = self.refuse;
         Box::pin(async move { if refuse { Err(HostError::host("the journal is gone")) } else { Ok(()) } })
     }
+    fn secrets(&self) -> &dyn Secrets {
+        self
+    }
+}
+
+impl Secrets for Gate {
     fn substitute<'a>(&'a self, mut head: RequestHead) -> Soon<'a, Result<Filled<RequestHead>, HostError>> {
         if head.url.path() == "/elsewhere" {
             head.url.set_port(Some(9)).unwrap();

@@ -27,6 +27,12 @@ fn needles() -> Needles {
 }
 
 impl Services for One {
+    fn secrets(&self) -> &dyn Secrets {
+        self
+    }
+}
+
+impl Secrets for One {
     fn looks_at_bodies(&self) -> bool {
         !self.blind
     }

@@ -9,7 +9,8 @@ use crate::calls::Shared;
 use crate::grants::{AddressPolicy, Need};
 use crate::limits;
 use crate::scrub::{MASK, Needles};
-use crate::services::{Effect, Filled, HostError, RequestHead};
+use crate::secrets::{Filled, RequestHead};
+use crate::services::{Effect, HostError};
 use crate::tape::Sequence;
 use http::header::{self, HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
@@ -101,7 +102,7 @@ impl Exchange {
         let denied = Refused::by_grants;
         let settings = settings.map_err(denied)?;
         let head = head_of(parts).map_err(|error| Refused::new(error, Error::HttpRequestUriInvalid))?;
-        let head = self.shared.services.resolve_url(head).await.map_err(denied)?;
+        let head = self.shared.services.secrets().resolve_url(head).await.map_err(denied)?;
         let addresses = self.granted(&head)?;
         if self.permit.is_none() {
             let most = self.shared.limits.http_concurrent;
@@ -118,7 +119,7 @@ impl Exchange {
         let origin = head.url.origin().ascii_serialization();
         let effect = Effect::Request { method: head.method.to_string(), origin: origin.clone() };
         self.shared.services.before_effect(effect).await.map_err(denied)?;
-        let Filled { with: head, hidden } = self.shared.services.substitute(head).await.map_err(denied)?;
+        let Filled { with: head, hidden } = self.shared.services.secrets().substitute(head).await.map_err(denied)?;
         if head.url.origin().ascii_serialization() != origin {
             return Err(denied(HostError::host("a secret would have changed where the request goes")));
         }
@@ -165,7 +166,7 @@ impl Exchange {
         let began = tokio::time::Instant::now();
         let outgoing = Outgoing::new(body, self.shared.clone(), self.sequence);
         let refused = outgoing.refusal();
-        let body = match self.shared.services.looks_at_bodies() {
+        let body = match self.shared.services.secrets().looks_at_bodies() {
             false => filling::untouched(outgoing),
             true => tokio::time::timeout(first_byte, filling::filled(&self.shared, &head, outgoing))
                 .await

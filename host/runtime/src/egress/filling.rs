@@ -6,7 +6,7 @@ use super::outgoing::{Outgoing, Refusal};
 use crate::calls::Shared;
 use crate::placeholder::Watch;
 use crate::scrub::Needles;
-use crate::services::{Filled, RequestHead};
+use crate::secrets::{Filled, RequestHead};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame};
@@ -49,7 +49,7 @@ pub(super) async fn filled(shared: &Arc<Shared>, head: &RequestHead, mut body: O
         }
     }
     let held = held.freeze();
-    let found = shared.services.substitute_body(head, held.clone()).await.map_err(Refused::by_grants)?;
+    let found = shared.services.secrets().substitute_body(head, held.clone()).await.map_err(Refused::by_grants)?;
     let (data, length, hidden) = match found {
         None => (held, None, Needles::default()),
         Some(Filled { with, hidden }) => {
@@ -100,11 +100,12 @@ impl Late {
 
     fn pass(&mut self, piece: &Bytes) -> Result<Bytes, Error> {
         self.watch.pass(piece).map_err(|placeholder| {
-            let refused = self.shared.services.refuse_in_body(&self.head, &placeholder).unwrap_or_else(|| {
-                crate::services::HostError::bad_argument(
-                    "a body that is too long to be held has a placeholder of another run in it",
-                )
-            });
+            let refused =
+                self.shared.services.secrets().refuse_in_body(&self.head, &placeholder).unwrap_or_else(|| {
+                    crate::services::HostError::bad_argument(
+                        "a body that is too long to be held has a placeholder of another run in it",
+                    )
+                });
             self.shared.denied(&refused.message);
             self.refusal.set(Error::HttpRequestDenied);
             Error::HttpRequestDenied

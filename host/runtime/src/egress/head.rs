@@ -1,6 +1,7 @@
 //! The head of a request: parsed as the client will read it, without what is between neighbours.
 
-use crate::services::{HostError, RequestHead};
+use crate::secrets::RequestHead;
+use crate::services::HostError;
 use http::header::{self, HeaderMap, HeaderName};
 
 /// Headers between two neighbours on the way, never the guest's business.

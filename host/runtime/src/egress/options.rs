@@ -124,7 +124,7 @@ fn ask(shared: &Shared, need: &Need<'_>) -> Result<(), HostError> {
 
 async fn revealed(text: Option<String>, shared: &Shared) -> Result<Option<String>, HostError> {
     match text {
-        Some(text) => Ok(Some(shared.services.substitute_text(text, None).await?.with)),
+        Some(text) => Ok(Some(shared.services.secrets().substitute_text(text, None).await?.with)),
         None => Ok(None),
     }
 }
@@ -158,7 +158,7 @@ async fn checked_proxy(proxy: WrittenProxy, shared: &Shared, hidden: &mut Needle
         (name, password) => {
             let mut clear = [name.unwrap_or_default(), password.unwrap_or_default()];
             for text in &mut clear {
-                let filled = shared.services.substitute_text(std::mem::take(text), Some(&url)).await?;
+                let filled = shared.services.secrets().substitute_text(std::mem::take(text), Some(&url)).await?;
                 *text = filled.with;
                 *hidden = std::mem::take(hidden).and(filled.hidden);
             }

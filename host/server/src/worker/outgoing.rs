@@ -2,6 +2,7 @@
 //! depend on is durable. What was put in is what must not be seen in the answer.
 
 mod body;
+mod guest;
 mod headers;
 mod hosts;
 pub(super) mod spelling;

@@ -4,13 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use expr::Value;
 use model::execution::Failure;
 use model::trigger::{Polling, Trigger};
-use runtime::{
-    Cancel, Effect, Facts, Filled, HostError, Line, Metric, Progress, Request, RequestHead, Services, Sink, Soon,
-};
+use runtime::{Cancel, Effect, Facts, HostError, Line, Metric, Progress, Request, Secrets, Services, Sink, Soon};
 use store::rows::{self, Target};
 
 use super::alarms::Place;
@@ -178,10 +175,6 @@ struct PollServices {
 }
 
 impl Services for PollServices {
-    fn secret_handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move { self.outgoing.handle(&name) })
-    }
-
     // External synchrony: nothing leaves before the cursor it goes on from is durable.
     fn before_effect<'a>(&'a self, _: Effect) -> Soon<'a, Result<(), HostError>> {
         Box::pin(self.outgoing.gate())
@@ -200,58 +193,8 @@ impl Services for PollServices {
         Box::pin(async move { self.templates(&self.scope()).render_each(&template, &variables).await })
     }
 
-    fn secret_sign<'a>(
-        &'a self,
-        name: String,
-        algorithm: String,
-        parameters: String,
-        data: Vec<u8>,
-    ) -> Soon<'a, Result<Vec<u8>, HostError>> {
-        Box::pin(async move { self.outgoing.sign(&name, &algorithm, &parameters, &data) })
-    }
-
-    fn secret_field<'a>(&'a self, name: String, pointer: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move { self.outgoing.field(&name, &pointer) })
-    }
-
-    fn secret_reveal<'a>(&'a self, name: String) -> Soon<'a, Result<Vec<u8>, HostError>> {
-        Box::pin(async move { self.outgoing.reveal(&name).await })
-    }
-
-    fn resolve_url<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
-        Box::pin(async move { self.outgoing.resolve(head) })
-    }
-
-    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<Filled<RequestHead>, HostError>> {
-        Box::pin(async move { self.outgoing.substitute(head) })
-    }
-
-    fn looks_at_bodies(&self) -> bool {
-        self.outgoing.secrets().any()
-    }
-
-    fn substitute_body<'a>(
-        &'a self,
-        head: &'a RequestHead,
-        body: Bytes,
-    ) -> Soon<'a, Result<Option<Filled<Bytes>>, HostError>> {
-        Box::pin(async move { self.outgoing.substitute_body(head, &body) })
-    }
-
-    fn refuse_in_body(&self, head: &RequestHead, placeholder: &str) -> Option<HostError> {
-        self.outgoing.refuse_in_body(head, placeholder)
-    }
-
-    fn substitute_text<'a>(
-        &'a self,
-        text: String,
-        proxy: Option<&'a url::Url>,
-    ) -> Soon<'a, Result<Filled<String>, HostError>> {
-        Box::pin(async move { self.outgoing.substitute_text(&text, proxy) })
-    }
-
-    fn gave(&self, placeholder: &str) -> bool {
-        self.outgoing.secrets().gave(placeholder)
+    fn secrets(&self) -> &dyn Secrets {
+        self.outgoing.as_ref()
     }
 }
 

@@ -8,12 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use engine::{Event, JobId, State};
 use model::execution::Execution;
 use model::ids::TaskRunId;
 use model::task::TaskKind;
-use runtime::{Effect, FileTarget, FileWriter, Filled, Grants, HostError, RequestHead, Services, Soon};
+use runtime::{Effect, FileTarget, FileWriter, Grants, HostError, Secrets, Services, Soon};
 use store::rows;
 use store::{Page, Query, View};
 
@@ -168,10 +167,6 @@ impl Services for RunServices {
         })
     }
 
-    fn secret_handle<'a>(&'a self, name: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move { self.outgoing.handle(&name) })
-    }
-
     fn objects_find<'a>(&'a self, query: String) -> Soon<'a, Result<String, HostError>> {
         Box::pin(self.find_objects(query))
     }
@@ -201,58 +196,8 @@ impl Services for RunServices {
         })
     }
 
-    fn secret_sign<'a>(
-        &'a self,
-        name: String,
-        algorithm: String,
-        parameters: String,
-        data: Vec<u8>,
-    ) -> Soon<'a, Result<Vec<u8>, HostError>> {
-        Box::pin(async move { self.outgoing.sign(&name, &algorithm, &parameters, &data) })
-    }
-
-    fn secret_field<'a>(&'a self, name: String, pointer: String) -> Soon<'a, Result<String, HostError>> {
-        Box::pin(async move { self.outgoing.field(&name, &pointer) })
-    }
-
-    fn secret_reveal<'a>(&'a self, name: String) -> Soon<'a, Result<Vec<u8>, HostError>> {
-        Box::pin(async move { self.outgoing.reveal(&name).await })
-    }
-
-    fn resolve_url<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<RequestHead, HostError>> {
-        Box::pin(async move { self.outgoing.resolve(head) })
-    }
-
-    fn substitute<'a>(&'a self, head: RequestHead) -> Soon<'a, Result<Filled<RequestHead>, HostError>> {
-        Box::pin(async move { self.outgoing.substitute(head) })
-    }
-
-    fn looks_at_bodies(&self) -> bool {
-        self.outgoing.secrets().any()
-    }
-
-    fn substitute_body<'a>(
-        &'a self,
-        head: &'a RequestHead,
-        body: Bytes,
-    ) -> Soon<'a, Result<Option<Filled<Bytes>>, HostError>> {
-        Box::pin(async move { self.outgoing.substitute_body(head, &body) })
-    }
-
-    fn refuse_in_body(&self, head: &RequestHead, placeholder: &str) -> Option<HostError> {
-        self.outgoing.refuse_in_body(head, placeholder)
-    }
-
-    fn substitute_text<'a>(
-        &'a self,
-        text: String,
-        proxy: Option<&'a url::Url>,
-    ) -> Soon<'a, Result<Filled<String>, HostError>> {
-        Box::pin(async move { self.outgoing.substitute_text(&text, proxy) })
-    }
-
-    fn gave(&self, placeholder: &str) -> bool {
-        self.outgoing.secrets().gave(placeholder)
+    fn secrets(&self) -> &dyn Secrets {
+        self.outgoing.as_ref()
     }
 }
 
