@@ -17,8 +17,9 @@ pub enum Profile {
 }
 
 /// How far a thing may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
+    #[default]
     None,
     Read,
     Write,
@@ -58,7 +59,7 @@ pub struct Section {
     /// `HOST:PORT`, or `*`.
     pub proxies: Vec<String>,
     /// Files of the internal storage, and the working directory.
-    pub files: Option<Access>,
+    pub files: Access,
     /// The key-value store.
     pub kv: Vec<Keys>,
     /// Secrets by name, without their values.
@@ -71,8 +72,50 @@ pub struct Section {
     pub objects: Vec<String>,
     /// Model providers by type.
     pub models: Vec<String>,
-    pub memory_bytes: Option<u64>,
-    pub time_ms: Option<u64>,
+    /// Beyond the usual limits; 0: no more than these.
+    pub memory_bytes: u64,
+    pub time_ms: u64,
+}
+
+impl Section {
+    /// Where a profile begins.
+    pub fn of(profile: Profile) -> Self {
+        let all = || vec![EVERY.to_owned()];
+        match profile {
+            Profile::Strict => Self::default(),
+            Profile::Standard => Self {
+                network: vec![Network::Flow, Network::Plugin],
+                files: Access::Write,
+                kv: vec![Keys { access: Access::Write, keys: EVERY.to_owned() }],
+                secrets: all(),
+                objects: all(),
+                models: all(),
+                ..Self::default()
+            },
+        }
+    }
+
+    /// What another section says adds to it, after its profile began again where it has one.
+    pub fn add(&mut self, other: &Self) {
+        if let Some(profile) = other.profile {
+            *self = Self::of(profile);
+        }
+        self.network.extend(other.network.iter().cloned());
+        self.insecure_tls |= other.insecure_tls;
+        self.files = self.files.max(other.files);
+        self.kv.extend(other.kv.iter().cloned());
+        let lists = [
+            (&mut self.proxies, &other.proxies),
+            (&mut self.secrets, &other.secrets),
+            (&mut self.reveal, &other.reveal),
+            (&mut self.processes, &other.processes),
+            (&mut self.objects, &other.objects),
+            (&mut self.models, &other.models),
+        ];
+        lists.into_iter().for_each(|(all, more)| all.extend(more.iter().cloned()));
+        self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
+        self.time_ms = self.time_ms.max(other.time_ms);
+    }
 }
 
 /// Values of the key-value store, and how far they may be used; written `read`, `write` or `read team.*`.

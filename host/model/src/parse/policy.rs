@@ -80,15 +80,17 @@ fn section(node: Node<'_>, problems: &mut Problems) -> Option<Section> {
         network: network(&mut fields, problems),
         insecure_tls: fields.boolean("insecureTls", false, problems),
         proxies: names(&mut fields, "proxies", problems),
-        files: fields.choice("files", ACCESS, problems),
+        files: fields.choice("files", ACCESS, problems).unwrap_or_default(),
         kv: keys(&mut fields, problems),
         secrets: names(&mut fields, "secrets", problems),
         reveal: names(&mut fields, "reveal", problems),
         processes: names(&mut fields, "processes", problems),
         objects: names(&mut fields, "objects", problems),
         models: names(&mut fields, "models", problems),
-        memory_bytes: fields.get("memory").and_then(|node| bytes(&node, problems)),
-        time_ms: fields.duration("time", problems).map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        memory_bytes: fields.get("memory").and_then(|node| bytes(&node, problems)).unwrap_or(0),
+        time_ms: fields
+            .duration("time", problems)
+            .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
     };
     fields.finish(problems);
     Some(section)
@@ -175,16 +177,16 @@ mod tests {
         .unwrap();
         assert_eq!(read.server.profile, Some(Profile::Strict));
         assert_eq!(read.server.versions["core"], "^1");
-        assert_eq!(read.server.plugins["*"].files, Some(Access::Write));
+        assert_eq!(read.server.plugins["*"].files, Access::Write);
         let http = &read.server.plugins["http"];
         let host =
             Host { host: "10.0.0.5".to_owned(), port: Port::One(8080), methods: vec!["GET".to_owned()], scheme: None };
         assert_eq!(http.network, [Network::Flow, Network::Host(host)]);
-        assert_eq!((http.insecure_tls, http.profile, http.files), (true, None, None));
+        assert_eq!((http.insecure_tls, http.profile, http.files), (true, None, Access::None));
         let keys = |access, keys: &str| Keys { access, keys: keys.to_owned() };
         assert_eq!(http.kv, [keys(Access::Read, "*"), keys(Access::Write, "team.*")]);
         assert_eq!((http.secrets.as_slice(), http.processes.len()), (&["*".to_owned()][..], 0));
-        assert_eq!((http.memory_bytes, http.time_ms), (Some(1 << 30), Some(300_000)));
+        assert_eq!((http.memory_bytes, http.time_ms), (1 << 30, 300_000));
         assert_eq!(read.namespaces["a.b"].profile, Some(Profile::Standard));
         assert_eq!(read.secrets["KEY"], ["api.example.com"]);
         assert_eq!(policy("").unwrap(), Policy::default());

@@ -1,7 +1,7 @@
 //! What a plugin may do, added up, and as the runtime's grants.
 
 use catalog::{ANY, Capability, HttpHosts};
-use model::policy::{Access, Keys, Network, Profile, Section};
+use model::policy::{Access, Keys, Network, Section};
 use runtime::{Grants, HostPattern, KvRule, NetworkRule, Ports, Says, SpecialRanges};
 
 use super::hosts::{is_special, pattern, rule_of};
@@ -9,77 +9,18 @@ use super::hosts::{is_special, pattern, rule_of};
 /// What a plugin may do.
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed {
-    pub network: Vec<Network>,
-    pub insecure_tls: bool,
-    pub proxies: Vec<String>,
-    pub files: Access,
-    pub kv: Vec<Keys>,
-    pub secrets: Vec<String>,
-    pub reveal: Vec<String>,
-    pub processes: Vec<String>,
-    pub objects: Vec<String>,
-    pub models: Vec<String>,
-    /// Beyond the usual limits.
-    pub memory_bytes: u64,
-    pub time_ms: u64,
+    /// All that was said of it, added up.
+    pub has: Section,
     /// Where to write more: "under `plugins: http:` in `policy.yaml`".
     pub place: String,
 }
 
 impl Allowed {
-    /// Where a profile begins.
-    pub fn of(profile: Profile) -> Self {
-        let strict = Self {
-            network: Vec::new(),
-            insecure_tls: false,
-            proxies: Vec::new(),
-            files: Access::None,
-            kv: Vec::new(),
-            secrets: Vec::new(),
-            reveal: Vec::new(),
-            processes: Vec::new(),
-            objects: Vec::new(),
-            models: Vec::new(),
-            memory_bytes: 0,
-            time_ms: 0,
-            place: String::new(),
-        };
-        let all = || vec![ANY.to_owned()];
-        match profile {
-            Profile::Strict => strict,
-            Profile::Standard => Self {
-                network: vec![Network::Flow, Network::Plugin],
-                files: Access::Write,
-                kv: vec![Keys { access: Access::Write, keys: ANY.to_owned() }],
-                secrets: all(),
-                objects: all(),
-                models: all(),
-                ..strict
-            },
-        }
-    }
-
-    /// What is written adds to it.
-    pub fn add(&mut self, section: &Section) {
-        self.network.extend(section.network.iter().cloned());
-        self.insecure_tls |= section.insecure_tls;
-        self.proxies.extend(section.proxies.iter().cloned());
-        self.files = self.files.max(section.files.unwrap_or(Access::None));
-        self.kv.extend(section.kv.iter().cloned());
-        self.secrets.extend(section.secrets.iter().cloned());
-        self.reveal.extend(section.reveal.iter().cloned());
-        self.processes.extend(section.processes.iter().cloned());
-        self.objects.extend(section.objects.iter().cloned());
-        self.models.extend(section.models.iter().cloned());
-        self.memory_bytes = self.memory_bytes.max(section.memory_bytes.unwrap_or(0));
-        self.time_ms = self.time_ms.max(section.time_ms.unwrap_or(0));
-    }
-
     /// Whether all of a capability may be had. Hosts that a flow names are looked at one by one, by who knows them.
     pub fn covers(&self, capability: &Capability) -> bool {
         match capability {
             Capability::HttpNamedByFlow { .. } => true,
-            Capability::Http { host, method } => self.network.iter().any(|allowed| match allowed {
+            Capability::Http { host, method } => self.has.network.iter().any(|allowed| match allowed {
                 Network::Flow => false,
                 Network::Plugin => !is_special(host),
                 Network::Host(allowed) => {
@@ -93,18 +34,18 @@ impl Allowed {
             }),
             Capability::Kv { operation, prefix } => {
                 let wanted = access_of(operation);
-                self.kv.iter().any(|rule| {
+                self.has.kv.iter().any(|rule| {
                     rule.access >= wanted && rule.keys.strip_suffix(ANY).is_some_and(|begin| prefix.starts_with(begin))
                 })
             }
-            Capability::Process(name) => has_some(&self.processes, name),
-            Capability::Object(kind) => has_some(&self.objects, kind),
-            Capability::Secret(name) => has_some(&self.secrets, name),
-            Capability::Reveal(name) => has_some(&self.reveal, name),
-            Capability::Model(name) => has_some(&self.models, name),
-            Capability::Files => self.files == Access::Write,
-            Capability::MemoryBytes(bytes) => self.memory_bytes >= *bytes,
-            Capability::TimeMs(ms) => self.time_ms >= *ms,
+            Capability::Process(name) => has_some(&self.has.processes, name),
+            Capability::Object(kind) => has_some(&self.has.objects, kind),
+            Capability::Secret(name) => has_some(&self.has.secrets, name),
+            Capability::Reveal(name) => has_some(&self.has.reveal, name),
+            Capability::Model(name) => has_some(&self.has.models, name),
+            Capability::Files => self.has.files == Access::Write,
+            Capability::MemoryBytes(bytes) => self.has.memory_bytes >= *bytes,
+            Capability::TimeMs(ms) => self.has.time_ms >= *ms,
             Capability::Other(_) => false,
         }
     }
@@ -112,30 +53,30 @@ impl Allowed {
     /// As the runtime asks for it: `named` are the hosts that the flow names in the task's properties, `listed` those of the manifest.
     pub fn grants(&self, named: &[NetworkRule], listed: &[NetworkRule], says: Says) -> Grants {
         let mut network = Vec::new();
-        for allowed in &self.network {
+        for allowed in &self.has.network {
             match allowed {
                 Network::Flow => network.extend(named.iter().cloned()),
                 Network::Plugin => network.extend(listed.iter().cloned()),
                 Network::Host(host) => network.push(rule_of(host)),
             }
         }
-        let kv = self.kv.iter().map(|rule| KvRule { access: access(rule.access), keys: rule.keys.clone() });
+        let kv = self.has.kv.iter().map(|rule| KvRule { access: access(rule.access), keys: rule.keys.clone() });
         let is_read = |kind: &&String| !kind.contains(':');
         Grants {
             network,
-            insecure_tls: self.insecure_tls,
-            proxies: self.proxies.clone(),
-            files: access(self.files),
-            namespace_files: has(&self.objects, "file"),
+            insecure_tls: self.has.insecure_tls,
+            proxies: self.has.proxies.clone(),
+            files: access(self.has.files),
+            namespace_files: has(&self.has.objects, "file"),
             kv: kv.collect(),
-            working_dir: access(self.files),
+            working_dir: access(self.has.files),
             template: true,
-            secrets: self.secrets.clone(),
-            reveal: self.reveal.clone(),
-            processes: self.processes.clone(),
-            objects_read: self.objects.iter().filter(is_read).cloned().collect(),
-            objects_delete: self.objects.clone(),
-            models: self.models.clone(),
+            secrets: self.has.secrets.clone(),
+            reveal: self.has.reveal.clone(),
+            processes: self.has.processes.clone(),
+            objects_read: self.has.objects.iter().filter(is_read).cloned().collect(),
+            objects_delete: self.has.objects.clone(),
+            models: self.has.models.clone(),
             says,
             within: Vec::new(),
         }
@@ -167,20 +108,26 @@ fn access(access: Access) -> runtime::Access {
 
 /// What a manifest asks for, as grants: whatever its hosts, whether they may be dialled is the policy's to say.
 pub(crate) fn asked(capabilities: &catalog::Capabilities, says: Says) -> Grants {
-    let mut allowed = Allowed::of(Profile::Strict);
-    allowed.files = if capabilities.files { Access::Write } else { Access::None };
     let everything = [String::new()];
     let prefixes = if capabilities.kv_prefixes.is_empty() { &everything[..] } else { &capabilities.kv_prefixes };
-    for operation in &capabilities.kv {
-        let keys = prefixes.iter().map(|prefix| Keys { access: access_of(operation), keys: format!("{prefix}{ANY}") });
-        allowed.kv.extend(keys);
-    }
-    allowed.secrets.clone_from(&capabilities.secrets);
-    allowed.reveal.clone_from(&capabilities.reveal);
-    allowed.processes.clone_from(&capabilities.process);
-    allowed.objects.clone_from(&capabilities.objects);
-    allowed.models.clone_from(&capabilities.models);
-    let mut grants = allowed.grants(&[], &[], says);
+    let kv = capabilities.kv.iter().flat_map(|operation| {
+        let keys = |prefix: &String| Keys { access: access_of(operation), keys: format!("{prefix}{ANY}") };
+        prefixes.iter().map(keys)
+    });
+    let asked = Section {
+        files: if capabilities.files { Access::Write } else { Access::None },
+        kv: kv.collect(),
+        secrets: capabilities.secrets.clone(),
+        reveal: capabilities.reveal.clone(),
+        processes: capabilities.process.clone(),
+        objects: capabilities.objects.clone(),
+        models: capabilities.models.clone(),
+        // Who asks for the network may ask for how it is used.
+        insecure_tls: !capabilities.http.is_empty(),
+        proxies: if capabilities.http.is_empty() { Vec::new() } else { vec![ANY.to_owned()] },
+        ..Section::default()
+    };
+    let mut grants = Allowed { has: asked, place: String::new() }.grants(&[], &[], says);
     for access in &capabilities.http {
         let methods = (!access.methods.is_empty()).then(|| access.methods.clone());
         let hosts: Vec<HostPattern> = match &access.hosts {
@@ -195,9 +142,6 @@ pub(crate) fn asked(capabilities: &catalog::Capabilities, says: Says) -> Grants 
             special: SpecialRanges::Allowed,
         }));
     }
-    // Who asks for the network may ask for how it is used.
-    grants.insecure_tls = !capabilities.http.is_empty();
-    grants.proxies = if capabilities.http.is_empty() { Vec::new() } else { vec![ANY.to_owned()] };
     grants
 }
 
@@ -209,9 +153,7 @@ mod tests {
     fn a_policy_covers_what_a_manifest_asks_or_does_not() {
         let read = |text: &str| {
             let policy = model::read_policy(&format!("plugins: {{x: {text}}}")).expect("a policy");
-            let mut allowed = Allowed::of(Profile::Strict);
-            allowed.add(&policy.server.plugins["x"]);
-            allowed
+            Allowed { has: policy.server.plugins["x"].clone(), place: String::new() }
         };
         let check = |text: &str, capability: Capability, expected: bool| {
             assert_eq!(read(text).covers(&capability), expected, "{text} {capability}");

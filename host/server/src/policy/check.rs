@@ -179,10 +179,10 @@ impl Needed {
     fn is_granted(&self, layer: &Allowed, opened: &[NetworkRule]) -> bool {
         match self {
             Self::Capability(capability) => layer.covers(capability),
-            Self::Secret(name) => has(&layer.secrets, name),
+            Self::Secret(name) => has(&layer.has.secrets, name),
             Self::Host { host, port } => {
                 let Ok(parsed) = url::Host::parse(host) else { return true };
-                let written = layer.network.iter().any(|allowed| match allowed {
+                let written = layer.has.network.iter().any(|allowed| match allowed {
                     Network::Flow => !is_special(host),
                     Network::Plugin => false,
                     Network::Host(allowed) => rule_of(allowed).reaches(&parsed, *port),

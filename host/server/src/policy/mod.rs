@@ -5,12 +5,13 @@ mod check;
 mod hosts;
 mod least;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use catalog::{Capability, Level, Wish};
-use model::policy::{EVERY, Level as Written, Policy, Profile};
+use model::policy::{EVERY, Level as Written, Policy, Section};
 use model::{Problem, Severity};
 
 pub(crate) use allowed::{Allowed, asked, has};
@@ -92,13 +93,13 @@ impl Policies {
 
     /// What a plugin may do in a namespace.
     pub(crate) fn allowed(&self, namespace: &str, plugin: &str) -> Allowed {
-        let mut allowed = Allowed::of(self.written.server.profile.unwrap_or_default());
+        let mut has = Section::of(self.written.server.profile.unwrap_or_default());
         let mut place = "plugins";
         let mut said_by = String::new();
-        add(&mut allowed, &self.written.server, plugin);
+        add(&mut has, &self.written.server.plugins, plugin);
         for (name, level) in self.levels(namespace) {
             if let Some(profile) = level.profile {
-                allowed = Allowed::of(profile);
+                has = Section::of(profile);
             }
             // What is written further out is not heard behind a level that begins again.
             let begins_again = level.plugins.get(EVERY).is_some_and(|section| section.profile.is_some());
@@ -106,14 +107,13 @@ impl Policies {
                 place = "namespaces";
                 said_by = format!(" {name}: plugins:");
             }
-            add(&mut allowed, level, plugin);
+            add(&mut has, &level.plugins, plugin);
         }
         let file = match &self.file {
             Some(file) => format!("in `{}`", file.display()),
             None => "in a policy file (`--policy FILE`)".to_owned(),
         };
-        allowed.place = format!("under `{place}:{said_by} {plugin}:` {file}");
-        allowed
+        Allowed { has, place: format!("under `{place}:{said_by} {plugin}:` {file}") }
     }
 
     /// What is to be written so that a plugin has a capability in a namespace (empty: the server at large), and where; `None`: it has it.
@@ -121,7 +121,7 @@ impl Policies {
         let allowed = self.allowed(namespace, plugin);
         let has = match capability {
             // Which hosts those are only a flow tells.
-            Capability::HttpNamedByFlow { .. } => !allowed.network.is_empty(),
+            Capability::HttpNamedByFlow { .. } => !allowed.has.network.is_empty(),
             capability => allowed.covers(capability),
         };
         let needed = check::Needed::Capability(capability.clone());
@@ -177,15 +177,9 @@ fn unbindable(written: &Policy) -> impl Iterator<Item = Problem> {
     })
 }
 
-fn add(allowed: &mut Allowed, level: &Written, plugin: &str) {
-    for name in [EVERY, plugin] {
-        if let Some(section) = level.plugins.get(name) {
-            if let Some(profile) = section.profile {
-                *allowed = Allowed::of(profile);
-            }
-            allowed.add(section);
-        }
-    }
+/// Adds what is written for every plugin, then what is written for one.
+fn add(has: &mut Section, sections: &BTreeMap<String, Section>, plugin: &str) {
+    [EVERY, plugin].iter().filter_map(|name| sections.get(*name)).for_each(|section| has.add(section));
 }
 
 fn stamp(file: &Path) -> std::io::Result<Stamp> {
@@ -195,11 +189,12 @@ fn stamp(file: &Path) -> std::io::Result<Stamp> {
 
 /// What a flow says a plugin may do in it; nothing where it does not speak of it.
 pub(crate) fn of_flow(flow: &model::flow::Flow, plugin: &str) -> Option<Allowed> {
-    let section = flow.grants.get(plugin).or_else(|| flow.grants.get(EVERY))?;
-    let mut allowed = Allowed::of(section.profile.unwrap_or(Profile::Strict));
-    allowed.add(section);
-    allowed.place = format!("under `grants: {plugin}:` in the flow");
-    Some(allowed)
+    let speaks = [EVERY, plugin].iter().any(|name| flow.grants.contains_key(*name));
+    speaks.then(|| {
+        let mut has = Section::default();
+        add(&mut has, &flow.grants, plugin);
+        Allowed { has, place: format!("under `grants: {plugin}:` in the flow") }
+    })
 }
 
 #[cfg(test)]
@@ -216,24 +211,24 @@ mod tests {
     fn what_is_written_adds_and_a_profile_begins_again() {
         let standard = Policies::default().allowed("a", "http");
         assert_eq!(
-            (standard.network.as_slice(), standard.files),
+            (standard.has.network.as_slice(), standard.has.files),
             (&[Network::Flow, Network::Plugin][..], Access::Write)
         );
-        assert!(standard.processes.is_empty() && standard.reveal.is_empty());
+        assert!(standard.has.processes.is_empty() && standard.has.reveal.is_empty());
         let policies = policies(
             "plugins:\n  '*': {processes: [a]}\n  http: {processes: [b]}\n  mail: {profile: strict, files: read}\nnamespaces:\n  \
              x: {plugins: {http: {processes: [c]}}}\n  x.y: {profile: strict, plugins: {http: {files: read}}}\n",
         );
-        let processes = |namespace: &str, plugin: &str| policies.allowed(namespace, plugin).processes;
+        let processes = |namespace: &str, plugin: &str| policies.allowed(namespace, plugin).has.processes;
         assert_eq!(processes("a", "http"), ["a", "b"]);
         assert_eq!(processes("a", "git"), ["a"]);
         assert_eq!(processes("a", "mail"), [""; 0]);
-        assert_eq!(policies.allowed("a", "mail").files, Access::Read);
+        assert_eq!(policies.allowed("a", "mail").has.files, Access::Read);
         assert_eq!(processes("x", "http"), ["a", "b", "c"]);
         assert_eq!(processes("x.z", "http"), ["a", "b", "c"]);
         assert_eq!(processes("xy", "http"), ["a", "b"]);
         let strict = policies.allowed("x.y.z", "http");
-        assert_eq!((strict.processes.len(), strict.files, strict.network.len()), (0, Access::Read, 0));
+        assert_eq!((strict.has.processes.len(), strict.has.files, strict.has.network.len()), (0, Access::Read, 0));
         assert_eq!(strict.place, "under `namespaces: x.y: plugins: http:` in a policy file (`--policy FILE`)");
         assert!(policies.allowed("x", "git").place.starts_with("under `plugins: git:`"));
         let every = self::policies("namespaces: {x: {plugins: {'*': {profile: strict}}}}\n");

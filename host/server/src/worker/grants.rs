@@ -43,7 +43,7 @@ pub(super) fn of_run(
     let whose = format!("`{plugin}` {}", manifest.version);
     grants.within.push(policy::asked(capabilities, Says::Manifest(whose)));
     let layers: Vec<&Allowed> = std::iter::once(&allowed).chain(&of_flow).collect();
-    let may_delete = |kind: &&String| layers.iter().all(|layer| policy::has(&layer.objects, kind));
+    let may_delete = |kind: &&String| layers.iter().all(|layer| policy::has(&layer.has.objects, kind));
     let deletes = capabilities.objects.iter().filter(may_delete);
     Ok(Granted {
         limits: limits(&node.config.limits, capabilities, &layers),
@@ -57,11 +57,11 @@ fn limits(usual: &Limits, capabilities: &catalog::Capabilities, layers: &[&Allow
     let mut limits = usual.clone();
     let most = |of: fn(&Allowed) -> u64| layers.iter().map(|layer| of(layer)).min().unwrap_or(0);
     if let Some(asked) = capabilities.memory_bytes {
-        let more = usize::try_from(asked.min(most(|layer| layer.memory_bytes))).unwrap_or(usize::MAX);
+        let more = usize::try_from(asked.min(most(|layer| layer.has.memory_bytes))).unwrap_or(usize::MAX);
         limits.memory_bytes = limits.memory_bytes.max(more);
     }
     if let Some(asked) = capabilities.time_ms {
-        let more = std::time::Duration::from_millis(asked.min(most(|layer| layer.time_ms)));
+        let more = std::time::Duration::from_millis(asked.min(most(|layer| layer.has.time_ms)));
         limits.wall = limits.wall.map(|wall| wall.max(more));
     }
     limits
