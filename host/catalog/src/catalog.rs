@@ -94,6 +94,11 @@ impl Catalog {
         Self(read.0, Arc::clone(&self.1))
     }
 
+    /// Whether it is the very snapshot, under the very rules, that another one is.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) && Arc::ptr_eq(&self.1, &other.1)
+    }
+
     /// Whether versions have come or gone since, or something was decided about them.
     pub fn is_outdated(&self) -> bool {
         self.0.look() != self.0.seen

@@ -17,7 +17,7 @@ const INVALID: u8 = 2;
 pub async fn validate(global: &Global, files: &[PathBuf], json: bool) -> Result<ExitCode> {
     let (catalog, policies) = (setup::catalog(global, &[])?, setup::policies(global)?);
     let usual = runtime::Limits::default();
-    let ground = server::Ground { catalog: &catalog, policies: &policies, allow_net: &[], usual: &usual };
+    let ground = server::Ground { catalog: &catalog, policies: &policies, usual: &usual };
     let mut reports = Vec::new();
     let mut invalid = 0;
     for file in files {

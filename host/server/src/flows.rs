@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::node::Node;
 use crate::plugins::Ground;
 use crate::policy::Refusal;
+use crate::worker::Standings;
 
 /// Most flows of one answer.
 const FLOWS_MAX: usize = 100_000;
@@ -38,6 +39,8 @@ pub struct SavedFlow {
     pub deleted: bool,
     /// What was doubtful when it was saved; empty when it was read back.
     pub warnings: Vec<Problem>,
+    /// What runs of its tasks have in common.
+    pub(crate) standings: Arc<Standings>,
 }
 
 /// What saving expects to find.
@@ -107,8 +110,7 @@ impl Node {
 
     fn on_ground<T>(&self, work: impl FnOnce(&Ground<'_>) -> T) -> T {
         let (catalog, policies) = (self.catalog(), self.policies());
-        let allow_net = self.allow_net();
-        work(&Ground { catalog: &catalog, policies: &policies, allow_net: &allow_net, usual: &self.config.limits })
+        work(&Ground { catalog: &catalog, policies: &policies, usual: &self.config.limits })
     }
 
     /// Saves a flow as its next revision with a lock. Who calls holds `resolving` since the lock was made.
@@ -246,6 +248,7 @@ impl Node {
             created: row.created,
             deleted: row.deleted,
             warnings: Vec::new(),
+            standings: Arc::default(),
         });
         let mut cached = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
         if cached.len() >= CACHED_MAX {

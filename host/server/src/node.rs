@@ -40,8 +40,6 @@ pub struct Node {
     pub(crate) runtime: Arc<dyn Runs>,
     catalog: RwLock<Catalog>,
     policies: RwLock<Arc<Policies>>,
-    /// What the people at the terminal have opened beside it.
-    allow_net: RwLock<Vec<runtime::NetworkRule>>,
     /// Held by who resolves a flow until its lock is stored, and alone by who takes versions away: no lock names one that is gone.
     pub(crate) resolving: tokio::sync::RwLock<()>,
     /// Held while versions come or go: one at a time.
@@ -91,8 +89,7 @@ impl Node {
             store: config.store,
             runtime: config.runtime,
             catalog: RwLock::new(config.catalog),
-            policies: RwLock::new(Arc::new(config.policies)),
-            allow_net: RwLock::new(config.allow_net),
+            policies: RwLock::new(Arc::new(config.policies.opening(config.allow_net))),
             resolving: tokio::sync::RwLock::new(()),
             installing: tokio::sync::Mutex::new(()),
             clock: config.clock,
@@ -168,14 +165,9 @@ impl Node {
         *self.policies.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policies);
     }
 
-    /// Hosts that are open beside what the policy says.
-    pub(crate) fn allow_net(&self) -> Vec<runtime::NetworkRule> {
-        self.allow_net.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Opens a host for flows that are saved and tasks that run from now on.
     pub fn open_host(&self, rule: runtime::NetworkRule) {
-        self.allow_net.write().unwrap_or_else(PoisonError::into_inner).push(rule);
+        self.set_policies((*self.policies()).clone().opening([rule]));
     }
 
     /// Returns, with the reason, once the store has failed for good: the process must end then, and start again on what is durable.

@@ -11,7 +11,7 @@ use model::problem::Problem;
 use model::task::TaskKind;
 use model::trigger::TriggerKind;
 use model::{Role, TypeInfo, Types, Unknown};
-use runtime::{Limits, NetworkRule, PluginSource, Wasm};
+use runtime::{Limits, PluginSource, Wasm};
 use serde_json::json;
 
 use crate::policy::{self, Policies, Refusal};
@@ -135,8 +135,6 @@ fn namespace_of(source: &str) -> String {
 pub struct Ground<'a> {
     pub catalog: &'a Catalog,
     pub policies: &'a Policies,
-    /// Opened beside the policy.
-    pub allow_net: &'a [NetworkRule],
     /// What every run may use at most without asking.
     pub usual: &'a Limits,
 }
@@ -155,8 +153,8 @@ impl Ground<'_> {
 
     /// What a flow needs on a lock, and may not have.
     pub(crate) fn refusals(&self, flow: &Flow, lock: &Lock) -> Vec<Refusal> {
-        let Self { catalog, policies, allow_net, usual } = *self;
-        policy::refusals(&policy::Asking { flow, lock, catalog, policies, allow_net, usual })
+        let Self { catalog, policies, usual } = *self;
+        policy::refusals(&policy::Asking { flow, lock, catalog, policies, usual })
     }
 
     /// Everything that is to be said of a source: errors, or the warnings of one that can be saved.

@@ -14,6 +14,7 @@ mod secrets;
 mod services;
 mod signing;
 mod sink;
+mod standing;
 mod templates;
 mod unit;
 
@@ -22,6 +23,7 @@ pub use given::Around;
 pub(crate) use outgoing::Bound;
 pub(crate) use polling::{Happened, Question};
 pub(crate) use secret::url_of;
+pub(crate) use standing::Standings;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -303,7 +305,7 @@ impl Node {
         keeping: &Arc<Keeping>,
     ) -> Result<Value, Stopped> {
         let whose = given::Whose {
-            flow: &ready.saved.flow,
+            saved: ready.saved,
             key: &ready.execution.flow,
             locked,
             execution: Some(&ready.execution.id),
@@ -325,7 +327,6 @@ impl Node {
         }
         let sink = Arc::new(RunSink::new(self.clone(), ready, secrets.clone(), outgoing.alarms().clone()));
         let wall = limits.wall;
-        let grants = Arc::new(grants);
         let services = services::RunServices::new(
             self.clone(),
             ready,

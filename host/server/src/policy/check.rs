@@ -24,8 +24,6 @@ pub(crate) struct Asking<'a> {
     pub lock: &'a Lock,
     pub catalog: &'a Catalog,
     pub policies: &'a Policies,
-    /// Opened beside the policy.
-    pub allow_net: &'a [NetworkRule],
     /// What every run may use at most without asking.
     pub usual: &'a Limits,
 }
@@ -98,7 +96,7 @@ pub(crate) fn refusals(asking: &Asking<'_>) -> Vec<Refusal> {
         let of_flow = of_flow(asking.flow, &one.locked.plugin);
         let layers = [(Some(&policy), true), (of_flow.as_ref(), false)];
         for (layer, by_policy) in layers.into_iter().filter_map(|(layer, by_policy)| Some((layer?, by_policy))) {
-            let opened = if by_policy { asking.allow_net } else { &[] };
+            let opened = if by_policy { asking.policies.opened() } else { &[] };
             for need in needs.iter().filter(|need| !need.is_granted(layer, opened)) {
                 let line = need.line().unwrap_or_else(|| need.to_string());
                 if seen.insert((one.locked.plugin.clone(), by_policy, line)) {

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use catalog::{Capability, Level, Wish};
 use model::policy::{EVERY, Level as Written, Policy, Section};
 use model::{Problem, Severity};
+use runtime::NetworkRule;
 
 pub(crate) use allowed::{Allowed, asked, has};
 pub use check::Refusal;
@@ -33,6 +34,8 @@ pub struct Policies {
     file: Option<PathBuf>,
     /// What the file looked like when it was read.
     stamp: Option<Stamp>,
+    /// Hosts that are open beside what is written.
+    opened: Vec<NetworkRule>,
 }
 
 type Stamp = (SystemTime, u64);
@@ -68,7 +71,20 @@ impl Policies {
         if !wrong.is_empty() {
             return Err(invalid(wrong));
         }
-        Ok(Self { written: Arc::new(written), file: Some(file.to_owned()), stamp: Some(stamp) })
+        let (written, file) = (Arc::new(written), Some(file.to_owned()));
+        Ok(Self { written, file, stamp: Some(stamp), opened: Vec::new() })
+    }
+
+    /// The same, with hosts open beside it.
+    #[must_use]
+    pub fn opening(mut self, rules: impl IntoIterator<Item = NetworkRule>) -> Self {
+        self.opened.extend(rules);
+        self
+    }
+
+    /// Hosts that are open beside what is written.
+    pub(crate) fn opened(&self) -> &[NetworkRule] {
+        &self.opened
     }
 
     /// The same file as it is now, if it has changed.
@@ -76,7 +92,7 @@ impl Policies {
         let file = self.file.as_deref()?;
         match stamp(file) {
             Ok(now) if Some(now) == self.stamp => None,
-            _ => Some(Self::read(file)),
+            _ => Some(Self::read(file).map(|read| read.opening(self.opened.iter().cloned()))),
         }
     }
 

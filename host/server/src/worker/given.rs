@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use catalog::PropertyPath;
 use expr::Value;
 use model::execution::Failure;
-use model::flow::Flow;
 use model::ids::{ExecutionId, FlowKey, TaskId};
 use model::lock::Locked;
 use runtime::{Grants, Limits, PluginSource};
 
 use super::alarms::About;
 use super::outgoing::Outgoing;
+use super::secret;
 use super::secrets::RunSecrets;
-use super::{grants, secret};
 use crate::flows::SavedFlow;
 use crate::node::Node;
 
@@ -22,7 +20,7 @@ pub(super) struct Given {
     pub source: PluginSource,
     /// As the guest gets them.
     pub properties: Value,
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     pub limits: Limits,
     /// Kinds of documents that may be deleted.
     pub deletes: Vec<String>,
@@ -32,7 +30,7 @@ pub(super) struct Given {
 
 /// Whose run it is.
 pub(super) struct Whose<'a> {
-    pub flow: &'a Flow,
+    pub saved: &'a SavedFlow,
     pub key: &'a FlowKey,
     pub locked: &'a Locked,
     /// A poll has none.
@@ -44,21 +42,14 @@ pub(super) struct Whose<'a> {
 impl Node {
     /// Makes ready what a run is given, or says why it must not begin. `properties`: rendered.
     pub(super) fn given(self: &Arc<Self>, whose: &Whose<'_>, properties: &Value) -> Result<Given, Failure> {
-        let Whose { flow, key, locked, execution, task } = *whose;
-        let catalog = self.catalog();
-        let missing = crate::plugins::unusable;
-        let package = catalog.locked(locked).map_err(missing)?;
-        let source = crate::plugins::source_of(&catalog, locked).map_err(missing)?;
-        let manifest = package.manifest();
-        let marked: &[PropertyPath] =
-            manifest.task(&locked.task_type).map_or(&[], |task| task.markers.secret.as_slice());
-        let properties =
-            secret::marked(properties, marked, &|clear| self.config.sealer.seal(clear, self.entropy.number()));
-        let grants::Granted { grants, limits, deletes } =
-            grants::of_run(self, flow, manifest, &locked.task_type, &properties)?;
+        let Whose { saved, key, locked, execution, task } = *whose;
+        let standing = self.standing(&saved.standings, &saved.flow, locked)?;
+        let seal = |clear: &str| self.config.sealer.seal(clear, self.entropy.number());
+        let properties = secret::marked(properties, &standing.marked, &seal);
+        let grants = standing.layers.of_run(&properties)?;
         let secrets = Arc::new(RunSecrets::default());
         let concealed = secrets.conceal(&properties);
-        secrets.remember_written(&concealed, marked);
+        secrets.remember_written(&concealed, &standing.marked);
         let about = About {
             plugin: locked.plugin.clone(),
             version: locked.version.to_string(),
@@ -66,8 +57,16 @@ impl Node {
             execution: execution.cloned(),
             task: task.to_owned(),
         };
-        let outgoing = Arc::new(Outgoing::new(self.clone(), flow, secrets.clone(), about));
-        Ok(Given { source, properties: concealed, grants, limits, deletes, secrets, outgoing })
+        let outgoing = Arc::new(Outgoing::new(self.clone(), standing.hosts.clone(), secrets.clone(), about));
+        Ok(Given {
+            source: standing.source.clone(),
+            properties: concealed,
+            grants,
+            limits: standing.layers.limits.clone(),
+            deletes: standing.layers.deletes.clone(),
+            secrets,
+            outgoing,
+        })
     }
 }
 
@@ -81,7 +80,7 @@ impl Around {
         let Some(locked) = saved.lock.tasks.get(&TaskId::trusted(task)) else {
             return Err(super::unknown_task(&TaskId::trusted(task)));
         };
-        let whose = Whose { flow: &saved.flow, key: &saved.flow.key, locked, execution: None, task };
+        let whose = Whose { saved, key: &saved.flow.key, locked, execution: None, task };
         node.given(&whose, properties).map(Self)
     }
 
@@ -91,7 +90,7 @@ impl Around {
     }
 
     /// What it may do.
-    pub fn grants(&self) -> Grants {
+    pub fn grants(&self) -> Arc<Grants> {
         self.0.grants.clone()
     }
 

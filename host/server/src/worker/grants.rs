@@ -1,55 +1,91 @@
-//! What one run may do: what the policy allows, within what its plugin's manifest asks for and what the flow says of itself. Deny by default.
+//! What runs may do: what the policy allows, within what their plugin's manifest asks for and what the flow says of itself. Deny by default.
+
+use std::sync::Arc;
 
 use catalog::Manifest;
 use expr::Value;
 use model::execution::Failure;
 use model::flow::Flow;
-use runtime::{Grants, Limits, Need, Says};
+use runtime::{Grants, Limits, Need, NetworkRule, Says};
 
-use crate::node::Node;
-use crate::policy::{self, Allowed};
+use crate::policy::{self, Allowed, Policies};
 
 /// What the kinds end with that a plugin asks to delete.
 pub(super) const DELETE: &str = ":delete";
 
-/// What a run may do and use.
-pub(super) struct Granted {
-    pub grants: Grants,
+/// What the runs of a task type may do in one flow, whatever their properties.
+pub(super) struct Layers {
+    policy: Allowed,
+    flow: Option<Allowed>,
+    /// What the manifest asks for.
+    asked: Grants,
+    /// Hosts that the manifest lists, and those that are open beside the policy.
+    listed: Vec<NetworkRule>,
+    opened: Vec<NetworkRule>,
+    /// All of it together, for properties that name no host: most have none.
+    without_hosts: Arc<Grants>,
     pub limits: Limits,
     /// Kinds of documents that may be deleted.
     pub deletes: Vec<String>,
 }
 
-/// The grants of a run with these rendered properties; or why it must not begin.
-pub(super) fn of_run(
-    node: &Node,
-    flow: &Flow,
-    manifest: &Manifest,
-    task_type: &str,
-    properties: &Value,
-) -> Result<Granted, Failure> {
-    let plugin = manifest.name.as_str();
-    let capabilities = manifest.capabilities_of(task_type);
-    let allowed = node.policies().allowed(flow.key.namespace.as_str(), plugin);
-    let of_flow = policy::of_flow(flow, plugin);
-    let (named, listed) = (policy::named(properties), policy::listed(capabilities));
-    let mut grants = allowed.grants(&named, &listed, Says::Policy(allowed.place.clone()));
-    // What an operator opened is open to plugins that ask for the network at all.
-    grants.network.extend(node.allow_net());
-    let narrowed = of_flow.as_ref().map(|said| said.grants(&named, &listed, Says::Flow(said.place.clone())));
-    grants.within.extend(narrowed);
-    // What the flow gives to a task is the flow's to give: the plugin need not have asked.
-    secrets_may_be_used(&grants, properties)?;
-    let whose = format!("`{plugin}` {}", manifest.version);
-    grants.within.push(policy::asked(capabilities, Says::Manifest(whose)));
-    let layers: Vec<&Allowed> = std::iter::once(&allowed).chain(&of_flow).collect();
-    let may_delete = |kind: &&String| layers.iter().all(|layer| policy::has(&layer.has.objects, kind));
-    let deletes = capabilities.objects.iter().filter(may_delete);
-    Ok(Granted {
-        limits: limits(&node.config.limits, capabilities, &layers),
-        deletes: deletes.filter_map(|kind| kind.strip_suffix(DELETE)).map(str::to_owned).collect(),
-        grants,
-    })
+impl Layers {
+    pub fn of(policies: &Policies, usual: &Limits, flow: &Flow, manifest: &Manifest, task_type: &str) -> Self {
+        let plugin = manifest.name.as_str();
+        let capabilities = manifest.capabilities_of(task_type);
+        let policy = policies.allowed(flow.key.namespace.as_str(), plugin);
+        let of_flow = policy::of_flow(flow, plugin);
+        let both: Vec<&Allowed> = std::iter::once(&policy).chain(&of_flow).collect();
+        let may_delete = |kind: &&String| both.iter().all(|layer| policy::has(&layer.has.objects, kind));
+        let deletes = capabilities.objects.iter().filter(may_delete).filter_map(|kind| kind.strip_suffix(DELETE));
+        let whose = format!("`{plugin}` {}", manifest.version);
+        let mut layers = Self {
+            limits: limits(usual, capabilities, &both),
+            deletes: deletes.map(str::to_owned).collect(),
+            asked: policy::asked(capabilities, Says::Manifest(whose)),
+            listed: policy::listed(capabilities),
+            opened: policies.opened().to_vec(),
+            without_hosts: Arc::default(),
+            policy,
+            flow: of_flow,
+        };
+        layers.without_hosts = Arc::new(layers.with(&[]));
+        layers
+    }
+
+    /// The grants of a run with these rendered properties, secrets and all; or why it must not begin.
+    pub fn of_run(&self, properties: &Value) -> Result<Arc<Grants>, Failure> {
+        self.secrets_may_be_used(properties)?;
+        Ok(match policy::named(properties).as_slice() {
+            [] => self.without_hosts.clone(),
+            named => Arc::new(self.with(named)),
+        })
+    }
+
+    /// All layers, where the flow names these hosts.
+    fn with(&self, named: &[NetworkRule]) -> Grants {
+        let mut grants = self.policy.grants(named, &self.listed, Says::Policy(self.policy.place.clone()));
+        // What an operator opened is open to plugins that ask for the network at all.
+        grants.network.extend(self.opened.iter().cloned());
+        let of_flow = self.flow.iter().map(|said| said.grants(named, &self.listed, Says::Flow(said.place.clone())));
+        grants.within = of_flow.chain([self.asked.clone()]).collect();
+        grants
+    }
+
+    /// Whether the secrets in a task's properties may be used by its plugin. What the flow gives to a task is the flow's to give: the plugin need
+    /// not have asked.
+    fn secrets_may_be_used(&self, properties: &Value) -> Result<(), Failure> {
+        let mut refused = Ok(());
+        each_secret(properties, &mut |name| {
+            let places = [(Some(&self.policy), Says::Policy as fn(String) -> Says), (self.flow.as_ref(), Says::Flow)];
+            for (layer, says) in places {
+                let Some(layer) = layer.filter(|layer| !policy::has(&layer.has.secrets, name)) else { continue };
+                let none = Grants { says: says(layer.place.clone()), ..Grants::none() };
+                refused = std::mem::replace(&mut refused, Ok(())).and_then(|()| none.allow(&Need::Secret(name)));
+            }
+        });
+        refused.map_err(|error| Failure { retryable: Some(false), ..Failure::new("GRANT_MISSING", error.message) })
+    }
 }
 
 /// The usual limits, or more of memory and time where it is asked for and allowed.
@@ -65,17 +101,6 @@ fn limits(usual: &Limits, capabilities: &catalog::Capabilities, layers: &[&Allow
         limits.wall = limits.wall.map(|wall| wall.max(more));
     }
     limits
-}
-
-/// Whether the secrets in a task's properties may be used by its plugin.
-fn secrets_may_be_used(grants: &Grants, properties: &Value) -> Result<(), Failure> {
-    let mut refused = Ok(());
-    each_secret(properties, &mut |name| {
-        if refused.is_ok() {
-            refused = grants.allow(&Need::Secret(name));
-        }
-    });
-    refused.map_err(|error| Failure { retryable: Some(false), ..Failure::new("GRANT_MISSING", error.message) })
 }
 
 /// The names of the secrets in a value: not of those that came with a request, which have none.

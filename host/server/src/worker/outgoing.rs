@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use expr::Secret;
-use model::flow::Flow;
+use model::ids::Namespace;
 use runtime::{Filled, HostError, Needles, RequestHead};
 
 use self::url::Host;
@@ -34,17 +34,17 @@ pub(super) struct Outgoing {
     node: Arc<Node>,
     secrets: Arc<RunSecrets>,
     /// Of the flow: where secrets are looked for first.
-    namespace: String,
+    namespace: Namespace,
     alarms: Arc<Alarms>,
     hosts: Arc<Hosts>,
 }
 
 impl Outgoing {
-    /// For a run of a flow.
-    pub fn new(node: Arc<Node>, flow: &Flow, secrets: Arc<RunSecrets>, about: About) -> Self {
-        let hosts = Arc::new(Hosts::of(&flow.source));
+    /// `hosts`: where the secrets of the run's flow may go.
+    pub fn new(node: Arc<Node>, hosts: Arc<Hosts>, secrets: Arc<RunSecrets>, about: About) -> Self {
+        let namespace = about.flow.namespace.clone();
         let alarms = Arc::new(Alarms::new(node.clone(), secrets.clone(), hosts.clone(), about));
-        Self { node, secrets, namespace: flow.key.namespace.to_string(), alarms, hosts }
+        Self { node, secrets, namespace, alarms, hosts }
     }
 
     pub fn alarms(&self) -> &Arc<Alarms> {
@@ -60,8 +60,8 @@ impl Outgoing {
         if let Some(secret) = self.secrets.behind(name) {
             return Ok(secret);
         }
-        let found = self.node.find_secret(&self.namespace, name);
-        let found = found.ok_or_else(|| HostError::not_found(no_secret(&self.namespace, name)))?;
+        let found = self.node.find_secret(self.namespace.as_str(), name);
+        let found = found.ok_or_else(|| HostError::not_found(no_secret(self.namespace.as_str(), name)))?;
         Ok(Secret::new(expr::Origin::Named(found.called), found.value))
     }
 

@@ -55,7 +55,7 @@ impl Node {
         let key = &saved.flow.key;
         let scope = FlowScope { node: self, flow: &saved.flow };
         let properties = self.render_properties_in(&scope, key, None, &polling.properties, locked).await?;
-        let whose = Whose { flow: &saved.flow, key, locked, execution: None, task: trigger.id.as_str() };
+        let whose = Whose { saved, key, locked, execution: None, task: trigger.id.as_str() };
         let Given { source, properties, grants, mut limits, secrets, outgoing, .. } =
             self.given(&whose, &properties)?;
         limits.wall = Some(limits.wall.map_or(POLL_MAX, |wall| wall.min(POLL_MAX)));
@@ -71,7 +71,6 @@ impl Node {
         ];
         let keys: BTreeMap<String, String> = facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect();
         let log = Arc::new(PollLog::default());
-        let grants = Arc::new(grants);
         let author = Author::new(grants.clone(), Reach::of(&key.namespace, &properties), &polling.properties);
         let request = Request {
             plugin: source,

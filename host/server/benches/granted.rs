@@ -3,16 +3,17 @@
 //! the two interleaved. The bar is 1.3, for a task without HTTP.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and fails loudly")]
 
-#[path = "../../host/runtime/benches/bare/mod.rs"]
+#[path = "../../runtime/benches/bare/mod.rs"]
 mod bare;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use catalog::{Catalog, Check, Host, Source};
 use expr::{Text, Value};
 use runtime::{Allocator, Cancel, Compiler, Config, Facts, Limits, NoServices, NoSink, PluginSource, Request, Runtime};
-use server::{Around, Node, Save};
-use tests::served::{Options, config};
+use server::{Around, Node, Policies, Save};
+use store::MemoryStore;
 
 /// As in `sluice`.
 #[global_allocator]
@@ -62,23 +63,32 @@ async fn measured() {
     let component = catalog::embed(bare::PROBE, manifest.to_string().as_bytes()).unwrap();
     let file = scratch.path().join("probe.wasm");
     std::fs::write(&file, component).unwrap();
-    let secrets = [("API_TOKEN".to_owned(), "a-key-of-a-usual-length-0123456789".to_owned())].into();
-    let options = Options { plugins: vec![file], policy: Some(POLICY.to_owned()), secrets, ..Options::default() };
-    let node = Node::open(config(options, scratch.path())).await.unwrap();
-    let saved = node.save_flow(FLOW, Save::Any).await.unwrap();
-    let token = Text::secret("API_TOKEN", "a-key-of-a-usual-length-0123456789");
-    let properties = Value::map([("message", Value::from(MESSAGE)), ("token", Value::Text(token))]);
     for pool_slots in [256, 0] {
-        ratio(&node, &saved, &properties, pool_slots).await;
+        ratio(&file, pool_slots).await;
     }
-    node.shutdown().await;
 }
 
-async fn ratio(node: &Arc<Node>, saved: &server::SavedFlow, properties: &Value, pool_slots: u32) {
+async fn ratio(plugin: &std::path::Path, pool_slots: u32) {
     let folder = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(Config { pool_slots, ..Config::new(folder.path().join("code"), Compiler::InProcess) });
     let runtime = runtime.unwrap();
     let status = runtime.status();
+    let policy = folder.path().join("policy.yaml");
+    std::fs::write(&policy, POLICY).unwrap();
+    let host = Host { version: env!("CARGO_PKG_VERSION").parse().unwrap(), built_in: Vec::new() };
+    let catalog = Catalog::open(vec![Source::File(plugin.to_owned())], host, Check::Digests);
+    let store = Arc::new(MemoryStore::default());
+    // On this runtime and no other: a second one would be in the way of both that are measured.
+    let node = server::Config {
+        policies: Policies::read(&policy).unwrap(),
+        secrets: [("API_TOKEN".to_owned(), "a-key-of-a-usual-length-0123456789".to_owned())].into(),
+        ..server::Config::new(store, runtime.clone(), catalog, folder.path().join("scratch"))
+    };
+    let node = Node::open(node).await.unwrap();
+    let saved = node.save_flow(FLOW, Save::Any).await.unwrap();
+    let token = Text::secret("API_TOKEN", "a-key-of-a-usual-length-0123456789");
+    let properties = &Value::map([("message", Value::from(MESSAGE)), ("token", Value::Text(token))]);
+    let (node, saved) = (&node, &saved);
     let pre = bare::cycle(status.allocator == Allocator::PoolWithScan, pool_slots > 0);
     bare::tick(&pre);
     let run = bare::export(&pre);
@@ -104,7 +114,7 @@ async fn ratio(node: &Arc<Node>, saved: &server::SavedFlow, properties: &Value, 
                 task_type: "bench".to_owned(),
                 input: around.input(),
                 facts: Facts::default(),
-                grants: Arc::new(around.grants()),
+                grants: around.grants(),
                 limits: Limits::default(),
                 working_dir: None,
                 services: Arc::new(NoServices),
@@ -131,4 +141,5 @@ async fn ratio(node: &Arc<Node>, saved: &server::SavedFlow, properties: &Value, 
     if ratio > 1.3 {
         println!("granted: over the bar");
     }
+    node.shutdown().await;
 }
