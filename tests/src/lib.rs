@@ -3,6 +3,7 @@
 pub mod conformance;
 pub mod counting;
 pub mod guests;
+pub mod held;
 pub mod hosted;
 pub mod large;
 pub mod mirror;

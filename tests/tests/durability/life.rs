@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use model::ids::{FlowId, FlowKey, Namespace, TENANT};
 use model::state::State;
 use server::{Clock, Config, Given, Node, Save, Seen, Start, SystemClock};
 use store::embedded::{EmbeddedStore, Options as StoreOptions};
-use store::rows::NodeId;
-use store::{MemoryStore, Store};
+use store::rows::{self, NodeId};
+use store::{MemoryStore, Query, Store, View};
+use tests::held::Held;
 use tests::served::Options;
 use tests::stand_in::StandIn;
 
@@ -222,4 +224,42 @@ fn f06_unknown_outcome_is_not_repeated() {
         node.shutdown().await;
     });
     outer.block_on(outside.end());
+}
+
+/// A slot is given back just after an execution looked for one, and before it is in the queue: who gave it back finds nobody to wake.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_execution_that_looked_too_early_does_not_stay_in_the_queue() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let outside = StandIn::holding().await;
+    let store = Arc::new(Held::default());
+    let node = Node::open(config(store.clone(), &scratch, &outside)).await.expect("it opens");
+    let flow = format!("{ASK}concurrency: {{limit: 1, behavior: QUEUE}}\n");
+    let first = started(&node, &flow, uri(&outside)).await;
+    outside.came(1).await;
+
+    store.hold();
+    let second = tokio::spawn({
+        let (node, inputs) = (node.clone(), uri(&outside));
+        async move { node.start(Start { inputs, ..Start::of("life", "ask") }).await.expect("it starts").to_string() }
+    });
+    store.held().await;
+    outside.answer();
+    assert_eq!(ended(&node, &first).await.execution.state(), State::Success);
+    until("the slot is back", async || {
+        let flow = FlowKey { tenant: TENANT.into(), namespace: Namespace::trusted("life"), id: FlowId::trusted("ask") };
+        let page = store::Page::first(10);
+        let slots = (&*store as &dyn Store).list::<rows::UniqueKey>(View::Newest, Query::SlotsOf(flow), page).await;
+        slots.expect("the store reads").items.is_empty()
+    })
+    .await;
+    // Time for who gave it back to look into the queue.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    store.lets_go();
+
+    let second = second.await.expect("it is told");
+    let seen = ended(&node, &second).await;
+    assert_eq!(seen.execution.state(), State::Success);
+    let entries = seen.execution.history.entries();
+    assert!(entries.iter().any(|(state, _)| *state == State::Queued), "{entries:?}");
+    node.shutdown().await;
 }

@@ -14,7 +14,7 @@ use store::{Batch, Query, View};
 use super::{FORMAT, Hot, Turn, unwritable};
 use crate::error::Error;
 use crate::leases::LEASE;
-use crate::mailbox::{Envelope, Mail};
+use crate::mailbox::Envelope;
 use crate::node::Node;
 
 /// The queue of workers that tasks go to unless they name another.
@@ -53,6 +53,11 @@ pub(super) enum After {
     TriggerMail,
     /// A slot was freed.
     WakeQueue(FlowKey),
+    /// No slot of this flow was free, of so many.
+    LookAgain {
+        flow: FlowKey,
+        limit: u32,
+    },
     /// There is more to decide.
     Continue,
     Log {
@@ -248,31 +253,13 @@ pub(super) fn perform(node: &Arc<Node>, id: &ExecutionId, hot: &Hot, after: Afte
             let node = node.clone();
             node.clone().tasks.spawn(async move { node.wake_queue(&flow).await });
         }
+        After::LookAgain { flow, limit } => {
+            let node = node.clone();
+            node.clone().tasks.spawn(async move { node.look_again(&flow, limit).await });
+        }
         After::Continue => node.post(id, Envelope::event(Event::Continue)),
         // Written by `failures::log`, before anything else is done.
         After::Log { .. } => {}
-    }
-}
-
-impl Node {
-    /// Lets queued executions of a flow look for a slot, oldest first.
-    pub(crate) async fn wake_queue(self: &Arc<Self>, flow: &FlowKey) {
-        let filter = store::query::ExecutionFilter {
-            kinds: Vec::new(),
-            flow: Some(flow.clone()),
-            states: vec![model::state::State::Queued],
-            ..store::query::ExecutionFilter::default()
-        };
-        let queued = self.store.all::<rows::Execution>(View::Newest, Query::Executions(filter), JOBS_MAX).await;
-        match queued {
-            // Newest first is the order of the answer. One is enough: it frees its own slot in turn.
-            Ok(queued) => {
-                if let Some(oldest) = queued.last() {
-                    self.post(&oldest.record.id, Envelope::new(Mail::TrySlot));
-                }
-            }
-            Err(error) => tracing::error!(%flow, %error, "queued executions were not woken"),
-        }
     }
 }
 

@@ -1,17 +1,23 @@
 //! Concurrency slots: unique keys taken and given back in the same commit as what they are for. Never a counter.
 
+use std::sync::Arc;
+
 use engine::Event;
 use model::ids::FlowKey;
 use model::state::State;
-use store::rows::{Holder, Key, UniqueKey, UniqueName};
-use store::{Query, View};
+use store::rows::{self, Holder, Key, UniqueKey, UniqueName};
+use store::{Query, Stored, View};
 
 use super::commands::After;
 use super::{Owner, Turn};
 use crate::error::Error;
+use crate::mailbox::{Envelope, Mail};
+use crate::node::Node;
 
 /// Most slots of a flow: a limit above that is no limit.
 const SLOTS_MAX: usize = 100_000;
+/// Most executions of a flow's queue that are looked through for the oldest one.
+const QUEUED_MAX: usize = 100_000;
 
 /// Takes the lowest free slot, or says that none is.
 pub(super) async fn take(owner: &Owner, turn: &mut Turn, flow: &FlowKey, limit: u32) -> Result<(), Error> {
@@ -22,7 +28,10 @@ pub(super) async fn take(owner: &Owner, turn: &mut Turn, flow: &FlowKey, limit: 
             turn.batch.take(UniqueKey { name, holder, created: owner.node.now(), expires: None });
             turn.queue.push_back(Event::SlotGranted { slot });
         }
-        None => turn.queue.push_back(Event::SlotRefused),
+        None => {
+            turn.queue.push_back(Event::SlotRefused);
+            turn.after.push(After::LookAgain { flow: flow.clone(), limit });
+        }
     }
     Ok(())
 }
@@ -56,17 +65,53 @@ pub(super) async fn give_back(owner: &Owner, turn: &mut Turn, flow: &FlowKey, sl
     Ok(())
 }
 
-/// The lowest slot that nobody has; one that this execution has already comes first (it was taken before a crash).
+impl Node {
+    /// Lets queued executions of a flow look for a slot, oldest first.
+    pub(super) async fn wake_queue(self: &Arc<Self>, flow: &FlowKey) {
+        let filter = store::query::ExecutionFilter {
+            kinds: Vec::new(),
+            flow: Some(flow.clone()),
+            states: vec![State::Queued],
+            ..store::query::ExecutionFilter::default()
+        };
+        match self.store.all::<rows::Execution>(View::Newest, Query::Executions(filter), QUEUED_MAX).await {
+            // Newest first is the order of the answer. One is enough: it frees its own slot in turn.
+            Ok(queued) => {
+                if let Some(oldest) = queued.last() {
+                    self.post(&oldest.record.id, Envelope::new(Mail::TrySlot));
+                }
+            }
+            Err(error) => tracing::error!(%flow, %error, "queued executions were not woken"),
+        }
+    }
+
+    /// An execution of the flow found no slot, and is in the queue by now. Whoever gave one back between its look and its commit did not see
+    /// it in the queue, and woke nobody.
+    pub(super) async fn look_again(self: &Arc<Self>, flow: &FlowKey, limit: u32) {
+        match self.store.all::<UniqueKey>(View::Newest, Query::SlotsOf(flow.clone()), SLOTS_MAX).await {
+            Ok(taken) if lowest_free(&taken, limit).is_none() => {}
+            Ok(_) => self.wake_queue(flow).await,
+            Err(error) => tracing::error!(%flow, %error, "the slots of a flow were not looked at again"),
+        }
+    }
+}
+
+/// The slot that nobody has and this execution may; one that it has already comes first (it was taken before a crash).
 async fn free(owner: &Owner, flow: &FlowKey, limit: u32) -> Result<Option<u32>, Error> {
     let query = Query::SlotsOf(flow.clone());
     let taken = owner.node.store.all::<UniqueKey>(View::Newest, query, SLOTS_MAX).await?;
     let mine = Holder::Execution(owner.id.clone());
-    let slot = |key: &UniqueKey| match &key.name {
+    let held = taken.iter().find(|key| key.holder == mine).and_then(|key| number(key));
+    Ok(held.or_else(|| lowest_free(&taken, limit)))
+}
+
+fn lowest_free(taken: &[Stored<Arc<UniqueKey>>], limit: u32) -> Option<u32> {
+    (0..limit).find(|wanted| !taken.iter().any(|key| number(key) == Some(*wanted)))
+}
+
+fn number(key: &UniqueKey) -> Option<u32> {
+    match &key.name {
         UniqueName::Slot(_, slot) => Some(*slot),
         _ => None,
-    };
-    if let Some(held) = taken.iter().find(|key| key.holder == mine).and_then(|key| slot(key)) {
-        return Ok(Some(held));
     }
-    Ok((0..limit).find(|wanted| !taken.iter().any(|key| slot(key) == Some(*wanted))))
 }
