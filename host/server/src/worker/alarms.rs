@@ -52,8 +52,8 @@ impl Place {
 /// Whose run it is.
 #[derive(Clone, Debug)]
 pub(super) struct About {
-    pub plugin: String,
-    pub version: String,
+    pub plugin: Arc<str>,
+    pub version: Arc<str>,
     pub flow: FlowKey,
     /// A poll has none.
     pub execution: Option<ExecutionId>,

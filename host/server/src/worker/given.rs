@@ -51,8 +51,8 @@ impl Node {
         let concealed = secrets.conceal(&properties);
         secrets.remember_written(&concealed, &standing.marked);
         let about = About {
-            plugin: locked.plugin.clone(),
-            version: locked.version.to_string(),
+            plugin: standing.plugin.clone(),
+            version: standing.version.clone(),
             flow: key.clone(),
             execution: execution.cloned(),
             task: task.to_owned(),

@@ -2,7 +2,7 @@
 //! clear, or what a server answered, is found again in what it says.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,11 +28,11 @@ pub struct RunSecrets {
 
 #[derive(Default)]
 struct Known {
-    by_placeholder: HashMap<String, Secret>,
+    by_placeholder: BTreeMap<String, Secret>,
     /// Texts with placeholders in them that the flow's author wrote, to be shown or not: properties that are not secret, templates.
-    written: HashSet<String>,
+    written: BTreeSet<String>,
     /// Whether the host itself put a placeholder into an answer, by placeholder.
-    answered: HashMap<String, Arc<AtomicBool>>,
+    answered: BTreeMap<String, Arc<AtomicBool>>,
     /// Every spelling of what the guest was shown in the clear.
     revealed: Needles,
 }

@@ -21,6 +21,8 @@ pub(super) struct Standing {
     /// What it was made of.
     catalog: Catalog,
     policies: Arc<Policies>,
+    pub plugin: Arc<str>,
+    pub version: Arc<str>,
     pub source: PluginSource,
     /// Which properties are secret.
     pub marked: Vec<PropertyPath>,
@@ -54,6 +56,8 @@ impl Node {
         let manifest = catalog.locked(locked).map_err(missing)?.manifest();
         let task = manifest.task(&locked.task_type);
         let standing = Arc::new(Standing {
+            plugin: locked.plugin.as_str().into(),
+            version: locked.version.to_string().into(),
             source: crate::plugins::source_of(&catalog, locked).map_err(missing)?,
             marked: task.map(|task| task.markers.secret.clone()).unwrap_or_default(),
             layers: Layers::of(&policies, &self.config.limits, flow, manifest, &locked.task_type),
