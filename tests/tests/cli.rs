@@ -158,14 +158,14 @@ fn validation_says_where_and_what() {
 #[test]
 fn plugins_are_listed() {
     run(&["plugin", "list"]).exits(0).says(&[
-        "core  1.0.0, 1.1.0",
+        "core  1.1.0, 1.0.0",
         "io.kestra.plugin.core.log.Log",
         "http  ",
         "io.kestra.plugin.core.http.Request",
     ]);
     let shown = run(&["plugin", "list", "--json"]).exits(0).json();
     assert_eq!(shown[0]["name"], "core");
-    assert_eq!(shown[0]["versions"], serde_json::json!(["1.0.0", "1.1.0"]));
+    assert_eq!(shown[0]["versions"], serde_json::json!(["1.1.0", "1.0.0"]));
     let empty = tempfile::tempdir().expect("tests have a temporary folder");
     let none = empty.path().to_str().expect("a plain name");
     run(&["plugin", "list", "--registry", none]).exits(0).says(&["no plugins", "hint: --registry"]);
@@ -201,7 +201,19 @@ fn plugins_are_installed_and_uninstalled() {
         .exits(0)
         .says(&["installed core 7.0.0: 5 task types", "installed core 8.0.0"]);
     at(&["plugin", "install", &seven.path]).exits(0).says(&["already installed core 7.0.0"]);
-    at(&["plugin", "list"]).exits(0).says(&["core", "1.0.0, 1.1.0, 7.0.0, 8.0.0"]);
+    at(&["plugin", "list"]).exits(0).says(&["core", "8.0.0, 7.0.0, 1.1.0, 1.0.0"]);
+    let resolved = at(&["plugin", "resolve", "core", "core@^7", "core@oldest"]).exits(0);
+    resolved.says(&["core  core 8.0.0  sha256 ", "core@^7  core 7.0.0  sha256 ", "core@oldest  core 1.0.0  sha256 "]);
+    let some =
+        at(&["plugin", "resolve", "core@9.0.0", "cor", "core@^x", "core@^7"]).exits(1).says(&["core@^7  core 7.0.0"]);
+    some.complains(&[
+        "core@9.0.0: no version of plugin `core` matches `9.0.0`",
+        "hint: installed are 1.0.0, ",
+        "cor: no plugin `cor` is installed",
+        "hint: ",
+        "`core`",
+        "core@^x: `^x` is not a version requirement",
+    ]);
     // Of several, none is installed if one is no plugin.
     let nine = written("core9.wasm", core_as("9.0.0"));
     at(&["plugin", "install", &nine.path, "no/such.wasm"]).exits(1).complains(&["cannot read `no/such.wasm`"]);
@@ -218,7 +230,7 @@ fn plugins_are_installed_and_uninstalled() {
     at(&["plugin", "uninstall", "core@8.0.0"]).exits(0).says(&["uninstalled core 8.0.0"]);
     at(&["plugin", "uninstall", "core@1.0.0"]).exits(1).complains(&["it comes with Sluice"]);
     at(&["plugin", "uninstall", "core"]).exits(1).complains(&["`core` is not NAME@VERSION"]);
-    at(&["plugin", "list"]).exits(0).says(&["1.0.0, 1.1.0, 7.0.0"]);
+    at(&["plugin", "list"]).exits(0).says(&["7.0.0, 1.1.0, 1.0.0"]);
 }
 
 #[test]

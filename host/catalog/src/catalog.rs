@@ -201,6 +201,12 @@ impl Catalog {
         self.runs_here(package).is_ok() && self.held(package).is_none()
     }
 
+    /// Whether a task may come to run on a version: as [`Self::is_usable`], and no operator has taken it back.
+    pub fn is_offered(&self, package: &Package) -> bool {
+        let manifest = package.manifest();
+        self.is_usable(package) && self.rules().withheld(manifest.name.as_str(), &manifest.version).is_none()
+    }
+
     /// A task type as each version that has it describes it, oldest first.
     pub fn described(&self, task_type: &str) -> impl Iterator<Item = Described<'_>> {
         let owner = self.owner(task_type).map_or("", PluginName::as_str);

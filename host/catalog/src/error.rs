@@ -46,6 +46,8 @@ pub enum Error {
     UnknownType { task_type: String, nearest: Vec<String> },
 
     /// A requirement that is neither a version, nor a range, nor a word we know.
+    #[error("no plugin `{plugin}` is installed{}", Nearest(nearest))]
+    UnknownPlugin { plugin: String, nearest: Vec<String> },
     #[error("`{text}` is not a version requirement: {reason}\nhint: {hint}")]
     BadRequirement { text: String, reason: String, hint: String },
 
@@ -150,6 +152,7 @@ impl Error {
             Self::Damaged { .. } => "PLUGIN_DAMAGED",
             Self::JournalDamaged { .. } => "REGISTRY_JOURNAL_DAMAGED",
             Self::UnknownType { .. } => "TASK_TYPE_UNKNOWN",
+            Self::UnknownPlugin { .. } => "PLUGIN_UNKNOWN",
             Self::BadRequirement { .. } => "PLUGIN_BAD_REQUIREMENT",
             Self::NoMatch { .. } => "PLUGIN_NO_MATCHING_VERSION",
             Self::NotInVersion { .. } => "TASK_TYPE_NOT_IN_VERSION",

@@ -75,28 +75,8 @@ impl Catalog {
             task_type: task_type.to_owned(),
             nearest: nearest(task_type, snapshot.owners.names()),
         })?;
-        // `min_by_key` keeps the first of equals.
-        let pin = self.rules().pin(plugin.as_str()).map(|text| Wish { level: Level::Operator, text });
-        let wish = pin.as_ref().into_iter().chain(wishes).min_by_key(|wish| wish.level);
-        let text = wish.map_or(DEFAULT_REQUIREMENT, |wish| wish.text);
-        let requirement = Requirement::parse(text)?;
         let having: Vec<&Arc<Package>> = self.described(task_type).map(|described| described.package).collect();
-        let withheld = |package: &Package| self.rules().withheld(plugin.as_str(), &package.manifest().version);
-        let offered: Vec<&Arc<Package>> = having
-            .iter()
-            .copied()
-            .filter(|package| withheld(package).is_none() && self.held(package).is_none())
-            .collect();
-        let Some(package) = snapshot.pick(&requirement, &offered) else {
-            // Something would fit, and must not be taken.
-            if let Some(package) = snapshot.pick(&requirement, &having) {
-                if let Some(rule) = withheld(package) {
-                    return Err(refusal(rule, &package.manifest().version));
-                }
-                self.may_be_used(package)?;
-            }
-            return Err(self.no_match(plugin, task_type, &requirement, &having, wish));
-        };
+        let (package, text) = self.choose(plugin, Some(task_type), &having, wishes)?;
         let manifest = package.manifest();
         let task = manifest.task(task_type).expect("only versions with the task type were looked at");
         let locked = Locked {
@@ -107,6 +87,53 @@ impl Catalog {
             requirement: text.trim().to_owned(),
         };
         Ok(Resolution { locked, package: Arc::clone(package) })
+    }
+
+    /// The version of a plugin that a task would run on now that asks for this.
+    pub fn select(&self, plugin: &str, requirement: &str) -> Result<&Arc<Package>, Error> {
+        let Some((name, versions)) = self.plugins().find(|(name, _)| name.as_str() == plugin) else {
+            let names = self.plugins().map(|(name, _)| name.as_str());
+            return Err(Error::UnknownPlugin { plugin: plugin.to_owned(), nearest: nearest(plugin, names) });
+        };
+        let having: Vec<&Arc<Package>> = versions.collect();
+        let wish = Wish { level: Level::Task, text: requirement };
+        self.choose(name, None, &having, &[wish]).map(|(package, _)| package)
+    }
+
+    /// The version out of these that is heard to be asked for, and what was asked.
+    fn choose<'a, 'w>(
+        &'a self,
+        plugin: &PluginName,
+        task_type: Option<&str>,
+        having: &[&'a Arc<Package>],
+        wishes: &'w [Wish<'w>],
+    ) -> Result<(&'a Arc<Package>, &'w str), Error>
+    where
+        'a: 'w,
+    {
+        let snapshot = self.snapshot();
+        // `min_by_key` keeps the first of equals.
+        let pin = self.rules().pin(plugin.as_str()).map(|text| Wish { level: Level::Operator, text });
+        let wish = pin.as_ref().into_iter().chain(wishes).min_by_key(|wish| wish.level);
+        let text = wish.map_or(DEFAULT_REQUIREMENT, |wish| wish.text);
+        let requirement = Requirement::parse(text)?;
+        let withheld = |package: &Package| self.rules().withheld(plugin.as_str(), &package.manifest().version);
+        let offered: Vec<&Arc<Package>> = having
+            .iter()
+            .copied()
+            .filter(|package| withheld(package).is_none() && self.held(package).is_none())
+            .collect();
+        let Some(package) = snapshot.pick(&requirement, &offered) else {
+            // Something would fit, and must not be taken.
+            if let Some(package) = snapshot.pick(&requirement, having) {
+                if let Some(rule) = withheld(package) {
+                    return Err(refusal(rule, &package.manifest().version));
+                }
+                self.may_be_used(package)?;
+            }
+            return Err(self.no_match(plugin, task_type, &requirement, having, wish));
+        };
+        Ok((package, text))
     }
 
     /// The lock of a flow revision, or every task that cannot be resolved.
@@ -126,7 +153,7 @@ impl Catalog {
     fn no_match(
         &self,
         plugin: &PluginName,
-        task_type: &str,
+        task_type: Option<&str>,
         requirement: &Requirement,
         having: &[&Arc<Package>],
         wish: Option<&Wish<'_>>,
@@ -139,7 +166,9 @@ impl Catalog {
             return error;
         }
         let all: Vec<&Arc<Package>> = self.versions(plugin.as_str()).collect();
-        if let Some(without) = all.iter().rev().find(fitting) {
+        if let Some(task_type) = task_type
+            && let Some(without) = all.iter().rev().find(fitting)
+        {
             return Error::NotInVersion {
                 plugin: plugin.to_string(),
                 version: version(without),

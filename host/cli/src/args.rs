@@ -364,10 +364,12 @@ URL does.
 Examples:
   sluice plugin install my.wasm
   sluice plugin install mail@^1 post --from https://plugins.example.com/
+  sluice plugin install my.wasm --server http://127.0.0.1:8080
   sluice plugin install mail --server http://127.0.0.1:8080"
 )]
 pub struct Install {
-    /// Packed components. With --from or --server: plugins by name, as NAME or NAME@VERSIONS.
+    /// Packed components; with --from, plugins by name, as NAME or NAME@VERSIONS. With --server, what ends in `.wasm` is a component of this
+    /// machine, and all else a name.
     #[arg(required = true, value_name = "FILE or NAME[@VERSIONS]")]
     pub plugins: Vec<String>,
     /// Take plugins from here: the URL of a folder that `sluice plugin index` was run on, or a folder of this machine. With --server: which of
@@ -442,9 +444,22 @@ impl Elsewhere {
 pub enum Plugin {
     /// List the plugins that flows can use, with their versions and task types.
     List {
+        /// Also versions that need a newer Sluice.
+        #[arg(long)]
+        all: bool,
         /// One JSON document instead of a table.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        elsewhere: Elsewhere,
+    },
+    /// Say which version a task would run on if a flow that asks for it were saved now.
+    Resolve {
+        /// What is asked for; VERSIONS as in a task's `version`, by default LATEST.
+        #[arg(required = true, value_name = "NAME[@VERSIONS]")]
+        plugins: Vec<String>,
+        #[command(flatten)]
+        elsewhere: Elsewhere,
     },
     /// List what a source of plugins offers, or all sources of a server.
     Search(Search),
@@ -467,6 +482,8 @@ pub enum Plugin {
         /// The folder of the store whose flows are looked at. Default: `store` in the data directory.
         #[arg(long, value_name = "DIR", env = "SLUICE_STORE")]
         store: Option<PathBuf>,
+        #[command(flatten)]
+        elsewhere: Elsewhere,
     },
     /// Show what a version asks for, what of it no approved version does, and what of it the policy grants.
     Grants {

@@ -1,7 +1,8 @@
 //! A server that runs, asked over its API: one request, one answer, and refusals in the server's words.
 
 use anyhow::{Context as _, Result, anyhow};
-use reqwest::Method;
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder, Url};
 use serde_json::Value;
 
 use crate::args::{Credentials, Remote};
@@ -30,13 +31,31 @@ impl Client {
 
     /// Asks for a path, with or without a document.
     pub async fn ask(&self, method: Method, path: &str, document: Option<&Value>) -> Result<Value> {
-        let url = format!("{}{path}", self.server);
-        let mut request = self.http.request(method, &url);
-        if let Some((name, password)) = self.credentials.pair() {
-            request = request.basic_auth(name, Some(password));
-        }
+        let mut request = self.http.request(method, self.at(path));
         if let Some(document) = document {
             request = request.header("content-type", "application/json").body(document.to_string());
+        }
+        self.send(request).await
+    }
+
+    /// Sends files, each with its name, as a form.
+    pub async fn upload(&self, path: &str, query: &[(&str, &str)], files: Vec<(String, Vec<u8>)>) -> Result<Value> {
+        let mut url = Url::parse(&self.at(path)).with_context(|| format!("`{}` is not a URL", self.server))?;
+        url.query_pairs_mut().extend_pairs(query);
+        let mut form = Form::new();
+        for (name, content) in files {
+            form = form.part("file", Part::bytes(content).file_name(name));
+        }
+        self.send(self.http.post(url).multipart(form)).await
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.server)
+    }
+
+    async fn send(&self, mut request: RequestBuilder) -> Result<Value> {
+        if let Some((name, password)) = self.credentials.pair() {
+            request = request.basic_auth(name, Some(password));
         }
         let response = request.send().await.map_err(|error| {
             anyhow!(
@@ -44,7 +63,7 @@ impl Client {
                 self.server
             )
         })?;
-        let status = response.status();
+        let (status, url) = (response.status(), response.url().clone());
         let text = response.text().await.with_context(|| format!("`{url}` was not answered to its end"))?;
         match status.is_success() {
             true if text.is_empty() => Ok(Value::Null),

@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use catalog::{Delivery, Installed};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use server::{Candidate, PluginSource, Wanted};
 
 use crate::approvals::{by, exactly, show_held};
@@ -59,13 +59,18 @@ fn of_file(file: &str, approval: Option<String>) -> Result<Candidate> {
     let component = std::fs::read(file).with_context(|| {
         format!("cannot read `{file}`\n  hint: --from names where plugins are taken from by their names")
     })?;
-    let beside = format!("{file}.minisig");
+    let beside = beside(file);
     let signature = match std::fs::read(&beside) {
         Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| format!("cannot read `{beside}`")),
     };
     Ok(Candidate { component, origin: file.to_owned(), signature, from: Delivery::Local, approval })
+}
+
+/// Where the signature of a file is.
+fn beside(file: &str) -> String {
+    format!("{file}.minisig")
 }
 
 /// What a source offers under these names.
@@ -80,13 +85,29 @@ async fn fetched(global: &Global, source: &str, names: &[String], approval: Opti
     Ok(fetched?.into_iter().map(|fetched| Candidate::fetched(fetched, approval.clone())).collect())
 }
 
-/// Has a server install what its own sources offer.
+/// Has a server install files of this machine, or what its own sources offer.
 async fn on_server(client: &Client, arguments: &Install) -> Result<ExitCode> {
-    let names: Vec<String> = arguments.plugins.iter().map(|text| text.replacen('@', ":", 1)).collect();
-    let wished = json!({
-        "plugins": names, "from": arguments.from, "approve": arguments.approve, "reason": arguments.reason,
-    });
-    let answer = client.ask(Method::POST, &format!("{PLUGINS}/install"), Some(&wished)).await?;
+    let is_file = |text: &&String| Path::new(text.as_str()).extension().is_some_and(|extension| extension == "wasm");
+    let files: Vec<&str> = arguments.plugins.iter().filter(is_file).map(String::as_str).collect();
+    let answer = match files.len() {
+        0 => by_name(client, arguments).await?,
+        count if count == arguments.plugins.len() && arguments.from.is_none() => {
+            let mut parts = Vec::new();
+            for file in files {
+                let Candidate { component, signature, .. } = of_file(file, None)?;
+                parts.push((file.to_owned(), component));
+                parts.extend(signature.map(|signature| (beside(file), signature.into_bytes())));
+            }
+            let query = match arguments.approve {
+                true => vec![("approve", "true"), ("reason", arguments.reason.as_str())],
+                false => Vec::new(),
+            };
+            client.upload(&format!("{PLUGINS}/upload"), &query, parts).await?
+        }
+        _ => bail!(
+            "files are installed in a command of their own\n  hint: what ends in `.wasm` is a file, and needs no --from"
+        ),
+    };
     for one in results(&answer) {
         let (name, version) = (text(one, "name"), text(one, "version"));
         let how = if one["alreadyInstalled"] == true { "already installed" } else { "installed" };
@@ -100,6 +121,14 @@ async fn on_server(client: &Client, arguments: &Install) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn by_name(client: &Client, arguments: &Install) -> Result<Value> {
+    let names: Vec<String> = arguments.plugins.iter().map(|text| text.replacen('@', ":", 1)).collect();
+    let wished = json!({
+        "plugins": names, "from": arguments.from, "approve": arguments.approve, "reason": arguments.reason,
+    });
+    client.ask(Method::POST, &format!("{PLUGINS}/install"), Some(&wished)).await
+}
+
 /// Takes a version away.
 pub async fn uninstall(global: &Global, plugin: &str, store: Option<&Path>) -> Result<ExitCode> {
     let (name, version) = exactly(plugin)?;
@@ -111,13 +140,22 @@ pub async fn uninstall(global: &Global, plugin: &str, store: Option<&Path>) -> R
         true => {
             let kept = Kept::open(global, Some(&folder)).map_err(|error| {
                 anyhow::anyhow!(
-                    "whether flows need it cannot be told: {error:#}\n  hint: or ask the server that runs: curl -X DELETE -H 'content-type: application/json' -d '{{\"plugins\": [\"{name}:{version}\"]}}' http://ADDRESS/api/v1/cluster/versioned-plugins/uninstall"
+                    "whether flows need it cannot be told: {error:#}\n  hint: or ask the server that runs: sluice plugin uninstall {name}@{version} --server URL"
                 )
             })?;
             server::needed_by(kept.store(), name.as_str(), &version).await?
         }
     };
     catalog.uninstall(&name, &version, &references, by())?;
+    crate::print(&format!("uninstalled {name} {version}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has a server take a version away.
+pub async fn uninstall_there(client: &Client, plugin: &str) -> Result<ExitCode> {
+    let (name, version) = exactly(plugin)?;
+    let asked = json!({ "plugins": [format!("{name}:{version}")] });
+    client.ask(Method::DELETE, &format!("{PLUGINS}/uninstall"), Some(&asked)).await?;
     crate::print(&format!("uninstalled {name} {version}"));
     Ok(ExitCode::SUCCESS)
 }

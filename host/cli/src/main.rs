@@ -22,7 +22,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
-use catalog::Action;
+use catalog::{Action, Which};
 use clap::Parser as _;
 use client::Client;
 use server::Verdict;
@@ -69,7 +69,13 @@ fn main() -> ExitCode {
             }
             Command::Plugin(args::Plugin::Rules(remote)) => versions::listed(&Client::new(remote)?, "rules").await,
             Command::Plugin(args::Plugin::Audit(remote)) => versions::listed(&Client::new(remote)?, "audit").await,
-            Command::Plugin(args::Plugin::List { json }) => plugin::list(&cli.global, *json),
+            Command::Plugin(args::Plugin::List { all, json, elsewhere }) => {
+                let which = if *all { Which::All } else { Which::RunHere };
+                plugin::list(&cli.global, which, *json, elsewhere.remote()).await
+            }
+            Command::Plugin(args::Plugin::Resolve { plugins, elsewhere }) => {
+                plugin::resolve(&cli.global, plugins, elsewhere.remote()).await
+            }
             Command::Plugin(args::Plugin::Grants { plugin, namespace, json }) => {
                 approvals::grants(&cli.global, plugin, namespace, *json)
             }
@@ -82,9 +88,10 @@ fn main() -> ExitCode {
             Command::Plugin(args::Plugin::Search(arguments)) => sources::search(arguments).await,
             Command::Plugin(args::Plugin::Index { folder, base_url }) => sources::index(folder, base_url.as_deref()),
             Command::Plugin(args::Plugin::Install(arguments)) => install::install(&cli.global, arguments).await,
-            Command::Plugin(args::Plugin::Uninstall { plugin, store }) => {
-                install::uninstall(&cli.global, plugin, store.as_deref()).await
-            }
+            Command::Plugin(args::Plugin::Uninstall { plugin, store, elsewhere }) => match elsewhere.remote() {
+                Some(remote) => install::uninstall_there(&Client::new(&remote)?, plugin).await,
+                None => install::uninstall(&cli.global, plugin, store.as_deref()).await,
+            },
             Command::Plugin(args::Plugin::Pack { file, out }) => plugin::pack(&cli.global, file, out.as_deref()).await,
             Command::Secret(args::Secret::Set(arguments)) => secret::set(arguments).await,
             Command::Secret(args::Secret::List { namespace, remote }) => {

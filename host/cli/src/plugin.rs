@@ -2,53 +2,93 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use catalog::{Manifest, Package};
+use catalog::{Manifest, Shown, Which};
 use console::Style;
+use reqwest::Method;
+use semver::Version;
+use serde_json::{Value, json};
 
-use crate::args::Global;
+use crate::args::{Global, Remote};
+use crate::client::Client;
 use crate::setup;
+use crate::versions::{PLUGINS, results, text};
 
-/// Lists plugins, versions and task types.
-pub fn list(global: &Global, json: bool) -> Result<ExitCode> {
-    let catalog = setup::catalog(global, &[])?;
-    let mut entries = Vec::new();
-    for (name, versions) in catalog.plugins() {
-        let versions: Vec<_> = versions.collect();
-        // What flows can use, where there is any.
-        let usable = versions.iter().rev().find(|package| catalog.held(package).is_none());
-        let Some(newest) = usable.or(versions.last()) else { continue };
-        let text = |package: &&Arc<Package>| package.manifest().version.to_string();
-        let all: Vec<String> = versions.iter().map(text).collect();
-        let is_held = |package: &&&Arc<Package>| catalog.held(package).is_some();
-        let tasks: Vec<&str> = newest.manifest().tasks.iter().map(|task| task.name.as_str()).collect();
-        if json {
-            entries.push(serde_json::json!({
-                "name": name.to_string(), "title": newest.manifest().title, "versions": all, "tasks": tasks,
-                "held": versions.iter().filter(is_held).map(text).collect::<Vec<_>>(),
-            }));
-            continue;
+/// What is meant where no version is named.
+const LATEST: &str = "LATEST";
+
+/// Lists plugins, versions and task types: of this machine, or of a server.
+pub async fn list(global: &Global, which: Which, json: bool, remote: Option<Remote>) -> Result<ExitCode> {
+    let plugins: Vec<Shown> = match remote {
+        None => setup::catalog(global, &[])?.shown(which),
+        Some(remote) => {
+            let path = format!("{PLUGINS}?all={}", which == Which::All);
+            let answer = Client::new(&remote)?.ask(Method::GET, &path, None).await?;
+            serde_json::from_value(answer["results"].clone()).context("the server lists plugins in another way")?
         }
-        let title = &newest.manifest().title;
-        let marked = |package: &Arc<Package>| match catalog.held(package) {
-            Some(_) => format!("{} (held)", package.manifest().version),
-            None => package.manifest().version.to_string(),
+    };
+    if json {
+        crate::print(&serde_json::to_string_pretty(&plugins)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for plugin in &plugins {
+        let marked = |version: &Version| match () {
+            () if plugin.too_new.contains(version) => format!("{version} (needs a newer Sluice)"),
+            () if plugin.held.contains(version) => format!("{version} (held)"),
+            () => version.to_string(),
         };
-        let marked: Vec<String> = versions.iter().map(|package| marked(package)).collect();
-        crate::print(&format!("{}  {}  {title}", Style::new().bold().apply_to(name), marked.join(", ")));
-        for task in &newest.manifest().tasks {
+        let versions: Vec<String> = plugin.versions.iter().map(marked).collect();
+        let name = Style::new().bold().apply_to(&plugin.name);
+        crate::print(&format!("{name}  {}  {}", versions.join(", "), plugin.title));
+        for task in &plugin.tasks {
             let about = task.title.lines().next().unwrap_or_default();
             crate::print(&format!("  {}  {}", task.name, Style::new().dim().apply_to(about)));
         }
     }
-    if json {
-        crate::print(&serde_json::to_string_pretty(&entries)?);
-    } else if catalog.plugins().next().is_none() {
+    if plugins.is_empty() {
         crate::print("no plugins\n  hint: --registry DIR names a folder of published plugins");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says which versions are meant: of this machine, or of a server. All of them are looked at.
+pub async fn resolve(global: &Global, plugins: &[String], remote: Option<Remote>) -> Result<ExitCode> {
+    let found: Vec<Result<(String, String), String>> = match remote {
+        None => {
+            let catalog = setup::catalog(global, &[])?;
+            let of = |text: &String| {
+                let (name, versions) = text.split_once('@').unwrap_or((text, LATEST));
+                let package = catalog.select(name, versions).map_err(|error| error.to_string())?;
+                Ok((package.manifest().version.to_string(), package.published.digest.to_string()))
+            };
+            plugins.iter().map(of).collect()
+        }
+        Some(remote) => {
+            let coordinates: Vec<String> = plugins.iter().map(|text| text.replacen('@', ":", 1)).collect();
+            let asked = json!({ "plugins": coordinates });
+            let answer = Client::new(&remote)?.ask(Method::POST, &format!("{PLUGINS}/resolve"), Some(&asked)).await?;
+            let of = |one: &Value| match one["resolved"] == true {
+                true => Ok((text(one, "resolvedVersion").to_owned(), text(one, "digest").to_owned())),
+                false => Err(text(&one["problem"], "message").to_owned()),
+            };
+            results(&answer).map(of).collect()
+        }
+    };
+    let mut failed = 0;
+    for (asked, found) in plugins.iter().zip(found) {
+        match found {
+            Ok((version, digest)) => {
+                let name = asked.split_once('@').map_or(asked.as_str(), |(name, _)| name);
+                crate::print(&format!("{asked}  {name} {version}  sha256 {digest}"));
+            }
+            Err(message) => {
+                failed += 1;
+                crate::complain(&format!("{asked}: {}", message.replace("\nhint:", "\n  hint:")));
+            }
+        }
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Asks a component what it is, in a sandbox without grants, and embeds the answer.

@@ -143,7 +143,7 @@ fn versions_of_a_data_directory_are_approved_without_a_server() {
         "  program `git`",
         "hint: `sluice plugin approve core@7.0.0`",
     ]);
-    sluice(&["plugin", "list"]).exits(0).says(&["core", "1.1.0, 7.0.0 (held)"]);
+    sluice(&["plugin", "list"]).exits(0).says(&["core", "7.0.0 (held), 1.1.0"]);
     let listed = sluice(&["plugin", "list", "--json"]).exits(0).json();
     let core =
         listed.as_array().expect("a list").iter().find(|plugin| plugin["name"] == "core").expect("it is shipped");

@@ -77,3 +77,43 @@ fn server_that_is_not_there_is_told_of() {
         .expect("the program was just built"));
     ran.exits(1).complains(&["cannot ask `http://127.0.0.1:9`", "hint: is `sluice server` running there?"]);
 }
+
+/// A server elsewhere gets what it runs on from the command line, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn versions_come_and_go_from_the_command_line() {
+    serving(async |api| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let put = |name: &str, bytes: Vec<u8>| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).expect("the folder takes files");
+            path.to_string_lossy().into_owned()
+        };
+        let (seven, eight) = (put("seven.wasm", core_as("7.0.0")), put("eight.wasm", core_as("8.0.0")));
+        let none = put("none.wasm", b"no component".to_vec());
+        let refused = sluice(api, &["plugin", "install", &seven, &none]).await.exits(1);
+        refused.complains(&["none.wasm` is not a plugin"]);
+        let mixed = sluice(api, &["plugin", "install", &seven, "core@1.0.0"]).await.exits(1);
+        mixed.complains(&["files are installed in a command of their own"]);
+        sluice(api, &["plugin", "list"]).await.exits(0).says(&["core  1.1.0, 1.0.0  "]);
+
+        let installed = sluice(api, &["plugin", "install", &seven, &eight]).await.exits(0);
+        installed.says(&["installed core 7.0.0", "installed core 8.0.0"]);
+        sluice(api, &["plugin", "install", &seven]).await.exits(0).says(&["already installed core 7.0.0"]);
+        sluice(api, &["plugin", "list"]).await.exits(0).says(&["core  8.0.0, 7.0.0, 1.1.0, 1.0.0", "core.log.Log"]);
+        let listed = sluice(api, &["plugin", "list", "--json", "--all"]).await.exits(0).json();
+        assert_eq!(listed[0]["versions"][0], "8.0.0", "{listed}");
+
+        // What an operator took back is not what a flow would get.
+        sluice(api, &["plugin", "resolve", "core"]).await.exits(0).says(&["core  core 8.0.0  sha256 "]);
+        sluice(api, &["plugin", "yank", "core@8.0.0", "--reason", "it is slow"]).await.exits(0);
+        let resolved = sluice(api, &["plugin", "resolve", "core", "core@8.0.0", "core@^1"]).await.exits(1);
+        resolved
+            .says(&["core  core 7.0.0  sha256 ", "core@^1  core 1.1.0  sha256 "])
+            .complains(&["core@8.0.0: ", "it is slow"]);
+
+        sluice(api, &["plugin", "uninstall", "core@8.0.0"]).await.exits(0).says(&["uninstalled core 8.0.0"]);
+        sluice(api, &["plugin", "uninstall", "core@1.0.0"]).await.exits(1).complains(&["it comes with Sluice"]);
+        sluice(api, &["plugin", "list"]).await.exits(0).says(&["core  7.0.0, 1.1.0, 1.0.0"]);
+    })
+    .await;
+}

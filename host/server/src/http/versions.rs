@@ -7,7 +7,7 @@ use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use catalog::{Catalog, Delivery, Held, Origin, Package, Requirement};
+use catalog::{Catalog, Delivery, Held, Origin, Package, Requirement, Which};
 use semver::Version;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,35 +32,37 @@ pub struct Coordinates {
     plugins: Vec<String>,
 }
 
+/// Which versions are listed.
+#[derive(Deserialize)]
+pub struct Listing {
+    /// Also those that need a newer host.
+    #[serde(default)]
+    all: bool,
+}
+
+impl Listing {
+    fn which(&self) -> Which {
+        if self.all { Which::All } else { Which::RunHere }
+    }
+}
+
 /// Every plugin with its versions, newest first.
-pub async fn list(State(app): State<App>) -> Json<Value> {
-    let catalog = app.node.catalog();
-    let results: Vec<Value> = catalog
-        .plugins()
-        .filter_map(|(name, versions)| {
-            let versions: Vec<_> = versions.rev().collect();
-            let newest = versions.first()?.manifest();
-            Some(json!({
-                "name": name.as_str(),
-                "title": newest.title,
-                "versions": versions.iter().map(|package| package.manifest().version.to_string()).collect::<Vec<_>>(),
-                "held": versions
-                    .iter()
-                    .filter(|package| catalog.held(package).is_some())
-                    .map(|package| package.manifest().version.to_string())
-                    .collect::<Vec<_>>(),
-            }))
-        })
-        .collect();
+pub async fn list(State(app): State<App>, Query(listing): Query<Listing>) -> Json<Value> {
+    let results = app.node.catalog().shown(listing.which());
     Json(json!({ "total": results.len(), "results": results }))
 }
 
 /// The versions of one plugin, newest first.
-pub async fn of_plugin(State(app): State<App>, Path(plugin): Path<String>) -> Result<Json<Value>, Error> {
+pub async fn of_plugin(
+    State(app): State<App>,
+    Path(plugin): Path<String>,
+    Query(listing): Query<Listing>,
+) -> Result<Json<Value>, Error> {
     let catalog = app.node.catalog();
     let versions: Vec<Value> = catalog
         .versions(&plugin)
         .rev()
+        .filter(|package| catalog.is_shown(package, listing.which()))
         .map(|package| {
             let why_not = catalog.runs_here(package).err().map(|error| error.to_string());
             json!({ "runsHere": why_not.is_none(), "whyNot": why_not, "artifact": artifact(&catalog, package) })
@@ -226,20 +228,20 @@ pub async fn resolve(State(app): State<App>, Json(asked): Json<Coordinates>) -> 
     let mut results = Vec::new();
     for (index, coordinate) in asked.plugins.iter().enumerate() {
         let (plugin, text) = coordinate.split_once(':').unwrap_or((coordinate, "LATEST"));
-        let requirement = match Requirement::parse(text) {
-            Ok(requirement) => requirement,
-            Err(error) => {
-                problems.push(problem(index, error.code(), error.to_string()));
-                continue;
-            }
-        };
-        let usable = || catalog.versions(plugin).filter(|package| catalog.is_usable(package));
-        let found = requirement.pick(usable().map(|package| &package.manifest().version));
+        if let Err(error) = Requirement::parse(text) {
+            problems.push(problem(index, error.code(), error.to_string()));
+            continue;
+        }
+        let found = catalog.select(plugin, text);
+        let package = found.as_ref().ok();
+        let usable = catalog.versions(plugin).rev().filter(|package| catalog.is_offered(package));
         results.push(json!({
             "artifact": coordinate,
-            "resolved": found.is_some(),
-            "resolvedVersion": found.map(ToString::to_string),
-            "versions": usable().rev().map(|package| package.manifest().version.to_string()).collect::<Vec<_>>(),
+            "resolved": package.is_some(),
+            "resolvedVersion": package.map(|package| package.manifest().version.to_string()),
+            "digest": package.map(|package| package.published.digest.to_string()),
+            "versions": usable.map(|package| package.manifest().version.to_string()).collect::<Vec<_>>(),
+            "problem": found.err().map(|error| json!({ "code": error.code(), "message": error.to_string() })),
         }));
     }
     all_good("these are no coordinates", problems)?;
