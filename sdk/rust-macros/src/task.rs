@@ -85,7 +85,7 @@ fn read_arguments(arguments: TokenStream) -> Result<(String, String), String> {
                 keys.push_str(&format!(".{key}({}{value})", if is_list { "&" } else { "" }));
             }
             _ => {
-                return Err("write keys as `aliases = [\"…\"]` or `effects = Effects::None`".to_owned());
+                return Err("write keys as `aliases = [\"…\"]`, `effects = Effects::None` or `capabilities = || Capabilities::none()`".to_owned());
             }
         }
     }

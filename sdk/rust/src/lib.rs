@@ -32,6 +32,9 @@
 //! Fields of properties may be marked `#[secret]`, `#[render(never)]` or `#[render(later)]`, and have a `#[default(value)]`. Properties
 //! arrive rendered, and text that an expression made of a number, a boolean or a list is read as what the field is.
 //!
+//! What a plugin asks for stands in `plugin!`. A task that needs less says so, and gets no more: `#[task("com.example.files.Read", capabilities =
+//! || Capabilities::none().files())]`.
+//!
 //! A polling trigger is a function too, `#[trigger("com.example.mail.Inbox")]`, with the cursor of the last poll that fired as its second
 //! parameter; see [`Trigger`]. The component exports `poll` with the feature `triggers`.
 //!

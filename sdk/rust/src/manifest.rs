@@ -220,12 +220,14 @@ pub struct TaskDefinition {
     pub docs: &'static [&'static str],
     /// Its effects, where they differ from the plugin's.
     pub effects: Option<Effects>,
+    /// What of the plugin's capabilities it asks for, where that is not all of them.
+    pub capabilities: Option<fn() -> Capabilities>,
 }
 
 impl TaskDefinition {
     /// A task type with its doc comment.
     pub const fn new(kind: &'static str, docs: &'static [&'static str]) -> Self {
-        Self { kind, aliases: &[], docs, effects: None }
+        Self { kind, aliases: &[], docs, effects: None, capabilities: None }
     }
 
     /// Names the aliases.
@@ -239,6 +241,13 @@ impl TaskDefinition {
     #[must_use]
     pub const fn effects(mut self, effects: Effects) -> Self {
         self.effects = Some(effects);
+        self
+    }
+
+    /// Says which of the plugin's capabilities it asks for: the others it does not get, whatever the policy says. Without this: all.
+    #[must_use]
+    pub const fn capabilities(mut self, capabilities: fn() -> Capabilities) -> Self {
+        self.capabilities = Some(capabilities);
         self
     }
 
@@ -257,6 +266,8 @@ struct TaskEntry {
     aliases: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     effects: Option<Effects>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capabilities: Option<Capabilities>,
     properties: Schema,
     outputs: Schema,
     examples: Vec<Example>,
@@ -271,6 +282,7 @@ impl TaskEntry {
             description: docs.description,
             aliases: sorted(definition.aliases),
             effects: definition.effects,
+            capabilities: definition.capabilities.map(|capabilities| capabilities()),
             properties: schema::<P>(SchemaSettings::draft2020_12().for_deserialize()),
             outputs: schema::<O>(SchemaSettings::draft2020_12().for_serialize()),
             examples: docs.examples,

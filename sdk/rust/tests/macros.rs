@@ -72,7 +72,7 @@ pub(crate) fn look(
 struct Nothing {}
 
 /// Does nothing.
-#[task("com.example.Rest")]
+#[task("com.example.Rest", capabilities = || Capabilities::none().objects(&["flow"]))]
 fn rest(_: Nothing, cx: &Context) -> Result<(), std::io::Error> {
     cx.progress(Some(200), "resting");
     if cx.is_cancelled() { Err(std::io::Error::other("woken")) } else { Ok(()) }
@@ -123,6 +123,9 @@ fn manifest_comes_from_types_and_comments() {
         (&json!("sluice-sdk"), &json!("Eyes"), &json!("idempotent"))
     );
     assert_eq!(manifest["capabilities"], json!({"objects": ["flow"], "secrets": true}));
+    // A task that says nothing asks for all of it.
+    let of_tasks = (&manifest["tasks"][0]["capabilities"], &manifest["tasks"][1]["capabilities"]);
+    assert_eq!(of_tasks, (&Value::Null, &json!({"objects": ["flow"]})));
     let task = &manifest["tasks"][0];
     assert_eq!((&task["type"], &task["effects"]), (&json!("com.example.Look"), &json!("at-most-once")));
     assert_eq!((&task["title"], &task["description"]), (&json!("Looks at everything there is"), &json!("And tells.")));
