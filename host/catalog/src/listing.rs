@@ -88,21 +88,23 @@ mod tests {
         alone["minimumHost"] = json!("99.0.0");
         place.put_bytes(&component(&alone));
         let catalog = place.catalog();
-        let names = |which| -> Vec<(String, Vec<String>, Vec<String>, Vec<String>)> {
-            let texts = |versions: &[Version]| versions.iter().map(ToString::to_string).collect();
-            let tasks = |shown: &Shown| shown.tasks.iter().map(|task| task.name.clone()).collect();
-            let one = |shown: &Shown| (shown.name.clone(), texts(&shown.versions), texts(&shown.too_new), tasks(shown));
+        let listed = |which| -> Vec<String> {
+            let texts = |versions: &[Version]| {
+                let texts: Vec<String> = versions.iter().map(ToString::to_string).collect();
+                texts.join(" ")
+            };
+            let one = |shown: &Shown| {
+                let tasks: Vec<&str> = shown.tasks.iter().map(|task| task.name.as_str()).collect();
+                let (versions, too_new) = (texts(&shown.versions), texts(&shown.too_new));
+                format!("{}: {versions}; too new: {too_new}; {}", shown.name, tasks.join(" "))
+            };
             catalog.shown(which).iter().map(one).collect()
         };
-        let row = |name: &str, versions: &[&str], too_new: &[&str], task: &str| {
-            let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
-            (name.to_owned(), texts(versions), texts(too_new), vec![task.to_owned()])
-        };
-        assert_eq!(names(Which::RunHere), [row("mail", &["1.0.0"], &[], "com.example.mail.Send")]);
+        assert_eq!(listed(Which::RunHere), ["mail: 1.0.0; too new: ; com.example.mail.Send"]);
         let all = [
-            row("mail", &["2.0.0", "1.0.0"], &["2.0.0"], "com.example.mail.Send"),
-            row("post", &["1.0.0"], &["1.0.0"], "com.example.post.Post"),
+            "mail: 2.0.0 1.0.0; too new: 2.0.0; com.example.mail.Send",
+            "post: 1.0.0; too new: 1.0.0; com.example.post.Post",
         ];
-        assert_eq!(names(Which::All), all);
+        assert_eq!(listed(Which::All), all);
     }
 }

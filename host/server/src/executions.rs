@@ -13,9 +13,8 @@ use model::ids::{ExecutionId, TaskId, TaskRunId};
 use model::inputs::{Missing, Resolved};
 use model::state::{History, State};
 use model::task::LogLevel;
-use store::query::{ExecutionFilter, NamespaceMatch};
-use store::rows::{self, Holder, Key, NamespaceKey, Target, UniqueKey, UniqueName};
-use store::{Count, Page, Query, Topic, View, Watch};
+use store::rows::{self, Holder, Key, Target, UniqueKey, UniqueName};
+use store::{Page, Query, Topic, View, Watch};
 
 use crate::error::Error;
 use crate::flows::SavedFlow;
@@ -33,8 +32,6 @@ const RUNS_MAX: usize = 1_000_000;
 const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
 /// How long the start of a child waits that the store did not take.
 const CHILD_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
-/// Exact up to here; above, a total is a lower bound.
-const COUNT_MAX: usize = 10_000;
 /// Letters of an execution's id: base 62, so that it needs no escaping anywhere.
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Length of an execution's id: 22 letters of base 62 hold 128 bits.
@@ -298,39 +295,6 @@ impl Node {
             runs: runs.iter().map(|run| run.record.clone()).collect(),
             position: newest.max(found.version.0),
         })
-    }
-
-    /// Executions newest first, without their task runs, and how many there are.
-    pub async fn executions(
-        &self,
-        namespace: Option<&str>,
-        flow: Option<&str>,
-        skipped: usize,
-        size: usize,
-    ) -> Result<(Vec<Execution>, usize), Error> {
-        let place = namespace.map(|name| NamespaceKey::main(model::ids::Namespace::trusted(name)));
-        let mut filter = ExecutionFilter::default();
-        match (place, namespace, flow) {
-            (_, Some(namespace), Some(flow)) => filter.flow = Some(crate::flows::key(namespace, flow)),
-            (Some(place), _, None) => filter.namespace = NamespaceMatch::Tree(place),
-            _ => {}
-        }
-        let query = Query::Executions(filter);
-        let total = match self.store.count(View::Durable, query.clone(), COUNT_MAX).await? {
-            Count::Exactly(count) | Count::AtLeast(count) => count,
-        };
-        let mut found = Vec::new();
-        let mut after = None;
-        while found.len() < skipped.saturating_add(size) {
-            let page = Page { size: store::query::MAX_PAGE.min(skipped + size - found.len()), after };
-            let rows = self.store.list::<rows::Execution>(View::Durable, query.clone(), page).await?;
-            found.extend(rows.items.iter().map(|row| row.record.clone()));
-            match rows.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        Ok((found.into_iter().skip(skipped).collect(), total))
     }
 
     /// Hints that an execution or its log has changed.

@@ -11,7 +11,7 @@ use model::flow::Label;
 use model::ids::ExecutionId;
 use model::state::State;
 use serde_json::{Value as Json, json};
-use server::{Given, Node, Save, SavedFlow, Seen, Start};
+use server::{Given, Node, Save, SavedFlow, Search, Seen, Start};
 
 use super::action::{Action, Overlap, Paused, action};
 use super::afterwards::{afterwards, first_run};
@@ -424,9 +424,9 @@ fn uris(value: &Json) -> Vec<String> {
 
 /// Every execution of the node, oldest first.
 pub(super) async fn all(node: &Arc<Node>) -> Vec<Seen> {
-    let (listed, _) = node.executions(None, None, 0, EXECUTIONS_MAX).await.unwrap_or_default();
+    let found = node.search_executions(&Search::default(), 0, EXECUTIONS_MAX).await;
     let mut all = Vec::new();
-    for execution in listed.iter().rev() {
+    for execution in found.iter().flat_map(|found| found.executions.iter().rev()) {
         all.extend(node.execution(execution.id.as_str()).await.ok());
     }
     all

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use model::flow::Label;
 use model::ids::ExecutionId;
-use server::{Clock as _, Error, Given, Node, Save, Start};
+use server::{Clock as _, Error, Given, Node, Save, Search, Start};
 
 use super::dice::Dice;
 use super::flows::{Drawn, NAMESPACE};
@@ -214,9 +214,9 @@ impl Clients {
     }
 
     async fn list(&self, flow: &str) {
-        match self.node.executions(Some(NAMESPACE), Some(flow), 0, 100).await {
-            Ok((found, _)) => {
-                for execution in found {
+        match self.node.search_executions(&Search::of_flow(NAMESPACE, flow), 0, 100).await {
+            Ok(found) => {
+                for execution in found.executions {
                     self.look(&execution.id, false).await;
                 }
             }

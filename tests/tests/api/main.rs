@@ -2,6 +2,7 @@
 
 mod access;
 mod approvals;
+mod bulk;
 mod command_line;
 mod executions;
 mod flows;

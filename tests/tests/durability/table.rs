@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use model::state::State;
-use server::{Given, Node};
+use server::{Given, Node, Search};
 use store::embedded::EmbeddedStore;
 use store::{Durability, MemoryStore, Query, Store, View, rows};
 use tests::served::{Options, serving, serving_with};
@@ -200,8 +200,8 @@ async fn f18_parent_finds_its_child_again() {
     lives
         .life(async |node, _| {
             assert_eq!(ended(node, &id).await.execution.state(), State::Success);
-            let (all, total) = node.executions(Some("life"), None, 0, 10).await.expect("it reads");
-            assert_eq!(total, 2, "{all:?}");
+            let found = node.search_executions(&Search::default(), 0, 10).await.expect("it reads");
+            assert_eq!(found.total, 2, "{found:?}");
         })
         .await;
     lives.outside.end().await;

@@ -15,7 +15,7 @@ use expr::Value;
 use jiff::{SignedDuration, Timestamp};
 use model::execution::Execution;
 use runtime::{Failure, Outcome, Request, RunMetrics, TapeSummary};
-use server::{Clock as _, Config, Node, Runs, Save};
+use server::{Clock as _, Config, Node, Runs, Save, Search};
 use store::{Durability, MemoryStore};
 use tests::simulation::SimulatedClock;
 
@@ -135,9 +135,8 @@ impl World {
 
     /// The executions of a flow, oldest first.
     async fn executions(&self, flow: &str) -> Vec<Execution> {
-        let (listed, _) =
-            self.node().executions(Some("w"), Some(flow), 0, EXECUTIONS_MAX).await.expect("the store reads");
-        listed.into_iter().rev().collect()
+        let found = self.node().found_executions(&Search::of_flow("w", flow), EXECUTIONS_MAX).await;
+        found.expect("the store reads").into_iter().rev().collect()
     }
 
     /// One value of each execution's trigger, oldest first.

@@ -1,19 +1,19 @@
 //! `/api/v1/{tenant}/executions`: start, get, list, kill.
 
 use axum::Json;
-use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::extract::{FromRequest, Path, Query, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use model::execution::Kind;
 use model::flow::Label;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::flows::Paged;
 use super::wire::ExecutionBody;
 use crate::error::{Error, Issue};
 use crate::executions::{Given, Seen, Start};
+use crate::search::Search;
 
 /// Most executions of one page.
 const PAGE_MAX: usize = 1_000;
@@ -35,12 +35,21 @@ struct CreateQuery {
 
 /// A page of a search.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SearchQuery {
-    namespace: Option<String>,
-    flow_id: Option<String>,
+pub struct PageQuery {
     page: Option<usize>,
     size: Option<usize>,
+    sort: Option<String>,
+}
+
+/// A page of executions with the number of all.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page<'a> {
+    results: Vec<ExecutionBody<'a>>,
+    total: usize,
+    /// Ours: there are more than `total`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    total_is_lower_bound: bool,
 }
 
 /// Starts an execution. Inputs come as multipart fields, or as one JSON object.
@@ -81,20 +90,26 @@ pub async fn get(State(app): State<App>, Path((_, id)): Path<(String, String)>) 
     Ok(show(&seen, app.node.now()))
 }
 
-pub async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) -> Result<Response, Error> {
-    if query.flow_id.is_some() && query.namespace.is_none() {
-        return Err(Error::bad_request(
-            "query.invalid",
-            "`flowId` names a flow within a namespace; hint: give `namespace` too",
-        ));
+/// Executions by filters, newest first.
+pub async fn search(
+    State(app): State<App>,
+    RawQuery(written): RawQuery,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Error> {
+    let sort = query.sort.as_deref().filter(|sort| !sort.is_empty());
+    if let Some(sort) = sort.filter(|sort| !matches!(*sort, "state.startDate:desc" | "startDate:desc")) {
+        let message =
+            format!("executions are not sorted by `{sort}`; hint: state.startDate:desc, which is the default");
+        return Err(Error::bad_request("query.sort", message));
     }
+    let now = app.node.now();
+    let search = Search::parse(written.as_deref().unwrap_or_default(), now)?;
     let size = query.size.unwrap_or(25).clamp(1, PAGE_MAX);
     let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
-    let (seen, total) =
-        app.node.executions(query.namespace.as_deref(), query.flow_id.as_deref(), skipped, size).await?;
-    let now = app.node.now();
-    let results: Vec<ExecutionBody<'_>> = seen.iter().map(|execution| ExecutionBody::new(execution, [], now)).collect();
-    Ok(Json(Paged { results, total }).into_response())
+    let found = app.node.search_executions(&search, skipped, size).await?;
+    let results = found.executions.iter().map(|execution| ExecutionBody::new(execution, [], now)).collect();
+    let page = Page { results, total: found.total, total_is_lower_bound: found.is_lower_bound };
+    Ok(Json(page).into_response())
 }
 
 /// The body of an execution.

@@ -2,8 +2,10 @@
 
 mod answer;
 pub mod auth;
+mod bulk;
 mod decisions;
 mod executions;
+mod filters;
 mod flows;
 mod follow;
 mod health;
@@ -57,7 +59,27 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/flows/{namespace}/{id}/rollback", post(upgrades::roll_back))
         .route("/executions", get(executions::search))
         .route("/executions/search", get(executions::search))
-        .route("/executions/{execution}", get(executions::get))
+        .route("/executions/{execution}", get(executions::get).delete(bulk::delete_one))
+        .route("/executions/kill/by-ids", delete(bulk::kill_by_ids))
+        .route("/executions/kill/by-query", delete(bulk::kill_by_query))
+        .route("/executions/pause/by-ids", post(bulk::pause_by_ids))
+        .route("/executions/pause/by-query", post(bulk::pause_by_query))
+        .route("/executions/resume/by-ids", post(bulk::resume_by_ids))
+        .route("/executions/resume/by-query", post(bulk::resume_by_query))
+        .route("/executions/restart/by-ids", post(bulk::restart_by_ids))
+        .route("/executions/restart/by-query", post(bulk::restart_by_query))
+        .route("/executions/replay/by-ids", post(bulk::replay_by_ids))
+        .route("/executions/replay/by-query", post(bulk::replay_by_query))
+        .route("/executions/force-run/by-ids", post(bulk::force_run_by_ids))
+        .route("/executions/force-run/by-query", post(bulk::force_run_by_query))
+        .route("/executions/unqueue/by-ids", post(bulk::unqueue_by_ids))
+        .route("/executions/unqueue/by-query", post(bulk::unqueue_by_query))
+        .route("/executions/change-status/by-ids", post(bulk::status_by_ids))
+        .route("/executions/change-status/by-query", post(bulk::status_by_query))
+        .route("/executions/labels/by-ids", post(bulk::labels_by_ids))
+        .route("/executions/labels/by-query", post(bulk::labels_by_query))
+        .route("/executions/by-ids", delete(bulk::delete_by_ids))
+        .route("/executions/by-query", delete(bulk::delete_by_query))
         .route("/executions/{execution}/kill", delete(life::kill))
         .route("/executions/{execution}/pause", post(life::pause))
         .route("/executions/{execution}/resume", post(life::resume))
