@@ -5,11 +5,17 @@ use std::sync::Arc;
 use expr::Value;
 use jiff::Timestamp;
 use model::ids::Namespace;
-use store::View;
+use store::query::NamespaceMatch;
 use store::rows::{self, Key, NamespaceKey};
+use store::{Batch, Query, View};
 
 use crate::error::Error;
 use crate::node::Node;
+
+/// Most values of one listing.
+const ENTRIES_MAX: usize = 100_000;
+/// How often a value that others write at the same time is tried.
+const TRIES: usize = 100;
 
 /// A value on its way into the store.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,7 +128,77 @@ pub(crate) fn ancestors(namespace: &Namespace) -> Vec<NamespaceKey> {
     places
 }
 
+/// What a text that stands for a value is, as Kestra's clients send it: JSON, or else a moment, a date, a duration, or just text.
+pub(crate) fn read(text: &str) -> (Value, Option<Arc<str>>) {
+    if let Ok(value) = Value::parse_json(text) {
+        return (value, None);
+    }
+    let typed_as = |wanted: &str| typed(Value::from(text), Some(wanted)).ok();
+    let is_duration = text.trim_start().starts_with('P');
+    let as_date = || text.trim().parse::<jiff::civil::Date>().ok().and_then(|_| typed_as("DATE"));
+    let as_time = || typed_as("DATETIME").or_else(as_date);
+    let found = if is_duration { typed_as("DURATION") } else { as_time() };
+    found.unwrap_or_else(|| (Value::from(text), None))
+}
+
 impl Node {
+    /// The live values of namespaces, by namespace and key.
+    pub(crate) async fn kv_entries(&self, namespaces: NamespaceMatch) -> Result<Vec<Arc<rows::Kv>>, Error> {
+        let now = self.now();
+        let found = self.store.all::<rows::Kv>(View::Durable, Query::Kv(namespaces), ENTRIES_MAX).await?;
+        Ok(found.into_iter().map(|found| found.row).filter(|row| is_alive(row, now)).collect())
+    }
+
+    /// A live value of one namespace, as readers see it.
+    pub(crate) async fn kv_entry(&self, place: &NamespaceKey, key: &str) -> Result<Arc<rows::Kv>, Error> {
+        let found = self.store.find::<rows::Kv>(View::Durable, Key::Kv(place.clone(), key.into())).await?;
+        let alive = found.map(|found| found.row).filter(|row| is_alive(row, self.now()));
+        alive.ok_or_else(|| Error::NotFound(format!("namespace `{}` has no key `{key}`", place.namespace)))
+    }
+
+    /// Sets a value. Done when it is durable.
+    pub(crate) async fn set_kv(&self, place: &NamespaceKey, key: &str, new: NewValue) -> Result<(), Error> {
+        if let Some(problem) = key_problem(key) {
+            return Err(Error::bad_request("kv.key", problem));
+        }
+        let stored_at = Key::Kv(place.clone(), key.into());
+        for _ in 0..TRIES {
+            let before = self.store.find::<rows::Kv>(View::Newest, stored_at.clone()).await?;
+            let row =
+                written(place.clone(), key.into(), new.clone(), before.as_ref().map(|found| &*found.row), self.now());
+            let mut batch = Batch::new();
+            match &before {
+                Some(found) => batch.replace(found.version, row),
+                None => batch.create(row),
+            };
+            match self.store.commit(batch).await {
+                Ok(lsn) => return Ok(self.store.durable(lsn).await?),
+                Err(store::Error::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let message = format!("key `{key}` of namespace `{}` is being written by many; try again", place.namespace);
+        Err(Error::Busy { message, retry_after_s: 1 })
+    }
+
+    /// Takes values away, and says which of them were there.
+    pub(crate) async fn delete_kv(&self, place: &NamespaceKey, keys: &[String]) -> Result<Vec<String>, Error> {
+        let (mut batch, mut there) = (Batch::new(), Vec::new());
+        for key in keys {
+            let stored_at = Key::Kv(place.clone(), key.as_str().into());
+            let found = self.store.find::<rows::Kv>(View::Newest, stored_at.clone()).await?;
+            if found.is_some_and(|found| is_alive(&found.row, self.now())) {
+                batch.delete(stored_at);
+                there.push(key.clone());
+            }
+        }
+        if !there.is_empty() {
+            let lsn = self.store.commit(batch).await?;
+            self.store.durable(lsn).await?;
+        }
+        Ok(there)
+    }
+
     /// A live value of one namespace.
     pub(crate) async fn kv_value(&self, place: &NamespaceKey, key: &str) -> Result<Option<Value>, Error> {
         let found = self.store.find::<rows::Kv>(View::Newest, Key::Kv(place.clone(), key.into())).await?;
@@ -134,6 +210,25 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_of_clients_say_what_they_are() {
+        let check = |text: &str, expected: &str| {
+            let (value, declared) = read(text);
+            assert_eq!(format!("{} {}", value.to_json(), declared.as_deref().unwrap_or("-")), expected, "{text}");
+        };
+        check("hello-kestra", "\"hello-kestra\" -");
+        check("\"quoted\"", "\"quoted\" -");
+        check("12.5", "12.5 -");
+        check("true", "true -");
+        check("{\"a\": [1]}", "{\"a\":[1]} -");
+        check("{not json", "\"{not json\" -");
+        check("2024-05-01T12:00:00Z", "\"2024-05-01T12:00:00Z\" DATETIME");
+        check("2024-05-01", "\"2024-05-01\" DATE");
+        check("PT5M", "\"PT5M\" DURATION");
+        check("Paris", "\"Paris\" -");
+        check("", "\"\" -");
+    }
 
     #[test]
     fn values_get_the_type_that_is_named() {

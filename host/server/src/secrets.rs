@@ -329,7 +329,7 @@ fn tags(tags: Vec<(String, String)>) -> Vec<SecretTag> {
     tags.into_iter().map(|(key, value)| SecretTag { key: key.into(), value: value.into() }).collect()
 }
 
-fn place(namespace: &str) -> Result<NamespaceKey, Error> {
+pub(crate) fn place(namespace: &str) -> Result<NamespaceKey, Error> {
     let good = !namespace.is_empty()
         && namespace.split('.').all(|part| {
             !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))

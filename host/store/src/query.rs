@@ -61,6 +61,8 @@ pub enum Query {
     Triggers { namespace: NamespaceMatch, flow: Option<FlowKey> },
     /// The values of a namespace whose key begins so, by key. Expired ones too, until they are collected.
     KvIn { place: NamespaceKey, prefix: Arc<str> },
+    /// The values of namespaces, by namespace and key. Expired ones too.
+    Kv(NamespaceMatch),
     /// The values of every namespace that expired at or before `now`.
     KvExpired { now: Timestamp },
     /// Secrets, by namespace and name.
@@ -102,7 +104,7 @@ impl Query {
             Query::TimersDue { .. } | Query::TimersOf(_) => Kind::Timer,
             Query::Inbox(_) | Query::Recipients => Kind::Message,
             Query::TriggersDue { .. } | Query::Triggers { .. } => Kind::Trigger,
-            Query::KvIn { .. } | Query::KvExpired { .. } => Kind::Kv,
+            Query::KvIn { .. } | Query::Kv(_) | Query::KvExpired { .. } => Kind::Kv,
             Query::Secrets(_) => Kind::Secret,
             Query::SlotsOf(_) | Query::HeldBy(_) | Query::UniqueExpired { .. } => Kind::Unique,
             Query::Logs(_) => Kind::Log,

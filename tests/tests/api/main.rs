@@ -7,6 +7,7 @@ mod command_line;
 mod executions;
 mod flows;
 mod follow;
+mod kv;
 mod life;
 mod outputs;
 mod policy;

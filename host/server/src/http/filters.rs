@@ -120,7 +120,7 @@ fn or(names: &[String]) -> String {
 }
 
 /// What a filter compares a text with.
-fn text_test(filter: &Filter) -> Result<TextTest, Issue> {
+pub fn text_test(filter: &Filter) -> Result<TextTest, Issue> {
     use Operation as O;
     let several = matches!(filter.operation, O::In | O::NotIn);
     let values = if several { filter.values().map(str::to_owned).collect() } else { vec![filter.value.clone()] };

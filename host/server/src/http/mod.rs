@@ -9,6 +9,7 @@ mod filters;
 mod flows;
 mod follow;
 mod health;
+mod kv;
 mod life;
 mod logs;
 mod plugins;
@@ -99,6 +100,10 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/logs/{execution}", get(logs::of_execution))
         .route("/logs/{execution}/download", get(logs::download))
         .route("/logs/{execution}/follow", get(follow::logs))
+        .route("/kv", get(kv::list_all))
+        .route("/namespaces/{namespace}/kv", get(kv::list).delete(kv::delete_several))
+        .route("/namespaces/{namespace}/kv/inheritance", get(kv::inherited))
+        .route("/namespaces/{namespace}/kv/{key}", get(kv::get).put(kv::set).delete(kv::delete))
         .route("/namespaces/{namespace}/secrets", get(secrets::list).put(secrets::set))
         .route("/namespaces/{namespace}/secrets/{key}", patch(secrets::describe).delete(secrets::delete))
         .route("/namespaces/{namespace}/inherited-secrets", get(secrets::inherited))

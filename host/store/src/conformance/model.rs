@@ -226,6 +226,7 @@ fn holds(query: &Query, row: &Row) -> bool {
         (Query::TimersOf(target), Row::Timer(timer)) => timer.key.target == *target,
         (Query::TriggersDue { until }, Row::Trigger(state)) => state.next.is_some_and(|next| next <= *until),
         (Query::KvIn { place, prefix }, Row::Kv(kv)) => kv.place == *place && kv.key.starts_with(&**prefix),
+        (Query::Kv(namespace), Row::Kv(kv)) => namespace.holds_in(&kv.place.tenant, kv.place.namespace.as_str()),
         (Query::SlotsOf(flow), Row::Unique(key)) => matches!(&key.name, UniqueName::Slot(of, _) if of == flow),
         (Query::HeldBy(holder), Row::Unique(key)) => key.holder == *holder,
         (Query::Settings { prefix }, Row::Setting(setting)) => setting.name.starts_with(&**prefix),

@@ -17,6 +17,12 @@ pub fn matches(query: &Query, row: &Row) -> bool {
             let place = &document.key.place;
             namespace.holds_in(&place.tenant, place.namespace.as_str())
         }
+        (Query::Kv(namespace), Row::Kv(value)) => {
+            namespace.holds_in(&value.place.tenant, value.place.namespace.as_str())
+        }
+        (Query::Secrets(namespace), Row::Secret(secret)) => {
+            namespace.holds_in(&secret.place.tenant, secret.place.namespace.as_str())
+        }
         (Query::Logs(filter), Row::Log(line)) => line_matches(filter, line),
         // The rest is served by its list alone.
         (query, row) => query.kind() == row.kind(),

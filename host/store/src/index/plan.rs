@@ -219,6 +219,7 @@ fn plan(query: &Query) -> Plan {
         Query::Triggers { flow: Some(flow), .. } => Plan::all(keys::flow(of(Kind::Trigger), flow)),
         Query::Triggers { namespace, flow: None } => Plan::all(of(Kind::Trigger)).in_namespace(namespace),
         Query::KvIn { place, prefix } => Plan::all(keys::place(of(Kind::Kv), place).text_start(prefix)),
+        Query::Kv(namespace) => Plan::all(of(Kind::Kv)).in_namespace(namespace),
         Query::KvExpired { now } => Plan::due(KeyBytes::new(tag::KV_EXPIRES), *now),
         Query::Secrets(namespace) => Plan::all(of(Kind::Secret)).in_namespace(namespace),
         Query::SlotsOf(flow) => Plan::all(keys::slots(of(Kind::Unique), flow)),
