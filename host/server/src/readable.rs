@@ -1,8 +1,8 @@
 //! Which files of executions an execution may read: its own, those of its flow, and those of the executions it was made for.
 
 use model::ids::{ExecutionId, FlowKey, Namespace};
-use store::View;
 use store::rows::{self, Key};
+use store::{BlobReader, View};
 
 use crate::error::Error;
 use crate::node::Node;
@@ -48,20 +48,25 @@ pub(crate) fn namespace_folder(namespace: &Namespace) -> String {
 impl Node {
     /// The content of a file that an execution may read, if it is not longer than `most_bytes`.
     pub async fn read_file(&self, id: &ExecutionId, uri: &str, most_bytes: usize) -> Result<Vec<u8>, Error> {
-        let missing = || Error::NotFound(format!("execution `{id}` has no file `{uri}`"));
-        let path = self.readable(uri, id).await?.ok_or_else(missing)?;
-        let key = Key::File(format!("{}/{path}", model::ids::TENANT).into());
-        let file = self.store.find::<rows::File>(View::Durable, key).await?.ok_or_else(missing)?;
-        if file.content.size_bytes > most_bytes as u64 {
-            let size = file.content.size_bytes;
-            return Err(Error::TooLarge(format!("`{uri}` has {size} bytes, more than {most_bytes}")));
+        let (size_bytes, mut reader) = self.open_file(id, uri).await?;
+        if size_bytes > most_bytes as u64 {
+            return Err(Error::TooLarge(format!("`{uri}` has {size_bytes} bytes, more than {most_bytes}")));
         }
-        let mut reader = self.store.read_blob(file.content.id.clone(), 0).await?.ok_or_else(missing)?;
         let mut content = Vec::new();
         while let Some(piece) = reader.read().await? {
             content.extend_from_slice(&piece);
         }
         Ok(content)
+    }
+
+    /// The size of a file that an execution may read, in bytes, and its content piece by piece.
+    pub(crate) async fn open_file(&self, id: &ExecutionId, uri: &str) -> Result<(u64, Box<dyn BlobReader>), Error> {
+        let missing = || Error::NotFound(format!("execution `{id}` has no file `{uri}`"));
+        let path = self.readable(uri, id).await?.ok_or_else(missing)?;
+        let key = Key::File(format!("{}/{path}", model::ids::TENANT).into());
+        let file = self.store.find::<rows::File>(View::Durable, key).await?.ok_or_else(missing)?;
+        let reader = self.store.read_blob(file.content.id.clone(), 0).await?.ok_or_else(missing)?;
+        Ok((file.content.size_bytes, reader))
     }
 
     /// The path of a URI that an execution may read. Files of any namespace are, for whoever wrote the flow named it.

@@ -224,3 +224,59 @@ async fn failures_are_two_lines_of_the_log() {
     })
     .await;
 }
+
+const WRITING: &str = "
+id: writing
+namespace: tests.api
+labels: {team: red}
+inputs: [{id: word, type: STRING, defaults: hello}]
+tasks:
+  - {id: say, type: io.kestra.plugin.core.debug.Return, format: '{{ inputs.word }}'}
+  - id: either
+    type: io.kestra.plugin.core.flow.If
+    condition: '{{ true }}'
+    then: [{id: yes, type: io.kestra.plugin.core.debug.Return, version: ^1, format: x}]
+    else: [{id: no, type: io.kestra.plugin.core.debug.Return, format: x}]
+triggers: [{id: hook, type: io.kestra.plugin.core.trigger.Webhook, key: abcdefgh}]
+";
+
+#[tokio::test]
+async fn flows_and_files_of_executions_are_shown() {
+    serving(async |api| {
+        api.save(WRITING).await;
+        let with_file = "id: given\nnamespace: tests.api\ninputs: [{id: it, type: FILE}]\ntasks: [{id: t, type: io.kestra.plugin.core.debug.Return, format: '{{ inputs.it }}'}]\n";
+        api.save(with_file).await;
+        let shown = api.get("executions/flows/tests.api/writing").await.ok();
+        assert_eq!((&shown["labels"], &shown["inputs"][0]["id"]), (&json!({ "team": "red" }), &json!("word")));
+        assert_eq!(shown["triggers"], json!([{ "id": "hook", "type": "io.kestra.plugin.core.trigger.Webhook" }]));
+        let inner: Vec<&str> =
+            shown["tasks"][1]["tasks"].as_array().expect("tasks").iter().filter_map(|task| task["id"].as_str()).collect();
+        assert_eq!(inner, ["yes", "no"]);
+        assert_eq!(shown["tasks"][1]["tasks"][0]["version"], "^1");
+        assert!(!shown.to_string().contains("condition"), "properties are not shown: {shown}");
+
+        let form = "--edge\r\nContent-Disposition: form-data; name=\"it\"; filename=\"it.txt\"\r\n\r\nwhat is in it\r\n--edge--\r\n";
+        let path = "executions/tests.api/given?wait=true";
+        let ended = api.post(path, "multipart/form-data; boundary=edge", form).await.ok();
+        let (id, uri) = (ended["id"].as_str().expect("an id"), ended["inputs"]["it"].as_str().expect("a URI"));
+        let file = api.get(&format!("executions/{id}/file?path={uri}")).await;
+        assert_eq!((file.status, file.text.as_str()), (200, "what is in it"));
+        assert_eq!(file.header("content-type"), "application/octet-stream");
+        assert!(file.header("content-disposition").starts_with("attachment; filename="));
+        assert_eq!(api.get(&format!("executions/{id}/file/metas?path={uri}")).await.ok(), json!({ "size": 13 }));
+        // What another execution may read, this one may not; nor is there a way around.
+        let other = api.run("tests.api/writing").await["id"].as_str().expect("an id").to_owned();
+        for path in [uri.replace(id, "nobody"), format!("{uri}/../x"), "file:///etc/passwd".to_owned()] {
+            api.get(&format!("executions/{id}/file?path={path}")).await.refused(404, "not_found");
+        }
+        api.get(&format!("executions/{other}/file?path={uri}")).await.refused(404, "not_found");
+        assert_eq!(api.get(&format!("executions/{id}/flow")).await.ok()["id"], "given");
+
+        let asked = json!([{ "namespace": "tests.api", "id": "given" }, { "namespace": "tests.api", "id": "writing" }]);
+        let latest = api.post("executions/latest", JSON, asked.to_string()).await.ok();
+        assert_eq!((&latest[0]["id"], &latest[1]["id"]), (&json!(id), &json!(other)), "{latest}");
+        let none = json!([{ "namespace": "tests.api", "id": "nosuch" }]).to_string();
+        assert_eq!(api.post("executions/latest", JSON, none).await.ok(), json!([]));
+    })
+    .await;
+}

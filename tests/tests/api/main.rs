@@ -18,6 +18,7 @@ mod secrets;
 mod side_by_side;
 mod signatures;
 mod sources;
+mod triggers;
 mod upgrades;
 mod versions;
 mod webhook;

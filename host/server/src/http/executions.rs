@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use model::execution::Kind;
 use model::flow::Label;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::App;
-use super::wire::ExecutionBody;
+use super::wire::{ExecutionBody, outline};
 use crate::error::{Error, Issue};
 use crate::executions::{Given, Seen, Start};
 use crate::search::Search;
@@ -110,6 +111,59 @@ pub async fn search(
     let results = found.executions.iter().map(|execution| ExecutionBody::new(execution, [], now)).collect();
     let page = Page { results, total: found.total, total_is_lower_bound: found.is_lower_bound };
     Ok(Json(page).into_response())
+}
+
+/// A flow whose newest execution is asked for.
+#[derive(Deserialize)]
+pub struct FlowAsk {
+    namespace: String,
+    id: String,
+}
+
+/// The newest execution of each of these flows that has one.
+pub async fn latest(State(app): State<App>, Json(flows): Json<Vec<FlowAsk>>) -> Result<Response, Error> {
+    if flows.len() > PAGE_MAX {
+        let message = format!("there are {} flows, at most {PAGE_MAX} are taken", flows.len());
+        return Err(Error::bad_request("query.invalid", message));
+    }
+    let mut latest = Vec::new();
+    for flow in flows {
+        let found = app.node.search_executions(&Search::of_flow(&flow.namespace, &flow.id), 0, 1).await?;
+        latest.extend(found.executions.first().map(|execution| {
+            json!({
+                "id": execution.id.as_str(),
+                "namespace": flow.namespace,
+                "flowId": flow.id,
+                "startDate": execution.history.started(),
+                "status": execution.state(),
+            })
+        }));
+    }
+    Ok(Json(latest).into_response())
+}
+
+/// `?revision=`
+#[derive(Deserialize)]
+pub struct RevisionQuery {
+    revision: Option<u32>,
+}
+
+/// A flow as who starts it or looks at its executions needs it.
+pub async fn flow(
+    State(app): State<App>,
+    Path((_, namespace, flow)): Path<(String, String, String)>,
+    Query(query): Query<RevisionQuery>,
+) -> Result<Response, Error> {
+    let saved = app.node.flow(&namespace, &flow, query.revision).await?;
+    Ok(Json(outline(&saved)).into_response())
+}
+
+/// The same of the flow of an execution, in the revision it runs on.
+pub async fn flow_of(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<Response, Error> {
+    let execution = app.node.execution(&id).await?.execution;
+    let (namespace, flow) = (execution.flow.namespace.as_str(), execution.flow.id.as_str());
+    let saved = app.node.flow(namespace, flow, Some(execution.revision)).await?;
+    Ok(Json(outline(&saved)).into_response())
 }
 
 /// The body of an execution.

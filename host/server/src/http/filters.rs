@@ -55,7 +55,7 @@ impl Filter {
         format!("filters[{}][{}]{key}", self.field, operation.map_or("", |(name, _)| name))
     }
 
-    fn issue(&self, message: String, hint: &str) -> Issue {
+    pub fn issue(&self, message: String, hint: &str) -> Issue {
         problem(self.written(), message, hint.to_owned())
     }
 
@@ -70,7 +70,8 @@ fn problem(path: String, message: String, hint: String) -> Issue {
     Issue { path, line: None, code: "query.filter".to_owned(), message, hint: Some(hint) }
 }
 
-fn refuse(issues: Vec<Issue>) -> Result<(), Error> {
+/// All that is wrong with filters, if anything is.
+pub fn refuse(issues: Vec<Issue>) -> Result<(), Error> {
     match issues.is_empty() {
         true => Ok(()),
         false => Err(Error::Invalid { code: "query.invalid", message: "invalid filters".to_owned(), issues }),

@@ -14,7 +14,7 @@ use super::App;
 use super::filters::{self, text_test};
 use super::flows::Paged;
 use super::wire::value_json;
-use crate::error::{Error, Issue};
+use crate::error::Error;
 use crate::kv::{self, NewValue};
 use crate::secrets::place;
 
@@ -94,13 +94,7 @@ pub async fn list_all(
     for filter in filters::parse(written.as_deref().unwrap_or_default())? {
         let tested = match filter.field.as_str() {
             "namespace" | "q" | "query" => text_test(&filter),
-            other => Err(Issue {
-                path: "filters".to_owned(),
-                line: None,
-                code: "query.filter".to_owned(),
-                message: format!("keys are not searched by `{other}`"),
-                hint: Some("they are by `namespace` and `q`".to_owned()),
-            }),
+            other => Err(filter.issue(format!("keys are not searched by `{other}`"), "they are by namespace and q")),
         };
         match tested {
             Ok(test) if filter.field == "namespace" => found.retain(|row| test.holds(row.place.namespace.as_str())),
@@ -111,9 +105,7 @@ pub async fn list_all(
             Err(issue) => issues.push(issue),
         }
     }
-    if !issues.is_empty() {
-        return Err(Error::Invalid { code: "query.invalid", message: "invalid filters".to_owned(), issues });
-    }
+    filters::refuse(issues)?;
     let (by, descending) = match query.sort.as_deref().filter(|sort| !sort.is_empty()) {
         None => ("namespace", false),
         Some(sort) => sort.strip_suffix(":desc").map_or((sort.trim_end_matches(":asc"), false), |by| (by, true)),

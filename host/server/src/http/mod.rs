@@ -5,6 +5,7 @@ pub mod auth;
 mod bulk;
 mod decisions;
 mod executions;
+mod files;
 mod filters;
 mod flows;
 mod follow;
@@ -96,6 +97,11 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/executions/{execution}/eval", post(life::evaluate))
         .route("/executions/{execution}/eval/{run}", post(life::evaluate_in_run))
         .route("/executions/{execution}/follow", get(follow::execution))
+        .route("/executions/{execution}/file", get(files::download))
+        .route("/executions/{execution}/file/metas", get(files::metas))
+        .route("/executions/{execution}/flow", get(executions::flow_of))
+        .route("/executions/flows/{namespace}/{flow}", get(executions::flow))
+        .route("/executions/latest", post(executions::latest))
         .route("/executions/{namespace}/{flow}", post(executions::create))
         .route("/logs/{execution}", get(logs::of_execution))
         .route("/logs/{execution}/download", get(logs::download))
@@ -117,6 +123,16 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/triggers/backfill/pause", put(triggers::pause_backfill))
         .route("/triggers/backfill/unpause", put(triggers::resume_backfill))
         .route("/triggers/backfill/delete", post(triggers::end_backfill))
+        .route("/triggers/unlock/by-triggers", post(triggers::unlock_by_ids))
+        .route("/triggers/unlock/by-query", post(triggers::unlock_by_query))
+        .route("/triggers/backfill/pause/by-triggers", post(triggers::pause_backfill_by_ids))
+        .route("/triggers/backfill/pause/by-query", post(triggers::pause_backfill_by_query))
+        .route("/triggers/backfill/unpause/by-triggers", post(triggers::resume_backfill_by_ids))
+        .route("/triggers/backfill/unpause/by-query", post(triggers::resume_backfill_by_query))
+        .route("/triggers/backfill/delete/by-triggers", post(triggers::end_backfill_by_ids))
+        .route("/triggers/backfill/delete/by-query", post(triggers::end_backfill_by_query))
+        .route("/triggers/set-disabled/by-triggers", post(triggers::switch_by_ids))
+        .route("/triggers/set-disabled/by-query", post(triggers::switch_by_query))
         .route("/triggers/{namespace}/{flow}", get(triggers::of_flow))
         .route("/triggers/{namespace}/{flow}/{trigger}/unlock", post(triggers::unlock))
         .route("/triggers/{namespace}/{flow}/{trigger}/restart", post(triggers::restart))

@@ -1,17 +1,19 @@
 //! `/api/v1/{tenant}/triggers`: list, switch, free, begin anew, go through a past.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use expr::Map;
 use jiff::Timestamp;
 use model::flow::Label;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::App;
+use super::filters::{self, text_test};
 use super::flows::Paged;
 use super::wire::{TriggerContext, Triggers};
-use crate::error::Error;
+use crate::error::{Error, Issue};
 use crate::triggers::{BackfillAsk, TriggerSeen};
 
 /// Most triggers of one page.
@@ -63,8 +65,13 @@ impl BackfillBody {
 }
 
 /// Triggers of all flows, each with what its flow says of it.
-pub async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) -> Result<Response, Error> {
-    let seen = app.node.triggers_seen(query.namespace.as_deref(), query.flow_id.as_deref()).await?;
+pub async fn search(
+    State(app): State<App>,
+    RawQuery(written): RawQuery,
+    Query(query): Query<SearchQuery>,
+) -> Result<Response, Error> {
+    let mut seen = app.node.triggers_seen(query.namespace.as_deref(), query.flow_id.as_deref()).await?;
+    narrow(&mut seen, written.as_deref())?;
     let (seen, total) = page(seen, &query);
     let results: Vec<Triggers<'_>> = seen.iter().filter_map(Triggers::of).collect();
     Ok(Json(Paged { results, total }).into_response())
@@ -82,13 +89,15 @@ pub async fn of_flow(
     Ok(Json(Paged { results, total }).into_response())
 }
 
+/// Whether a part of a name of a trigger, its flow or its namespace is this, without regard to case.
+fn has(seen: &TriggerSeen, part: &str) -> bool {
+    let (state, part) = (&seen.state, part.to_lowercase());
+    let names = [state.trigger.as_str(), state.flow.id.as_str(), state.flow.namespace.as_str()];
+    names.iter().any(|name| name.to_lowercase().contains(&part))
+}
+
 fn page(seen: Vec<TriggerSeen>, query: &SearchQuery) -> (Vec<TriggerSeen>, usize) {
-    let wanted = query.q.as_deref().unwrap_or_default().to_lowercase();
-    let fits = |seen: &TriggerSeen| {
-        let state = &seen.state;
-        let names = [state.trigger.as_str(), state.flow.id.as_str(), state.flow.namespace.as_str()];
-        names.iter().any(|name| name.to_lowercase().contains(&wanted))
-    };
+    let fits = |seen: &TriggerSeen| query.q.as_deref().is_none_or(|part| has(seen, part));
     let found: Vec<TriggerSeen> = seen.into_iter().filter(fits).collect();
     let total = found.len();
     let size = query.size.unwrap_or(25).clamp(1, PAGE_MAX);
@@ -149,6 +158,171 @@ pub async fn restart(
     Path((_, namespace, flow, id)): Path<(String, String, String, String)>,
 ) -> Result<Response, Error> {
     Ok(shown(&app.node.restart_trigger(&namespace, &flow, &id).await?))
+}
+
+/// What is done to many triggers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Unlock,
+    PauseBackfill,
+    ResumeBackfill,
+    EndBackfill,
+    Switch { on: bool },
+}
+
+impl Action {
+    /// Whether it changes anything about a trigger.
+    fn applies(self, seen: &TriggerSeen) -> bool {
+        let backfill = seen.state.backfill.as_ref();
+        match self {
+            Self::Unlock => seen.state.locked_by.is_some(),
+            Self::PauseBackfill => backfill.is_some_and(|backfill| !backfill.paused),
+            Self::ResumeBackfill => backfill.is_some_and(|backfill| backfill.paused),
+            Self::EndBackfill => backfill.is_some(),
+            Self::Switch { on } => seen.state.disabled == on,
+        }
+    }
+
+    /// Does it to those that it applies to, and says to how many.
+    async fn to_all(self, app: &App, triggers: Vec<TriggerSeen>) -> Result<Json<Value>, Error> {
+        let mut count = 0;
+        for seen in triggers.iter().filter(|seen| self.applies(seen)) {
+            let key = &seen.state.flow;
+            let (namespace, flow, id) = (key.namespace.as_str(), key.id.as_str(), seen.state.trigger.as_str());
+            match self {
+                Self::Unlock => app.node.unlock_trigger(namespace, flow, id).await?,
+                Self::PauseBackfill => app.node.pause_backfill(namespace, flow, id).await?,
+                Self::ResumeBackfill => app.node.resume_backfill(namespace, flow, id).await?,
+                Self::EndBackfill => app.node.end_backfill(namespace, flow, id).await?,
+                Self::Switch { on } => app.node.switch_trigger(namespace, flow, id, on).await?,
+            };
+            count += 1;
+        }
+        Ok(Json(json!({ "count": count })))
+    }
+
+    /// All that are named must be there, or it is done to none.
+    async fn by_ids(self, app: &App, named: Vec<Named>) -> Result<Json<Value>, Error> {
+        if named.len() > PAGE_MAX {
+            let message = format!("there are {} triggers, at most {PAGE_MAX} are taken", named.len());
+            return Err(Error::bad_request("triggers.refused", message));
+        }
+        let all = app.node.triggers_seen(None, None).await?;
+        let (mut triggers, mut issues) = (Vec::new(), Vec::new());
+        for (index, one) in named.iter().enumerate() {
+            let found = all.iter().find(|seen| one.names(seen));
+            match found {
+                Some(seen) => triggers.push(seen.clone()),
+                None => issues.push(Issue {
+                    path: format!("[{index}]"),
+                    line: None,
+                    code: "not_found".to_owned(),
+                    message: format!("no trigger `{}` of flow `{}.{}`", one.trigger_id, one.namespace, one.flow_id),
+                    hint: None,
+                }),
+            }
+        }
+        if issues.is_empty() {
+            return self.to_all(app, triggers).await;
+        }
+        let message = "nothing was done: these triggers are not there".to_owned();
+        Err(Error::Invalid { code: "triggers.refused", message, issues })
+    }
+
+    async fn by_query(self, app: &App, query: Option<&str>) -> Result<Json<Value>, Error> {
+        let mut triggers = app.node.triggers_seen(None, None).await?;
+        narrow(&mut triggers, query)?;
+        self.to_all(app, triggers).await
+    }
+}
+
+/// Leaves those that pass all filters of a query.
+fn narrow(triggers: &mut Vec<TriggerSeen>, query: Option<&str>) -> Result<(), Error> {
+    let mut issues = Vec::new();
+    for filter in filters::parse(query.unwrap_or_default())? {
+        let of: fn(&TriggerSeen) -> &str = match filter.field.as_str() {
+            "namespace" => |seen| seen.state.flow.namespace.as_str(),
+            "flowId" => |seen| seen.state.flow.id.as_str(),
+            "triggerId" => |seen| seen.state.trigger.as_str(),
+            "q" | "query" => {
+                triggers.retain(|seen| has(seen, &filter.value));
+                continue;
+            }
+            other => {
+                let message = format!("triggers are not searched by `{other}`");
+                issues.push(filter.issue(message, "they are by namespace, flowId, triggerId and q"));
+                continue;
+            }
+        };
+        match text_test(&filter) {
+            Ok(test) => triggers.retain(|seen| test.holds(of(seen))),
+            Err(issue) => issues.push(issue),
+        }
+    }
+    filters::refuse(issues)
+}
+
+/// A trigger that something is to be done to; clients send all of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Named {
+    namespace: String,
+    flow_id: String,
+    trigger_id: String,
+}
+
+impl Named {
+    fn names(&self, seen: &TriggerSeen) -> bool {
+        let key = &seen.state.flow;
+        self.namespace == key.namespace.as_str()
+            && self.flow_id == key.id.as_str()
+            && self.trigger_id == seen.state.trigger.as_str()
+    }
+}
+
+/// Both ways of doing something to many.
+macro_rules! many {
+    ($($by_ids:ident, $by_query:ident: $action:expr;)+) => {$(
+        pub async fn $by_ids(State(app): State<App>, Json(named): Json<Vec<Named>>) -> Result<Json<Value>, Error> {
+            $action.by_ids(&app, named).await
+        }
+
+        pub async fn $by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Json<Value>, Error> {
+            $action.by_query(&app, query.as_deref()).await
+        }
+    )+};
+}
+
+many! {
+    unlock_by_ids, unlock_by_query: Action::Unlock;
+    pause_backfill_by_ids, pause_backfill_by_query: Action::PauseBackfill;
+    resume_backfill_by_ids, resume_backfill_by_query: Action::ResumeBackfill;
+    end_backfill_by_ids, end_backfill_by_query: Action::EndBackfill;
+}
+
+/// Triggers that are switched, and how.
+#[derive(Deserialize)]
+pub struct Switched {
+    triggers: Vec<Named>,
+    disabled: bool,
+}
+
+/// `?disabled=`
+#[derive(Deserialize)]
+pub struct SwitchQuery {
+    disabled: bool,
+}
+
+pub async fn switch_by_ids(State(app): State<App>, Json(asked): Json<Switched>) -> Result<Json<Value>, Error> {
+    Action::Switch { on: !asked.disabled }.by_ids(&app, asked.triggers).await
+}
+
+pub async fn switch_by_query(
+    State(app): State<App>,
+    Query(asked): Query<SwitchQuery>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, Error> {
+    Action::Switch { on: !asked.disabled }.by_query(&app, query.as_deref()).await
 }
 
 fn shown(seen: &TriggerSeen) -> Response {

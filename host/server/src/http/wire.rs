@@ -1,5 +1,6 @@
 //! The JSON shapes of Kestra 1.0's API. Only this file knows them; everything inside uses `model`.
 
+mod outline;
 mod trigger;
 
 use expr::{Map, Value};
@@ -10,6 +11,7 @@ use model::state::History;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+pub use outline::outline;
 pub use trigger::{TriggerContext, Triggers};
 
 /// An execution with its task runs.

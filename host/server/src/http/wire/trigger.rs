@@ -26,9 +26,8 @@ pub struct TriggerContext<'a> {
     flow_id: &'a str,
     flow_revision: u32,
     trigger_id: &'a str,
-    /// Its last date.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    date: Option<Timestamp>,
+    /// Its last date; of one that has not fired, since when it is as it is.
+    date: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_execution_date: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +74,7 @@ impl<'a> TriggerContext<'a> {
             flow_id: state.flow.id.as_str(),
             flow_revision: seen.saved.flow.revision,
             trigger_id: state.trigger.as_str(),
-            date: state.fired,
+            date: state.fired.unwrap_or(state.updated),
             // What is switched off waits for no date, whatever is kept for the time after.
             next_execution_date: state.next.filter(|_| !off),
             backfill: state.backfill.as_ref().map(|backfill| BackfillBody {
