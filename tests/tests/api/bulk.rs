@@ -153,6 +153,11 @@ async fn what_is_found_is_dealt_with() {
         let none = json!([]);
         // A filter that is not understood does nothing to anybody.
         act(api, Method::DELETE, "by-query?filters[flow][EQUALS]=good", &none).await.refused(422, "query.invalid");
+        for wrong in ["sate=FAILED", "state=FAILED&newStatus=x", "q=a&q=b", "flowid=good"] {
+            let answer = act(api, Method::DELETE, &format!("by-query?{wrong}"), &none).await;
+            answer.refused(422, "query.invalid");
+        }
+        act(api, Method::POST, "unqueue/by-query?state=SUCCESS&newState=FAILED", &none).await.ok();
         // Those that it cannot be done to are left alone.
         assert_eq!(act(api, Method::POST, "pause/by-query", &none).await.ok()["count"], 0);
         let labels = json!([{ "key": "by", "value": "query" }]);

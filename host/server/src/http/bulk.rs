@@ -11,6 +11,7 @@ use model::state::State as Status;
 use serde::{Deserialize, Serialize};
 
 use super::App;
+use super::filters::{self, PLAIN};
 use crate::error::{Error, Issue};
 use crate::life::Replay;
 use crate::purge::Parts;
@@ -106,6 +107,17 @@ impl Action {
         Ok(())
     }
 
+    /// What its query says beside filters.
+    fn parameters(&self) -> &'static [&'static str] {
+        match self {
+            Self::Replay { .. } => &["latestRevision"],
+            Self::ChangeStatus(_) => &["newStatus"],
+            Self::Unqueue(_) => &["newState"],
+            Self::Delete(_) => &["includeNonTerminated", "deleteLogs", "deleteMetrics", "deleteStorage"],
+            Self::Kill | Self::Pause | Self::Resume | Self::Restart | Self::ForceRun | Self::SetLabels(_) => &[],
+        }
+    }
+
     /// Does it to all of these, or says why it can be done to none.
     async fn to_all(&self, app: &App, executions: Vec<Execution>) -> Result<Json<Count>, Error> {
         let misfits = executions.iter().filter_map(|execution| self.misfit(execution));
@@ -156,7 +168,10 @@ impl Action {
 
     /// Does it to those of what is found that it can be done to.
     async fn by_query(&self, app: &App, query: Option<&str>) -> Result<Json<Count>, Error> {
-        let search = Search::parse(query.unwrap_or_default(), app.node.now())?;
+        let query = query.unwrap_or_default();
+        let known: Vec<&str> = PLAIN.iter().chain(&["labels"]).chain(self.parameters()).copied().collect();
+        filters::only(query, &known)?;
+        let search = Search::parse(query, app.node.now())?;
         let mut executions = app.node.found_executions(&search, EXECUTIONS_MAX).await?;
         executions.retain(|execution| self.misfit(execution).is_none());
         self.to_each(app, executions).await
@@ -213,11 +228,17 @@ pub struct StatusAsk {
     new_status: Status,
 }
 
-/// `?state=`, or `?newState=` where it is done by query.
+/// `?state=`
 #[derive(Deserialize)]
 pub struct QueueAsk {
-    #[serde(alias = "newState")]
     state: Option<Status>,
+}
+
+/// `?newState=`: `state` is a filter there.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewStateAsk {
+    new_state: Option<Status>,
 }
 
 /// Labels and whom they are for.
@@ -273,8 +294,23 @@ macro_rules! asked {
 asked! {
     replay_by_ids, replay_by_query: ReplayAsk => |ask: ReplayAsk| Action::Replay { on_latest: ask.latest_revision };
     status_by_ids, status_by_query: StatusAsk => |ask: StatusAsk| Action::ChangeStatus(ask.new_status);
-    unqueue_by_ids, unqueue_by_query: QueueAsk => |ask: QueueAsk| Action::Unqueue(ask.state.unwrap_or(Status::Running));
     delete_by_ids, delete_by_query: Deletion => Action::Delete;
+}
+
+pub async fn unqueue_by_ids(
+    State(app): State<App>,
+    Query(ask): Query<QueueAsk>,
+    Json(ids): Json<Vec<String>>,
+) -> Result<Json<Count>, Error> {
+    Action::Unqueue(ask.state.unwrap_or(Status::Running)).by_ids(&app, ids).await
+}
+
+pub async fn unqueue_by_query(
+    State(app): State<App>,
+    Query(ask): Query<NewStateAsk>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Count>, Error> {
+    Action::Unqueue(ask.new_state.unwrap_or(Status::Running)).by_query(&app, query.as_deref()).await
 }
 
 pub async fn labels_by_ids(State(app): State<App>, Json(ask): Json<LabelAsk>) -> Result<Json<Count>, Error> {

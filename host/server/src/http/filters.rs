@@ -113,6 +113,18 @@ pub fn parse(query: &str) -> Result<Vec<Filter>, Error> {
     Ok(filters)
 }
 
+/// Refuses parameters that are neither filters nor one of these: what is done by query is done to no more than was meant.
+pub fn only(query: &str, known: &[&str]) -> Result<(), Error> {
+    let names = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let unknown = names.filter(|name| !name.starts_with("filters[") && !known.contains(&name.as_ref()));
+    let issues = unknown.map(|name| {
+        let near = nearest(&name, known.iter().copied());
+        let hint = if near.is_empty() { known.join(", ") } else { near.join(" or ") };
+        problem(name.to_string(), format!("`{name}` is no parameter of this"), format!("known are filters, and {hint}"))
+    });
+    refuse(issues.collect())
+}
+
 fn or(names: &[String]) -> String {
     match names {
         [] => "EQUALS, IN or CONTAINS".to_owned(),
@@ -163,6 +175,10 @@ const FIELDS: [&str; 13] = [
     "triggerId",
     "childFilter",
 ];
+
+/// The plain parameters of older clients.
+pub const PLAIN: [&str; 9] =
+    ["namespace", "state", "startDate", "endDate", "q", "flowId", "timeRange", "triggerExecutionId", "childFilter"];
 
 impl Search {
     /// A search of a query string: its filters, and the plain parameters of older clients.
@@ -215,6 +231,16 @@ impl Search {
             let message = format!("`{}` cannot be searched so", filter.field);
             Err(filter.issue(message, hint))
         };
+        // A second one would take the place of the first, and find more.
+        let is_taken = match filter.field.as_str() {
+            "q" | "query" => self.asked.text.is_some(),
+            "triggerExecutionId" => self.asked.parent.is_some(),
+            "triggerId" => self.asked.trigger.is_some(),
+            _ => false,
+        };
+        if is_taken {
+            return Err(filter.issue(format!("`{}` is given twice", filter.field), "give it once"));
+        }
         match (filter.field.as_str(), filter.operation) {
             ("q" | "query", O::Equals | O::Contains) => self.asked.text = Some(filter.value.clone()),
             ("namespace", _) => self.rest.push(Rest::Namespace(text_test(filter)?)),

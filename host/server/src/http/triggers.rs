@@ -230,6 +230,8 @@ impl Action {
     }
 
     async fn by_query(self, app: &App, query: Option<&str>) -> Result<Json<Value>, Error> {
+        let parameters: &[&str] = if matches!(self, Self::Switch { .. }) { &["disabled"] } else { &[] };
+        filters::only(query.unwrap_or_default(), parameters)?;
         let mut triggers = app.node.triggers_seen(None, None).await?;
         narrow(&mut triggers, query)?;
         self.to_all(app, triggers).await
