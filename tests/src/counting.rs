@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use store::rows::{BlobId, Fence, Key, LogLine, Metric, Row, Stored};
+use store::rows::{Fence, Key, LogLine, Metric, Row, Stored};
 use store::{
-    Answer, Batch, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Count, Health, Lsn, MemoryStore, Page,
-    Query, Rows, Step, Store, Topic, View, Watch,
+    Answer, Batch, Claim, Claimed, Clear, Cleared, Count, Lsn, MemoryStore, Page, Query, Rows, Step, Store, View,
 };
+
+use crate::passed_on::passed_on;
 
 /// The store, and the counts.
 #[derive(Default)]
@@ -98,19 +99,13 @@ impl Counting {
 }
 
 impl Store for Counting {
+    passed_on!();
+
     fn commit(&self, batch: Batch) -> Answer<'_, Lsn> {
         if !self.times {
             self.count(&batch);
         }
         self.timed(|| self.inner.commit(batch))
-    }
-
-    fn durable(&self, lsn: Lsn) -> Answer<'_, ()> {
-        self.inner.durable(lsn)
-    }
-
-    fn head(&self) -> Lsn {
-        self.inner.head()
     }
 
     fn get(&self, view: View, key: Key) -> Answer<'_, Option<Stored<Row>>> {
@@ -147,25 +142,5 @@ impl Store for Counting {
 
     fn clear(&self, what: Clear) -> Answer<'_, Cleared> {
         self.timed(|| self.inner.clear(what))
-    }
-
-    fn watch(&self, topic: Topic) -> Watch {
-        self.inner.watch(topic)
-    }
-
-    fn write_blob(&self, now: Timestamp) -> Answer<'_, Box<dyn BlobWriter>> {
-        self.inner.write_blob(now)
-    }
-
-    fn read_blob(&self, id: BlobId, offset: u64) -> Answer<'_, Option<Box<dyn BlobReader>>> {
-        self.inner.read_blob(id, offset)
-    }
-
-    fn collect_blobs(&self, before: Timestamp) -> Answer<'_, usize> {
-        self.inner.collect_blobs(before)
-    }
-
-    fn health(&self) -> Health {
-        self.inner.health()
     }
 }

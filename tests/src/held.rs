@@ -3,12 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
-use store::rows::{BlobId, Fence, Key, LogLine, Metric, Row, Stored};
-use store::{
-    Answer, Batch, BlobReader, BlobWriter, Claim, Claimed, Clear, Cleared, Count, Health, Lsn, MemoryStore, Page,
-    Query, Rows, Store, Topic, View, Watch,
-};
+use store::rows::{Fence, Key, LogLine, Metric, Row, Stored};
+use store::{Answer, Batch, Claim, Claimed, Clear, Cleared, Count, Lsn, MemoryStore, Page, Query, Rows, Store, View};
 use tokio::sync::Notify;
+
+use crate::passed_on::passed_on;
 
 /// The store.
 #[derive(Default)]
@@ -37,16 +36,10 @@ impl Held {
 }
 
 impl Store for Held {
+    passed_on!();
+
     fn commit(&self, batch: Batch) -> Answer<'_, Lsn> {
         self.inner.commit(batch)
-    }
-
-    fn durable(&self, lsn: Lsn) -> Answer<'_, ()> {
-        self.inner.durable(lsn)
-    }
-
-    fn head(&self) -> Lsn {
-        self.inner.head()
     }
 
     fn get(&self, view: View, key: Key) -> Answer<'_, Option<Stored<Row>>> {
@@ -91,25 +84,5 @@ impl Store for Held {
 
     fn clear(&self, what: Clear) -> Answer<'_, Cleared> {
         self.inner.clear(what)
-    }
-
-    fn watch(&self, topic: Topic) -> Watch {
-        self.inner.watch(topic)
-    }
-
-    fn write_blob(&self, now: Timestamp) -> Answer<'_, Box<dyn BlobWriter>> {
-        self.inner.write_blob(now)
-    }
-
-    fn read_blob(&self, id: BlobId, offset: u64) -> Answer<'_, Option<Box<dyn BlobReader>>> {
-        self.inner.read_blob(id, offset)
-    }
-
-    fn collect_blobs(&self, before: Timestamp) -> Answer<'_, usize> {
-        self.inner.collect_blobs(before)
-    }
-
-    fn health(&self) -> Health {
-        self.inner.health()
     }
 }

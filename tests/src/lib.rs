@@ -7,6 +7,7 @@ pub mod held;
 pub mod hosted;
 pub mod large;
 pub mod mirror;
+mod passed_on;
 pub mod program;
 pub mod registered;
 pub mod served;

@@ -71,11 +71,7 @@ pub enum Rest {
     Flow(TextTest),
     /// None of these states.
     NotIn(Vec<State>),
-    /// Any of these, or none.
-    Label {
-        label: Label,
-        is: bool,
-    },
+    WithoutLabel(Label),
     /// When it ended.
     Ended(Operation, Timestamp),
     /// Whether a task of another execution started it.
@@ -113,7 +109,7 @@ impl Search {
             Rest::Namespace(test) => test.holds(execution.flow.namespace.as_str()),
             Rest::Flow(test) => test.holds(execution.flow.id.as_str()),
             Rest::NotIn(states) => !states.contains(&execution.state()),
-            Rest::Label { label, is } => execution.labels.contains(label) == *is,
+            Rest::WithoutLabel(label) => !execution.labels.contains(label),
             Rest::Child(is) => execution.parent.is_some() == *is,
             Rest::Ended(operation, at) => execution.history.ended().is_some_and(|ended| match operation {
                 Operation::GreaterThan => ended > *at,

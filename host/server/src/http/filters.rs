@@ -264,7 +264,7 @@ impl Search {
                 let label = Label { key, value };
                 match filter.operation {
                     O::Equals => self.asked.labels.push(label),
-                    _ => self.rest.push(Rest::Label { label, is: false }),
+                    _ => self.rest.push(Rest::WithoutLabel(label)),
                 }
             }
             ("labels", _) => return wrong("EQUALS or NOT_EQUALS"),
