@@ -199,6 +199,26 @@ impl Api {
         send(self.request(Method::POST, path).header("content-type", content_type).body(body.into())).await
     }
 
+    /// What is downloaded.
+    pub async fn bytes(&self, path: &str) -> Vec<u8> {
+        let response = self.request(Method::GET, path).send().await.expect("the server answers");
+        assert_eq!(response.status().as_u16(), 200, "{path}");
+        response.bytes().await.expect("the whole of it").to_vec()
+    }
+
+    pub async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.post(path, "application/json", body.to_string()).await
+    }
+
+    /// A form of one file.
+    pub async fn form(&self, path: &str, field: &str, name: &str, content: impl AsRef<[u8]>) -> Answer {
+        let head = format!(
+            "--cut\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+        );
+        let body = [head.as_bytes(), content.as_ref(), b"\r\n--cut--\r\n"].concat();
+        self.post(path, "multipart/form-data; boundary=cut", body).await
+    }
+
     pub async fn put(&self, path: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Answer {
         send(self.request(Method::PUT, path).header("content-type", content_type).body(body.into())).await
     }

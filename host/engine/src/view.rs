@@ -6,7 +6,7 @@ use expr::{Lookup, Map, Memo, Scope, Value};
 use jiff::Timestamp;
 use model::condition::ExecutionFacts;
 use model::execution::{Execution, TaskRun};
-use model::ids::{TaskId, TaskRunId};
+use model::ids::{FlowKey, TaskId, TaskRunId};
 use model::state::State as Status;
 
 use crate::apart::{Outputs, Show};
@@ -65,6 +65,11 @@ impl<'a> View<'a> {
             RenderScope::Run(run) => Self::of_run(state, run),
             RenderScope::Batch { run, batch } => Self::of_batch(state, run, *batch),
         }
+    }
+
+    /// The flow it runs.
+    pub fn flow(&self) -> Option<&'a FlowKey> {
+        self.execution().map(|execution| &execution.flow)
     }
 
     fn execution(&self) -> Option<&'a Execution> {

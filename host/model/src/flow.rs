@@ -42,6 +42,8 @@ pub struct Flow {
     pub listeners: Vec<Listener>,
     pub triggers: Vec<Trigger>,
     pub plugin_defaults: Vec<PluginDefault>,
+    /// Those of its namespace and the ones above it, nearest first, as they were when it was saved.
+    pub inherited_defaults: Vec<PluginDefault>,
     /// `plugins:` — requirement by plugin name.
     pub plugins: HashMap<String, String>,
     /// `grants:` — the most that a plugin may do in this flow, by its name.
@@ -90,10 +92,13 @@ pub struct Listener {
 }
 
 /// Properties given to every task of a type (or of a prefix of types).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PluginDefault {
+    #[serde(rename = "type")]
     pub type_prefix: String,
     /// Whether it wins over what the task itself says.
+    #[serde(default)]
     pub forced: bool,
     pub values: Map,
 }

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod change;
 pub mod condition;
 pub mod duration;
+pub mod edit;
 pub mod execution;
 pub mod flow;
 pub mod flow_schema;
@@ -34,6 +35,6 @@ mod yaml;
 
 pub use flow_schema::flow_schema;
 pub use lookup::{Role, TypeInfo, Types, Unknown};
-pub use parse::{Missing, Parsed, engine_tasks, parse, policy as read_policy, updates};
+pub use parse::{Missing, Parsed, engine_tasks, parse, parse_with, plugin_defaults, policy as read_policy, updates};
 pub use problem::{Position, Problem, Severity};
-pub use yaml::read_value as read_yaml;
+pub use yaml::{read_value as read_yaml, write_value as write_yaml};

@@ -125,7 +125,7 @@ fn look_at(first_line: u32, text: &str, types: &dyn Types) -> Survey {
         let (problems, missing) = (Vec::new(), Vec::new());
         return Survey { first_line, namespace, id, verdict: Verdict::NotAFlow, problems, missing };
     }
-    let read = parse::read(&padded, types);
+    let read = parse::read(&padded, types, &[]);
     let worst = read.problems.iter().filter_map(|problem| reason(problem, &read.missing)).max();
     let verdict = match worst {
         None => Verdict::Runs,
@@ -143,7 +143,7 @@ fn is_flow(document: &Value) -> bool {
 
 /// The documents of a file that are not empty, each with its first line. In YAML `---` and `...` at the start of a line end a
 /// document wherever they stand, texts in blocks included.
-fn documents(source: &str) -> Vec<(u32, &str)> {
+pub fn documents(source: &str) -> Vec<(u32, &str)> {
     let is_marker = |line: &str, marker: &str| {
         line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
     };

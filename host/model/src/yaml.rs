@@ -162,3 +162,9 @@ fn integer<E: serde::de::Error>(text: &str, small: Option<i64>) -> Result<Value,
             .ok_or_else(|| E::custom(format!("`{text}` is no number"))),
     }
 }
+
+/// A value as YAML text, for people to read and edit.
+pub fn write_value(value: &Value) -> String {
+    // What JSON can say, YAML can.
+    serde_yaml::to_string(&value.to_json()).unwrap_or_default()
+}

@@ -61,6 +61,9 @@ pub enum Error {
     /// The request does not fit the state of things: already there, already ended.
     #[error("{message}")]
     Conflict { code: &'static str, message: String },
+    /// It is not any more what whoever asks has seen (`If-Match`).
+    #[error("{0}")]
+    Changed(String),
     /// Too much at once; try again later.
     #[error("{message}")]
     Busy { message: String, retry_after_s: u64 },
@@ -107,6 +110,7 @@ impl Error {
             Self::NotFound(_) => "not_found",
             Self::Invalid { code, .. } | Self::Conflict { code, .. } => code,
             Self::TooLarge(_) => "body.too_large",
+            Self::Changed(_) => "precondition.failed",
             Self::Busy { .. } => "busy",
             Self::Full(_) => "store.full",
             Self::Store(_) => "store.unavailable",

@@ -297,6 +297,17 @@ impl Node {
         })
     }
 
+    /// An execution without its task runs.
+    pub async fn execution_record(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {
+        let found = self.store.find::<rows::Execution>(View::Durable, Key::Execution(id.clone())).await?;
+        Ok(found.map(|found| found.record.clone()))
+    }
+
+    /// Hints that any execution has changed.
+    pub fn watch_executions(&self) -> store::Watch {
+        self.store.watch(Topic::Executions)
+    }
+
     /// Hints that an execution or its log has changed.
     pub fn watch(&self, id: &str) -> Changes {
         let id = ExecutionId::trusted(id);

@@ -16,16 +16,15 @@ use store::{Batch, Page, Query, View};
 
 use crate::error::Error;
 use crate::node::Node;
-use crate::plugins::Ground;
+use crate::plugins::{Draft, Ground};
 use crate::policy::Refusal;
+use crate::revisions::Change;
 use crate::worker::Standings;
 
 /// Most flows of one answer.
-const FLOWS_MAX: usize = 100_000;
+pub(crate) const FLOWS_MAX: usize = 100_000;
 /// Parsed revisions kept in memory; when there are more, all are dropped and read again as needed.
 const CACHED_MAX: usize = 4_096;
-/// Times a save is tried again when somebody else saved the same flow in between.
-const TRIES: usize = 5;
 
 /// A saved revision of a flow, ready to run.
 #[derive(Clone, Debug)]
@@ -44,12 +43,12 @@ pub struct SavedFlow {
 }
 
 /// What saving expects to find.
-#[derive(Clone, Copy, Debug)]
-pub enum Save<'a> {
+#[derive(Clone, Debug)]
+pub enum Save {
     /// No flow of this id.
     New,
-    /// The flow of this id: it gets a new revision.
-    Existing { namespace: &'a str, id: &'a str },
+    /// This flow, at this revision if one is named: it gets a new one.
+    Existing { flow: FlowKey, revision: Option<u32> },
     /// A flow whose newest revision this is: what was worked out from it must not undo what somebody else has saved since.
     Revision(u32),
     /// Either.
@@ -69,10 +68,10 @@ impl Node {
     /// Says everything that is wrong with a source. Saves nothing.
     pub async fn validate_flow(&self, source: &str) -> Validation {
         match self.read_flow(source) {
-            Ok((flow, _, problems)) => Validation {
-                namespace: Some(flow.key.namespace.to_string()),
-                id: Some(flow.key.id.to_string()),
-                problems,
+            Ok(draft) => Validation {
+                namespace: Some(draft.flow.key.namespace.to_string()),
+                id: Some(draft.flow.key.id.to_string()),
+                problems: draft.warnings,
             },
             Err(problems) => {
                 let document = model::read_yaml(source).ok();
@@ -85,16 +84,22 @@ impl Node {
         }
     }
 
+    /// A source that could be saved, as a flow and as values; or all that is wrong with it.
+    pub(crate) fn drafted(&self, source: &str) -> Result<(Flow, Value), Error> {
+        let draft = self.read_flow(source).map_err(|problems| Error::flow(&problems))?;
+        Ok((draft.flow, model::read_yaml(source).unwrap_or(Value::Null)))
+    }
+
     /// Saves a flow as its next revision, with the lock of what its tasks mean from now on. The same source and lock again are no
     /// new revision.
-    pub async fn save_flow(&self, source: &str, expected: Save<'_>) -> Result<Arc<SavedFlow>, Error> {
+    pub async fn save_flow(&self, source: &str, expected: Save) -> Result<Arc<SavedFlow>, Error> {
         let _resolving = self.resolving.read().await;
-        let (flow, lock, warnings) = self.read_flow(source).map_err(|problems| Error::flow(&problems))?;
-        self.save_revision(flow, Arc::new(lock), warnings, expected).await
+        let draft = self.read_flow(source).map_err(|problems| Error::flow(&problems))?;
+        self.save_draft(draft, expected).await
     }
 
     /// Reads a flow as it would be saved now.
-    pub(crate) fn read_flow(&self, source: &str) -> Result<(Flow, Lock, Vec<Problem>), Vec<Problem>> {
+    pub(crate) fn read_flow(&self, source: &str) -> Result<Draft, Vec<Problem>> {
         self.on_ground(|ground| ground.read(source))
     }
 
@@ -108,62 +113,9 @@ impl Node {
         self.on_ground(|ground| ground.refused(source))
     }
 
-    fn on_ground<T>(&self, work: impl FnOnce(&Ground<'_>) -> T) -> T {
-        let (catalog, policies) = (self.catalog(), self.policies());
-        work(&Ground { catalog: &catalog, policies: &policies, usual: &self.config.limits })
-    }
-
-    /// Saves a flow as its next revision with a lock. Who calls holds `resolving` since the lock was made.
-    pub(crate) async fn save_revision(
-        &self,
-        flow: Flow,
-        lock: Arc<Lock>,
-        warnings: Vec<Problem>,
-        expected: Save<'_>,
-    ) -> Result<Arc<SavedFlow>, Error> {
-        for _ in 0..TRIES {
-            let before = self.newest_row(&flow.key).await?;
-            let live = before.as_ref().filter(|row| !row.deleted);
-            check_expected(&flow, live.map(|row| &***row), expected)?;
-            if let Some(row) = live
-                && *row.source == *flow.source
-                && row.lock == lock
-            {
-                // Saved by somebody else, perhaps just now.
-                self.store.durable(self.store.head()).await?;
-                return self.flow_revision(&flow.key, row.revision).await;
-            }
-            let revision = before.as_ref().map_or(0, |row| row.revision) + 1;
-            let row = rows::Flow {
-                key: flow.key.clone(),
-                revision,
-                source: flow.source.clone(),
-                lock: lock.clone(),
-                labels: flow.labels.clone(),
-                disabled: flow.disabled,
-                deleted: false,
-                created: self.now(),
-            };
-            let old = match live {
-                Some(row) => self.flow_revision(&flow.key, row.revision).await.ok(),
-                None => None,
-            };
-            let mut batch = Batch::new();
-            batch.create(row);
-            self.save_triggers(&mut batch, old.as_deref(), &flow).await?;
-            match self.store.commit(batch).await {
-                Ok(lsn) => {
-                    let saved = self.flow_revision(&flow.key, revision).await?;
-                    self.triggers.learn(&saved);
-                    self.watch_triggers(&flow.key).await?;
-                    self.store.durable(lsn).await?;
-                    return Ok(Arc::new(SavedFlow { warnings, ..(*saved).clone() }));
-                }
-                Err(store::Error::Conflict(_)) => continue,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(saved_meanwhile(&flow))
+    pub(crate) fn on_ground<T>(&self, work: impl FnOnce(&Ground<'_>) -> T) -> T {
+        let (catalog, policies, namespaces) = (self.catalog(), self.policies(), self.namespaces.all());
+        work(&Ground { catalog: &catalog, policies: &policies, namespaces: &namespaces, usual: &self.config.limits })
     }
 
     /// A revision of a flow, the newest if none is named.
@@ -177,6 +129,13 @@ impl Node {
                 self.flow_revision(&key, row.revision).await
             }
         }
+    }
+
+    /// The newest revision of a flow, be it its end.
+    pub async fn last_flow(&self, namespace: &str, id: &str) -> Result<Arc<SavedFlow>, Error> {
+        let key = key(namespace, id);
+        let row = self.newest_row(&key).await?.ok_or_else(|| Error::NotFound(format!("no flow `{key}`")))?;
+        self.flow_revision(&key, row.revision).await
     }
 
     /// The newest revision of every flow, or of those of one namespace, by namespace and id.
@@ -210,19 +169,10 @@ impl Node {
 
     /// Deletes a flow: one more revision that says so. Executions keep the revision they run.
     pub async fn delete_flow(&self, namespace: &str, id: &str) -> Result<(), Error> {
-        let key = key(namespace, id);
-        let row = self.newest_row(&key).await?.filter(|row| !row.deleted);
-        let row = row.ok_or_else(|| Error::NotFound(format!("no flow `{key}`")))?;
-        let end = rows::Flow { revision: row.revision + 1, deleted: true, created: self.now(), ..(**row).clone() };
-        let mut batch = Batch::new();
-        batch.create(end);
-        self.delete_triggers(&mut batch, &key).await?;
-        let lsn = self.store.commit(batch).await?;
-        self.triggers.forget(&key);
-        Ok(self.store.durable(lsn).await?)
+        self.change_flows(&[Change::Delete(key(namespace, id))], Batch::new).await.map(drop)
     }
 
-    async fn newest_row(&self, key: &FlowKey) -> Result<Option<store::Stored<Arc<rows::Flow>>>, Error> {
+    pub(crate) async fn newest_row(&self, key: &FlowKey) -> Result<Option<store::Stored<Arc<rows::Flow>>>, Error> {
         let query = Query::Revisions(key.clone());
         Ok(self.store.list::<rows::Flow>(View::Newest, query, Page::first(1)).await?.items.into_iter().next())
     }
@@ -235,7 +185,7 @@ impl Node {
         }
         let row = self.store.find::<rows::Flow>(View::Newest, Key::Flow(key.clone(), revision)).await?;
         let row = row.ok_or_else(|| Error::NotFound(format!("no revision {revision} of flow `{key}`")))?;
-        let mut flow = crate::plugins::reread(&row.source).map_err(|problems| {
+        let mut flow = crate::plugins::reread(&row.source, &row.inherited_defaults).map_err(|problems| {
             let first = problems.first().map(ToString::to_string).unwrap_or_default();
             Error::Internal(format!("revision {revision} of flow `{key}` cannot be read any more: {first}"))
         })?;
@@ -261,36 +211,6 @@ impl Node {
     /// The catalog, for those who list plugins.
     pub fn plugins(&self) -> Catalog {
         self.catalog()
-    }
-}
-
-fn saved_meanwhile(flow: &Flow) -> Error {
-    Error::Conflict {
-        code: "flow.conflict",
-        message: format!("flow `{}` is being saved by somebody else; hint: look at it and save again", flow.key),
-    }
-}
-
-fn check_expected(flow: &Flow, live: Option<&rows::Flow>, expected: Save<'_>) -> Result<(), Error> {
-    match (expected, live) {
-        (Save::New, Some(_)) => Err(Error::Conflict {
-            code: "flow.exists",
-            message: format!("flow `{}` exists already; hint: update it with PUT", flow.key),
-        }),
-        (Save::Revision(expected), live) if live.map(|row| row.revision) != Some(expected) => {
-            Err(saved_meanwhile(flow))
-        }
-        (Save::Existing { namespace, id }, live) => {
-            let named = key(namespace, id);
-            if named != flow.key {
-                return Err(Error::bad_request(
-                    "flow.update",
-                    format!("the source is of flow `{}`, not of `{named}`: id and namespace cannot change", flow.key),
-                ));
-            }
-            live.map(|_| ()).ok_or_else(|| Error::NotFound(format!("no flow `{named}`; hint: create it with POST")))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -161,11 +161,11 @@ impl expr::Scope for FlowScope<'_> {
                 let labels = flow.labels.iter().map(|label| (label.key.as_str(), Value::from(label.value.as_str())));
                 Some(Value::map(labels))
             }
-            _ => self.node.shell_variable(name),
+            _ => self.node.shell_variable(name, flow.key.namespace.as_str()),
         })
     }
 
     fn names(&self) -> Vec<Arc<str>> {
-        ["flow", "vars", "labels", "envs", "globals"].map(Arc::from).to_vec()
+        ["flow", "vars", "labels", "envs", "globals", "namespace"].map(Arc::from).to_vec()
     }
 }

@@ -18,6 +18,7 @@ use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::flows::SavedFlow;
 use crate::mailbox::{Envelope, Mail, Mailboxes};
+use crate::namespaces;
 use crate::outputs::Undurable;
 use crate::policy::Policies;
 use crate::runs::Runs;
@@ -51,6 +52,8 @@ pub struct Node {
     pub(crate) boot: Boot,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) timers: Timers,
+    /// What is set for namespaces. Changed by who holds `resolving` alone: no flow is saved with what is just not true any more.
+    pub(crate) namespaces: namespaces::Known,
     /// Those of namespaces.
     pub(crate) secrets: Secrets,
     /// Held while they are changed: what is in memory is what is stored.
@@ -111,6 +114,7 @@ impl Node {
             boot: Boot(boot.into()),
             mailboxes: Mailboxes::default(),
             timers: Timers::default(),
+            namespaces: namespaces::Known::default(),
             secrets: Secrets::default(),
             changing_secrets: tokio::sync::Mutex::new(()),
             triggers: Triggers::default(),
@@ -123,6 +127,7 @@ impl Node {
         });
         // Before anything goes on: what it ends may be waited for by a trigger.
         node.load_rules().await?;
+        node.load_namespaces().await?;
         node.load_secrets().await?;
         node.load_triggers().await?;
         node.recover().await?;
@@ -286,7 +291,7 @@ fn drawn_key(entropy: &dyn Entropy) -> [u8; KEY_BYTES] {
     key
 }
 
-fn unfinished_states() -> Vec<model::state::State> {
+pub(crate) fn unfinished_states() -> Vec<model::state::State> {
     use model::state::State::*;
     vec![Created, Running, Paused, Restarted, Killing, Queued, Retrying, Breakpoint]
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use catalog::{Ask, Catalog, Level, Wish};
 use expr::Value;
 use model::execution::Failure;
-use model::flow::Flow;
+use model::flow::{Flow, PluginDefault};
+use model::ids::TaskId;
 use model::lock::{Lock, Locked};
 use model::problem::Problem;
 use model::task::TaskKind;
@@ -14,6 +15,7 @@ use model::{Role, TypeInfo, Types, Unknown};
 use runtime::{Limits, PluginSource, Wasm};
 use serde_json::json;
 
+use crate::namespaces::Namespaces;
 use crate::policy::{self, Policies, Refusal};
 
 /// Names offered for a type nobody has.
@@ -21,18 +23,18 @@ const NEAREST_MAX: usize = 3;
 
 /// What parsing asks, answered by the catalog.
 struct Installed<'a> {
-    catalog: &'a Catalog,
-    policies: &'a Policies,
+    ground: &'a Ground<'a>,
     /// Of the flow that is read; empty where it says none.
     namespace: String,
 }
 
 impl Types for Installed<'_> {
     fn lookup(&self, type_name: &str, requirement: Option<&str>) -> Result<Arc<TypeInfo>, Unknown> {
-        let owner = self.catalog.owner(type_name).map(ToString::to_string).unwrap_or_default();
-        let mut wishes = self.policies.version_wishes(&self.namespace, &owner);
+        let catalog = self.ground.catalog;
+        let owner = catalog.owner(type_name).map(ToString::to_string).unwrap_or_default();
+        let mut wishes = self.ground.wishes_of(&self.namespace, type_name);
         wishes.extend(requirement.map(|text| Wish { level: Level::Task, text }));
-        match self.catalog.resolve(type_name, &wishes) {
+        match catalog.resolve(type_name, &wishes) {
             Ok(resolution) => {
                 let task = resolution.task();
                 let unrendered = task.markers.render_never.iter().chain(&task.markers.render_later);
@@ -57,72 +59,20 @@ impl Types for Installed<'_> {
             Err(withheld @ (catalog::Error::Withheld { .. } | catalog::Error::Held { .. })) => {
                 Err(Unknown::Requirement { reason: withheld.to_string() })
             }
+            // Not the flow asks for it: the namespace does, or the server.
+            Err(unmet @ catalog::Error::NoMatch { .. }) if requirement.is_none() => {
+                Err(Unknown::Requirement { reason: unmet.to_string() })
+            }
             Err(_) => {
-                let versions = self.catalog.versions(&owner).map(|package| package.manifest().version.to_string());
+                let versions = catalog.versions(&owner).map(|package| package.manifest().version.to_string());
                 Err(Unknown::Version { available: versions.collect(), plugin: owner })
             }
         }
     }
 
     fn has_plugin(&self, plugin: &str) -> bool {
-        self.catalog.versions(plugin).next().is_some()
+        self.ground.catalog.versions(plugin).next().is_some()
     }
-}
-
-/// Reads a flow and resolves its tasks. The problems beside a flow are warnings.
-pub(crate) fn parse(
-    source: &str,
-    catalog: &Catalog,
-    policies: &Policies,
-) -> Result<(Flow, Lock, Vec<Problem>), Vec<Problem>> {
-    let parsed = model::parse(source, &Installed { catalog, policies, namespace: namespace_of(source) })?;
-    let flow = parsed.flow;
-    let mut asks = Vec::new();
-    for task in flow.all.values().filter(|task| matches!(task.kind, TaskKind::Plugin(_))) {
-        let mut wishes = wishes(&flow, catalog, policies, &task.type_name);
-        wishes.extend(task.version.as_ref().map(|text| Wish { level: Level::Task, text }));
-        asks.push(Ask { task: task.id.clone(), task_type: &task.type_name, wishes });
-    }
-    // Parsing asked for the same types with the same requirements, so this finds them.
-    let mut lock = catalog.lock(&asks).map_err(|problems| {
-        problems
-            .iter()
-            .map(|(id, error)| Problem {
-                path: format!("task `{id}`"),
-                line: flow.task(id).map_or(0, |task| task.line),
-                column: 0,
-                code: "flow.version",
-                message: error.to_string(),
-                hint: None,
-                severity: model::Severity::Error,
-            })
-            .collect::<Vec<_>>()
-    })?;
-    for trigger in flow.triggers.iter().filter(|trigger| matches!(trigger.kind, TriggerKind::Polling(_))) {
-        let mut wishes = wishes(&flow, catalog, policies, &trigger.type_name);
-        wishes.extend(trigger.version.as_ref().map(|text| Wish { level: Level::Task, text }));
-        let resolution = catalog.resolve(&trigger.type_name, &wishes).map_err(|error| {
-            vec![Problem {
-                path: format!("trigger `{}`", trigger.id),
-                line: trigger.line,
-                column: 0,
-                code: "flow.version",
-                message: error.to_string(),
-                hint: None,
-                severity: model::Severity::Error,
-            }]
-        })?;
-        lock.triggers.insert(trigger.id.clone(), resolution.locked);
-    }
-    Ok((flow, lock, parsed.warnings))
-}
-
-/// What is asked of a type's version beside the task: by the flow as a whole, its namespace, the server.
-fn wishes<'f>(flow: &'f Flow, catalog: &Catalog, policies: &'f Policies, type_name: &str) -> Vec<Wish<'f>> {
-    let Some(plugin) = catalog.owner(type_name) else { return Vec::new() };
-    let mut wishes = policies.version_wishes(flow.key.namespace.as_str(), plugin.as_str());
-    wishes.extend(flow.plugins.get(plugin.as_str()).map(|text| Wish { level: Level::Flow, text }));
-    wishes
 }
 
 /// The namespace that a source says it is of; read again, and rightly, with all else.
@@ -131,51 +81,120 @@ fn namespace_of(source: &str) -> String {
     document.get("namespace").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
+/// A flow that may be saved: with what its tasks mean, and what is doubtful about it.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub flow: Flow,
+    pub lock: Arc<Lock>,
+    pub warnings: Vec<Problem>,
+}
+
 /// What a source is read with.
+#[derive(Clone, Copy)]
 pub struct Ground<'a> {
     pub catalog: &'a Catalog,
     pub policies: &'a Policies,
+    /// What namespaces give their flows.
+    pub namespaces: &'a Namespaces,
     /// What every run may use at most without asking.
     pub usual: &'a Limits,
 }
 
 impl Ground<'_> {
-    /// Reads a flow, resolves its tasks, and looks whether all they need is granted. The problems beside a flow are warnings.
-    pub(crate) fn read(&self, source: &str) -> Result<(Flow, Lock, Vec<Problem>), Vec<Problem>> {
-        let (flow, lock, mut problems) = parse(source, self.catalog, self.policies)?;
-        let refused = self.refusals(&flow, &lock);
+    /// Reads a flow, resolves its tasks, and looks whether all they need is granted.
+    pub(crate) fn read(&self, source: &str) -> Result<Draft, Vec<Problem>> {
+        let mut draft = self.resolve(source)?;
+        let refused = self.refusals(&draft.flow, &draft.lock);
         if refused.is_empty() {
-            return Ok((flow, lock, problems));
+            return Ok(draft);
         }
-        problems.extend(refused.iter().map(Refusal::problem));
-        Err(problems)
+        draft.warnings.extend(refused.iter().map(Refusal::problem));
+        Err(draft.warnings)
+    }
+
+    /// Reads a flow and resolves its tasks.
+    pub(crate) fn resolve(&self, source: &str) -> Result<Draft, Vec<Problem>> {
+        let namespace = namespace_of(source);
+        let inherited = self.namespaces.defaults_for(&namespace);
+        let parsed = model::parse_with(source, &Installed { ground: self, namespace }, &inherited)?;
+        let flow = parsed.flow;
+        let wrong = |path: String, line: u32, error: &catalog::Error| Problem {
+            path,
+            line,
+            column: 0,
+            code: "flow.version",
+            message: error.to_string(),
+            hint: None,
+            severity: model::Severity::Error,
+        };
+        let mut asks = Vec::new();
+        for task in flow.all.values().filter(|task| matches!(task.kind, TaskKind::Plugin(_))) {
+            let mut wishes = self.wishes(&flow, &task.type_name);
+            wishes.extend(task.version.as_ref().map(|text| Wish { level: Level::Task, text }));
+            asks.push(Ask { task: task.id.clone(), task_type: &task.type_name, wishes });
+        }
+        // Parsing asked for the same types with the same requirements, so this finds them.
+        let mut lock = self.catalog.lock(&asks).map_err(|problems| {
+            let line = |id: &TaskId| flow.task(id).map_or(0, |task| task.line);
+            problems.iter().map(|(id, error)| wrong(format!("task `{id}`"), line(id), error)).collect::<Vec<_>>()
+        })?;
+        for trigger in flow.triggers.iter().filter(|trigger| matches!(trigger.kind, TriggerKind::Polling(_))) {
+            let mut wishes = self.wishes(&flow, &trigger.type_name);
+            wishes.extend(trigger.version.as_ref().map(|text| Wish { level: Level::Task, text }));
+            let resolution = self
+                .catalog
+                .resolve(&trigger.type_name, &wishes)
+                .map_err(|error| vec![wrong(format!("trigger `{}`", trigger.id), trigger.line, &error)])?;
+            lock.triggers.insert(trigger.id.clone(), resolution.locked);
+        }
+        Ok(Draft { flow, lock: Arc::new(lock), warnings: parsed.warnings })
+    }
+
+    /// Reads defaults for tasks that are written outside a flow.
+    pub(crate) fn defaults(&self, namespace: &str, source: &str) -> Result<Vec<PluginDefault>, Vec<Problem>> {
+        model::plugin_defaults(source, &Installed { ground: self, namespace: namespace.to_owned() })
+    }
+
+    /// What is asked of a type's version beside the task: by the flow as a whole, its namespace, the server.
+    fn wishes<'f>(&'f self, flow: &'f Flow, type_name: &str) -> Vec<Wish<'f>> {
+        let mut wishes = self.wishes_of(flow.key.namespace.as_str(), type_name);
+        let plugin = self.catalog.owner(type_name);
+        let asked = plugin.and_then(|plugin| flow.plugins.get(plugin.as_str()));
+        wishes.extend(asked.map(|text| Wish { level: Level::Flow, text }));
+        wishes
+    }
+
+    /// What is asked of a type's version by a namespace and the server. Of a namespace, the operator's policy is heard first.
+    fn wishes_of(&self, namespace: &str, type_name: &str) -> Vec<Wish<'_>> {
+        let Some(plugin) = self.catalog.owner(type_name) else { return Vec::new() };
+        let mut wishes = self.policies.version_wishes(namespace, plugin.as_str());
+        let asked = self.namespaces.version_for(namespace, type_name);
+        wishes.extend(asked.map(|text| Wish { level: Level::Namespace, text }));
+        wishes
     }
 
     /// What a flow needs on a lock, and may not have.
     pub(crate) fn refusals(&self, flow: &Flow, lock: &Lock) -> Vec<Refusal> {
-        let Self { catalog, policies, usual } = *self;
+        let Self { catalog, policies, usual, .. } = *self;
         policy::refusals(&policy::Asking { flow, lock, catalog, policies, usual })
     }
 
     /// Everything that is to be said of a source: errors, or the warnings of one that can be saved.
     pub fn check(&self, source: &str) -> Vec<Problem> {
-        match self.read(source) {
-            Ok((_, _, warnings)) => warnings,
-            Err(problems) => problems,
-        }
+        self.read(source).map_or_else(|problems| problems, |draft| draft.warnings)
     }
 
     /// What a source that is valid needs and may not have.
     pub fn refused(&self, source: &str) -> Vec<Refusal> {
-        parse(source, self.catalog, self.policies)
-            .map(|(flow, lock, _)| self.refusals(&flow, &lock))
-            .unwrap_or_default()
+        self.resolve(source).map(|draft| self.refusals(&draft.flow, &draft.lock)).unwrap_or_default()
     }
 }
 
 /// What somebody gets who brings a file of flows: one answer for each document in it.
 pub fn survey(source: &str, catalog: &Catalog) -> Vec<model::survey::Survey> {
-    model::survey::survey(source, &Installed { catalog, policies: &Policies::default(), namespace: String::new() })
+    let (policies, namespaces, usual) = (Policies::default(), Namespaces::default(), Limits::default());
+    let ground = Ground { catalog, policies: &policies, namespaces: &namespaces, usual: &usual };
+    model::survey::survey(source, &Installed { ground: &ground, namespace: String::new() })
 }
 
 /// Takes every type as it was when the flow was saved: what is stored was valid, and stays so without its plugins.
@@ -193,9 +212,9 @@ impl Types for AsSaved {
     }
 }
 
-/// Reads a stored source again, whatever is installed now.
-pub(crate) fn reread(source: &str) -> Result<Flow, Vec<Problem>> {
-    model::parse(source, &AsSaved).map(|parsed| parsed.flow)
+/// Reads a stored source again, with what it inherited then, whatever is installed now.
+pub(crate) fn reread(source: &str, inherited: &[PluginDefault]) -> Result<Flow, Vec<Problem>> {
+    model::parse_with(source, &AsSaved, inherited).map(|parsed| parsed.flow)
 }
 
 /// Why a task cannot run on what its flow is locked to.

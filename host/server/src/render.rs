@@ -94,6 +94,13 @@ impl Node {
         self.evaluate(asked, template, &mut Memo::new()).await
     }
 
+    /// Renders a text in the eyes of a flow that is not started yet, with these variables in front.
+    pub(crate) async fn render_before(&self, saved: &SavedFlow, front: &Map, text: &str) -> Result<Value, Failure> {
+        let back = crate::inputs::FlowScope { node: self, flow: &saved.flow };
+        let scope = expr::Layered { front, back: &back };
+        self.render_in(&scope, &Value::from(text), true, &saved.flow.key, None).await
+    }
+
     /// Renders a text that is not the flow's: each call is made only if it may be.
     pub(crate) async fn render_asking(
         &self,
@@ -203,9 +210,10 @@ impl Node {
         }
     }
 
-    /// Variables that are the server's, not the execution's.
-    pub(crate) fn shell_variable(&self, name: &str) -> Option<Value> {
+    /// Variables that are the server's or the namespace's, not the execution's.
+    pub(crate) fn shell_variable(&self, name: &str, namespace: &str) -> Option<Value> {
         match name {
+            "namespace" => Some(Value::from(self.namespaces.all().variables_for(namespace))),
             "envs" => {
                 let entries = self.config.environment.iter();
                 Some(Value::map(entries.map(|(name, value)| (name.as_str(), Value::from(value.as_str())))))
@@ -264,6 +272,11 @@ impl<'a> RunScope<'a> {
         Self { node, view: View::of_run(state, run) }
     }
 
+    fn shell_variable(&self, name: &str) -> Option<Value> {
+        let namespace = self.view.flow().map(|flow| flow.namespace.as_str());
+        self.node.shell_variable(name, namespace.unwrap_or_default())
+    }
+
     /// What is stored of a secret is what it is called. One that cannot be opened stays sealed: whoever needs its value is told.
     fn opened(&self, value: Value) -> Value {
         match value.has_secret() {
@@ -276,18 +289,18 @@ impl<'a> RunScope<'a> {
 impl Scope for RunScope<'_> {
     fn lookup(&self, name: &str, known: &Memo) -> Lookup<Value> {
         let found = self.view.lookup(name, known)?.map(|value| self.opened(value));
-        Ok(found.or_else(|| self.node.shell_variable(name)))
+        Ok(found.or_else(|| self.shell_variable(name)))
     }
 
     fn lookup_path(&self, path: &[&str], known: &Memo) -> Lookup<(Value, usize)> {
-        let shell = || path.first().and_then(|name| self.node.shell_variable(name)).map(|value| (value, 1));
+        let shell = || path.first().and_then(|name| self.shell_variable(name)).map(|value| (value, 1));
         let found = self.view.lookup_path(path, known)?.map(|(value, steps)| (self.opened(value), steps));
         Ok(found.or_else(shell))
     }
 
     fn names(&self) -> Vec<Arc<str>> {
         let mut names = self.view.names();
-        names.extend(["envs", "globals"].map(Arc::from));
+        names.extend(["envs", "globals", "namespace"].map(Arc::from));
         names
     }
 }

@@ -11,6 +11,7 @@ use semver::Version;
 use crate::error::{Error, Issue};
 use crate::flows::{Save, SavedFlow};
 use crate::node::Node;
+use crate::plugins::Draft;
 use crate::policy::Refusal;
 
 /// The one plugin that is to be upgraded, and to which version; `None`: as the flow asks for it.
@@ -52,23 +53,22 @@ impl Node {
     ) -> Result<Upgrade, Error> {
         let _resolving = self.resolving.read().await;
         let before = self.flow(namespace, id, None).await?;
-        let (catalog, policies) = (self.catalog(), self.policies());
-        let (flow, mut lock, warnings) = crate::plugins::parse(&before.flow.source, &catalog, &policies)
-            .map_err(|problems| Error::flow(&problems))?;
+        let source = &before.flow.source;
+        let mut draft = self.on_ground(|ground| ground.resolve(source)).map_err(|problems| Error::flow(&problems))?;
         if let Some(only) = only {
-            self.leave_others(&mut lock, &before.lock, only)?;
+            self.leave_others(Arc::make_mut(&mut draft.lock), &before.lock, only)?;
         }
-        let refused = self.refusals(&flow, &lock);
+        let refused = self.refusals(&draft.flow, &draft.lock);
         if !refused.is_empty() {
             let problems: Vec<Problem> = refused.iter().map(Refusal::problem).collect();
             return Err(Error::flow(&problems));
         }
-        let moved = moved(&before.lock, &lock);
+        let moved = moved(&before.lock, &draft.lock);
         if moved.is_empty() || !save {
             return Ok(Upgrade { flow: before, moved });
         }
         let expected = Save::Revision(before.flow.revision);
-        Ok(Upgrade { flow: self.save_revision(flow, Arc::new(lock), warnings, expected).await?, moved })
+        Ok(Upgrade { flow: self.save_draft(draft, expected).await?, moved })
     }
 
     /// Flows whose tasks would run on other versions if they were saved now, and what would change. Those that could not be saved now have
@@ -113,8 +113,8 @@ impl Node {
         }
         let moved = moved(&before.lock, &wanted.lock);
         let expected = Save::Revision(before.flow.revision);
-        let flow = (*wanted.flow).clone();
-        let saved = self.save_revision(flow, wanted.lock.clone(), Vec::new(), expected).await?;
+        let draft = Draft { flow: (*wanted.flow).clone(), lock: wanted.lock.clone(), warnings: Vec::new() };
+        let saved = self.save_draft(draft, expected).await?;
         Ok(Upgrade { flow: saved, moved })
     }
 

@@ -94,6 +94,7 @@ pub(super) fn read(
         listeners,
         triggers,
         plugin_defaults,
+        inherited_defaults: Vec::new(),
         plugins: std::mem::take(&mut reading.plugins),
         grants,
         concurrency,

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use expr::Value;
 
-use crate::flow::Flow;
+use crate::flow::{Flow, PluginDefault};
 use crate::ids::TaskId;
 use crate::lookup::{TypeInfo, Types, Unknown};
 use crate::node::Node;
@@ -71,14 +71,19 @@ pub(crate) struct Read {
 
 /// Reads a flow. The error holds every problem found, warnings among them, in the order of the source.
 pub fn parse(source: &str, types: &dyn Types) -> Result<Parsed, Vec<Problem>> {
-    let read = read(source, types);
+    parse_with(source, types, &[])
+}
+
+/// Reads a flow with the defaults that its namespace gives it, nearest first: what it says itself comes before them.
+pub fn parse_with(source: &str, types: &dyn Types, inherited: &[PluginDefault]) -> Result<Parsed, Vec<Problem>> {
+    let read = read(source, types, inherited);
     match read.flow {
         Some(flow) => Ok(Parsed { flow, warnings: read.problems }),
         None => Err(read.problems),
     }
 }
 
-pub(crate) fn read(source: &str, types: &dyn Types) -> Read {
+pub(crate) fn read(source: &str, types: &dyn Types, inherited: &[PluginDefault]) -> Read {
     let mut problems = Problems::default();
     let nothing = |problems: Problems| Read { flow: None, problems: problems.finish(), missing: Vec::new() };
     let Some(document) = yaml::read(source, &mut problems) else { return nothing(problems) };
@@ -90,7 +95,8 @@ pub(crate) fn read(source: &str, types: &dyn Types) -> Read {
         return nothing(problems);
     }
     let defaults = defaults::read(&raw, types, &mut problems);
-    let merged: Value = defaults::merge(raw.value, &defaults);
+    let all: Vec<PluginDefault> = defaults.iter().chain(inherited).cloned().collect();
+    let merged: Value = defaults::merge(raw.value, &all);
     let root = Node::root(&merged, document.outline.as_deref());
     let mut reading = Reading {
         problems,
@@ -106,7 +112,22 @@ pub(crate) fn read(source: &str, types: &dyn Types) -> Read {
     texts::check(&root, &reading.unrendered, &mut reading.problems);
     let problems = reading.problems.finish();
     let flow = flow.filter(|_| !problems.iter().any(Problem::is_error));
+    let flow = flow.map(|flow| Flow { inherited_defaults: inherited.to_vec(), ..flow });
     Read { flow, problems, missing: reading.missing }
+}
+
+/// Reads the `pluginDefaults` of a document that is no flow.
+pub fn plugin_defaults(source: &str, types: &dyn Types) -> Result<Vec<PluginDefault>, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let document = yaml::read(source, &mut problems);
+    let read = document.map(|document| {
+        let root = Node::root(&document.value, document.outline.as_deref());
+        defaults::read(&root, types, &mut problems)
+    });
+    match (problems.finish(), read) {
+        (problems, Some(defaults)) if !problems.iter().any(Problem::is_error) => Ok(defaults),
+        (problems, _) => Err(problems),
+    }
 }
 
 /// What may not change when a flow is saved again: its id and its namespace.

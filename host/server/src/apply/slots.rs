@@ -85,6 +85,12 @@ impl Node {
         }
     }
 
+    /// How many executions of a flow hold a slot.
+    pub(crate) async fn slots_taken(&self, flow: &FlowKey) -> Result<usize, Error> {
+        let query = Query::SlotsOf(flow.clone());
+        Ok(self.store.all::<UniqueKey>(View::Durable, query, SLOTS_MAX).await?.len())
+    }
+
     /// An execution of the flow found no slot, and is in the queue by now. Whoever gave one back between its look and its commit did not see
     /// it in the queue, and woke nobody.
     pub(super) async fn look_again(self: &Arc<Self>, flow: &FlowKey, limit: u32) {

@@ -30,6 +30,12 @@ pub struct Count {
     count: usize,
 }
 
+impl Count {
+    pub fn of(count: usize) -> Self {
+        Self { count }
+    }
+}
+
 /// What is done.
 #[derive(Clone, Debug)]
 pub(super) enum Action {

@@ -25,6 +25,11 @@ pub async fn download(
     Query(query): Query<FileQuery>,
 ) -> Result<Response, Error> {
     let (size_bytes, reader) = app.node.open_file(&ExecutionId::trusted(id), &query.path).await?;
+    Ok(attachment(&query.path, size_bytes, reader))
+}
+
+/// A file that is downloaded.
+pub(super) fn attachment(path: &str, size_bytes: u64, reader: Box<dyn store::BlobReader>) -> Response {
     let pieces = futures::stream::try_unfold(reader, async |mut reader| {
         let piece = reader.read().await?;
         Ok::<_, store::Error>(piece.map(|piece| (piece, reader)))
@@ -34,9 +39,9 @@ pub async fn download(
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::CONTENT_LENGTH, size_bytes.to_string()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", file_name(&query.path))),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", file_name(path))),
     ];
-    Ok((headers, Body::from_stream(pieces)).into_response())
+    (headers, Body::from_stream(pieces)).into_response()
 }
 
 /// What is said about a file.

@@ -60,7 +60,7 @@ impl Filter {
     }
 
     /// Several values, separated by commas.
-    fn values(&self) -> impl Iterator<Item = &str> {
+    pub fn values(&self) -> impl Iterator<Item = &str> {
         let inner = self.value.trim().trim_start_matches('[').trim_end_matches(']');
         inner.split(',').map(str::trim).filter(|value| !value.is_empty())
     }
@@ -76,6 +76,39 @@ pub fn refuse(issues: Vec<Issue>) -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::Invalid { code: "query.invalid", message: "invalid filters".to_owned(), issues }),
     }
+}
+
+/// A filter as a body has it: names in capitals, as `FLOW_ID`, and the value alone or as `{"value": …}`.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct Written {
+    field: String,
+    operation: String,
+    value: serde_json::Value,
+}
+
+/// Every filter of a body.
+pub fn read(written: &[Written]) -> Result<Vec<Filter>, Error> {
+    let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+    for one in written {
+        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let field = match one.field.contains('_') || one.field.chars().all(|c| c.is_ascii_uppercase()) {
+            true => camel(&one.field),
+            false => one.field.clone(),
+        };
+        let value = one.value.get("value").unwrap_or(&one.value);
+        pairs.append_pair(&format!("filters[{field}][{}]", one.operation), &text(value));
+    }
+    parse(&pairs.finish())
+}
+
+fn camel(name: &str) -> String {
+    let mut words = name.split('_').map(str::to_ascii_lowercase);
+    let first = words.next().unwrap_or_default();
+    words.fold(first, |all, word| {
+        let mut letters = word.chars();
+        let head = letters.next().map(|head| head.to_ascii_uppercase()).into_iter();
+        all + &head.chain(letters).collect::<String>()
+    })
 }
 
 /// Every filter of a query string.

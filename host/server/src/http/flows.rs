@@ -1,20 +1,23 @@
-//! `/api/v1/{tenant}/flows`: create, update, get, list, delete, validate.
+//! `/api/v1/{tenant}/flows`: one flow at a time (create, update, get, delete, its revisions and tasks), and searches.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Query, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use model::problem::Severity;
+use expr::{Map, Value};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json_;
+use serde_json::{Value as Json_, json};
 
 use super::App;
-use super::wire;
+use super::wire::{self, value_json};
 use crate::error::Error;
-use crate::flows::{Save, SavedFlow};
+use crate::flow_search::{FlowSearch, FlowTest, fragments};
+use crate::flows::{Save, SavedFlow, key};
 
 /// Most flows of one page: the page is built in memory.
 const PAGE_MAX: usize = 1_000;
+
+pub(super) type OfFlow = Path<(String, String, String)>;
 
 /// Which revision, and whether with the source.
 #[derive(Deserialize)]
@@ -23,15 +26,17 @@ pub struct GetQuery {
     revision: Option<u32>,
     #[serde(default)]
     source: bool,
+    /// Whether a flow that was deleted is shown as it was last.
+    #[serde(default)]
+    allow_deleted: bool,
 }
 
 /// A page of a search.
 #[derive(Deserialize)]
-pub struct SearchQuery {
-    namespace: Option<String>,
-    q: Option<String>,
+pub struct PageQuery {
     page: Option<usize>,
     size: Option<usize>,
+    sort: Option<String>,
 }
 
 /// A page of results with the number of all.
@@ -41,75 +46,86 @@ pub struct Paged<T> {
     pub total: usize,
 }
 
-/// Kestra's answer to a validation, one per document.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Validated {
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    namespace: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    flow: Option<String>,
-    /// All errors as one text, a line each; absent when the flow is valid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    constraints: Option<String>,
-    outdated: bool,
-    deprecation_paths: Vec<String>,
-    warnings: Vec<String>,
-    infos: Vec<String>,
-    /// Ours: the same, for programs.
-    problems: Vec<crate::error::Issue>,
-}
-
-pub async fn create(State(app): State<App>, source: String) -> Result<Json<Json_>, Error> {
+/// Saves a new flow from its YAML source.
+pub async fn create(State(app): State<App>, source: String) -> Result<Response, Error> {
     let saved = app.node.save_flow(&source, Save::New).await?;
-    Ok(Json(body(&saved, true)))
+    Ok(tagged(&saved, body(&saved, true)))
 }
 
+/// Saves a flow that is there from its YAML source; with `If-Match`, only if it still is what its ETag says.
 pub async fn update(
     State(app): State<App>,
-    Path((_, namespace, id)): Path<(String, String, String)>,
+    Path((_, namespace, id)): OfFlow,
+    headers: HeaderMap,
     source: String,
-) -> Result<Json<Json_>, Error> {
-    let saved = app.node.save_flow(&source, Save::Existing { namespace: &namespace, id: &id }).await?;
-    Ok(Json(body(&saved, true)))
+) -> Result<Response, Error> {
+    let expected = Save::Existing { flow: key(&namespace, &id), revision: if_match(&headers)? };
+    let saved = app.node.save_flow(&source, expected).await?;
+    Ok(tagged(&saved, body(&saved, true)))
 }
 
+/// A flow, in its newest revision or another.
 pub async fn get(
     State(app): State<App>,
-    Path((_, namespace, id)): Path<(String, String, String)>,
+    Path((_, namespace, id)): OfFlow,
     Query(query): Query<GetQuery>,
-) -> Result<Json<Json_>, Error> {
-    let saved = app.node.flow(&namespace, &id, query.revision).await?;
-    Ok(Json(body(&saved, query.source)))
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let saved = match query.allow_deleted && query.revision.is_none() {
+        true => app.node.last_flow(&namespace, &id).await?,
+        false => app.node.flow(&namespace, &id, query.revision).await?,
+    };
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag(&saved)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(&saved))]).into_response());
+    }
+    Ok(tagged(&saved, body(&saved, query.source)))
 }
 
 /// The lock of a revision: which plugin bytes each task runs on.
 pub async fn lock(
     State(app): State<App>,
-    Path((_, namespace, id)): Path<(String, String, String)>,
+    Path((_, namespace, id)): OfFlow,
     Query(query): Query<GetQuery>,
 ) -> Result<Response, Error> {
     let saved = app.node.flow(&namespace, &id, query.revision).await?;
     Ok(Json(&saved.lock).into_response())
 }
 
-pub async fn delete(
-    State(app): State<App>,
-    Path((_, namespace, id)): Path<(String, String, String)>,
-) -> Result<StatusCode, Error> {
+/// Deletes a flow. Its executions stay, and its revisions.
+pub async fn delete(State(app): State<App>, Path((_, namespace, id)): OfFlow) -> Result<StatusCode, Error> {
     app.node.delete_flow(&namespace, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn revisions(
-    State(app): State<App>,
-    Path((_, namespace, id)): Path<(String, String, String)>,
-) -> Result<Json<Vec<Json_>>, Error> {
+/// All revisions of a flow, oldest first.
+pub async fn revisions(State(app): State<App>, Path((_, namespace, id)): OfFlow) -> Result<Json<Vec<Json_>>, Error> {
     let all = app.node.flow_revisions(&namespace, &id).await?;
     Ok(Json(all.iter().map(|saved| body(saved, true)).collect()))
 }
 
+/// `?revisions=1,2`
+#[derive(Deserialize)]
+pub struct RevisionsQuery {
+    revisions: String,
+}
+
+/// Deletes revisions of a flow that are not its newest and that nothing runs on.
+pub async fn delete_revisions(
+    State(app): State<App>,
+    Path((_, namespace, id)): OfFlow,
+    Query(query): Query<RevisionsQuery>,
+) -> Result<StatusCode, Error> {
+    let numbers = query.revisions.split(',').map(|number| number.trim().parse::<u32>());
+    let numbers = numbers.collect::<Result<Vec<u32>, _>>().map_err(|_| {
+        let message = format!("`{}` are no revisions; hint: revisions=1,2", query.revisions);
+        Error::bad_request("query.invalid", message)
+    })?;
+    app.node.delete_revisions(&namespace, &id, &numbers).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The flows of a namespace.
 pub async fn of_namespace(
     State(app): State<App>,
     Path((_, namespace)): Path<(String, String)>,
@@ -118,83 +134,216 @@ pub async fn of_namespace(
     Ok(Json(all.iter().map(|saved| body(saved, false)).collect()))
 }
 
-pub async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) -> Result<Json<Paged<Json_>>, Error> {
-    let mut all = app.node.flows(query.namespace.as_deref()).await?;
-    if let Some(text) = query.q.as_deref().filter(|text| !text.is_empty()) {
-        all.retain(|saved| saved.flow.key.to_string().contains(text));
+/// Flows by filters, by namespace and id unless another order is asked for.
+pub async fn search(
+    State(app): State<App>,
+    RawQuery(written): RawQuery,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Paged<Json_>>, Error> {
+    let mut found = app.node.search_flows(&FlowSearch::parse(written.as_deref().unwrap_or_default())?).await?;
+    let (by, descending) = order(query.sort.as_deref())?;
+    match by {
+        By::Namespace => {}
+        By::Id => found.sort_by(|a, b| a.key.id.cmp(&b.key.id)),
+        By::Updated => found.sort_by_key(|row| row.created),
     }
-    let size = query.size.unwrap_or(25).clamp(1, PAGE_MAX);
-    let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
-    let results = all.iter().skip(skipped).take(size).map(|saved| body(saved, false)).collect();
-    Ok(Json(Paged { results, total: all.len() }))
+    if descending {
+        found.reverse();
+    }
+    let mut results = Vec::new();
+    for row in page(&found, &query) {
+        results.push(body(&*app.node.flow_revision(&row.key, row.revision).await?, false));
+    }
+    Ok(Json(Paged { results, total: found.len() }))
 }
 
-pub async fn distinct_namespaces(State(app): State<App>) -> Result<Json<Vec<String>>, Error> {
-    let all = app.node.flows(None).await?;
-    let mut names: Vec<String> = all.iter().map(|saved| saved.flow.key.namespace.to_string()).collect();
-    names.sort();
+enum By {
+    Namespace,
+    Id,
+    Updated,
+}
+
+fn order(sort: Option<&str>) -> Result<(By, bool), Error> {
+    let sort = sort.unwrap_or_default();
+    let (by, descending) = match sort.split_once(':') {
+        None => (sort, false),
+        Some((by, "asc")) => (by, false),
+        Some((by, "desc")) => (by, true),
+        Some(_) => ("?", false),
+    };
+    let by = match by {
+        "" | "namespace" => By::Namespace,
+        "id" => By::Id,
+        "updated" => By::Updated,
+        _ => {
+            let message =
+                format!("flows are not sorted by `{sort}`; hint: namespace, id or updated, with :asc or :desc");
+            return Err(Error::bad_request("query.sort", message));
+        }
+    };
+    Ok((by, descending))
+}
+
+fn page<'a, T>(found: &'a [T], query: &PageQuery) -> impl Iterator<Item = &'a T> {
+    let size = query.size.unwrap_or(25).clamp(1, PAGE_MAX);
+    let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
+    found.iter().skip(skipped).take(size)
+}
+
+/// A flow that a text was found in.
+#[derive(Serialize)]
+pub struct Hit {
+    model: Json_,
+    /// The lines that have it, each with `[mark]…[/mark]` around it.
+    fragments: Vec<String>,
+}
+
+/// What is looked for in sources.
+#[derive(Deserialize)]
+pub struct SourceQuery {
+    q: Option<String>,
+}
+
+/// Flows whose sources have a text (`q`), in a namespace and those below it (`namespace`).
+pub async fn search_sources(
+    State(app): State<App>,
+    RawQuery(written): RawQuery,
+    Query(query): Query<SourceQuery>,
+    Query(paged): Query<PageQuery>,
+) -> Result<Json<Paged<Hit>>, Error> {
+    order(paged.sort.as_deref())?;
+    let mut search = FlowSearch::parse(written.as_deref().unwrap_or_default())?;
+    // `q` is of the sources here.
+    search.tests.retain(|test| !matches!(test, FlowTest::Name(_)));
+    let mut found = Vec::new();
+    let text = query.q.unwrap_or_default();
+    for row in app.node.search_flows(&search).await? {
+        let lines = if text.is_empty() { Vec::new() } else { fragments(&row.source, &text) };
+        if text.is_empty() || !lines.is_empty() {
+            found.push((row, lines));
+        }
+    }
+    let mut results = Vec::new();
+    for (row, lines) in page(&found, &paged) {
+        let saved = app.node.flow_revision(&row.key, row.revision).await?;
+        results.push(Hit { model: body(&saved, false), fragments: lines.clone() });
+    }
+    Ok(Json(Paged { results, total: found.len() }))
+}
+
+/// A part of the names that are wanted.
+#[derive(Deserialize)]
+pub struct NameQuery {
+    q: Option<String>,
+}
+
+/// The namespaces that have flows.
+pub async fn distinct_namespaces(
+    State(app): State<App>,
+    Query(query): Query<NameQuery>,
+) -> Result<Json<Vec<String>>, Error> {
+    let all = app.node.search_flows(&FlowSearch::default()).await?;
+    // They come by namespace.
+    let mut names: Vec<String> = all.iter().map(|row| row.key.namespace.to_string()).collect();
     names.dedup();
+    if let Some(part) = query.q.as_deref().map(str::to_lowercase) {
+        names.retain(|name| name.to_lowercase().contains(&part));
+    }
     Ok(Json(names))
 }
 
-/// Validates every document of a YAML stream.
-pub async fn validate(State(app): State<App>, source: String) -> Json<Vec<Validated>> {
-    let mut answers = Vec::new();
-    for (index, document) in documents(&source).enumerate() {
-        let validation = app.node.validate_flow(document).await;
-        let errors: Vec<String> = validation
-            .problems
-            .iter()
-            .filter(|problem| problem.severity == Severity::Error)
-            .map(ToString::to_string)
-            .collect();
-        let warnings = validation
-            .problems
-            .iter()
-            .filter(|problem| problem.severity == Severity::Warning)
-            .map(ToString::to_string)
-            .collect();
-        answers.push(Validated {
-            index,
-            namespace: validation.namespace,
-            flow: validation.id,
-            constraints: (!errors.is_empty()).then(|| errors.join("\n")),
-            outdated: false,
-            deprecation_paths: Vec::new(),
-            warnings,
-            infos: Vec::new(),
-            problems: validation.problems.iter().map(crate::error::Issue::from).collect(),
-        });
-    }
-    Json(answers)
+/// A task as the flow has it, wherever in the flow it stands.
+pub async fn task(
+    State(app): State<App>,
+    Path((_, namespace, id, task)): Path<(String, String, String, String)>,
+    Query(query): Query<GetQuery>,
+) -> Result<Json<Json_>, Error> {
+    let saved = app.node.flow(&namespace, &id, query.revision).await?;
+    let found = model::edit::task(&saved.document, &task);
+    found.map(|found| Json(value_json(found))).ok_or_else(|| no_task(&saved, &task))
 }
 
-/// The documents of a YAML stream: what lies between lines that are `---`. Kept as text, so that each document's own limits apply.
-fn documents(source: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(source);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let end = text.match_indices("\n---").find(|(at, _)| {
-            let behind = text.get(at + 4..).unwrap_or_default();
-            behind.is_empty() || behind.starts_with(['\n', '\r', ' '])
-        });
-        match end {
-            Some((at, _)) => {
-                rest = text.get(at + 4..);
-                text.get(..at)
-            }
-            None => {
-                rest = None;
-                Some(text)
-            }
-        }
-    })
-    .filter(|document| !document.trim().is_empty())
-    .chain(source.trim().is_empty().then_some(source))
+/// Puts another task into the place of one, and leaves the rest of the source as it is written.
+pub async fn update_task(
+    State(app): State<App>,
+    Path((_, namespace, id, task)): Path<(String, String, String, String)>,
+    headers: HeaderMap,
+    Json(new): Json<Json_>,
+) -> Result<Response, Error> {
+    let wrong = |message: String| Error::bad_request("flow.update", message);
+    let new = Value::from_json(&new).ok_or_else(|| wrong("a number of the task is none".to_owned()))?;
+    if new.get("id").and_then(Value::as_str) != Some(task.as_str()) {
+        return Err(wrong(format!("the task must have the id `{task}`: it cannot be renamed here")));
+    }
+    let before = app.node.flow(&namespace, &id, None).await?;
+    let changed = model::edit::replace_task(&before.flow.source, &task, &new)
+        .map_err(|problem| Error::flow(&[problem]))?
+        .ok_or_else(|| no_task(&before, &task))?;
+    let revision = if_match(&headers)?.unwrap_or(before.flow.revision);
+    let expected = Save::Existing { flow: key(&namespace, &id), revision: Some(revision) };
+    let saved = app.node.save_flow(&changed, expected).await?;
+    Ok(tagged(&saved, body(&saved, false)))
+}
+
+fn no_task(saved: &SavedFlow, task: &str) -> Error {
+    Error::NotFound(format!("flow `{}` has no task `{task}`", saved.flow.key))
+}
+
+/// An expression, and what it may speak of.
+#[derive(Deserialize)]
+pub struct Expression {
+    expression: String,
+    /// `{{ inputs.… }}`
+    #[serde(default)]
+    inputs: serde_json::Map<String, Json_>,
+}
+
+/// Renders an expression in the eyes of a flow that is not started yet. Ours.
+pub async fn render(
+    State(app): State<App>,
+    Path((_, namespace, id)): OfFlow,
+    Query(query): Query<GetQuery>,
+    Json(asked): Json<Expression>,
+) -> Result<Json<Json_>, Error> {
+    let saved = app.node.flow(&namespace, &id, query.revision).await?;
+    let inputs = Value::from_json(&Json_::Object(asked.inputs));
+    let inputs = inputs.ok_or_else(|| Error::bad_request("inputs.invalid", "a number of the inputs is none"))?;
+    let front: Map = [("inputs".into(), inputs)].into_iter().collect();
+    Ok(Json(match app.node.render_before(&saved, &front, &asked.expression).await {
+        Ok(value) => json!({ "result": value_json(&value), "error": null, "stackTrace": null }),
+        Err(failure) => json!({ "result": null, "error": failure.message, "stackTrace": "" }),
+    }))
+}
+
+/// The revision that a request is about (RFC 9110, `If-Match`).
+fn if_match(headers: &HeaderMap) -> Result<Option<u32>, Error> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let revision = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+    match revision {
+        Some(revision) => Ok(Some(revision)),
+        // No flow ever had that tag.
+        None => Err(Error::Changed(format!("no revision of the flow has the ETag `{text}`; hint: send it as it came"))),
+    }
+}
+
+fn etag(saved: &SavedFlow) -> String {
+    format!("\"{}\"", saved.flow.revision)
+}
+
+fn tagged(saved: &SavedFlow, body: Json_) -> Response {
+    let mut response = Json(body).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&etag(saved)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 /// A flow as Kestra shows it: its own properties, and what the server knows of it.
-fn body(saved: &SavedFlow, with_source: bool) -> Json_ {
+pub(super) fn body(saved: &SavedFlow, with_source: bool) -> Json_ {
     let mut body = wire::value_json(&saved.document);
     if let Some(entries) = body.as_object_mut() {
         entries.insert("tenantId".into(), saved.flow.key.tenant.as_ref().into());
@@ -203,31 +352,12 @@ fn body(saved: &SavedFlow, with_source: bool) -> Json_ {
         entries.insert("deleted".into(), saved.deleted.into());
         entries.entry("disabled").or_insert(false.into());
         // Kestra's clients read labels as a list of pairs, whichever way the flow writes them.
-        let labels: Vec<Json_> = saved
-            .flow
-            .labels
-            .iter()
-            .map(|label| serde_json::json!({ "key": label.key, "value": label.value }))
-            .collect();
+        let labels: Vec<Json_> =
+            saved.flow.labels.iter().map(|label| json!({ "key": label.key, "value": label.value })).collect();
         entries.insert("labels".into(), labels.into());
         if with_source {
             entries.insert("source".into(), saved.flow.source.as_ref().into());
         }
     }
     body
-}
-
-#[cfg(test)]
-mod tests {
-    use super::documents;
-
-    #[test]
-    fn documents_are_split_at_their_marks() {
-        let check = |source: &str, expected: &[&str]| assert_eq!(documents(source).collect::<Vec<_>>(), expected);
-        check("a: 1", &["a: 1"]);
-        check("a: 1\n---\nb: 2\n", &["a: 1", "\nb: 2\n"]);
-        check("---\na: 1", &["---\na: 1"]);
-        check("a: |\n  ---x\n", &["a: |\n  ---x\n"]);
-        check("", &[""]);
-    }
 }

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::executions::Seen;
 
 /// Shortest time between two events to one client: at most five a second, whatever the execution does.
-const PACE: Duration = Duration::from_millis(200);
+pub(super) const PACE: Duration = Duration::from_millis(200);
 /// How often to look when no hint came: hints may be lost.
 const LOOK: Duration = Duration::from_secs(2);
 /// A comment this often keeps proxies from closing a quiet stream.
@@ -25,7 +25,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Log lines of one round; the rest follows in the next.
 const LINES_PER_ROUND: usize = 500;
 
-type Events =
+pub(super) type Events =
     Sse<axum::response::sse::KeepAliveStream<std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>>>;
 
 /// Where a client that comes back left off.
@@ -144,7 +144,7 @@ pub async fn logs(
     Ok(stream(receive))
 }
 
-fn stream(receive: tokio::sync::mpsc::Receiver<Event>) -> Events {
+pub(super) fn stream(receive: tokio::sync::mpsc::Receiver<Event>) -> Events {
     let events = futures::stream::unfold(receive, |mut receive| async move {
         receive.recv().await.map(|event| (Ok::<_, Infallible>(event), receive))
     });

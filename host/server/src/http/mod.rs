@@ -3,20 +3,29 @@
 mod answer;
 pub mod auth;
 mod bulk;
+mod concurrency;
 mod decisions;
 mod executions;
 mod files;
 mod filters;
+mod flow_filters;
 mod flows;
+mod flows_bulk;
 mod follow;
+mod follow_several;
+mod graph;
 mod health;
 mod kv;
 mod life;
 mod logs;
+mod namespace_files;
+mod namespaces;
 mod plugins;
 mod secrets;
 mod triggers;
 mod upgrades;
+mod upload;
+mod validation;
 mod versions;
 mod webhook;
 pub mod wire;
@@ -50,12 +59,35 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
     let tenant = Router::new()
         .route("/flows", post(flows::create))
         .route("/flows/search", get(flows::search))
-        .route("/flows/validate", post(flows::validate))
+        .route("/flows/source", get(flows::search_sources))
+        .route("/flows/validate", post(validation::flows))
+        .route("/flows/validate/task", post(validation::task))
+        .route("/flows/validate/trigger", post(validation::trigger))
         .route("/flows/distinct-namespaces", get(flows::distinct_namespaces))
-        .route("/flows/{namespace}", get(flows::of_namespace))
+        .route("/flows/graph", post(graph::of_source))
+        .route("/flows/{namespace}/{id}/graph", get(graph::of_flow))
+        .route("/flows/{namespace}/{id}/dependencies", get(graph::dependencies))
+        .route("/namespaces/{namespace}/dependencies", get(graph::dependencies_in))
+        .route("/namespaces/{namespace}/executions/follow", get(follow_several::namespace))
+        .route("/flows/bulk", post(flows_bulk::update))
+        .route("/flows/import", post(flows_bulk::import))
+        .route("/flows/export/by-ids", post(flows_bulk::export_by_ids))
+        .route("/flows/export/by-query", get(flows_bulk::export_by_query))
+        .route("/flows/delete/by-ids", delete(flows_bulk::delete_by_ids))
+        .route("/flows/delete/by-query", delete(flows_bulk::delete_by_query))
+        .route("/flows/disable/by-ids", post(flows_bulk::disable_by_ids))
+        .route("/flows/disable/by-query", post(flows_bulk::disable_by_query))
+        .route("/flows/enable/by-ids", post(flows_bulk::enable_by_ids))
+        .route("/flows/enable/by-query", post(flows_bulk::enable_by_query))
+        .route("/flows/{namespace}", get(flows::of_namespace).post(flows_bulk::update_namespace))
         .route("/flows/{namespace}/{id}", get(flows::get).put(flows::update).delete(flows::delete))
-        .route("/flows/{namespace}/{id}/revisions", get(flows::revisions))
+        .route("/flows/{namespace}/{id}/revisions", get(flows::revisions).delete(flows::delete_revisions))
         .route("/flows/{namespace}/{id}/lock", get(flows::lock))
+        .route("/flows/{namespace}/{id}/render-expression", post(flows::render))
+        .route("/flows/{namespace}/{id}/tasks/{task}", get(flows::task))
+        .route("/flows/{namespace}/{id}/{task}", patch(flows::update_task))
+        .route("/concurrency-limit/search", get(concurrency::search))
+        .route("/concurrency-limit/{namespace}/{id}", put(concurrency::update))
         .route("/flows/outdated", get(upgrades::outdated))
         .route("/flows/{namespace}/{id}/upgrade", post(upgrades::upgrade))
         .route("/flows/{namespace}/{id}/rollback", post(upgrades::roll_back))
@@ -97,6 +129,8 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/executions/{execution}/eval", post(life::evaluate))
         .route("/executions/{execution}/eval/{run}", post(life::evaluate_in_run))
         .route("/executions/{execution}/follow", get(follow::execution))
+        .route("/executions/{execution}/follow-dependencies", get(follow_several::dependencies))
+        .route("/executions/{execution}/graph", get(graph::of_execution))
         .route("/executions/{execution}/file", get(files::download))
         .route("/executions/{execution}/file/metas", get(files::metas))
         .route("/executions/{execution}/flow", get(executions::flow_of))
@@ -110,6 +144,25 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/namespaces/{namespace}/kv", get(kv::list).delete(kv::delete_several))
         .route("/namespaces/{namespace}/kv/inheritance", get(kv::inherited))
         .route("/namespaces/{namespace}/kv/{key}", get(kv::get).put(kv::set).delete(kv::delete))
+        .route("/namespaces", post(namespaces::create))
+        .route("/namespaces/search", get(namespaces::search))
+        .route("/namespaces/autocomplete", post(namespaces::autocomplete))
+        .route("/namespaces/{namespace}", get(namespaces::get).put(namespaces::update).delete(namespaces::delete))
+        .route("/namespaces/{namespace}/inherited-variables", get(namespaces::inherited_variables))
+        .route("/namespaces/{namespace}/inherited-plugindefaults", get(namespaces::inherited_defaults))
+        .route("/namespaces/{namespace}/plugindefaults/export", post(namespaces::export_defaults))
+        .route("/namespaces/{namespace}/plugindefaults/import", post(namespaces::import_defaults))
+        .route(
+            "/namespaces/{namespace}/files",
+            get(namespace_files::read)
+                .post(namespace_files::write)
+                .put(namespace_files::rename)
+                .delete(namespace_files::delete),
+        )
+        .route("/namespaces/{namespace}/files/stats", get(namespace_files::stats))
+        .route("/namespaces/{namespace}/files/search", get(namespace_files::search))
+        .route("/namespaces/{namespace}/files/export", get(namespace_files::export))
+        .route("/namespaces/{namespace}/files/directory", get(namespace_files::list).post(namespace_files::make_folder))
         .route("/namespaces/{namespace}/secrets", get(secrets::list).put(secrets::set))
         .route("/namespaces/{namespace}/secrets/{key}", patch(secrets::describe).delete(secrets::delete))
         .route("/namespaces/{namespace}/inherited-secrets", get(secrets::inherited))
@@ -133,6 +186,10 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/triggers/backfill/delete/by-query", post(triggers::end_backfill_by_query))
         .route("/triggers/set-disabled/by-triggers", post(triggers::switch_by_ids))
         .route("/triggers/set-disabled/by-query", post(triggers::switch_by_query))
+        .route("/triggers/delete/by-triggers", delete(triggers::delete_by_ids))
+        .route("/triggers/delete/by-query", delete(triggers::delete_by_query))
+        .route("/triggers/export/by-query/csv", get(triggers::export))
+        .route("/triggers/{namespace}/{flow}/{trigger}", delete(triggers::delete))
         .route("/triggers/{namespace}/{flow}", get(triggers::of_flow))
         .route("/triggers/{namespace}/{flow}/{trigger}/unlock", post(triggers::unlock))
         .route("/triggers/{namespace}/{flow}/{trigger}/restart", post(triggers::restart))

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, RawQuery, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use expr::Map;
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::filters::{self, text_test};
+use super::filters::{self, Filter, text_test};
 use super::flows::Paged;
 use super::wire::{TriggerContext, Triggers};
 use crate::error::{Error, Issue};
@@ -71,7 +72,7 @@ pub async fn search(
     Query(query): Query<SearchQuery>,
 ) -> Result<Response, Error> {
     let mut seen = app.node.triggers_seen(query.namespace.as_deref(), query.flow_id.as_deref()).await?;
-    narrow(&mut seen, written.as_deref())?;
+    narrow(&mut seen, filters::parse(written.as_deref().unwrap_or_default())?)?;
     let (seen, total) = page(seen, &query);
     let results: Vec<Triggers<'_>> = seen.iter().filter_map(Triggers::of).collect();
     Ok(Json(Paged { results, total }).into_response())
@@ -160,6 +161,65 @@ pub async fn restart(
     Ok(shown(&app.node.restart_trigger(&namespace, &flow, &id).await?))
 }
 
+/// Forgets all that is known of a trigger. Its flow still has it: it begins as if it had just been saved.
+pub async fn delete(
+    State(app): State<App>,
+    Path((_, namespace, flow, id)): Path<(String, String, String, String)>,
+) -> Result<StatusCode, Error> {
+    app.node.forget_trigger(&namespace, &flow, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Forgets all that is known of these triggers.
+pub async fn delete_by_ids(State(app): State<App>, Json(named): Json<Vec<Named>>) -> Result<Json<Value>, Error> {
+    Action::Forget.by_ids(&app, named).await
+}
+
+/// Filters in a body.
+#[derive(Deserialize)]
+pub struct FiltersBody {
+    #[serde(default)]
+    filters: Option<Vec<filters::Written>>,
+}
+
+/// Forgets all that is known of the triggers that filters find; they come in the body or in the query, and not all triggers are meant by none.
+pub async fn delete_by_query(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Json(body): Json<FiltersBody>,
+) -> Result<Json<Value>, Error> {
+    let query = query.unwrap_or_default();
+    filters::only(&query, &[])?;
+    let mut all = filters::parse(&query)?;
+    all.extend(filters::read(&body.filters.unwrap_or_default())?);
+    if all.is_empty() {
+        return Err(Error::bad_request(
+            "query.invalid",
+            "no filter says which triggers are meant; hint: give at least one",
+        ));
+    }
+    Action::Forget.to_found(&app, all).await
+}
+
+/// The triggers that filters find as CSV (RFC 4180). No field needs quotes: they are ids, times and truth values.
+pub async fn export(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, Error> {
+    let query = query.unwrap_or_default();
+    filters::only(&query, &[])?;
+    let mut triggers = app.node.triggers_seen(None, None).await?;
+    narrow(&mut triggers, filters::parse(&query)?)?;
+    let mut text =
+        "tenantId,namespace,flowId,triggerId,date,nextExecutionDate,updatedDate,executionId,disabled\r\n".to_owned();
+    for seen in &triggers {
+        TriggerContext::of(seen).write_csv(&mut text);
+    }
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"triggers.csv\""),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((headers, text).into_response())
+}
+
 /// What is done to many triggers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
@@ -168,6 +228,7 @@ enum Action {
     ResumeBackfill,
     EndBackfill,
     Switch { on: bool },
+    Forget,
 }
 
 impl Action {
@@ -180,6 +241,7 @@ impl Action {
             Self::ResumeBackfill => backfill.is_some_and(|backfill| backfill.paused),
             Self::EndBackfill => backfill.is_some(),
             Self::Switch { on } => seen.state.disabled == on,
+            Self::Forget => true,
         }
     }
 
@@ -195,6 +257,7 @@ impl Action {
                 Self::ResumeBackfill => app.node.resume_backfill(namespace, flow, id).await?,
                 Self::EndBackfill => app.node.end_backfill(namespace, flow, id).await?,
                 Self::Switch { on } => app.node.switch_trigger(namespace, flow, id, on).await?,
+                Self::Forget => app.node.forget_trigger(namespace, flow, id).await?,
             };
             count += 1;
         }
@@ -232,16 +295,20 @@ impl Action {
     async fn by_query(self, app: &App, query: Option<&str>) -> Result<Json<Value>, Error> {
         let parameters: &[&str] = if matches!(self, Self::Switch { .. }) { &["disabled"] } else { &[] };
         filters::only(query.unwrap_or_default(), parameters)?;
+        self.to_found(app, filters::parse(query.unwrap_or_default())?).await
+    }
+
+    async fn to_found(self, app: &App, filters: Vec<Filter>) -> Result<Json<Value>, Error> {
         let mut triggers = app.node.triggers_seen(None, None).await?;
-        narrow(&mut triggers, query)?;
+        narrow(&mut triggers, filters)?;
         self.to_all(app, triggers).await
     }
 }
 
-/// Leaves those that pass all filters of a query.
-fn narrow(triggers: &mut Vec<TriggerSeen>, query: Option<&str>) -> Result<(), Error> {
+/// Leaves those that pass all filters.
+fn narrow(triggers: &mut Vec<TriggerSeen>, filters: Vec<Filter>) -> Result<(), Error> {
     let mut issues = Vec::new();
-    for filter in filters::parse(query.unwrap_or_default())? {
+    for filter in filters {
         let of: fn(&TriggerSeen) -> &str = match filter.field.as_str() {
             "namespace" => |seen| seen.state.flow.namespace.as_str(),
             "flowId" => |seen| seen.state.flow.id.as_str(),

@@ -181,7 +181,7 @@ impl<'a> FailureBody<'a> {
 }
 
 impl StateBody {
-    fn new(history: &History, now: Timestamp) -> Self {
+    pub fn new(history: &History, now: Timestamp) -> Self {
         let end = history.ended();
         let duration = end.unwrap_or(now).duration_since(history.started());
         Self {

@@ -11,6 +11,8 @@ use runtime::Limits;
 use super::Policies;
 use super::allowed::access_of;
 use super::check::{Needed, needs, texts, uses};
+use crate::namespaces::Namespaces;
+use crate::plugins::{Draft, Ground};
 
 /// What is written for one plugin.
 #[derive(Default)]
@@ -27,7 +29,9 @@ struct Section {
 
 /// A policy file under which a flow, and nothing beyond it, may run; or all that is wrong with the flow.
 pub fn least(source: &str, catalog: &Catalog, usual: &Limits) -> Result<String, Vec<Problem>> {
-    let (flow, lock, _) = crate::plugins::parse(source, catalog, &Policies::default())?;
+    let (policies, namespaces) = (Policies::default(), Namespaces::default());
+    let ground = Ground { catalog, policies: &policies, namespaces: &namespaces, usual };
+    let Draft { flow, lock, .. } = ground.resolve(source)?;
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     for one in uses(&flow, &lock) {
         let Some(package) = catalog.by_digest(&one.locked.digest) else { continue };

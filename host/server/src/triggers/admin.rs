@@ -54,6 +54,7 @@ pub(crate) enum Deed {
     Backfill(BackfillAsk),
     PauseBackfill { paused: bool },
     EndBackfill,
+    Forget,
 }
 
 impl Node {
@@ -126,6 +127,11 @@ impl Node {
         self.change_trigger(namespace, flow, trigger, Deed::EndBackfill).await
     }
 
+    /// Forgets all that is known of a trigger: its flow still has it, so it begins as if it had just been saved.
+    pub async fn forget_trigger(&self, namespace: &str, flow: &str, trigger: &str) -> Result<TriggerSeen, Error> {
+        self.change_trigger(namespace, flow, trigger, Deed::Forget).await
+    }
+
     async fn change_trigger(
         &self,
         namespace: &str,
@@ -192,6 +198,7 @@ impl Node {
             },
             Deed::EndBackfill if row.backfill.is_none() => return Err(no_backfill(key, id)),
             Deed::EndBackfill => changed.backfill = None,
+            Deed::Forget => changed = self.row_of(&saved.flow, trigger, None, None).await,
         }
         Ok(changed)
     }

@@ -88,7 +88,7 @@ impl Node {
     }
 
     /// The row of a trigger after its flow was saved. `old`: the flow before and the trigger in it.
-    async fn row_of(
+    pub(super) async fn row_of(
         &self,
         flow: &Flow,
         trigger: &Trigger,

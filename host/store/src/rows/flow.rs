@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use model::flow::Label;
+use model::flow::{Label, PluginDefault};
 use model::ids::{ExecutionId, FlowKey, TriggerId};
 use model::lock::Lock;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ pub struct Flow {
     pub source: Arc<str>,
     /// What each of its task types means, for ever.
     pub lock: Arc<Lock>,
+    /// What its namespaces gave it when it was saved, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inherited_defaults: Vec<PluginDefault>,
     pub labels: Vec<Label>,
     pub disabled: bool,
     /// Whether this revision is the flow's end. It can be followed by another that brings it back.

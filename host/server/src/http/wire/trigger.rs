@@ -93,4 +93,24 @@ impl<'a> TriggerContext<'a> {
             execution_id: state.locked_by.as_ref().map(|id| id.as_str()),
         }
     }
+
+    /// As a line of CSV.
+    pub fn write_csv(&self, text: &mut String) {
+        let next = self.next_execution_date.map(|at| at.to_string()).unwrap_or_default();
+        let (date, updated) = (self.date.to_string(), self.updated_date.to_string());
+        let disabled = self.disabled.to_string();
+        let fields = [
+            self.tenant_id,
+            self.namespace,
+            self.flow_id,
+            self.trigger_id,
+            &date,
+            &next,
+            &updated,
+            self.execution_id.unwrap_or_default(),
+            &disabled,
+        ];
+        text.push_str(&fields.join(","));
+        text.push_str("\r\n");
+    }
 }
