@@ -9,6 +9,7 @@ mod flows;
 mod follow;
 mod kv;
 mod life;
+mod openapi;
 mod outputs;
 mod policy;
 mod polling;

@@ -7,9 +7,14 @@ use axum::response::{IntoResponse, Response};
 use model::problem::Severity;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json_;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
+use super::openapi::tagged;
 use super::wire;
+use super::wire::flow::{FlowBody, LockBody};
 use crate::error::Error;
 use crate::flows::{Save, SavedFlow};
 
@@ -17,33 +22,41 @@ use crate::flows::{Save, SavedFlow};
 const PAGE_MAX: usize = 1_000;
 
 /// Which revision, and whether with the source.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct GetQuery {
+    /// By default the newest.
     revision: Option<u32>,
+    /// Whether the source is shown as well.
     #[serde(default)]
     source: bool,
 }
 
 /// A page of a search.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SearchQuery {
     namespace: Option<String>,
+    /// A part of `namespace.id`.
     q: Option<String>,
+    /// From 1.
     page: Option<usize>,
+    /// At most 1,000 are shown, whatever is asked for. By default 25.
     size: Option<usize>,
 }
 
 /// A page of results with the number of all.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Paged<T> {
     pub results: Vec<T>,
     pub total: usize,
 }
 
 /// Kestra's answer to a validation, one per document.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ValidatedFlow)]
 pub struct Validated {
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,12 +74,39 @@ pub struct Validated {
     problems: Vec<crate::error::Issue>,
 }
 
-pub async fn create(State(app): State<App>, source: String) -> Result<Json<Json_>, Error> {
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Flows",
+        OpenApiRouter::new()
+            .routes(routes!(create))
+            .routes(routes!(search))
+            .routes(routes!(validate))
+            .routes(routes!(distinct_namespaces))
+            .routes(routes!(of_namespace))
+            .routes(routes!(get, update, delete))
+            .routes(routes!(revisions))
+            .routes(routes!(lock)),
+    )
+}
+
+/// Saves a new flow.
+#[utoipa::path(
+    post, path = "/flows", operation_id = "createFlow",
+    request_body(content = String, content_type = "application/x-yaml"),
+    responses((status = 200, body = FlowBody)),
+)]
+async fn create(State(app): State<App>, source: String) -> Result<Json<Json_>, Error> {
     let saved = app.node.save_flow(&source, Save::New).await?;
     Ok(Json(body(&saved, true)))
 }
 
-pub async fn update(
+/// Saves another revision of a flow.
+#[utoipa::path(
+    put, path = "/flows/{namespace}/{id}", operation_id = "updateFlow",
+    request_body(content = String, content_type = "application/x-yaml"),
+    responses((status = 200, body = FlowBody)),
+)]
+async fn update(
     State(app): State<App>,
     Path((_, namespace, id)): Path<(String, String, String)>,
     source: String,
@@ -75,7 +115,13 @@ pub async fn update(
     Ok(Json(body(&saved, true)))
 }
 
-pub async fn get(
+/// A flow.
+#[utoipa::path(
+    get, path = "/flows/{namespace}/{id}", operation_id = "flow",
+    params(GetQuery),
+    responses((status = 200, body = FlowBody)),
+)]
+async fn get(
     State(app): State<App>,
     Path((_, namespace, id)): Path<(String, String, String)>,
     Query(query): Query<GetQuery>,
@@ -85,7 +131,12 @@ pub async fn get(
 }
 
 /// The lock of a revision: which plugin bytes each task runs on.
-pub async fn lock(
+#[utoipa::path(
+    get, path = "/flows/{namespace}/{id}/lock", operation_id = "flowLock",
+    params(GetQuery),
+    responses((status = 200, body = LockBody)),
+)]
+async fn lock(
     State(app): State<App>,
     Path((_, namespace, id)): Path<(String, String, String)>,
     Query(query): Query<GetQuery>,
@@ -94,7 +145,12 @@ pub async fn lock(
     Ok(Json(&saved.lock).into_response())
 }
 
-pub async fn delete(
+/// Deletes a flow. Its executions and revisions stay.
+#[utoipa::path(
+    delete, path = "/flows/{namespace}/{id}", operation_id = "deleteFlow",
+    responses((status = 204, description = "it is gone")),
+)]
+async fn delete(
     State(app): State<App>,
     Path((_, namespace, id)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Error> {
@@ -102,7 +158,12 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn revisions(
+/// All revisions of a flow, with their sources.
+#[utoipa::path(
+    get, path = "/flows/{namespace}/{id}/revisions", operation_id = "listFlowRevisions",
+    responses((status = 200, body = Vec<FlowBody>)),
+)]
+async fn revisions(
     State(app): State<App>,
     Path((_, namespace, id)): Path<(String, String, String)>,
 ) -> Result<Json<Vec<Json_>>, Error> {
@@ -110,7 +171,12 @@ pub async fn revisions(
     Ok(Json(all.iter().map(|saved| body(saved, true)).collect()))
 }
 
-pub async fn of_namespace(
+/// The flows of a namespace.
+#[utoipa::path(
+    get, path = "/flows/{namespace}", operation_id = "listFlowsByNamespace",
+    responses((status = 200, body = Vec<FlowBody>)),
+)]
+async fn of_namespace(
     State(app): State<App>,
     Path((_, namespace)): Path<(String, String)>,
 ) -> Result<Json<Vec<Json_>>, Error> {
@@ -118,7 +184,13 @@ pub async fn of_namespace(
     Ok(Json(all.iter().map(|saved| body(saved, false)).collect()))
 }
 
-pub async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) -> Result<Json<Paged<Json_>>, Error> {
+/// Flows by namespace and by a part of their name.
+#[utoipa::path(
+    get, path = "/flows/search", operation_id = "searchFlows",
+    params(SearchQuery),
+    responses((status = 200, body = Paged<FlowBody>)),
+)]
+async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) -> Result<Json<Paged<Json_>>, Error> {
     let mut all = app.node.flows(query.namespace.as_deref()).await?;
     if let Some(text) = query.q.as_deref().filter(|text| !text.is_empty()) {
         all.retain(|saved| saved.flow.key.to_string().contains(text));
@@ -129,7 +201,12 @@ pub async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) ->
     Ok(Json(Paged { results, total: all.len() }))
 }
 
-pub async fn distinct_namespaces(State(app): State<App>) -> Result<Json<Vec<String>>, Error> {
+/// The namespaces that have flows.
+#[utoipa::path(
+    get, path = "/flows/distinct-namespaces", operation_id = "listDistinctNamespaces",
+    responses((status = 200, body = Vec<String>)),
+)]
+async fn distinct_namespaces(State(app): State<App>) -> Result<Json<Vec<String>>, Error> {
     let all = app.node.flows(None).await?;
     let mut names: Vec<String> = all.iter().map(|saved| saved.flow.key.namespace.to_string()).collect();
     names.sort();
@@ -138,7 +215,12 @@ pub async fn distinct_namespaces(State(app): State<App>) -> Result<Json<Vec<Stri
 }
 
 /// Validates every document of a YAML stream.
-pub async fn validate(State(app): State<App>, source: String) -> Json<Vec<Validated>> {
+#[utoipa::path(
+    post, path = "/flows/validate", operation_id = "validateFlows",
+    request_body(content = String, content_type = "application/x-yaml"),
+    responses((status = 200, body = Vec<Validated>)),
+)]
+async fn validate(State(app): State<App>, source: String) -> Json<Vec<Validated>> {
     let mut answers = Vec::new();
     for (index, document) in documents(&source).enumerate() {
         let validation = app.node.validate_flow(document).await;
