@@ -2,6 +2,7 @@
 
 pub mod conformance;
 pub mod counting;
+pub mod described;
 pub mod guests;
 pub mod held;
 pub mod hosted;

@@ -15,6 +15,7 @@ use server::{Node, PluginSource, Times};
 use store::{MemoryStore, Store};
 use tokio::sync::oneshot;
 
+use crate::described::{self, Exchange};
 use crate::{data_dir, registry};
 
 /// Longest a request may take.
@@ -258,11 +259,25 @@ impl Api {
     }
 }
 
-/// Sends a request and reads the whole answer.
+/// Sends a request and reads the whole answer, which must be one that the API's description has.
 pub async fn send(request: reqwest::RequestBuilder) -> Answer {
-    let response = request.send().await.expect("the server answers");
+    let (client, request) = request.build_split();
+    let request = request.expect("a request");
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let asked = request.body().and_then(reqwest::Body::as_bytes).and_then(|body| serde_json::from_slice(body).ok());
+    let is_json = request.headers().get("content-type").is_some_and(|kind| kind == "application/json");
+    let response = client.execute(request).await.expect("the server answers");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer { status, headers, text: response.text().await.expect("the answer is whole") }
+    let answer = Answer { status, headers, text: response.text().await.expect("the answer is whole") };
+    described::check(&Exchange {
+        method: method.as_str(),
+        path: &path,
+        asked: asked.filter(|_| is_json),
+        status,
+        content_type: answer.header("content-type"),
+        answer: &answer.text,
+    });
+    answer
 }
 
 fn events(text: &str) -> Vec<Event> {

@@ -3,7 +3,7 @@
 use model::problem::{Problem, Severity};
 
 /// One thing that is wrong with a request or a flow, as clients are told.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Issue {
     /// Where in the document or request; empty: the whole of it.

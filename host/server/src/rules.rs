@@ -32,7 +32,7 @@ pub struct Decision {
 }
 
 /// An entry of the audit log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AuditEntry {
     pub at: Timestamp,
     pub actor: String,

@@ -22,15 +22,18 @@ pub struct Only {
 }
 
 /// A task or trigger that runs on another version than before.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = MovedTask)]
 pub struct Moved {
     /// Of the task or trigger.
     pub id: String,
     #[serde(rename = "type")]
     pub type_name: String,
     pub plugin: String,
+    #[schema(value_type = String)]
     pub from: Version,
+    #[schema(value_type = String)]
     pub to: Version,
 }
 

@@ -13,6 +13,7 @@ mod kv;
 mod life;
 mod namespace_files;
 mod namespaces;
+mod openapi;
 mod outputs;
 mod policy;
 mod polling;

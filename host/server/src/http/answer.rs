@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::{Error, Issue};
 
@@ -11,10 +12,14 @@ use crate::error::{Error, Issue};
 const STORE_RETRY_S: u64 = 10;
 
 /// What a client is told when something did not work.
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusal)]
+pub struct Body<'a> {
+    /// For people.
     message: &'a str,
+    /// Stable, for programs.
     code: &'a str,
+    /// All that is wrong; none where the message says it all.
     problems: &'a [Issue],
 }
 

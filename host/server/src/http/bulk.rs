@@ -1,21 +1,35 @@
 //! `/api/v1/{tenant}/executions/…/by-ids` and `…/by-query`: one thing done to many executions, in Kestra 1.0's paths and shapes. All of them
 //! are looked at before the first is touched: one that it cannot be done to keeps it from all.
 
+mod by_ids;
+mod by_query;
+
 use axum::Json;
-use axum::extract::{Query, RawQuery, State};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use futures::StreamExt as _;
 use model::execution::Execution;
 use model::flow::Label;
 use model::ids::ExecutionId;
 use model::state::State as Status;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
 
 use super::App;
 use super::filters::{self, PLAIN};
+use super::openapi::tagged;
+use super::wire::Count;
+use super::wire::named::StateName;
 use crate::error::{Error, Issue};
 use crate::life::Replay;
 use crate::purge::Parts;
 use crate::search::Search;
+
+pub fn routes() -> OpenApiRouter<App> {
+    let one = OpenApiRouter::new().routes(utoipa_axum::routes!(delete_one));
+    tagged("Executions", one.merge(by_ids::routes()).merge(by_query::routes()))
+}
 
 /// Most executions of one request.
 const EXECUTIONS_MAX: usize = 10_000;
@@ -23,18 +37,6 @@ const EXECUTIONS_MAX: usize = 10_000;
 const AT_ONCE: usize = 16;
 /// Longest that is waited for an execution that is to be deleted and runs.
 const END_MAX: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// How many it was done to.
-#[derive(Serialize)]
-pub struct Count {
-    count: usize,
-}
-
-impl Count {
-    pub fn of(count: usize) -> Self {
-        Self { count }
-    }
-}
 
 /// What is done.
 #[derive(Clone, Debug)]
@@ -52,11 +54,14 @@ pub(super) enum Action {
 }
 
 /// What goes with deleted executions. Their logs and metrics always do: nothing leads to them any more.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct Deletion {
+    /// Those that run are killed first; by default they are refused.
     #[serde(default)]
     include_non_terminated: bool,
+    /// Whether their files go as well, which is the default.
     #[serde(default = "yes")]
     delete_storage: bool,
 }
@@ -209,124 +214,42 @@ async fn delete(app: &App, id: &ExecutionId, deletion: Deletion) -> Result<(), E
     app.node.purge_execution(&record, parts).await.map(drop)
 }
 
-/// Deletes one execution.
-pub async fn delete_one(
+/// Deletes an execution.
+#[utoipa::path(
+    delete, path = "/executions/{executionId}", operation_id = "deleteExecution",
+    params(Deletion),
+    responses((status = 204, description = "it is gone")),
+)]
+async fn delete_one(
     State(app): State<App>,
-    axum::extract::Path((_, id)): axum::extract::Path<(String, String)>,
+    Path((_, id)): Path<(String, String)>,
     Query(deletion): Query<Deletion>,
-) -> Result<axum::http::StatusCode, Error> {
+) -> Result<StatusCode, Error> {
     delete(&app, &ExecutionId::trusted(id.as_str()), deletion).await?;
-    Ok(axum::http::StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT)
 }
 
-/// `?latestRevision=`
-#[derive(Deserialize)]
+/// Whether the newest revision is run, and not the one it ran on.
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
-pub struct ReplayAsk {
+#[into_params(parameter_in = Query)]
+struct ReplayAsk {
+    /// By default it is the one it ran on.
     #[serde(default)]
     latest_revision: bool,
 }
 
-/// `?newStatus=`
-#[derive(Deserialize)]
+impl ReplayAsk {
+    fn action(&self) -> Action {
+        Action::Replay { on_latest: self.latest_revision }
+    }
+}
+
+/// The state that executions are to have.
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
-pub struct StatusAsk {
+#[into_params(parameter_in = Query)]
+struct StatusAsk {
+    #[param(inline, value_type = StateName)]
     new_status: Status,
-}
-
-/// `?state=`
-#[derive(Deserialize)]
-pub struct QueueAsk {
-    state: Option<Status>,
-}
-
-/// `?newState=`: `state` is a filter there.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NewStateAsk {
-    new_state: Option<Status>,
-}
-
-/// Labels and whom they are for.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LabelAsk {
-    executions_id: Vec<String>,
-    execution_labels: Vec<Label>,
-}
-
-/// Both ways of doing something that needs to be told nothing more.
-macro_rules! plain {
-    ($($by_ids:ident, $by_query:ident: $action:expr;)+) => {$(
-        pub async fn $by_ids(State(app): State<App>, Json(ids): Json<Vec<String>>) -> Result<Json<Count>, Error> {
-            $action.by_ids(&app, ids).await
-        }
-
-        pub async fn $by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Json<Count>, Error> {
-            $action.by_query(&app, query.as_deref()).await
-        }
-    )+};
-}
-
-plain! {
-    kill_by_ids, kill_by_query: Action::Kill;
-    pause_by_ids, pause_by_query: Action::Pause;
-    resume_by_ids, resume_by_query: Action::Resume;
-    restart_by_ids, restart_by_query: Action::Restart;
-    force_run_by_ids, force_run_by_query: Action::ForceRun;
-}
-
-/// Both ways of doing something that a query parameter says more about.
-macro_rules! asked {
-    ($($by_ids:ident, $by_query:ident: $ask:ident => $action:expr;)+) => {$(
-        pub async fn $by_ids(
-            State(app): State<App>,
-            Query(ask): Query<$ask>,
-            Json(ids): Json<Vec<String>>,
-        ) -> Result<Json<Count>, Error> {
-            $action(ask).by_ids(&app, ids).await
-        }
-
-        pub async fn $by_query(
-            State(app): State<App>,
-            Query(ask): Query<$ask>,
-            RawQuery(query): RawQuery,
-        ) -> Result<Json<Count>, Error> {
-            $action(ask).by_query(&app, query.as_deref()).await
-        }
-    )+};
-}
-
-asked! {
-    replay_by_ids, replay_by_query: ReplayAsk => |ask: ReplayAsk| Action::Replay { on_latest: ask.latest_revision };
-    status_by_ids, status_by_query: StatusAsk => |ask: StatusAsk| Action::ChangeStatus(ask.new_status);
-    delete_by_ids, delete_by_query: Deletion => Action::Delete;
-}
-
-pub async fn unqueue_by_ids(
-    State(app): State<App>,
-    Query(ask): Query<QueueAsk>,
-    Json(ids): Json<Vec<String>>,
-) -> Result<Json<Count>, Error> {
-    Action::Unqueue(ask.state.unwrap_or(Status::Running)).by_ids(&app, ids).await
-}
-
-pub async fn unqueue_by_query(
-    State(app): State<App>,
-    Query(ask): Query<NewStateAsk>,
-    RawQuery(query): RawQuery,
-) -> Result<Json<Count>, Error> {
-    Action::Unqueue(ask.new_state.unwrap_or(Status::Running)).by_query(&app, query.as_deref()).await
-}
-
-pub async fn labels_by_ids(State(app): State<App>, Json(ask): Json<LabelAsk>) -> Result<Json<Count>, Error> {
-    Action::SetLabels(ask.execution_labels).by_ids(&app, ask.executions_id).await
-}
-
-pub async fn labels_by_query(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    Json(labels): Json<Vec<Label>>,
-) -> Result<Json<Count>, Error> {
-    Action::SetLabels(labels).by_query(&app, query.as_deref()).await
 }

@@ -3,14 +3,18 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::flows::Paged;
+use super::openapi::tagged;
 use crate::error::Error;
 use crate::flows::key;
 
 /// The slots of a flow.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConcurrencyLimit {
     tenant_id: &'static str,
@@ -22,8 +26,16 @@ pub struct ConcurrencyLimit {
     limit: u32,
 }
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged("Flows", OpenApiRouter::new().routes(routes!(search)).routes(routes!(update)))
+}
+
 /// The flows that have a concurrency limit, with the slots that are taken.
-pub async fn search(State(app): State<App>) -> Result<Json<Paged<ConcurrencyLimit>>, Error> {
+#[utoipa::path(
+    get, path = "/concurrency-limit/search", operation_id = "searchConcurrencyLimits",
+    responses((status = 200, body = Paged<ConcurrencyLimit>)),
+)]
+async fn search(State(app): State<App>) -> Result<Json<Paged<ConcurrencyLimit>>, Error> {
     let mut results = Vec::new();
     for saved in app.node.flows(None).await? {
         let Some(concurrency) = saved.flow.concurrency else { continue };
@@ -41,13 +53,19 @@ pub async fn search(State(app): State<App>) -> Result<Json<Paged<ConcurrencyLimi
 }
 
 /// What a client believes is running.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = BelievedLimit)]
 pub struct Believed {
     running: Option<usize>,
 }
 
 /// Kestra corrects a counter so. Here the slots are counted, and cannot be wrong: another number is refused.
-pub async fn update(
+#[utoipa::path(
+    put, path = "/concurrency-limit/{namespace}/{flowId}", operation_id = "updateConcurrencyLimit",
+    request_body = Believed,
+    responses((status = 200, body = ConcurrencyLimit)),
+)]
+async fn update(
     State(app): State<App>,
     Path((_, namespace, id)): Path<(String, String, String)>,
     Json(believed): Json<Believed>,

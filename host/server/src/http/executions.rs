@@ -8,10 +8,15 @@ use jiff::Timestamp;
 use model::execution::Kind;
 use model::flow::Label;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
-use super::wire::{ExecutionBody, outline};
+use super::filters::OfExecutions;
+use super::openapi::tagged;
+use super::wire::named::{KindName, StateName};
+use super::wire::{ExecutionBody, Outline, outline};
 use crate::error::{Error, Issue};
 use crate::executions::{Given, Seen, Start};
 use crate::search::Search;
@@ -24,27 +29,37 @@ const INPUTS_MAX: usize = 1_000;
 const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(3_600);
 
 /// How an execution is asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 struct CreateQuery {
+    /// By default the newest.
     revision: Option<u32>,
+    /// Answers when the execution has ended, or an hour later.
     #[serde(default)]
     wait: bool,
+    /// When it is to begin.
     schedule_date: Option<Timestamp>,
+    #[param(inline, value_type = Option<KindName>)]
     kind: Option<Kind>,
 }
 
 /// A page of a search.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
+    /// From 1.
     page: Option<usize>,
+    /// At most 1,000 are shown, whatever is asked for. By default 25.
     size: Option<usize>,
+    /// `state.startDate:desc`: there is no other order.
     sort: Option<String>,
 }
 
 /// A page of executions with the number of all.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ExecutionPage)]
 pub struct Page<'a> {
     results: Vec<ExecutionBody<'a>>,
     total: usize,
@@ -53,8 +68,35 @@ pub struct Page<'a> {
     total_is_lower_bound: bool,
 }
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Executions",
+        OpenApiRouter::new()
+            .routes(routes!(search_by_flow))
+            .routes(routes!(search))
+            .routes(routes!(latest))
+            .routes(routes!(get))
+            .routes(routes!(flow_of))
+            .routes(routes!(flow))
+            .routes(routes!(create)),
+    )
+}
+
 /// Starts an execution. Inputs come as multipart fields, or as one JSON object.
-pub async fn create(
+#[utoipa::path(
+    post, path = "/executions/{namespace}/{id}", operation_id = "createExecution",
+    params(
+    CreateQuery,
+    ("labels" = Option<Vec<String>>, Query, description = "`key:value`, repeated."),
+    ("Idempotency-Key" = Option<String>, Header, description = "The same key starts one execution, however often it is sent."),
+    ),
+    request_body(
+        content((Object = "application/json"), (Object = "multipart/form-data")),
+        description = "Inputs by their ids; files as fields with a file name. None: no body is needed.",
+    ),
+    responses((status = 200, body = ExecutionBody<'_>)),
+)]
+async fn create(
     State(app): State<App>,
     Path((_, namespace, id)): Path<(String, String, String)>,
     request: Request,
@@ -86,13 +128,23 @@ pub async fn create(
     Ok(show(&seen, app.node.now()))
 }
 
-pub async fn get(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<Response, Error> {
+/// An execution with its task runs.
+#[utoipa::path(
+    get, path = "/executions/{executionId}", operation_id = "execution",
+    responses((status = 200, body = ExecutionBody<'_>)),
+)]
+async fn get(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<Response, Error> {
     let seen = app.node.execution(&id).await?;
     Ok(show(&seen, app.node.now()))
 }
 
 /// Executions by filters, newest first.
-pub async fn search(
+#[utoipa::path(
+    get, path = "/executions/search", operation_id = "searchExecutions",
+    params(PageQuery, OfExecutions),
+    responses((status = 200, body = Page<'_>)),
+)]
+async fn search(
     State(app): State<App>,
     RawQuery(written): RawQuery,
     Query(query): Query<PageQuery>,
@@ -113,15 +165,44 @@ pub async fn search(
     Ok(Json(page).into_response())
 }
 
+/// Executions by filters, newest first, where older clients look for those of one flow.
+#[utoipa::path(
+    get, path = "/executions", operation_id = "searchExecutionsByFlowId",
+    params(PageQuery, OfExecutions),
+    responses((status = 200, body = Page<'_>)),
+)]
+async fn search_by_flow(app: State<App>, written: RawQuery, query: Query<PageQuery>) -> Result<Response, Error> {
+    search(app, written, query).await
+}
+
 /// A flow whose newest execution is asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = FlowName)]
 pub struct FlowAsk {
     namespace: String,
     id: String,
 }
 
+/// The newest execution of a flow.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = LatestExecution)]
+struct Latest {
+    id: String,
+    namespace: String,
+    flow_id: String,
+    start_date: Timestamp,
+    #[schema(value_type = StateName)]
+    status: model::state::State,
+}
+
 /// The newest execution of each of these flows that has one.
-pub async fn latest(State(app): State<App>, Json(flows): Json<Vec<FlowAsk>>) -> Result<Response, Error> {
+#[utoipa::path(
+    post, path = "/executions/latest", operation_id = "latestExecutions",
+    request_body = Vec<FlowAsk>,
+    responses((status = 200, body = Vec<Latest>)),
+)]
+async fn latest(State(app): State<App>, Json(flows): Json<Vec<FlowAsk>>) -> Result<Response, Error> {
     if flows.len() > PAGE_MAX {
         let message = format!("there are {} flows, at most {PAGE_MAX} are taken", flows.len());
         return Err(Error::bad_request("query.invalid", message));
@@ -129,27 +210,32 @@ pub async fn latest(State(app): State<App>, Json(flows): Json<Vec<FlowAsk>>) -> 
     let mut latest = Vec::new();
     for flow in flows {
         let found = app.node.search_executions(&Search::of_flow(&flow.namespace, &flow.id), 0, 1).await?;
-        latest.extend(found.executions.first().map(|execution| {
-            json!({
-                "id": execution.id.as_str(),
-                "namespace": flow.namespace,
-                "flowId": flow.id,
-                "startDate": execution.history.started(),
-                "status": execution.state(),
-            })
+        latest.extend(found.executions.first().map(|execution| Latest {
+            id: execution.id.to_string(),
+            namespace: flow.namespace,
+            flow_id: flow.id,
+            start_date: execution.history.started(),
+            status: execution.state(),
         }));
     }
     Ok(Json(latest).into_response())
 }
 
 /// `?revision=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct RevisionQuery {
+    /// By default the newest.
     revision: Option<u32>,
 }
 
 /// A flow as who starts it or looks at its executions needs it.
-pub async fn flow(
+#[utoipa::path(
+    get, path = "/executions/flows/{namespace}/{flowId}", operation_id = "flowFromExecution",
+    params(RevisionQuery),
+    responses((status = 200, body = Outline)),
+)]
+async fn flow(
     State(app): State<App>,
     Path((_, namespace, flow)): Path<(String, String, String)>,
     Query(query): Query<RevisionQuery>,
@@ -158,8 +244,12 @@ pub async fn flow(
     Ok(Json(outline(&saved)).into_response())
 }
 
-/// The same of the flow of an execution, in the revision it runs on.
-pub async fn flow_of(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<Response, Error> {
+/// The flow of an execution in the revision it runs on, as who looks at it needs it.
+#[utoipa::path(
+    get, path = "/executions/{executionId}/flow", operation_id = "flowFromExecutionById",
+    responses((status = 200, body = Outline)),
+)]
+async fn flow_of(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<Response, Error> {
     let execution = app.node.execution(&id).await?.execution;
     let (namespace, flow) = (execution.flow.namespace.as_str(), execution.flow.id.as_str());
     let saved = app.node.flow(namespace, flow, Some(execution.revision)).await?;

@@ -7,19 +7,41 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use model::ids::ExecutionId;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
+use super::openapi::tagged;
 use crate::error::Error;
 
 /// Which file: its URI, as outputs have it.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct FileQuery {
+    /// As outputs have it: `kestra:///…`.
     path: String,
 }
 
-/// The content, as it is read from the store: a large file is never in memory as a whole.
-pub async fn download(
+/// What is said about a file.
+#[derive(Serialize, ToSchema)]
+struct FileMetas {
+    /// In bytes.
+    size: u64,
+}
+
+pub fn routes() -> OpenApiRouter<App> {
+    tagged("Executions", OpenApiRouter::new().routes(routes!(download)).routes(routes!(metas)))
+}
+
+/// The content of a file, as it is read from the store: a large file is never in memory as a whole.
+#[utoipa::path(
+    get, path = "/executions/{executionId}/file", operation_id = "downloadFileFromExecution",
+    params(FileQuery),
+    responses((status = 200, body = String, content_type = "application/octet-stream")),
+)]
+async fn download(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<FileQuery>,
@@ -44,14 +66,19 @@ pub(super) fn attachment(path: &str, size_bytes: u64, reader: Box<dyn store::Blo
     (headers, Body::from_stream(pieces)).into_response()
 }
 
-/// What is said about a file.
-pub async fn metas(
+/// How large a file is.
+#[utoipa::path(
+    get, path = "/executions/{executionId}/file/metas", operation_id = "fileMetadatasFromExecution",
+    params(FileQuery),
+    responses((status = 200, body = FileMetas)),
+)]
+async fn metas(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<FileQuery>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<FileMetas>, Error> {
     let (size_bytes, _) = app.node.open_file(&ExecutionId::trusted(id), &query.path).await?;
-    Ok(Json(json!({ "size": size_bytes })))
+    Ok(Json(FileMetas { size: size_bytes }))
 }
 
 /// The last part of a URI, of letters that need no quoting.

@@ -9,6 +9,10 @@ use model::ids::{ExecutionId, Namespace, TriggerId};
 use model::state::State;
 use store::query::NamespaceMatch;
 use store::rows::NamespaceKey;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{RefOr, Required, Schema};
 
 use crate::error::{Error, Issue};
 use crate::search::{Operation, Rest, Search, TextTest};
@@ -79,10 +83,12 @@ pub fn refuse(issues: Vec<Issue>) -> Result<(), Error> {
 }
 
 /// A filter as a body has it: names in capitals, as `FLOW_ID`, and the value alone or as `{"value": …}`.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize, utoipa::ToSchema)]
+#[schema(as = QueryFilter)]
 pub struct Written {
     field: String,
     operation: String,
+    #[schema(value_type = Value)]
     value: serde_json::Value,
 }
 
@@ -212,6 +218,48 @@ const FIELDS: [&str; 13] = [
 /// The plain parameters of older clients.
 pub const PLAIN: [&str; 9] =
     ["namespace", "state", "startDate", "endDate", "q", "flowId", "timeRange", "triggerExecutionId", "childFilter"];
+
+/// The parameters of a search of executions, as they are described.
+pub struct OfExecutions;
+
+impl IntoParams for OfExecutions {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        all(&FIELDS, &[&PLAIN[..], &["labels"]].concat())
+    }
+}
+
+/// Filters and plain parameters, as they are described.
+pub fn all(fields: &[&str], plain: &[&str]) -> Vec<Parameter> {
+    let plain = plain.iter().map(|name| {
+        let format = match *name {
+            "startDate" | "endDate" => Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)),
+            "timeRange" => Some(SchemaFormat::KnownFormat(KnownFormat::Duration)),
+            _ => None,
+        };
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).format(format);
+        parameter(name, "Of older clients: a filter.", text.build().into()).build()
+    });
+    std::iter::once(described(fields)).chain(plain).collect()
+}
+
+/// The parameter of filters, as it is described.
+pub fn described(fields: &[&str]) -> Parameter {
+    let (fields, operations) = (fields.join(", "), OPERATIONS.map(|(name, _)| name).join(", "));
+    let description = format!(
+        "Written `filters[FIELD][OPERATION]=VALUE`, and of labels `filters[labels][OPERATION][KEY]=VALUE`; several narrow each other. \
+         Fields: {fields}. Operations: {operations}; which of them a field takes is said where one does not fit."
+    );
+    let object = ObjectBuilder::new().schema_type(SchemaType::new(Type::Object)).build();
+    parameter("filters", &description, object.into())
+        .style(Some(ParameterStyle::DeepObject))
+        .explode(Some(true))
+        .build()
+}
+
+fn parameter(name: &str, description: &str, schema: RefOr<Schema>) -> ParameterBuilder {
+    let builder = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).required(Required::False);
+    builder.description(Some(description)).schema(Some(schema))
+}
 
 impl Search {
     /// A search of a query string: its filters, and the plain parameters of older clients.

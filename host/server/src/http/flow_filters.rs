@@ -2,6 +2,8 @@
 
 use catalog::nearest;
 use model::flow::Label;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::filters::{self, Filter, text_test};
 use crate::error::{Error, Issue};
@@ -13,6 +15,15 @@ const FIELDS: [&str; 5] = ["q", "scope", "namespace", "flowId", "labels"];
 
 /// The plain parameters.
 pub const PLAIN: [&str; 3] = ["q", "namespace", "labels"];
+
+/// The parameters of a search of flows, as they are described.
+pub struct OfFlows;
+
+impl IntoParams for OfFlows {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        filters::all(&FIELDS, &PLAIN)
+    }
+}
 
 impl FlowSearch {
     /// A search of a query string.

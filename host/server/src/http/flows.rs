@@ -7,8 +7,15 @@ use axum::response::{IntoResponse, Response};
 use expr::{Map, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json_, json};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
+use super::flow_filters::OfFlows;
+use super::life::Evaluated;
+use super::openapi::tagged;
+use super::wire::flow::{FlowBody, LockBody, TaskBody};
 use super::wire::{self, value_json};
 use crate::error::Error;
 use crate::flow_search::{FlowSearch, FlowTest, fragments};
@@ -20,8 +27,9 @@ const PAGE_MAX: usize = 1_000;
 pub(super) type OfFlow = Path<(String, String, String)>;
 
 /// Which revision, and whether with the source.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct GetQuery {
     revision: Option<u32>,
     #[serde(default)]
@@ -32,7 +40,8 @@ pub struct GetQuery {
 }
 
 /// A page of a search.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
     page: Option<usize>,
     size: Option<usize>,
@@ -40,20 +49,49 @@ pub struct PageQuery {
 }
 
 /// A page of results with the number of all.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Paged<T> {
     pub results: Vec<T>,
     pub total: usize,
 }
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Flows",
+        OpenApiRouter::new()
+            .routes(routes!(create))
+            .routes(routes!(search))
+            .routes(routes!(search_sources))
+            .routes(routes!(distinct_namespaces))
+            .routes(routes!(of_namespace))
+            .routes(routes!(get, update, delete))
+            .routes(routes!(revisions, delete_revisions))
+            .routes(routes!(lock))
+            .routes(routes!(task))
+            .routes(routes!(update_task))
+            .routes(routes!(render)),
+    )
+}
+
 /// Saves a new flow from its YAML source.
-pub async fn create(State(app): State<App>, source: String) -> Result<Response, Error> {
+#[utoipa::path(
+    post, path = "/flows", operation_id = "createFlow",
+    request_body(content = String, content_type = "application/x-yaml"),
+    responses((status = 200, body = FlowBody)),
+)]
+async fn create(State(app): State<App>, source: String) -> Result<Response, Error> {
     let saved = app.node.save_flow(&source, Save::New).await?;
-    Ok(tagged(&saved, body(&saved, true)))
+    Ok(with_etag(&saved, body(&saved, true)))
 }
 
 /// Saves a flow that is there from its YAML source; with `If-Match`, only if it still is what its ETag says.
-pub async fn update(
+#[utoipa::path(
+    put, path = "/flows/{namespace}/{id}", operation_id = "updateFlow",
+    params(("If-Match" = Option<String>, Header, description = "The ETag of the revision that the change was made from.")),
+    request_body(content = String, content_type = "application/x-yaml"),
+    responses((status = 200, body = FlowBody)),
+)]
+async fn update(
     State(app): State<App>,
     Path((_, namespace, id)): OfFlow,
     headers: HeaderMap,
@@ -61,11 +99,16 @@ pub async fn update(
 ) -> Result<Response, Error> {
     let expected = Save::Existing { flow: key(&namespace, &id), revision: if_match(&headers)? };
     let saved = app.node.save_flow(&source, expected).await?;
-    Ok(tagged(&saved, body(&saved, true)))
+    Ok(with_etag(&saved, body(&saved, true)))
 }
 
 /// A flow, in its newest revision or another.
-pub async fn get(
+#[utoipa::path(
+    get, path = "/flows/{namespace}/{id}", operation_id = "flow",
+    params(GetQuery, ("If-None-Match" = Option<String>, Header, description = "The ETag of what is known already.")),
+    responses((status = 200, body = FlowBody), (status = 304, description = "it is what is known already")),
+)]
+async fn get(
     State(app): State<App>,
     Path((_, namespace, id)): OfFlow,
     Query(query): Query<GetQuery>,
@@ -79,11 +122,16 @@ pub async fn get(
     if known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag(&saved)) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(&saved))]).into_response());
     }
-    Ok(tagged(&saved, body(&saved, query.source)))
+    Ok(with_etag(&saved, body(&saved, query.source)))
 }
 
 /// The lock of a revision: which plugin bytes each task runs on.
-pub async fn lock(
+#[utoipa::path(
+    get, path = "/flows/{namespace}/{id}/lock", operation_id = "flowLock",
+    params(GetQuery),
+    responses((status = 200, body = LockBody)),
+)]
+async fn lock(
     State(app): State<App>,
     Path((_, namespace, id)): OfFlow,
     Query(query): Query<GetQuery>,
@@ -93,25 +141,39 @@ pub async fn lock(
 }
 
 /// Deletes a flow. Its executions stay, and its revisions.
-pub async fn delete(State(app): State<App>, Path((_, namespace, id)): OfFlow) -> Result<StatusCode, Error> {
+#[utoipa::path(
+    delete, path = "/flows/{namespace}/{id}", operation_id = "deleteFlow",
+    responses((status = 204, description = "it is gone")),
+)]
+async fn delete(State(app): State<App>, Path((_, namespace, id)): OfFlow) -> Result<StatusCode, Error> {
     app.node.delete_flow(&namespace, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// All revisions of a flow, oldest first.
-pub async fn revisions(State(app): State<App>, Path((_, namespace, id)): OfFlow) -> Result<Json<Vec<Json_>>, Error> {
+#[utoipa::path(
+    get, path = "/flows/{namespace}/{id}/revisions", operation_id = "listFlowRevisions",
+    responses((status = 200, body = Vec<FlowBody>)),
+)]
+async fn revisions(State(app): State<App>, Path((_, namespace, id)): OfFlow) -> Result<Json<Vec<Json_>>, Error> {
     let all = app.node.flow_revisions(&namespace, &id).await?;
     Ok(Json(all.iter().map(|saved| body(saved, true)).collect()))
 }
 
 /// `?revisions=1,2`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct RevisionsQuery {
     revisions: String,
 }
 
 /// Deletes revisions of a flow that are not its newest and that nothing runs on.
-pub async fn delete_revisions(
+#[utoipa::path(
+    delete, path = "/flows/{namespace}/{id}/revisions", operation_id = "deleteRevisions",
+    params(RevisionsQuery),
+    responses((status = 204, description = "they are gone")),
+)]
+async fn delete_revisions(
     State(app): State<App>,
     Path((_, namespace, id)): OfFlow,
     Query(query): Query<RevisionsQuery>,
@@ -126,7 +188,11 @@ pub async fn delete_revisions(
 }
 
 /// The flows of a namespace.
-pub async fn of_namespace(
+#[utoipa::path(
+    get, path = "/flows/{namespace}", operation_id = "listFlowsByNamespace",
+    responses((status = 200, body = Vec<FlowBody>)),
+)]
+async fn of_namespace(
     State(app): State<App>,
     Path((_, namespace)): Path<(String, String)>,
 ) -> Result<Json<Vec<Json_>>, Error> {
@@ -135,7 +201,12 @@ pub async fn of_namespace(
 }
 
 /// Flows by filters, by namespace and id unless another order is asked for.
-pub async fn search(
+#[utoipa::path(
+    get, path = "/flows/search", operation_id = "searchFlows",
+    params(OfFlows, PageQuery),
+    responses((status = 200, body = Paged<FlowBody>)),
+)]
+async fn search(
     State(app): State<App>,
     RawQuery(written): RawQuery,
     Query(query): Query<PageQuery>,
@@ -191,7 +262,8 @@ fn page<'a, T>(found: &'a [T], query: &PageQuery) -> impl Iterator<Item = &'a T>
 }
 
 /// A flow that a text was found in.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FoundInSource)]
 pub struct Hit {
     model: Json_,
     /// The lines that have it, each with `[mark]…[/mark]` around it.
@@ -199,13 +271,19 @@ pub struct Hit {
 }
 
 /// What is looked for in sources.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SourceQuery {
     q: Option<String>,
 }
 
 /// Flows whose sources have a text (`q`), in a namespace and those below it (`namespace`).
-pub async fn search_sources(
+#[utoipa::path(
+    get, path = "/flows/source", operation_id = "searchFlowsBySourceCode",
+    params(SourceQuery, PageQuery),
+    responses((status = 200, body = Paged<Hit>)),
+)]
+async fn search_sources(
     State(app): State<App>,
     RawQuery(written): RawQuery,
     Query(query): Query<SourceQuery>,
@@ -232,13 +310,19 @@ pub async fn search_sources(
 }
 
 /// A part of the names that are wanted.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct NameQuery {
     q: Option<String>,
 }
 
 /// The namespaces that have flows.
-pub async fn distinct_namespaces(
+#[utoipa::path(
+    get, path = "/flows/distinct-namespaces", operation_id = "listDistinctNamespaces",
+    params(NameQuery),
+    responses((status = 200, body = Vec<String>)),
+)]
+async fn distinct_namespaces(
     State(app): State<App>,
     Query(query): Query<NameQuery>,
 ) -> Result<Json<Vec<String>>, Error> {
@@ -253,7 +337,12 @@ pub async fn distinct_namespaces(
 }
 
 /// A task as the flow has it, wherever in the flow it stands.
-pub async fn task(
+#[utoipa::path(
+    get, path = "/flows/{namespace}/{id}/tasks/{taskId}", operation_id = "taskFromFlow",
+    params(GetQuery),
+    responses((status = 200, body = TaskBody)),
+)]
+async fn task(
     State(app): State<App>,
     Path((_, namespace, id, task)): Path<(String, String, String, String)>,
     Query(query): Query<GetQuery>,
@@ -264,7 +353,13 @@ pub async fn task(
 }
 
 /// Puts another task into the place of one, and leaves the rest of the source as it is written.
-pub async fn update_task(
+#[utoipa::path(
+    patch, path = "/flows/{namespace}/{id}/{taskId}", operation_id = "updateTask",
+    params(("If-Match" = Option<String>, Header, description = "The ETag of the revision that the change was made from.")),
+    request_body = TaskBody,
+    responses((status = 200, body = FlowBody)),
+)]
+async fn update_task(
     State(app): State<App>,
     Path((_, namespace, id, task)): Path<(String, String, String, String)>,
     headers: HeaderMap,
@@ -282,7 +377,7 @@ pub async fn update_task(
     let revision = if_match(&headers)?.unwrap_or(before.flow.revision);
     let expected = Save::Existing { flow: key(&namespace, &id), revision: Some(revision) };
     let saved = app.node.save_flow(&changed, expected).await?;
-    Ok(tagged(&saved, body(&saved, false)))
+    Ok(with_etag(&saved, body(&saved, false)))
 }
 
 fn no_task(saved: &SavedFlow, task: &str) -> Error {
@@ -290,7 +385,7 @@ fn no_task(saved: &SavedFlow, task: &str) -> Error {
 }
 
 /// An expression, and what it may speak of.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct Expression {
     expression: String,
     /// `{{ inputs.… }}`
@@ -299,20 +394,23 @@ pub struct Expression {
 }
 
 /// Renders an expression in the eyes of a flow that is not started yet. Ours.
-pub async fn render(
+#[utoipa::path(
+    post, path = "/flows/{namespace}/{id}/render-expression", operation_id = "renderExpression",
+    params(GetQuery),
+    request_body = Expression,
+    responses((status = 200, body = Evaluated)),
+)]
+async fn render(
     State(app): State<App>,
     Path((_, namespace, id)): OfFlow,
     Query(query): Query<GetQuery>,
     Json(asked): Json<Expression>,
-) -> Result<Json<Json_>, Error> {
+) -> Result<Json<Evaluated>, Error> {
     let saved = app.node.flow(&namespace, &id, query.revision).await?;
     let inputs = Value::from_json(&Json_::Object(asked.inputs));
     let inputs = inputs.ok_or_else(|| Error::bad_request("inputs.invalid", "a number of the inputs is none"))?;
     let front: Map = [("inputs".into(), inputs)].into_iter().collect();
-    Ok(Json(match app.node.render_before(&saved, &front, &asked.expression).await {
-        Ok(value) => json!({ "result": value_json(&value), "error": null, "stackTrace": null }),
-        Err(failure) => json!({ "result": null, "error": failure.message, "stackTrace": "" }),
-    }))
+    Ok(Json(Evaluated::of(app.node.render_before(&saved, &front, &asked.expression).await)))
 }
 
 /// The revision that a request is about (RFC 9110, `If-Match`).
@@ -334,7 +432,7 @@ fn etag(saved: &SavedFlow) -> String {
     format!("\"{}\"", saved.flow.revision)
 }
 
-fn tagged(saved: &SavedFlow, body: Json_) -> Response {
+fn with_etag(saved: &SavedFlow, body: Json_) -> Response {
     let mut response = Json(body).into_response();
     if let Ok(tag) = HeaderValue::from_str(&etag(saved)) {
         response.headers_mut().insert(header::ETAG, tag);

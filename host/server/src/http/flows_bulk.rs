@@ -7,13 +7,18 @@ use axum::response::{IntoResponse, Response};
 use model::ids::FlowKey;
 use serde::Deserialize;
 use serde_json::Value as Json_;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
-use super::bulk::Count;
 use super::filters;
-use super::flow_filters::PLAIN;
+use super::flow_filters::{OfFlows, PLAIN};
 use super::flows::body;
-use super::upload::{self, Upload};
+use super::openapi::tagged;
+use super::upload::{self, FileForm, Upload};
+use super::wire::Count;
+use super::wire::flow::FlowBody;
 use crate::archive::{self, Entry};
 use crate::error::Error;
 use crate::flow_bulk::{Destination, Source};
@@ -24,8 +29,9 @@ use crate::flows::key;
 const SOURCE_MAX_BYTES: u64 = 1 << 20;
 
 /// `?delete=&namespace=&allowNamespaceChild=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct BulkQuery {
     /// Whether flows of the namespace that are not in the body are deleted.
     #[serde(default = "yes")]
@@ -41,8 +47,32 @@ fn yes() -> bool {
     true
 }
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Flows",
+        OpenApiRouter::new()
+            .routes(routes!(update))
+            .routes(routes!(update_namespace))
+            .routes(routes!(import))
+            .routes(routes!(export_by_ids))
+            .routes(routes!(export_by_query))
+            .routes(routes!(delete_by_ids))
+            .routes(routes!(delete_by_query))
+            .routes(routes!(disable_by_ids))
+            .routes(routes!(disable_by_query))
+            .routes(routes!(enable_by_ids))
+            .routes(routes!(enable_by_query)),
+    )
+}
+
 /// Saves the flows of a stream of YAML documents; of a namespace that is named, those that are not in it are deleted.
-pub async fn update(
+#[utoipa::path(
+    post, path = "/flows/bulk", operation_id = "bulkUpdateFlows",
+    params(BulkQuery),
+    request_body(content = String, content_type = "application/x-yaml"),
+    responses((status = 200, body = Vec<FlowBody>)),
+)]
+async fn update(
     State(app): State<App>,
     Query(query): Query<BulkQuery>,
     text: String,
@@ -57,7 +87,8 @@ pub async fn update(
 }
 
 /// `?delete=&override=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct NamespaceQuery {
     #[serde(default = "yes")]
     delete: bool,
@@ -67,7 +98,13 @@ pub struct NamespaceQuery {
 }
 
 /// Makes the flows of a stream of YAML documents the flows of a namespace.
-pub async fn update_namespace(
+#[utoipa::path(
+    post, path = "/flows/{namespace}", operation_id = "updateFlowsInNamespace",
+    params(NamespaceQuery),
+    request_body(content = String, content_type = "application/x-yaml"),
+    responses((status = 200, body = Vec<FlowBody>)),
+)]
+async fn update_namespace(
     State(app): State<App>,
     Path((_, namespace)): Path<(String, String)>,
     Query(query): Query<NamespaceQuery>,
@@ -83,8 +120,9 @@ async fn save(app: &App, text: &str, into: Option<&Destination>) -> Result<Json<
 }
 
 /// `?failOnError=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct ImportQuery {
     /// Whether all of them must be valid; otherwise those that are are saved, and the others are named.
     #[serde(default)]
@@ -93,7 +131,13 @@ pub struct ImportQuery {
 
 /// Saves the flows of a file (`fileUpload`), which is a ZIP archive or a stream of YAML documents. The names of the files in the archive, or
 /// the numbers of the documents, that could not be imported; why is told with `failOnError`.
-pub async fn import(
+#[utoipa::path(
+    post, path = "/flows/import", operation_id = "importFlows",
+    params(ImportQuery),
+    request_body(content = FileForm, content_type = "multipart/form-data"),
+    responses((status = 200, body = Vec<String>)),
+)]
+async fn import(
     State(app): State<App>,
     Query(query): Query<ImportQuery>,
     form: Multipart,
@@ -135,7 +179,8 @@ fn unpacked(file: &Upload) -> Result<(Vec<Source>, Vec<String>), Error> {
 }
 
 /// A flow by its names.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NamedFlow)]
 pub struct Named {
     namespace: String,
     id: String,
@@ -153,12 +198,22 @@ async fn found(app: &App, query: Option<&str>) -> Result<Vec<FlowKey>, Error> {
 }
 
 /// The sources of these flows as a ZIP archive, each as `NAMESPACE.ID.yml`.
-pub async fn export_by_ids(State(app): State<App>, Json(flows): Json<Vec<Named>>) -> Result<Response, Error> {
+#[utoipa::path(
+    post, path = "/flows/export/by-ids", operation_id = "exportFlowsByIds",
+    request_body = Vec<Named>,
+    responses((status = 200, body = String, content_type = "application/octet-stream")),
+)]
+async fn export_by_ids(State(app): State<App>, Json(flows): Json<Vec<Named>>) -> Result<Response, Error> {
     exported(&app, keys(&flows)).await
 }
 
 /// The sources of the flows that a query finds as a ZIP archive, each as `NAMESPACE.ID.yml`.
-pub async fn export_by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, Error> {
+#[utoipa::path(
+    get, path = "/flows/export/by-query", operation_id = "exportFlowsByQuery",
+    params(OfFlows),
+    responses((status = 200, body = String, content_type = "application/octet-stream")),
+)]
+async fn export_by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, Error> {
     exported(&app, found(&app, query.as_deref()).await?).await
 }
 
@@ -179,34 +234,64 @@ async fn exported(app: &App, flows: Vec<FlowKey>) -> Result<Response, Error> {
 }
 
 /// Deletes these flows.
-pub async fn delete_by_ids(State(app): State<App>, Json(flows): Json<Vec<Named>>) -> Result<Json<Count>, Error> {
-    Ok(Json(Count::of(app.node.delete_flows(&keys(&flows)).await?)))
+#[utoipa::path(
+    delete, path = "/flows/delete/by-ids", operation_id = "deleteFlowsByIds",
+    request_body = Vec<Named>,
+    responses((status = 200, body = Count)),
+)]
+async fn delete_by_ids(State(app): State<App>, Json(flows): Json<Vec<Named>>) -> Result<Json<Count>, Error> {
+    Ok(Json(Count { count: app.node.delete_flows(&keys(&flows)).await? }))
 }
 
 /// Deletes the flows that a query finds.
-pub async fn delete_by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Json<Count>, Error> {
+#[utoipa::path(
+    delete, path = "/flows/delete/by-query", operation_id = "deleteFlowsByQuery",
+    params(OfFlows),
+    responses((status = 200, body = Count)),
+)]
+async fn delete_by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Json<Count>, Error> {
     let flows = found(&app, query.as_deref()).await?;
-    Ok(Json(Count::of(app.node.delete_flows(&flows).await?)))
+    Ok(Json(Count { count: app.node.delete_flows(&flows).await? }))
 }
 
 /// Switches these flows off.
-pub async fn disable_by_ids(State(app): State<App>, Json(flows): Json<Vec<Named>>) -> Result<Json<Count>, Error> {
-    Ok(Json(Count::of(app.node.switch_flows(&keys(&flows), true).await?)))
+#[utoipa::path(
+    post, path = "/flows/disable/by-ids", operation_id = "disableFlowsByIds",
+    request_body = Vec<Named>,
+    responses((status = 200, body = Count)),
+)]
+async fn disable_by_ids(State(app): State<App>, Json(flows): Json<Vec<Named>>) -> Result<Json<Count>, Error> {
+    Ok(Json(Count { count: app.node.switch_flows(&keys(&flows), true).await? }))
 }
 
 /// Switches the flows that a query finds off.
-pub async fn disable_by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Json<Count>, Error> {
+#[utoipa::path(
+    post, path = "/flows/disable/by-query", operation_id = "disableFlowsByQuery",
+    params(OfFlows),
+    responses((status = 200, body = Count)),
+)]
+async fn disable_by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Json<Count>, Error> {
     let flows = found(&app, query.as_deref()).await?;
-    Ok(Json(Count::of(app.node.switch_flows(&flows, true).await?)))
+    Ok(Json(Count { count: app.node.switch_flows(&flows, true).await? }))
 }
 
 /// Switches these flows on.
-pub async fn enable_by_ids(State(app): State<App>, Json(flows): Json<Vec<Named>>) -> Result<Json<Count>, Error> {
-    Ok(Json(Count::of(app.node.switch_flows(&keys(&flows), false).await?)))
+#[utoipa::path(
+    post, path = "/flows/enable/by-ids", operation_id = "enableFlowsByIds",
+    request_body = Vec<Named>,
+    responses((status = 200, body = Count)),
+)]
+async fn enable_by_ids(State(app): State<App>, Json(flows): Json<Vec<Named>>) -> Result<Json<Count>, Error> {
+    Ok(Json(Count { count: app.node.switch_flows(&keys(&flows), false).await? }))
 }
 
 /// Switches the flows that a query finds on.
-pub async fn enable_by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Json<Count>, Error> {
+#[utoipa::path(
+    post, path = "/flows/enable/by-query", operation_id = "enableFlowsByQuery",
+    params(OfFlows),
+    responses((status = 200, body = Count)),
+)]
+async fn enable_by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Json<Count>, Error> {
     let flows = found(&app, query.as_deref()).await?;
-    Ok(Json(Count::of(app.node.switch_flows(&flows, false).await?)))
+    Ok(Json(Count { count: app.node.switch_flows(&flows, false).await? }))
 }

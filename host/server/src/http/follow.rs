@@ -9,10 +9,15 @@ use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
 use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::logs::{Filter, line_body};
+use super::openapi::tagged;
 use super::wire::ExecutionBody;
+use super::wire::named::LevelName;
 use crate::error::Error;
 use crate::executions::Seen;
 
@@ -28,13 +33,23 @@ const LINES_PER_ROUND: usize = 500;
 pub(super) type Events =
     Sse<axum::response::sse::KeepAliveStream<std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>>>;
 
+pub fn routes() -> OpenApiRouter<App> {
+    let execution = tagged("Executions", OpenApiRouter::new().routes(routes!(execution)));
+    execution.merge(tagged("Logs", OpenApiRouter::new().routes(routes!(logs))))
+}
+
 /// Where a client that comes back left off.
 fn last_event_id(headers: &HeaderMap) -> Option<u64> {
     headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }
 
 /// The execution whenever it changed: `start` first, `progress`, and `end` when nothing more can come.
-pub async fn execution(
+#[utoipa::path(
+    get, path = "/executions/{executionId}/follow", operation_id = "followExecution",
+    params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen: it is not sent again.")),
+    responses((status = 200, body = String, content_type = "text/event-stream")),
+)]
+async fn execution(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     headers: HeaderMap,
@@ -86,14 +101,22 @@ fn event(name: &str, seen: &Seen, now: jiff::Timestamp) -> Option<Event> {
 }
 
 /// Which lines to follow.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct LogsQuery {
+    /// Lines that matter less are left out.
+    #[param(inline, value_type = Option<LevelName>)]
     min_level: Option<String>,
 }
 
 /// The log of an execution, line by line. The id of an event is the line's position.
-pub async fn logs(
+#[utoipa::path(
+    get, path = "/logs/{executionId}/follow", operation_id = "followLogsFromExecution",
+    params(LogsQuery, ("Last-Event-ID" = Option<String>, Header, description = "The position behind which to go on.")),
+    responses((status = 200, body = String, content_type = "text/event-stream")),
+)]
+async fn logs(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<LogsQuery>,

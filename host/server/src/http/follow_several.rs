@@ -14,10 +14,13 @@ use model::ids::{ExecutionId, FlowKey};
 use model::state::State as Status;
 use serde::Serialize;
 use store::query::{ExecutionFilter, NamespaceMatch, Within};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::follow::{Events, PACE, stream};
 use super::graph::FollowQuery;
+use super::openapi::tagged;
 use super::wire::StateBody;
 use crate::dependencies::Follow;
 use crate::error::Error;
@@ -70,8 +73,17 @@ impl Told {
     }
 }
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged("Executions", OpenApiRouter::new().routes(routes!(dependencies)).routes(routes!(namespace)))
+}
+
 /// The executions that an execution has led to, of the flows that depend on its flow, until all of them have ended.
-pub async fn dependencies(
+#[utoipa::path(
+    get, path = "/executions/{executionId}/follow-dependencies", operation_id = "followDependenciesExecutions",
+    params(FollowQuery),
+    responses((status = 200, body = String, content_type = "text/event-stream")),
+)]
+async fn dependencies(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<FollowQuery>,
@@ -139,7 +151,12 @@ async fn chain(
 }
 
 /// The states of the executions of a namespace and those below it, as they change from now on. Ours.
-pub async fn namespace(
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/executions/follow", operation_id = "followNamespace",
+    params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen: what came after it is sent.")),
+    responses((status = 200, body = String, content_type = "text/event-stream")),
+)]
+async fn namespace(
     State(app): State<App>,
     Path((_, namespace)): Path<(String, String)>,
     headers: HeaderMap,

@@ -8,9 +8,13 @@ use model::execution::TaskRun;
 use model::ids::FlowKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json_;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::flows::OfFlow;
+use super::openapi::tagged;
 use super::wire::value_json;
 use crate::dependencies::{Dependencies, Follow, Leads};
 use crate::error::Error;
@@ -22,7 +26,7 @@ const PACKAGE: &str = "io.kestra.core.models.hierarchies";
 const VALUES_MAX: usize = 100;
 
 /// A flow as a topology view shows it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct FlowGraph {
     nodes: Vec<NodeBody>,
     edges: Vec<EdgeBody>,
@@ -32,8 +36,9 @@ pub struct FlowGraph {
 }
 
 /// A node of a graph.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = GraphNode)]
 pub struct NodeBody {
     uid: String,
     r#type: String,
@@ -57,8 +62,9 @@ pub struct NodeBody {
 }
 
 /// A run of a task, short.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = GraphRun)]
 pub struct RunBody {
     id: String,
     task_id: String,
@@ -66,13 +72,15 @@ pub struct RunBody {
 }
 
 /// The state it is in.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = GraphRunState)]
 pub struct RunState {
     current: &'static str,
 }
 
 /// An edge of a graph.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = GraphEdge)]
 pub struct EdgeBody {
     source: String,
     target: String,
@@ -80,8 +88,9 @@ pub struct EdgeBody {
 }
 
 /// Why one node comes after another.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = GraphRelation)]
 pub struct RelationBody {
     relation_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +98,8 @@ pub struct RelationBody {
 }
 
 /// Nodes that belong together.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = GraphCluster)]
 pub struct ClusterBody {
     cluster: ClusterNode,
     nodes: Vec<String>,
@@ -99,7 +109,7 @@ pub struct ClusterBody {
 }
 
 /// What a cluster is of.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterNode {
     uid: String,
@@ -196,7 +206,8 @@ impl FlowGraph {
 }
 
 /// Which revision, and the nodes of subflows that are shown within (`a,b`).
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct GraphQuery {
     revision: Option<u32>,
     subflows: Option<String>,
@@ -209,8 +220,22 @@ impl GraphQuery {
     }
 }
 
+pub fn routes() -> OpenApiRouter<App> {
+    let flows = OpenApiRouter::new()
+        .routes(routes!(of_flow))
+        .routes(routes!(of_source))
+        .routes(routes!(dependencies))
+        .routes(routes!(dependencies_in));
+    tagged("Flows", flows).merge(tagged("Executions", OpenApiRouter::new().routes(routes!(of_execution))))
+}
+
 /// The graph of a flow.
-pub async fn of_flow(
+#[utoipa::path(
+    get, path = "/flows/{namespace}/{id}/graph", operation_id = "generateFlowGraph",
+    params(GraphQuery),
+    responses((status = 200, body = FlowGraph)),
+)]
+async fn of_flow(
     State(app): State<App>,
     Path((_, namespace, id)): OfFlow,
     Query(query): Query<GraphQuery>,
@@ -221,7 +246,13 @@ pub async fn of_flow(
 }
 
 /// The graph of a source that is not saved.
-pub async fn of_source(
+#[utoipa::path(
+    post, path = "/flows/graph", operation_id = "generateFlowGraphFromSource",
+    params(GraphQuery),
+    request_body(content = String, content_type = "application/x-yaml"),
+    responses((status = 200, body = FlowGraph)),
+)]
+async fn of_source(
     State(app): State<App>,
     Query(query): Query<GraphQuery>,
     source: String,
@@ -231,7 +262,12 @@ pub async fn of_source(
 }
 
 /// The graph of the flow of an execution, with what became of each task.
-pub async fn of_execution(
+#[utoipa::path(
+    get, path = "/executions/{executionId}/graph", operation_id = "executionFlowGraph",
+    params(GraphQuery),
+    responses((status = 200, body = FlowGraph)),
+)]
+async fn of_execution(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<GraphQuery>,
@@ -260,14 +296,14 @@ pub async fn of_execution(
 }
 
 /// Flows, and how they lead to each other.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Topology {
     nodes: Vec<FlowNode>,
     edges: Vec<FlowEdge>,
 }
 
 /// A flow.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct FlowNode {
     uid: String,
     namespace: String,
@@ -275,7 +311,7 @@ pub struct FlowNode {
 }
 
 /// One flow leads to another.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct FlowEdge {
     source: String,
     target: String,
@@ -307,8 +343,9 @@ impl Topology {
 }
 
 /// How far dependencies are followed.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct FollowQuery {
     /// Only to the flows that it leads to.
     #[serde(default)]
@@ -325,7 +362,12 @@ impl FollowQuery {
 }
 
 /// The flows that lead to a flow, and those it leads to.
-pub async fn dependencies(
+#[utoipa::path(
+    get, path = "/flows/{namespace}/{id}/dependencies", operation_id = "flowDependencies",
+    params(FollowQuery),
+    responses((status = 200, body = Topology)),
+)]
+async fn dependencies(
     State(app): State<App>,
     Path((_, namespace, id)): OfFlow,
     Query(query): Query<FollowQuery>,
@@ -335,7 +377,12 @@ pub async fn dependencies(
 }
 
 /// The flows of a namespace, those that lead to them, and those they lead to.
-pub async fn dependencies_in(
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/dependencies", operation_id = "flowDependenciesFromNamespace",
+    params(FollowQuery),
+    responses((status = 200, body = Topology)),
+)]
+async fn dependencies_in(
     State(app): State<App>,
     Path((_, namespace)): Path<(String, String)>,
     Query(query): Query<FollowQuery>,

@@ -6,13 +6,18 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::query::NamespaceMatch;
 use store::rows;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::filters::{self, text_test};
 use super::flows::Paged;
+use super::openapi::tagged;
 use super::wire::value_json;
 use crate::error::Error;
 use crate::kv::{self, NewValue};
@@ -29,9 +34,10 @@ const PAGE: usize = 10;
 const PAGE_MAX: usize = 1_000;
 
 /// What is listed of a value.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Entry {
+#[schema(as = KvEntry)]
+struct Entry {
     namespace: String,
     key: String,
     version: u32,
@@ -57,17 +63,47 @@ impl Entry {
     }
 }
 
+/// A value with its type.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KvDetail)]
+struct Detail {
+    /// `STRING`, `NUMBER`, `BOOLEAN`, `DATETIME`, `DATE`, `DURATION` or `JSON`.
+    r#type: String,
+    value: Value,
+    revision: u32,
+    updated: Timestamp,
+}
+
 type InNamespace = Path<(String, String)>;
 type AtKey = Path<(String, String, String)>;
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "KV",
+        OpenApiRouter::new()
+            .routes(routes!(list_all))
+            .routes(routes!(list, delete_several))
+            .routes(routes!(inherited))
+            .routes(routes!(get, set, delete)),
+    )
+}
+
 /// The keys of a namespace.
-pub async fn list(State(app): State<App>, Path((_, namespace)): InNamespace) -> Result<Json<Vec<Entry>>, Error> {
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/kv", operation_id = "listKeys",
+    responses((status = 200, body = Vec<Entry>)),
+)]
+async fn list(State(app): State<App>, Path((_, namespace)): InNamespace) -> Result<Json<Vec<Entry>>, Error> {
     let found = app.node.kv_entries(NamespaceMatch::Exact(place(&namespace)?)).await?;
     Ok(Json(found.iter().map(|row| Entry::of(row)).collect()))
 }
 
 /// The keys of the namespaces above one: what `kv()` finds there that the namespace has not itself.
-pub async fn inherited(State(app): State<App>, Path((_, namespace)): InNamespace) -> Result<Json<Vec<Entry>>, Error> {
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/kv/inheritance", operation_id = "listKeysWithInheritence",
+    responses((status = 200, body = Vec<Entry>)),
+)]
+async fn inherited(State(app): State<App>, Path((_, namespace)): InNamespace) -> Result<Json<Vec<Entry>>, Error> {
     let mut entries = Vec::new();
     for above in kv::ancestors(&place(&namespace)?.namespace).into_iter().skip(1) {
         entries.extend(app.node.kv_entries(NamespaceMatch::Exact(above)).await?.iter().map(|row| Entry::of(row)));
@@ -76,15 +112,33 @@ pub async fn inherited(State(app): State<App>, Path((_, namespace)): InNamespace
 }
 
 /// A page of all keys.
-#[derive(Deserialize)]
-pub struct PageQuery {
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct PageQuery {
+    /// From 1.
     page: Option<usize>,
+    /// At most 1,000 are shown, whatever is asked for. By default 10.
     size: Option<usize>,
+    /// `namespace`, `key`, `creationDate`, `updateDate` or `expirationDate`, with `:desc` behind it for the other way round.
     sort: Option<String>,
 }
 
+/// The filters of keys, as they are described.
+struct OfKeys;
+
+impl IntoParams for OfKeys {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![filters::described(&["namespace", "q"])]
+    }
+}
+
 /// The keys of all namespaces, by filters.
-pub async fn list_all(
+#[utoipa::path(
+    get, path = "/kv", operation_id = "listAllKeys",
+    params(PageQuery, OfKeys),
+    responses((status = 200, body = Paged<Entry>)),
+)]
+async fn list_all(
     State(app): State<App>,
     RawQuery(written): RawQuery,
     Query(query): Query<PageQuery>,
@@ -134,18 +188,31 @@ pub async fn list_all(
 }
 
 /// A value with its type. One that is a secret is masked.
-pub async fn get(State(app): State<App>, Path((_, namespace, key)): AtKey) -> Result<Json<Value>, Error> {
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/kv/{key}", operation_id = "keyValue",
+    responses((status = 200, body = Detail)),
+)]
+async fn get(State(app): State<App>, Path((_, namespace, key)): AtKey) -> Result<Json<Detail>, Error> {
     let row = app.node.kv_entry(&place(&namespace)?, &key).await?;
-    Ok(Json(json!({
-        "type": kv::type_of(&row),
-        "value": value_json(&row.value),
-        "revision": row.revision,
-        "updated": row.updated,
-    })))
+    Ok(Json(Detail {
+        r#type: kv::type_of(&row).to_owned(),
+        value: value_json(&row.value),
+        revision: row.revision,
+        updated: row.updated,
+    }))
 }
 
 /// Sets a value: the body is JSON, a moment, a date, a duration, or text. Headers: `ttl`, an ISO 8601 duration, and `description`.
-pub async fn set(
+#[utoipa::path(
+    put, path = "/namespaces/{namespace}/kv/{key}", operation_id = "setKeyValue",
+    params(
+    ("ttl" = Option<String>, Header, description = "How long it lives: an ISO 8601 duration."),
+    ("description" = Option<String>, Header, description = "What it is."),
+    ),
+    request_body(content = String, content_type = "text/plain"),
+    responses((status = 200, description = "it is set")),
+)]
+async fn set(
     State(app): State<App>,
     Path((_, namespace, key)): AtKey,
     headers: HeaderMap,
@@ -181,28 +248,38 @@ fn expiry(ttl: &str, now: Timestamp) -> Result<Timestamp, Error> {
     }
 }
 
-/// Takes a value away. Whether it was there.
-pub async fn delete(State(app): State<App>, Path((_, namespace, key)): AtKey) -> Result<Json<bool>, Error> {
+/// Takes a value away, and says whether it was there.
+#[utoipa::path(
+    delete, path = "/namespaces/{namespace}/kv/{key}", operation_id = "deleteKeyValue",
+    responses((status = 200, body = bool, content_type = "application/json")),
+)]
+async fn delete(State(app): State<App>, Path((_, namespace, key)): AtKey) -> Result<Json<bool>, Error> {
     let there = app.node.delete_kv(&place(&namespace)?, &[key]).await?;
     Ok(Json(!there.is_empty()))
 }
 
-/// The keys to take away.
-#[derive(Deserialize)]
-pub struct Keys {
+/// Keys that are to be taken away, or were.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = KvKeys)]
+struct Keys {
     keys: Vec<String>,
 }
 
 /// Takes several values away in one commit, and says which were there.
-pub async fn delete_several(
+#[utoipa::path(
+    delete, path = "/namespaces/{namespace}/kv", operation_id = "deleteKeyValues",
+    request_body = Keys,
+    responses((status = 200, body = Keys)),
+)]
+async fn delete_several(
     State(app): State<App>,
     Path((_, namespace)): InNamespace,
     Json(asked): Json<Keys>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Keys>, Error> {
     if asked.keys.len() > KEYS_MAX {
         let message = format!("there are {} keys, at most {KEYS_MAX} are taken", asked.keys.len());
         return Err(Error::bad_request("kv.key", message));
     }
     let there = app.node.delete_kv(&place(&namespace)?, &asked.keys).await?;
-    Ok(Json(json!({ "keys": there })))
+    Ok(Json(Keys { keys: there }))
 }

@@ -4,21 +4,30 @@ use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use model::execution::Failure;
 use model::flow::Label;
 use model::state::State as Status;
 use serde::Deserialize;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::executions::{inputs, show};
-use super::wire::value_json;
+use super::openapi::tagged;
+use super::wire::named::{LabelBody, StateName};
+use super::wire::{ExecutionBody, value_json};
 use crate::error::Error;
 use crate::life::Replay;
 
 /// `?isOnKillCascade=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct KillQuery {
+    /// Whether what it started ends as well, which is the default.
     #[serde(default = "yes")]
     is_on_kill_cascade: bool,
 }
@@ -28,42 +37,99 @@ fn yes() -> bool {
 }
 
 /// `?revision=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct RestartQuery {
+    /// By default the one it ran on.
     revision: Option<u32>,
 }
 
 /// `?taskRunId=&revision=&breakpoints=a,b`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct ReplayQuery {
+    /// Where to begin; by default at the first task.
     task_run_id: Option<String>,
+    /// By default the one it ran on.
     revision: Option<u32>,
+    /// Ids of tasks to stop before, separated by commas.
     breakpoints: Option<String>,
 }
 
 /// `?status=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct StatusQuery {
+    #[param(inline, value_type = StateName)]
     status: Status,
 }
 
 /// `?state=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct StateQuery {
+    /// By default RUNNING.
+    #[param(inline, value_type = Option<StateName>)]
     state: Option<Status>,
 }
 
 /// A task run and the state it is to have.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskRunState {
     task_run_id: String,
+    #[schema(value_type = StateName)]
     state: Status,
 }
 
+/// What an expression is, or why it is nothing.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Evaluated {
+    result: Value,
+    error: Option<String>,
+    stack_trace: Option<&'static str>,
+}
+
+impl Evaluated {
+    pub fn of(rendered: Result<expr::Value, Failure>) -> Self {
+        match rendered {
+            Ok(value) => Self { result: value_json(&value), error: None, stack_trace: None },
+            // There is no stack to trace: the message has the place in the template.
+            Err(failure) => Self { result: Value::Null, error: Some(failure.message), stack_trace: Some("") },
+        }
+    }
+}
+
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Executions",
+        OpenApiRouter::new()
+            .routes(routes!(kill))
+            .routes(routes!(pause))
+            .routes(routes!(resume))
+            .routes(routes!(resume_from_breakpoint))
+            .routes(routes!(restart))
+            .routes(routes!(replay))
+            .routes(routes!(replay_with_inputs))
+            .routes(routes!(change_state))
+            .routes(routes!(change_status))
+            .routes(routes!(set_labels))
+            .routes(routes!(force_run))
+            .routes(routes!(unqueue))
+            .routes(routes!(evaluate))
+            .routes(routes!(evaluate_in_run)),
+    )
+}
+
 /// Asks an execution to end, and everything it started as well unless told not to.
-pub async fn kill(
+#[utoipa::path(
+    delete, path = "/executions/{executionId}/kill", operation_id = "killExecution",
+    params(KillQuery),
+    responses((status = 202, description = "it is being ended")),
+)]
+async fn kill(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<KillQuery>,
@@ -75,13 +141,26 @@ pub async fn kill(
     Ok(StatusCode::ACCEPTED)
 }
 
-pub async fn pause(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<StatusCode, Error> {
+/// Pauses an execution that runs.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/pause", operation_id = "pauseExecution",
+    responses((status = 204, description = "it pauses")),
+)]
+async fn pause(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<StatusCode, Error> {
     app.node.pause(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Resumes, with inputs as multipart fields or as one JSON object.
-pub async fn resume(
+/// Resumes an execution that is paused, with inputs as multipart fields or as one JSON object.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/resume", operation_id = "resumeExecution",
+    request_body(
+        content((Object = "application/json"), (Object = "multipart/form-data")),
+        description = "Inputs by their ids; files as fields with a file name. None: no body is needed.",
+    ),
+    responses((status = 204, description = "it goes on")),
+)]
+async fn resume(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     request: Request,
@@ -91,7 +170,12 @@ pub async fn resume(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn resume_from_breakpoint(
+/// Resumes an execution that stands before a task with a breakpoint.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/resume-from-breakpoint", operation_id = "resumeExecutionFromBreakpoint",
+    responses((status = 204, description = "it goes on")),
+)]
+async fn resume_from_breakpoint(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<StatusCode, Error> {
@@ -99,7 +183,13 @@ pub async fn resume_from_breakpoint(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn restart(
+/// Goes on with an execution that has ended, from where it failed.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/restart", operation_id = "restartExecution",
+    params(RestartQuery),
+    responses((status = 200, body = ExecutionBody<'_>)),
+)]
+async fn restart(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<RestartQuery>,
@@ -108,7 +198,13 @@ pub async fn restart(
     Ok(show(&seen, app.node.now()))
 }
 
-pub async fn replay(
+/// Runs an execution that has ended again, as another execution.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/replay", operation_id = "replayExecution",
+    params(ReplayQuery),
+    responses((status = 200, body = ExecutionBody<'_>)),
+)]
+async fn replay(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<ReplayQuery>,
@@ -117,8 +213,17 @@ pub async fn replay(
     Ok(show(&seen, app.node.now()))
 }
 
-/// As [`replay`], with inputs in place of those it had.
-pub async fn replay_with_inputs(
+/// Runs an execution that has ended again, with inputs in place of those it had.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/replay-with-inputs", operation_id = "replayExecutionWithinputs",
+    params(ReplayQuery),
+    request_body(
+        content((Object = "application/json"), (Object = "multipart/form-data")),
+        description = "Inputs by their ids; files as fields with a file name. None: no body is needed.",
+    ),
+    responses((status = 200, body = ExecutionBody<'_>)),
+)]
+async fn replay_with_inputs(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<ReplayQuery>,
@@ -143,7 +248,12 @@ impl ReplayQuery {
 }
 
 /// Changes the state of a task run; the execution goes on from there.
-pub async fn change_state(
+#[utoipa::path(
+    post, path = "/executions/{executionId}/state", operation_id = "updateTaskRunState",
+    request_body = TaskRunState,
+    responses((status = 200, body = ExecutionBody<'_>)),
+)]
+async fn change_state(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Json(wanted): Json<TaskRunState>,
@@ -153,7 +263,12 @@ pub async fn change_state(
 }
 
 /// Changes the state of an execution that has ended.
-pub async fn change_status(
+#[utoipa::path(
+    post, path = "/executions/{executionId}/change-status", operation_id = "updateExecutionStatus",
+    params(StatusQuery),
+    responses((status = 200, body = ExecutionBody<'_>)),
+)]
+async fn change_status(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<StatusQuery>,
@@ -162,7 +277,13 @@ pub async fn change_status(
     Ok(show(&seen, app.node.now()))
 }
 
-pub async fn set_labels(
+/// Sets labels of an execution that has ended.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/labels", operation_id = "setLabelsOnTerminatedExecution",
+    request_body = Vec<LabelBody>,
+    responses((status = 200, body = ExecutionBody<'_>)),
+)]
+async fn set_labels(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Json(labels): Json<Vec<Label>>,
@@ -171,12 +292,23 @@ pub async fn set_labels(
     Ok(show(&seen, app.node.now()))
 }
 
-pub async fn force_run(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<Response, Error> {
+/// Has an execution run that waits for its turn.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/force-run", operation_id = "forceRunExecution",
+    responses((status = 200, body = ExecutionBody<'_>)),
+)]
+async fn force_run(State(app): State<App>, Path((_, id)): Path<(String, String)>) -> Result<Response, Error> {
     let seen = app.node.force_run(&id).await?;
     Ok(show(&seen, app.node.now()))
 }
 
-pub async fn unqueue(
+/// Takes an execution out of the queue of its flow.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/unqueue", operation_id = "unqueueExecution",
+    params(StateQuery),
+    responses((status = 200, body = ExecutionBody<'_>)),
+)]
+async fn unqueue(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<StateQuery>,
@@ -186,7 +318,12 @@ pub async fn unqueue(
 }
 
 /// Evaluates the expression of the body in the eyes of the execution.
-pub async fn evaluate(
+#[utoipa::path(
+    post, path = "/executions/{executionId}/eval", operation_id = "evaluateExpression",
+    request_body(content = String, content_type = "text/plain"),
+    responses((status = 200, body = Evaluated)),
+)]
+async fn evaluate(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     expression: String,
@@ -195,7 +332,12 @@ pub async fn evaluate(
 }
 
 /// Evaluates the expression of the body in the eyes of one task run.
-pub async fn evaluate_in_run(
+#[utoipa::path(
+    post, path = "/executions/{executionId}/eval/{taskRunId}", operation_id = "evaluateTaskRunExpression",
+    request_body(content = String, content_type = "text/plain"),
+    responses((status = 200, body = Evaluated)),
+)]
+async fn evaluate_in_run(
     State(app): State<App>,
     Path((_, id, run)): Path<(String, String, String)>,
     expression: String,
@@ -204,10 +346,5 @@ pub async fn evaluate_in_run(
 }
 
 async fn answer(app: &App, id: &str, run: Option<&str>, expression: &str) -> Result<Response, Error> {
-    let body = match app.node.evaluate_for(id, run, expression).await? {
-        Ok(value) => json!({ "result": value_json(&value), "error": null, "stackTrace": null }),
-        // There is no stack to trace: the message has the place in the template.
-        Err(failure) => json!({ "result": null, "error": failure.message, "stackTrace": "" }),
-    };
-    Ok(Json(body).into_response())
+    Ok(Json(Evaluated::of(app.node.evaluate_for(id, run, expression).await?)).into_response())
 }

@@ -8,17 +8,26 @@ use jiff::Timestamp;
 use model::execution::Execution;
 use model::task::LogLevel;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
+use super::openapi::tagged;
+use super::wire::named::LevelName;
 use crate::error::Error;
 use crate::executions::LogLine;
 
 /// Most lines of one answer. More are reached by following, or by `after`.
 const LINES_MAX: usize = 10_000;
 
-#[derive(Deserialize)]
+/// Which lines are shown.
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct LogsQuery {
+    /// Lines that matter less are left out.
+    #[param(inline, value_type = Option<LevelName>)]
     min_level: Option<String>,
     task_run_id: Option<String>,
     task_id: Option<String>,
@@ -27,8 +36,9 @@ pub struct LogsQuery {
 }
 
 /// One line as Kestra shows it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LogLine)]
 pub struct LineBody<'a> {
     tenant_id: &'a str,
     namespace: &'a str,
@@ -41,6 +51,7 @@ pub struct LineBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt_number: Option<u32>,
     timestamp: Timestamp,
+    #[schema(value_type = LevelName)]
     level: LogLevel,
     message: &'a str,
     /// Ours.
@@ -102,7 +113,17 @@ pub fn line_body<'a>(execution: &'a Execution, line: &'a LogLine) -> LineBody<'a
     }
 }
 
-pub async fn of_execution(
+pub fn routes() -> OpenApiRouter<App> {
+    tagged("Logs", OpenApiRouter::new().routes(routes!(of_execution)).routes(routes!(download)))
+}
+
+/// The log of an execution.
+#[utoipa::path(
+    get, path = "/logs/{executionId}", operation_id = "listLogsFromExecution",
+    params(LogsQuery),
+    responses((status = 200, body = Vec<LineBody<'_>>)),
+)]
+async fn of_execution(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<LogsQuery>,
@@ -112,8 +133,13 @@ pub async fn of_execution(
     Ok(Json(bodies).into_response())
 }
 
-/// The same as plain text, one line each.
-pub async fn download(
+/// The log of an execution as plain text, one line each.
+#[utoipa::path(
+    get, path = "/logs/{executionId}/download", operation_id = "downloadLogsFromExecution",
+    params(LogsQuery),
+    responses((status = 200, body = String, content_type = "text/plain")),
+)]
+async fn download(
     State(app): State<App>,
     Path((_, id)): Path<(String, String)>,
     Query(query): Query<LogsQuery>,

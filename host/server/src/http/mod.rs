@@ -20,6 +20,7 @@ mod life;
 mod logs;
 mod namespace_files;
 mod namespaces;
+mod openapi;
 mod plugins;
 mod secrets;
 mod triggers;
@@ -37,7 +38,8 @@ use axum::extract::{DefaultBodyLimit, Path, Request};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{delete, get, patch, post, put};
+use bytes::Bytes;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::node::Node;
 use auth::Access;
@@ -51,189 +53,50 @@ pub struct App {
     pub node: Arc<Node>,
     /// See [`BODY_MAX_BYTES`].
     pub body_max_bytes: usize,
+    /// Of the API, in OpenAPI 3.1.
+    pub description: Bytes,
 }
 
 /// All routes of a node.
 pub fn router(node: Arc<Node>, access: Access) -> Router {
-    let app = App { node, body_max_bytes: BODY_MAX_BYTES };
-    let tenant = Router::new()
-        .route("/flows", post(flows::create))
-        .route("/flows/search", get(flows::search))
-        .route("/flows/source", get(flows::search_sources))
-        .route("/flows/validate", post(validation::flows))
-        .route("/flows/validate/task", post(validation::task))
-        .route("/flows/validate/trigger", post(validation::trigger))
-        .route("/flows/distinct-namespaces", get(flows::distinct_namespaces))
-        .route("/flows/graph", post(graph::of_source))
-        .route("/flows/{namespace}/{id}/graph", get(graph::of_flow))
-        .route("/flows/{namespace}/{id}/dependencies", get(graph::dependencies))
-        .route("/namespaces/{namespace}/dependencies", get(graph::dependencies_in))
-        .route("/namespaces/{namespace}/executions/follow", get(follow_several::namespace))
-        .route("/flows/bulk", post(flows_bulk::update))
-        .route("/flows/import", post(flows_bulk::import))
-        .route("/flows/export/by-ids", post(flows_bulk::export_by_ids))
-        .route("/flows/export/by-query", get(flows_bulk::export_by_query))
-        .route("/flows/delete/by-ids", delete(flows_bulk::delete_by_ids))
-        .route("/flows/delete/by-query", delete(flows_bulk::delete_by_query))
-        .route("/flows/disable/by-ids", post(flows_bulk::disable_by_ids))
-        .route("/flows/disable/by-query", post(flows_bulk::disable_by_query))
-        .route("/flows/enable/by-ids", post(flows_bulk::enable_by_ids))
-        .route("/flows/enable/by-query", post(flows_bulk::enable_by_query))
-        .route("/flows/{namespace}", get(flows::of_namespace).post(flows_bulk::update_namespace))
-        .route("/flows/{namespace}/{id}", get(flows::get).put(flows::update).delete(flows::delete))
-        .route("/flows/{namespace}/{id}/revisions", get(flows::revisions).delete(flows::delete_revisions))
-        .route("/flows/{namespace}/{id}/lock", get(flows::lock))
-        .route("/flows/{namespace}/{id}/render-expression", post(flows::render))
-        .route("/flows/{namespace}/{id}/tasks/{task}", get(flows::task))
-        .route("/flows/{namespace}/{id}/{task}", patch(flows::update_task))
-        .route("/concurrency-limit/search", get(concurrency::search))
-        .route("/concurrency-limit/{namespace}/{id}", put(concurrency::update))
-        .route("/flows/outdated", get(upgrades::outdated))
-        .route("/flows/{namespace}/{id}/upgrade", post(upgrades::upgrade))
-        .route("/flows/{namespace}/{id}/rollback", post(upgrades::roll_back))
-        .route("/executions", get(executions::search))
-        .route("/executions/search", get(executions::search))
-        .route("/executions/{execution}", get(executions::get).delete(bulk::delete_one))
-        .route("/executions/kill/by-ids", delete(bulk::kill_by_ids))
-        .route("/executions/kill/by-query", delete(bulk::kill_by_query))
-        .route("/executions/pause/by-ids", post(bulk::pause_by_ids))
-        .route("/executions/pause/by-query", post(bulk::pause_by_query))
-        .route("/executions/resume/by-ids", post(bulk::resume_by_ids))
-        .route("/executions/resume/by-query", post(bulk::resume_by_query))
-        .route("/executions/restart/by-ids", post(bulk::restart_by_ids))
-        .route("/executions/restart/by-query", post(bulk::restart_by_query))
-        .route("/executions/replay/by-ids", post(bulk::replay_by_ids))
-        .route("/executions/replay/by-query", post(bulk::replay_by_query))
-        .route("/executions/force-run/by-ids", post(bulk::force_run_by_ids))
-        .route("/executions/force-run/by-query", post(bulk::force_run_by_query))
-        .route("/executions/unqueue/by-ids", post(bulk::unqueue_by_ids))
-        .route("/executions/unqueue/by-query", post(bulk::unqueue_by_query))
-        .route("/executions/change-status/by-ids", post(bulk::status_by_ids))
-        .route("/executions/change-status/by-query", post(bulk::status_by_query))
-        .route("/executions/labels/by-ids", post(bulk::labels_by_ids))
-        .route("/executions/labels/by-query", post(bulk::labels_by_query))
-        .route("/executions/by-ids", delete(bulk::delete_by_ids))
-        .route("/executions/by-query", delete(bulk::delete_by_query))
-        .route("/executions/{execution}/kill", delete(life::kill))
-        .route("/executions/{execution}/pause", post(life::pause))
-        .route("/executions/{execution}/resume", post(life::resume))
-        .route("/executions/{execution}/resume-from-breakpoint", post(life::resume_from_breakpoint))
-        .route("/executions/{execution}/restart", post(life::restart))
-        .route("/executions/{execution}/replay", post(life::replay))
-        .route("/executions/{execution}/replay-with-inputs", post(life::replay_with_inputs))
-        .route("/executions/{execution}/state", post(life::change_state))
-        .route("/executions/{execution}/change-status", post(life::change_status))
-        .route("/executions/{execution}/labels", post(life::set_labels))
-        .route("/executions/{execution}/force-run", post(life::force_run))
-        .route("/executions/{execution}/unqueue", post(life::unqueue))
-        .route("/executions/{execution}/eval", post(life::evaluate))
-        .route("/executions/{execution}/eval/{run}", post(life::evaluate_in_run))
-        .route("/executions/{execution}/follow", get(follow::execution))
-        .route("/executions/{execution}/follow-dependencies", get(follow_several::dependencies))
-        .route("/executions/{execution}/graph", get(graph::of_execution))
-        .route("/executions/{execution}/file", get(files::download))
-        .route("/executions/{execution}/file/metas", get(files::metas))
-        .route("/executions/{execution}/flow", get(executions::flow_of))
-        .route("/executions/flows/{namespace}/{flow}", get(executions::flow))
-        .route("/executions/latest", post(executions::latest))
-        .route("/executions/{namespace}/{flow}", post(executions::create))
-        .route("/logs/{execution}", get(logs::of_execution))
-        .route("/logs/{execution}/download", get(logs::download))
-        .route("/logs/{execution}/follow", get(follow::logs))
-        .route("/kv", get(kv::list_all))
-        .route("/namespaces/{namespace}/kv", get(kv::list).delete(kv::delete_several))
-        .route("/namespaces/{namespace}/kv/inheritance", get(kv::inherited))
-        .route("/namespaces/{namespace}/kv/{key}", get(kv::get).put(kv::set).delete(kv::delete))
-        .route("/namespaces", post(namespaces::create))
-        .route("/namespaces/search", get(namespaces::search))
-        .route("/namespaces/autocomplete", post(namespaces::autocomplete))
-        .route("/namespaces/{namespace}", get(namespaces::get).put(namespaces::update).delete(namespaces::delete))
-        .route("/namespaces/{namespace}/inherited-variables", get(namespaces::inherited_variables))
-        .route("/namespaces/{namespace}/inherited-plugindefaults", get(namespaces::inherited_defaults))
-        .route("/namespaces/{namespace}/plugindefaults/export", post(namespaces::export_defaults))
-        .route("/namespaces/{namespace}/plugindefaults/import", post(namespaces::import_defaults))
-        .route(
-            "/namespaces/{namespace}/files",
-            get(namespace_files::read)
-                .post(namespace_files::write)
-                .put(namespace_files::rename)
-                .delete(namespace_files::delete),
-        )
-        .route("/namespaces/{namespace}/files/stats", get(namespace_files::stats))
-        .route("/namespaces/{namespace}/files/search", get(namespace_files::search))
-        .route("/namespaces/{namespace}/files/export", get(namespace_files::export))
-        .route("/namespaces/{namespace}/files/directory", get(namespace_files::list).post(namespace_files::make_folder))
-        .route("/namespaces/{namespace}/secrets", get(secrets::list).put(secrets::set))
-        .route("/namespaces/{namespace}/secrets/{key}", patch(secrets::describe).delete(secrets::delete))
-        .route("/namespaces/{namespace}/inherited-secrets", get(secrets::inherited))
-        .route("/plugins", get(plugins::list))
-        .route("/plugins/schemas/{of}", get(plugins::schema))
-        .route("/plugins/{type}/versions", get(plugins::versions_of_type))
-        .route("/plugins/{type}/versions/{version}", get(plugins::version_of_type))
-        .route("/triggers", put(triggers::update))
-        .route("/triggers/search", get(triggers::search))
-        .route("/triggers/backfill/create", put(triggers::backfill))
-        .route("/triggers/backfill/pause", put(triggers::pause_backfill))
-        .route("/triggers/backfill/unpause", put(triggers::resume_backfill))
-        .route("/triggers/backfill/delete", post(triggers::end_backfill))
-        .route("/triggers/unlock/by-triggers", post(triggers::unlock_by_ids))
-        .route("/triggers/unlock/by-query", post(triggers::unlock_by_query))
-        .route("/triggers/backfill/pause/by-triggers", post(triggers::pause_backfill_by_ids))
-        .route("/triggers/backfill/pause/by-query", post(triggers::pause_backfill_by_query))
-        .route("/triggers/backfill/unpause/by-triggers", post(triggers::resume_backfill_by_ids))
-        .route("/triggers/backfill/unpause/by-query", post(triggers::resume_backfill_by_query))
-        .route("/triggers/backfill/delete/by-triggers", post(triggers::end_backfill_by_ids))
-        .route("/triggers/backfill/delete/by-query", post(triggers::end_backfill_by_query))
-        .route("/triggers/set-disabled/by-triggers", post(triggers::switch_by_ids))
-        .route("/triggers/set-disabled/by-query", post(triggers::switch_by_query))
-        .route("/triggers/delete/by-triggers", delete(triggers::delete_by_ids))
-        .route("/triggers/delete/by-query", delete(triggers::delete_by_query))
-        .route("/triggers/export/by-query/csv", get(triggers::export))
-        .route("/triggers/{namespace}/{flow}/{trigger}", delete(triggers::delete))
-        .route("/triggers/{namespace}/{flow}", get(triggers::of_flow))
-        .route("/triggers/{namespace}/{flow}/{trigger}/unlock", post(triggers::unlock))
-        .route("/triggers/{namespace}/{flow}/{trigger}/restart", post(triggers::restart))
+    let tenant = OpenApiRouter::new()
+        .merge(flows::routes())
+        .merge(flows_bulk::routes())
+        .merge(validation::routes())
+        .merge(graph::routes())
+        .merge(concurrency::routes())
+        .merge(upgrades::routes())
+        .merge(executions::routes())
+        .merge(life::routes())
+        .merge(bulk::routes())
+        .merge(files::routes())
+        .merge(follow::routes())
+        .merge(follow_several::routes())
+        .merge(logs::routes())
+        .merge(triggers::routes())
+        .merge(namespaces::routes())
+        .merge(namespace_files::routes())
+        .merge(kv::routes())
+        .merge(secrets::routes())
+        .merge(plugins::routes())
         .layer(middleware::from_fn(known_tenant));
     // Kestra's paths of versioned plugins; a coordinate is `name:requirement`, and plugins belong to the server, not to a tenant.
-    let versions = Router::new()
-        .route("/", get(versions::list))
-        .route("/available", get(versions::available))
-        .route("/install", post(versions::install))
-        .route("/upload", post(versions::upload))
-        .route("/resolve", post(versions::resolve))
-        .route("/rules", get(decisions::rules).put(decisions::add_rule).delete(decisions::lift_rule))
-        .route("/approvals", get(decisions::held).post(decisions::approve).delete(decisions::withdraw))
-        .route("/audit", get(decisions::audit))
-        .route("/uninstall", delete(versions::uninstall))
-        .route("/{plugin}", get(versions::of_plugin))
-        .route("/{plugin}/needed-by", get(versions::needed_by))
-        .route("/{plugin}/{version}", get(versions::of_version));
-    let guarded = Router::new()
-        .nest("/api/v1/cluster/versioned-plugins", versions)
+    let versions = OpenApiRouter::new().merge(versions::routes()).merge(decisions::routes());
+    let guarded = OpenApiRouter::new()
+        .nest("/api/v1", versions)
         .nest("/api/v1/{tenant}", tenant)
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .layer(middleware::from_fn_with_state(access, auth::guard));
     // Whoever knows the key may: no other login is asked for.
-    let open = Router::new()
-        .route(
-            "/executions/webhook/{namespace}/{flow}/{key}",
-            get(webhook::call).post(webhook::call).put(webhook::call),
-        )
-        .route(
-            "/executions/webhook/{namespace}/{flow}/{key}/{*path}",
-            get(webhook::call_with_path).post(webhook::call_with_path).put(webhook::call_with_path),
-        )
-        .layer(middleware::from_fn(known_tenant));
-    Router::new()
+    let open = webhook::routes().layer(middleware::from_fn(known_tenant));
+    let (router, api) = OpenApiRouter::new()
         .nest("/api/v1/{tenant}", open)
-        .route("/health", get(health::ready))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/ping", get(health::ping))
-        .merge(guarded)
-        .fallback(no_such_path)
-        .layer(middleware::map_response(answer::in_shape))
-        .with_state(app)
+        .merge(health::routes())
+        .merge(openapi::routes())
+        .merge(openapi::guarded(guarded))
+        .split_for_parts();
+    let app = App { node, body_max_bytes: BODY_MAX_BYTES, description: openapi::document(api) };
+    router.fallback(no_such_path).layer(middleware::map_response(answer::in_shape)).with_state(app)
 }
 
 /// Serves a node until `end` comes; requests that have begun are answered.

@@ -6,10 +6,14 @@ use axum::extract::{Multipart, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::files::attachment;
-use super::upload;
+use super::openapi::tagged;
+use super::upload::{self, ContentForm};
 use crate::archive::is_archive;
 use crate::error::Error;
 use crate::namespace_files::Found;
@@ -17,20 +21,22 @@ use crate::namespace_files::Found;
 type InNamespace = Path<(String, String)>;
 
 /// `?path=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PathQuery {
     path: String,
 }
 
 /// `?path=`, of a folder: by default that of all files.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct FolderQuery {
     #[serde(default)]
     path: String,
 }
 
 /// A file or folder.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileAttributes {
     file_name: String,
@@ -55,8 +61,25 @@ impl FileAttributes {
     }
 }
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Namespaces",
+        OpenApiRouter::new()
+            .routes(routes!(read, write, rename, delete))
+            .routes(routes!(stats))
+            .routes(routes!(search))
+            .routes(routes!(export))
+            .routes(routes!(list, make_folder)),
+    )
+}
+
 /// The content of a file.
-pub async fn read(
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/files", operation_id = "fileContent",
+    params(PathQuery),
+    responses((status = 200, body = String, content_type = "application/octet-stream")),
+)]
+async fn read(
     State(app): State<App>,
     Path((_, namespace)): InNamespace,
     Query(query): Query<PathQuery>,
@@ -66,7 +89,12 @@ pub async fn read(
 }
 
 /// What is at a path.
-pub async fn stats(
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/files/stats", operation_id = "fileMetadatas",
+    params(FolderQuery),
+    responses((status = 200, body = FileAttributes)),
+)]
+async fn stats(
     State(app): State<App>,
     Path((_, namespace)): InNamespace,
     Query(query): Query<FolderQuery>,
@@ -75,7 +103,12 @@ pub async fn stats(
 }
 
 /// What is directly in a folder, folders first.
-pub async fn list(
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/files/directory", operation_id = "listNamespaceDirectoryFiles",
+    params(FolderQuery),
+    responses((status = 200, body = Vec<FileAttributes>)),
+)]
+async fn list(
     State(app): State<App>,
     Path((_, namespace)): InNamespace,
     Query(query): Query<FolderQuery>,
@@ -85,14 +118,20 @@ pub async fn list(
 }
 
 /// `?q=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SearchQuery {
     #[serde(default)]
     q: String,
 }
 
 /// The paths of files that have a text, without regard to case.
-pub async fn search(
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/files/search", operation_id = "searchNamespaceFiles",
+    params(SearchQuery),
+    responses((status = 200, body = Vec<String>)),
+)]
+async fn search(
     State(app): State<App>,
     Path((_, namespace)): InNamespace,
     Query(query): Query<SearchQuery>,
@@ -101,7 +140,13 @@ pub async fn search(
 }
 
 /// Writes the file of a form (`fileContent`) to a path. A ZIP archive that goes to a path that is not called so is unpacked into that folder.
-pub async fn write(
+#[utoipa::path(
+    post, path = "/namespaces/{namespace}/files", operation_id = "createNamespaceFile",
+    params(FolderQuery),
+    request_body(content = ContentForm, content_type = "multipart/form-data"),
+    responses((status = 200, description = "it is written")),
+)]
+async fn write(
     State(app): State<App>,
     Path((_, namespace)): InNamespace,
     Query(query): Query<FolderQuery>,
@@ -117,7 +162,12 @@ pub async fn write(
 }
 
 /// Makes a folder. It has a file `.keep` until another is put into it.
-pub async fn make_folder(
+#[utoipa::path(
+    post, path = "/namespaces/{namespace}/files/directory", operation_id = "createNamespaceDirectory",
+    params(PathQuery),
+    responses((status = 200, description = "it is there")),
+)]
+async fn make_folder(
     State(app): State<App>,
     Path((_, namespace)): InNamespace,
     Query(query): Query<PathQuery>,
@@ -127,14 +177,20 @@ pub async fn make_folder(
 }
 
 /// `?from=&to=`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct MoveQuery {
     from: String,
     to: String,
 }
 
 /// Gives a file, or a folder with all in it, another path.
-pub async fn rename(
+#[utoipa::path(
+    put, path = "/namespaces/{namespace}/files", operation_id = "moveFileDirectory",
+    params(MoveQuery),
+    responses((status = 200, description = "it is moved")),
+)]
+async fn rename(
     State(app): State<App>,
     Path((_, namespace)): InNamespace,
     Query(query): Query<MoveQuery>,
@@ -144,7 +200,12 @@ pub async fn rename(
 }
 
 /// Deletes a file, or a folder with all in it.
-pub async fn delete(
+#[utoipa::path(
+    delete, path = "/namespaces/{namespace}/files", operation_id = "deleteFileDirectory",
+    params(PathQuery),
+    responses((status = 204, description = "it is gone")),
+)]
+async fn delete(
     State(app): State<App>,
     Path((_, namespace)): InNamespace,
     Query(query): Query<PathQuery>,
@@ -154,7 +215,11 @@ pub async fn delete(
 }
 
 /// All files of the namespace as a ZIP archive.
-pub async fn export(State(app): State<App>, Path((_, namespace)): InNamespace) -> Result<Response, Error> {
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/files/export", operation_id = "exportNamespaceFiles",
+    responses((status = 200, body = String, content_type = "application/octet-stream")),
+)]
+async fn export(State(app): State<App>, Path((_, namespace)): InNamespace) -> Result<Response, Error> {
     let packed = app.node.pack_namespace_files(&namespace).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),

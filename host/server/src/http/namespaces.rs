@@ -11,11 +11,15 @@ use model::flow::PluginDefault;
 use model::ids::Namespace;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json_, json};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::auth::actor;
 use super::flows::Paged;
-use super::upload;
+use super::openapi::tagged;
+use super::upload::{self, FileForm};
 use super::wire::map_json;
 use crate::error::{Error, Issue};
 use crate::namespaces::NamespaceSettings;
@@ -43,8 +47,9 @@ const WITHOUT_EFFECT: [&str; 11] = [
 const KNOWN: [&str; 4] = ["id", "description", "variables", "pluginDefaults"];
 
 /// A namespace.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Namespace)]
 pub struct NamespaceBody {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +62,8 @@ pub struct NamespaceBody {
 }
 
 /// Properties for every task of a type.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PluginDefault)]
 pub struct DefaultBody {
     r#type: String,
     forced: bool,
@@ -65,6 +71,29 @@ pub struct DefaultBody {
     /// The namespace that has it, where that is not plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
+}
+
+/// What a namespace is set to, as it is described.
+#[derive(ToSchema)]
+#[schema(as = NewNamespace, rename_all = "camelCase")]
+#[expect(dead_code, reason = "tells what is read by hand, so that all that is wrong can be said")]
+pub struct NamespaceAsk {
+    id: Option<String>,
+    description: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    variables: Option<Json_>,
+    plugin_defaults: Option<Vec<DefaultAsk>>,
+}
+
+/// Properties for every task of a type, as they are described.
+#[derive(ToSchema)]
+#[schema(as = NewPluginDefault)]
+#[expect(dead_code, reason = "tells what is read by hand, so that all that is wrong can be said")]
+pub struct DefaultAsk {
+    r#type: String,
+    forced: Option<bool>,
+    #[schema(value_type = Object)]
+    values: Json_,
 }
 
 impl DefaultBody {
@@ -93,8 +122,28 @@ impl NamespaceBody {
 
 type Named = Path<(String, String)>;
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Namespaces",
+        OpenApiRouter::new()
+            .routes(routes!(create))
+            .routes(routes!(search))
+            .routes(routes!(autocomplete))
+            .routes(routes!(get, update, delete))
+            .routes(routes!(inherited_variables))
+            .routes(routes!(inherited_defaults))
+            .routes(routes!(export_defaults))
+            .routes(routes!(import_defaults)),
+    )
+}
+
 /// Sets a namespace that nothing is set for yet.
-pub async fn create(
+#[utoipa::path(
+    post, path = "/namespaces", operation_id = "createNamespace",
+    request_body = NamespaceAsk,
+    responses((status = 200, body = NamespaceBody)),
+)]
+async fn create(
     State(app): State<App>,
     headers: HeaderMap,
     Json(body): Json<Json_>,
@@ -110,7 +159,12 @@ pub async fn create(
 }
 
 /// Sets a namespace to what the body says.
-pub async fn update(
+#[utoipa::path(
+    put, path = "/namespaces/{id}", operation_id = "updateNamespace",
+    request_body = NamespaceAsk,
+    responses((status = 200, body = NamespaceBody)),
+)]
+async fn update(
     State(app): State<App>,
     Path((_, id)): Named,
     headers: HeaderMap,
@@ -131,13 +185,21 @@ async fn keep(app: &App, id: &str, body: Json_, headers: &HeaderMap) -> Result<J
 }
 
 /// A namespace. One that nothing is set for is there as soon as a flow is in it or below it.
-pub async fn get(State(app): State<App>, Path((_, id)): Named) -> Result<Json<NamespaceBody>, Error> {
+#[utoipa::path(
+    get, path = "/namespaces/{id}", operation_id = "namespace",
+    responses((status = 200, body = NamespaceBody)),
+)]
+async fn get(State(app): State<App>, Path((_, id)): Named) -> Result<Json<NamespaceBody>, Error> {
     known(&app, &id).await?;
     Ok(Json(shown(&app, &id)))
 }
 
 /// Takes away what is set for a namespace. Its flows, values and files stay.
-pub async fn delete(State(app): State<App>, Path((_, id)): Named, headers: HeaderMap) -> Result<StatusCode, Error> {
+#[utoipa::path(
+    delete, path = "/namespaces/{id}", operation_id = "deleteNamespace",
+    responses((status = 204, description = "nothing is set any more")),
+)]
+async fn delete(State(app): State<App>, Path((_, id)): Named, headers: HeaderMap) -> Result<StatusCode, Error> {
     if app.node.namespace_settings().get(&Namespace::trusted(id.as_str())).is_none() {
         return Err(Error::NotFound(format!("nothing is set for namespace `{id}`")));
     }
@@ -146,7 +208,8 @@ pub async fn delete(State(app): State<App>, Path((_, id)): Named, headers: Heade
 }
 
 /// Which namespaces are wanted.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SearchQuery {
     q: Option<String>,
     page: Option<usize>,
@@ -158,10 +221,12 @@ pub struct SearchQuery {
 }
 
 /// Namespaces, by name.
-pub async fn search(
-    State(app): State<App>,
-    Query(query): Query<SearchQuery>,
-) -> Result<Json<Paged<NamespaceBody>>, Error> {
+#[utoipa::path(
+    get, path = "/namespaces/search", operation_id = "searchNamespaces",
+    params(SearchQuery),
+    responses((status = 200, body = Paged<NamespaceBody>)),
+)]
+async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) -> Result<Json<Paged<NamespaceBody>>, Error> {
     let mut names = names(&app, query.existing).await?;
     if let Some(part) = query.q.as_deref().map(str::to_lowercase) {
         names.retain(|name| name.to_lowercase().contains(&part));
@@ -181,7 +246,7 @@ pub async fn search(
 }
 
 /// What a field is to be completed from.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Completion {
     q: Option<String>,
@@ -192,7 +257,12 @@ pub struct Completion {
 }
 
 /// Names of namespaces, for a field that is being filled in.
-pub async fn autocomplete(State(app): State<App>, Json(asked): Json<Completion>) -> Result<Json<Vec<String>>, Error> {
+#[utoipa::path(
+    post, path = "/namespaces/autocomplete", operation_id = "autocompleteNamespaces",
+    request_body = Completion,
+    responses((status = 200, body = Vec<String>)),
+)]
+async fn autocomplete(State(app): State<App>, Json(asked): Json<Completion>) -> Result<Json<Vec<String>>, Error> {
     let mut names = names(&app, asked.existing_only.unwrap_or_default()).await?;
     let part = asked.q.as_deref().unwrap_or_default().to_lowercase();
     let ids = asked.ids.unwrap_or_default();
@@ -205,12 +275,20 @@ pub async fn autocomplete(State(app): State<App>, Json(asked): Json<Completion>)
 }
 
 /// The variables that flows of a namespace see: its own over those of the namespaces above it.
-pub async fn inherited_variables(State(app): State<App>, Path((_, id)): Named) -> Json<Json_> {
+#[utoipa::path(
+    get, path = "/namespaces/{id}/inherited-variables", operation_id = "inheritedVariables",
+    responses((status = 200, body = std::collections::HashMap<String, Json_>)),
+)]
+async fn inherited_variables(State(app): State<App>, Path((_, id)): Named) -> Json<Json_> {
     Json(map_json(&app.node.namespace_settings().variables_for(&id)))
 }
 
 /// The plugin defaults that flows of a namespace get, in the order they are heard.
-pub async fn inherited_defaults(State(app): State<App>, Path((_, id)): Named) -> Json<Vec<DefaultBody>> {
+#[utoipa::path(
+    get, path = "/namespaces/{id}/inherited-plugindefaults", operation_id = "inheritedPluginDefaults",
+    responses((status = 200, body = Vec<DefaultBody>)),
+)]
+async fn inherited_defaults(State(app): State<App>, Path((_, id)): Named) -> Json<Vec<DefaultBody>> {
     let all = app.node.namespace_settings().inherited(&id);
     let body = |(place, default): &(Namespace, PluginDefault)| DefaultBody {
         namespace: Some(place.to_string()),
@@ -220,7 +298,11 @@ pub async fn inherited_defaults(State(app): State<App>, Path((_, id)): Named) ->
 }
 
 /// The plugin defaults of a namespace as a YAML file.
-pub async fn export_defaults(State(app): State<App>, Path((_, id)): Named) -> Result<Response, Error> {
+#[utoipa::path(
+    post, path = "/namespaces/{id}/plugindefaults/export", operation_id = "exportPluginDefaults",
+    responses((status = 200, body = String, content_type = "application/octet-stream")),
+)]
+async fn export_defaults(State(app): State<App>, Path((_, id)): Named) -> Result<Response, Error> {
     known(&app, &id).await?;
     let settings = app.node.namespace_settings();
     let defaults = settings.get(&Namespace::trusted(id.as_str())).map(|set| &*set.plugin_defaults).unwrap_or_default();
@@ -243,7 +325,12 @@ pub async fn export_defaults(State(app): State<App>, Path((_, id)): Named) -> Re
 }
 
 /// Sets the plugin defaults of a file (`fileUpload`) in a namespace; those of other types stay. The types that were set.
-pub async fn import_defaults(
+#[utoipa::path(
+    post, path = "/namespaces/{id}/plugindefaults/import", operation_id = "importPluginDefaults",
+    request_body(content = FileForm, content_type = "multipart/form-data"),
+    responses((status = 200, body = Vec<String>)),
+)]
+async fn import_defaults(
     State(app): State<App>,
     Path((_, id)): Named,
     headers: HeaderMap,

@@ -4,34 +4,94 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
+use super::openapi::tagged;
 use crate::error::Error;
 use crate::flow_schema::{self, Of};
 
+/// A plugin that flows can use.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Plugin)]
+struct Shown {
+    name: String,
+    /// Of the newest version, and so what follows; null where every version is held.
+    title: Option<String>,
+    description: Option<String>,
+    /// Oldest first.
+    versions: Vec<String>,
+    tasks: Option<Vec<String>>,
+}
+
+/// The versions that have a type.
+#[derive(Serialize, ToSchema)]
+struct VersionsOfType {
+    r#type: String,
+    /// Newest first.
+    versions: Vec<String>,
+}
+
+/// A type as one version describes it.
+#[derive(Serialize, ToSchema)]
+struct DescribedType {
+    markdown: String,
+    schema: SchemaOfType,
+}
+
+/// JSON Schemas of what a type takes and gives.
+#[derive(Serialize, ToSchema)]
+struct SchemaOfType {
+    properties: Value,
+    outputs: Value,
+    definitions: Value,
+}
+
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Plugins",
+        OpenApiRouter::new()
+            .routes(routes!(list))
+            .routes(routes!(schema))
+            .routes(routes!(versions_of_type))
+            .routes(routes!(version_of_type)),
+    )
+}
+
 /// Every plugin with its versions, those that are held aside, and the task types of the newest.
-pub async fn list(State(app): State<App>) -> Json<Vec<Value>> {
+#[utoipa::path(
+    get, path = "/plugins", operation_id = "listPlugins",
+    responses((status = 200, body = Vec<Shown>)),
+)]
+async fn list(State(app): State<App>) -> Json<Vec<Shown>> {
     let catalog = app.node.catalog();
     let plugins = catalog.plugins().map(|(name, versions)| {
         let versions: Vec<_> = versions.filter(|package| catalog.held(package).is_none()).collect();
         let newest = versions.last().map(|package| package.manifest());
-        json!({
-            "name": name.to_string(),
-            "title": newest.map(|manifest| &manifest.title),
-            "description": newest.map(|manifest| &manifest.description),
-            "versions": versions.iter().map(|package| package.manifest().version.to_string()).collect::<Vec<_>>(),
-            "tasks": newest.map(|manifest| manifest.tasks.iter().map(|task| &task.name).collect::<Vec<_>>()),
-        })
+        Shown {
+            name: name.to_string(),
+            title: newest.map(|manifest| manifest.title.clone()),
+            description: newest.map(|manifest| manifest.description.clone()),
+            versions: versions.iter().map(|package| package.manifest().version.to_string()).collect(),
+            tasks: newest.map(|manifest| manifest.tasks.iter().map(|task| task.name.clone()).collect()),
+        }
     });
     Json(plugins.collect())
 }
 
 /// The versions that have a task or trigger type and can be used here, newest first: what an editor offers after `version:`.
-pub async fn versions_of_type(
+#[utoipa::path(
+    get, path = "/plugins/{type}/versions", operation_id = "pluginVersions",
+    responses((status = 200, body = VersionsOfType)),
+)]
+async fn versions_of_type(
     State(app): State<App>,
     Path((_, name)): Path<(String, String)>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<VersionsOfType>, Error> {
     let catalog = app.node.catalog();
     if catalog.owner(&name).is_none() {
         return Err(Error::NotFound(format!("no plugin has the type `{name}`")));
@@ -42,28 +102,37 @@ pub async fn versions_of_type(
         .map(|described| described.package.manifest().version.to_string())
         .collect();
     versions.reverse();
-    Ok(Json(json!({ "type": name, "versions": versions })))
+    Ok(Json(VersionsOfType { r#type: name, versions }))
 }
 
 /// A type as one version describes it.
-pub async fn version_of_type(
+#[utoipa::path(
+    get, path = "/plugins/{type}/versions/{version}", operation_id = "pluginDocumentationFromVersion",
+    responses((status = 200, body = DescribedType)),
+)]
+async fn version_of_type(
     State(app): State<App>,
     Path((_, name, version)): Path<(String, String, String)>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<DescribedType>, Error> {
     let catalog = app.node.catalog();
     let found = catalog.described(&name).find(|described| described.package.manifest().version.to_string() == version);
     let task =
         found.ok_or_else(|| Error::NotFound(format!("no plugin has the type `{name}` in version {version}")))?.task;
     let definitions = task.properties.get("$defs").cloned().unwrap_or_else(|| json!({}));
     let parts = [task.title.as_str(), task.description.as_str()].into_iter().filter(|part| !part.is_empty());
-    Ok(Json(json!({
-        "markdown": parts.collect::<Vec<_>>().join("\n\n"),
-        "schema": { "properties": task.properties, "outputs": task.outputs, "definitions": definitions },
-    })))
+    Ok(Json(DescribedType {
+        markdown: parts.collect::<Vec<_>>().join("\n\n"),
+        schema: SchemaOfType { properties: json!(task.properties), outputs: json!(task.outputs), definitions },
+    }))
 }
 
 /// The JSON Schema of flows, tasks or triggers, for editors. It is the same until plugins or rules about them change.
-pub async fn schema(
+#[utoipa::path(
+    get, path = "/plugins/schemas/{of}", operation_id = "schemasFromType",
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the schema that the caller has.")),
+    responses((status = 200, body = Object), (status = 304, description = "the caller has it")),
+)]
+async fn schema(
     State(app): State<App>,
     Path((_, of)): Path<(String, String)>,
     headers: HeaderMap,

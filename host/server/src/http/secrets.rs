@@ -3,11 +3,18 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
+use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::auth::actor;
+use super::openapi::tagged;
 use crate::error::Error;
 use crate::secrets::{NewSecret, SecretSeen};
 
@@ -15,16 +22,19 @@ use crate::secrets::{NewSecret, SecretSeen};
 const PAGE: usize = 10;
 const PAGE_MAX: usize = 1_000;
 
-#[derive(Deserialize)]
-pub struct Tag {
+/// A label of a secret.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = SecretTag)]
+struct Tag {
     key: String,
     value: String,
 }
 
 /// A secret that is set. `hosts` is ours.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Set {
+#[schema(as = NewSecret)]
+struct Set {
     key: String,
     value: String,
     description: Option<String>,
@@ -35,31 +45,79 @@ pub struct Set {
 }
 
 /// What is said about a secret.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Describe {
+#[schema(as = SecretDescription)]
+struct Describe {
     description: Option<String>,
     tags: Option<Vec<Tag>>,
     hosts: Option<Vec<String>>,
 }
 
 /// Which secrets are listed.
-#[derive(Deserialize)]
-pub struct Asked {
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Asked {
+    /// From 1.
     page: Option<usize>,
+    /// At most 1,000 are shown, whatever is asked for. By default 10.
     size: Option<usize>,
+    /// What ends with `:desc` has the names the other way round.
     sort: Option<String>,
     /// A part of the name.
     q: Option<String>,
 }
 
+/// A secret without its value.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Secret)]
+struct Shown {
+    key: String,
+    namespace: String,
+    description: Option<String>,
+    tags: Vec<Tag>,
+    /// Ours: where it may be sent.
+    hosts: Vec<String>,
+    /// Ours.
+    updated: Timestamp,
+}
+
+/// A page of secrets.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SecretPage)]
+struct Page {
+    read_only: bool,
+    results: Vec<Shown>,
+    total: usize,
+}
+
+/// One secret, or several.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = NewSecrets)]
+#[expect(dead_code, reason = "tells what is read by hand, so that what is wrong can be said")]
+enum OneOrSeveral {
+    One(Set),
+    Several(Vec<Set>),
+}
+
 type InNamespace = Path<(String, String)>;
 
-pub async fn list(
-    State(app): State<App>,
-    Path((_, namespace)): InNamespace,
-    Query(asked): Query<Asked>,
-) -> Json<Value> {
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Secrets",
+        OpenApiRouter::new().routes(routes!(list, set)).routes(routes!(describe, delete)).routes(routes!(inherited)),
+    )
+}
+
+/// The secrets of a namespace, by name.
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/secrets", operation_id = "listNamespaceSecrets",
+    params(Asked),
+    responses((status = 200, body = Page)),
+)]
+async fn list(State(app): State<App>, Path((_, namespace)): InNamespace, Query(asked): Query<Asked>) -> Json<Page> {
     let mut found = app.node.secrets_of(&namespace);
     if let Some(part) = asked.q.as_deref().map(str::to_ascii_uppercase) {
         found.retain(|secret| secret.name.contains(&part));
@@ -69,22 +127,31 @@ pub async fn list(
     }
     let (total, size) = (found.len(), asked.size.unwrap_or(PAGE).clamp(1, PAGE_MAX));
     let first = asked.page.unwrap_or(1).max(1).saturating_sub(1).saturating_mul(size);
-    let results: Vec<Value> = found.iter().skip(first).take(size).map(shown).collect();
-    Json(json!({ "readOnly": false, "results": results, "total": total }))
+    let results = found.iter().skip(first).take(size).map(shown).collect();
+    Json(Page { read_only: false, results, total })
 }
 
-/// Names by namespace, those above included.
-pub async fn inherited(State(app): State<App>, Path((_, namespace)): InNamespace) -> Json<Value> {
-    Json(json!(app.node.inherited_secrets(&namespace)))
+/// Names of secrets by namespace, those above included.
+#[utoipa::path(
+    get, path = "/namespaces/{namespace}/inherited-secrets", operation_id = "inheritedSecrets",
+    responses((status = 200, body = BTreeMap<String, Vec<String>>)),
+)]
+async fn inherited(State(app): State<App>, Path((_, namespace)): InNamespace) -> Json<BTreeMap<String, Vec<String>>> {
+    Json(app.node.inherited_secrets(&namespace))
 }
 
 /// Sets one secret, or several.
-pub async fn set(
+#[utoipa::path(
+    put, path = "/namespaces/{namespace}/secrets", operation_id = "putSecrets",
+    request_body = OneOrSeveral,
+    responses((status = 200, body = Vec<Shown>)),
+)]
+async fn set(
     State(app): State<App>,
     Path((_, namespace)): InNamespace,
     headers: HeaderMap,
     Json(body): Json<Value>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Vec<Shown>>, Error> {
     let wrong =
         |error: serde_json::Error| Error::bad_request("secret.invalid", format!("the body is no secret: {error}"));
     let several: Vec<Set> = match body {
@@ -102,19 +169,30 @@ pub async fn set(
     Ok(Json(all(&app, &namespace)))
 }
 
-pub async fn describe(
+/// Says something else about a secret.
+#[utoipa::path(
+    patch, path = "/namespaces/{namespace}/secrets/{key}", operation_id = "patchSecret",
+    request_body = Describe,
+    responses((status = 200, body = Vec<Shown>)),
+)]
+async fn describe(
     State(app): State<App>,
     Path((_, namespace, key)): Path<(String, String, String)>,
     headers: HeaderMap,
     Json(body): Json<Describe>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Vec<Shown>>, Error> {
     let tags = body.tags.map(pairs);
     let by = actor(&headers);
     app.node.describe_secret(&namespace, &key, body.description, tags, body.hosts, &by).await?;
     Ok(Json(all(&app, &namespace)))
 }
 
-pub async fn delete(
+/// Takes a secret away.
+#[utoipa::path(
+    delete, path = "/namespaces/{namespace}/secrets/{key}", operation_id = "deleteSecret",
+    responses((status = 200, description = "it is gone")),
+)]
+async fn delete(
     State(app): State<App>,
     Path((_, namespace, key)): Path<(String, String, String)>,
     headers: HeaderMap,
@@ -122,7 +200,7 @@ pub async fn delete(
     app.node.delete_secret(&namespace, &key, &actor(&headers)).await
 }
 
-fn all(app: &App, namespace: &str) -> Value {
+fn all(app: &App, namespace: &str) -> Vec<Shown> {
     app.node.secrets_of(namespace).iter().map(shown).collect()
 }
 
@@ -130,14 +208,14 @@ fn pairs(tags: Vec<Tag>) -> Vec<(String, String)> {
     tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
 }
 
-fn shown(secret: &SecretSeen) -> Value {
-    let tags: Vec<Value> = secret.tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
-    json!({
-        "key": secret.name,
-        "namespace": secret.namespace,
-        "description": secret.description,
-        "tags": tags,
-        "hosts": secret.hosts,
-        "updated": secret.updated.to_string(),
-    })
+fn shown(secret: &SecretSeen) -> Shown {
+    let tags = secret.tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() });
+    Shown {
+        key: secret.name.clone(),
+        namespace: secret.namespace.clone(),
+        description: secret.description.clone(),
+        tags: tags.collect(),
+        hosts: secret.hosts.clone(),
+        updated: secret.updated,
+    }
 }

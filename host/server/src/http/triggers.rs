@@ -1,5 +1,7 @@
 //! `/api/v1/{tenant}/triggers`: list, switch, free, begin anew, go through a past.
 
+mod many;
+
 use axum::Json;
 use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::{StatusCode, header};
@@ -8,33 +10,42 @@ use expr::Map;
 use jiff::Timestamp;
 use model::flow::Label;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::filters::{self, Filter, text_test};
 use super::flows::Paged;
+use super::openapi::tagged;
+use super::wire::named::LabelBody;
 use super::wire::{TriggerContext, Triggers};
-use crate::error::{Error, Issue};
+use crate::error::Error;
 use crate::triggers::{BackfillAsk, TriggerSeen};
 
 /// Most triggers of one page.
 const PAGE_MAX: usize = 1_000;
 
 /// A page of a search.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
-pub struct SearchQuery {
+#[into_params(parameter_in = Query)]
+struct SearchQuery {
     namespace: Option<String>,
     flow_id: Option<String>,
+    /// A part of the name of a trigger, its flow or its namespace.
     q: Option<String>,
+    /// From 1.
     page: Option<usize>,
+    /// At most 1,000 are shown, whatever is asked for. By default 25.
     size: Option<usize>,
 }
 
 /// A trigger as clients send it back.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TriggerAsk {
+struct TriggerAsk {
     namespace: String,
     flow_id: String,
     trigger_id: String,
@@ -42,14 +53,18 @@ pub struct TriggerAsk {
     backfill: Option<BackfillBody>,
 }
 
-#[derive(Deserialize)]
+/// A past that a trigger is to go through.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = BackfillAsk)]
 struct BackfillBody {
     start: Timestamp,
     end: Option<Timestamp>,
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     inputs: Option<serde_json::Map<String, serde_json::Value>>,
     #[serde(default)]
+    #[schema(value_type = Option<Vec<LabelBody>>)]
     labels: Option<Vec<Label>>,
 }
 
@@ -65,8 +80,41 @@ impl BackfillBody {
     }
 }
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Triggers",
+        OpenApiRouter::new()
+            .routes(routes!(search))
+            .routes(routes!(of_flow))
+            .routes(routes!(update))
+            .routes(routes!(backfill))
+            .routes(routes!(pause_backfill))
+            .routes(routes!(resume_backfill))
+            .routes(routes!(end_backfill))
+            .routes(routes!(unlock))
+            .routes(routes!(restart))
+            .routes(routes!(delete))
+            .routes(routes!(export))
+            .merge(many::routes()),
+    )
+}
+
+/// The filters of triggers, as they are described.
+struct OfTriggers;
+
+impl IntoParams for OfTriggers {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![filters::described(&["namespace", "flowId", "triggerId", "q"])]
+    }
+}
+
 /// Triggers of all flows, each with what its flow says of it.
-pub async fn search(
+#[utoipa::path(
+    get, path = "/triggers/search", operation_id = "searchTriggers",
+    params(SearchQuery, OfTriggers),
+    responses((status = 200, body = Paged<Triggers<'_>>)),
+)]
+async fn search(
     State(app): State<App>,
     RawQuery(written): RawQuery,
     Query(query): Query<SearchQuery>,
@@ -79,7 +127,12 @@ pub async fn search(
 }
 
 /// The triggers of a flow.
-pub async fn of_flow(
+#[utoipa::path(
+    get, path = "/triggers/{namespace}/{flowId}", operation_id = "searchTriggersForFlow",
+    params(SearchQuery),
+    responses((status = 200, body = Paged<TriggerContext<'_>>)),
+)]
+async fn of_flow(
     State(app): State<App>,
     Path((_, namespace, flow)): Path<(String, String, String)>,
     Query(query): Query<SearchQuery>,
@@ -107,7 +160,12 @@ fn page(seen: Vec<TriggerSeen>, query: &SearchQuery) -> (Vec<TriggerSeen>, usize
 }
 
 /// Switches a trigger, or has it go through a past: what differs from how it is.
-pub async fn update(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Result<Response, Error> {
+#[utoipa::path(
+    put, path = "/triggers", operation_id = "updateTrigger",
+    request_body = TriggerAsk,
+    responses((status = 200, body = TriggerContext<'_>)),
+)]
+async fn update(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Result<Response, Error> {
     let (namespace, flow, id) = (ask.namespace.as_str(), ask.flow_id.as_str(), ask.trigger_id.as_str());
     let mut seen = None;
     if let Some(disabled) = ask.disabled {
@@ -127,7 +185,12 @@ pub async fn update(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Resu
 }
 
 /// Has a trigger go through a past.
-pub async fn backfill(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Result<Response, Error> {
+#[utoipa::path(
+    put, path = "/triggers/backfill/create", operation_id = "createBackfill",
+    request_body = TriggerAsk,
+    responses((status = 200, body = TriggerContext<'_>)),
+)]
+async fn backfill(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Result<Response, Error> {
     let Some(backfill) = ask.backfill else {
         return Err(Error::bad_request("backfill.none", "`backfill` is not given"));
     };
@@ -135,26 +198,54 @@ pub async fn backfill(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Re
     Ok(shown(&app.node.backfill(&ask.namespace, &ask.flow_id, &ask.trigger_id, asked).await?))
 }
 
-pub async fn pause_backfill(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Result<Response, Error> {
+/// Pauses the way of a trigger through a past.
+#[utoipa::path(
+    put, path = "/triggers/backfill/pause", operation_id = "pauseBackfill",
+    request_body = TriggerAsk,
+    responses((status = 200, body = TriggerContext<'_>)),
+)]
+async fn pause_backfill(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Result<Response, Error> {
     Ok(shown(&app.node.pause_backfill(&ask.namespace, &ask.flow_id, &ask.trigger_id).await?))
 }
 
-pub async fn resume_backfill(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Result<Response, Error> {
+/// Goes on with the way of a trigger through a past.
+#[utoipa::path(
+    put, path = "/triggers/backfill/unpause", operation_id = "unpauseBackfill",
+    request_body = TriggerAsk,
+    responses((status = 200, body = TriggerContext<'_>)),
+)]
+async fn resume_backfill(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Result<Response, Error> {
     Ok(shown(&app.node.resume_backfill(&ask.namespace, &ask.flow_id, &ask.trigger_id).await?))
 }
 
-pub async fn end_backfill(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Result<Response, Error> {
+/// Ends the way of a trigger through a past.
+#[utoipa::path(
+    post, path = "/triggers/backfill/delete", operation_id = "deleteBackfill",
+    request_body = TriggerAsk,
+    responses((status = 200, body = TriggerContext<'_>)),
+)]
+async fn end_backfill(State(app): State<App>, Json(ask): Json<TriggerAsk>) -> Result<Response, Error> {
     Ok(shown(&app.node.end_backfill(&ask.namespace, &ask.flow_id, &ask.trigger_id).await?))
 }
 
-pub async fn unlock(
+/// Frees a trigger from the execution that it waits for.
+#[utoipa::path(
+    post, path = "/triggers/{namespace}/{flowId}/{triggerId}/unlock", operation_id = "unlockTrigger",
+    responses((status = 200, body = TriggerContext<'_>)),
+)]
+async fn unlock(
     State(app): State<App>,
     Path((_, namespace, flow, id)): Path<(String, String, String, String)>,
 ) -> Result<Response, Error> {
     Ok(shown(&app.node.unlock_trigger(&namespace, &flow, &id).await?))
 }
 
-pub async fn restart(
+/// Has a trigger begin anew.
+#[utoipa::path(
+    post, path = "/triggers/{namespace}/{flowId}/{triggerId}/restart", operation_id = "restartTrigger",
+    responses((status = 200, body = TriggerContext<'_>)),
+)]
+async fn restart(
     State(app): State<App>,
     Path((_, namespace, flow, id)): Path<(String, String, String, String)>,
 ) -> Result<Response, Error> {
@@ -162,7 +253,11 @@ pub async fn restart(
 }
 
 /// Forgets all that is known of a trigger. Its flow still has it: it begins as if it had just been saved.
-pub async fn delete(
+#[utoipa::path(
+    delete, path = "/triggers/{namespace}/{flowId}/{triggerId}", operation_id = "deleteTrigger",
+    responses((status = 204, description = "it begins anew")),
+)]
+async fn delete(
     State(app): State<App>,
     Path((_, namespace, flow, id)): Path<(String, String, String, String)>,
 ) -> Result<StatusCode, Error> {
@@ -170,45 +265,18 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Forgets all that is known of these triggers.
-pub async fn delete_by_ids(State(app): State<App>, Json(named): Json<Vec<Named>>) -> Result<Json<Value>, Error> {
-    Action::Forget.by_ids(&app, named).await
-}
-
-/// Filters in a body.
-#[derive(Deserialize)]
-pub struct FiltersBody {
-    #[serde(default)]
-    filters: Option<Vec<filters::Written>>,
-}
-
-/// Forgets all that is known of the triggers that filters find; they come in the body or in the query, and not all triggers are meant by none.
-pub async fn delete_by_query(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    Json(body): Json<FiltersBody>,
-) -> Result<Json<Value>, Error> {
-    let query = query.unwrap_or_default();
-    filters::only(&query, &[])?;
-    let mut all = filters::parse(&query)?;
-    all.extend(filters::read(&body.filters.unwrap_or_default())?);
-    if all.is_empty() {
-        return Err(Error::bad_request(
-            "query.invalid",
-            "no filter says which triggers are meant; hint: give at least one",
-        ));
-    }
-    Action::Forget.to_found(&app, all).await
-}
-
 /// The triggers that filters find as CSV (RFC 4180). No field needs quotes: they are ids, times and truth values.
-pub async fn export(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, Error> {
+#[utoipa::path(
+    get, path = "/triggers/export/by-query/csv", operation_id = "exportTriggers",
+    params(OfTriggers),
+    responses((status = 200, body = String, content_type = "text/csv")),
+)]
+async fn export(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, Error> {
     let query = query.unwrap_or_default();
     filters::only(&query, &[])?;
     let mut triggers = app.node.triggers_seen(None, None).await?;
     narrow(&mut triggers, filters::parse(&query)?)?;
-    let mut text =
-        "tenantId,namespace,flowId,triggerId,date,nextExecutionDate,updatedDate,executionId,disabled\r\n".to_owned();
+    let mut text = format!("{}\r\n", TriggerContext::CSV_HEAD);
     for seen in &triggers {
         TriggerContext::of(seen).write_csv(&mut text);
     }
@@ -218,91 +286,6 @@ pub async fn export(State(app): State<App>, RawQuery(query): RawQuery) -> Result
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     Ok((headers, text).into_response())
-}
-
-/// What is done to many triggers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
-    Unlock,
-    PauseBackfill,
-    ResumeBackfill,
-    EndBackfill,
-    Switch { on: bool },
-    Forget,
-}
-
-impl Action {
-    /// Whether it changes anything about a trigger.
-    fn applies(self, seen: &TriggerSeen) -> bool {
-        let backfill = seen.state.backfill.as_ref();
-        match self {
-            Self::Unlock => seen.state.locked_by.is_some(),
-            Self::PauseBackfill => backfill.is_some_and(|backfill| !backfill.paused),
-            Self::ResumeBackfill => backfill.is_some_and(|backfill| backfill.paused),
-            Self::EndBackfill => backfill.is_some(),
-            Self::Switch { on } => seen.state.disabled == on,
-            Self::Forget => true,
-        }
-    }
-
-    /// Does it to those that it applies to, and says to how many.
-    async fn to_all(self, app: &App, triggers: Vec<TriggerSeen>) -> Result<Json<Value>, Error> {
-        let mut count = 0;
-        for seen in triggers.iter().filter(|seen| self.applies(seen)) {
-            let key = &seen.state.flow;
-            let (namespace, flow, id) = (key.namespace.as_str(), key.id.as_str(), seen.state.trigger.as_str());
-            match self {
-                Self::Unlock => app.node.unlock_trigger(namespace, flow, id).await?,
-                Self::PauseBackfill => app.node.pause_backfill(namespace, flow, id).await?,
-                Self::ResumeBackfill => app.node.resume_backfill(namespace, flow, id).await?,
-                Self::EndBackfill => app.node.end_backfill(namespace, flow, id).await?,
-                Self::Switch { on } => app.node.switch_trigger(namespace, flow, id, on).await?,
-                Self::Forget => app.node.forget_trigger(namespace, flow, id).await?,
-            };
-            count += 1;
-        }
-        Ok(Json(json!({ "count": count })))
-    }
-
-    /// All that are named must be there, or it is done to none.
-    async fn by_ids(self, app: &App, named: Vec<Named>) -> Result<Json<Value>, Error> {
-        if named.len() > PAGE_MAX {
-            let message = format!("there are {} triggers, at most {PAGE_MAX} are taken", named.len());
-            return Err(Error::bad_request("triggers.refused", message));
-        }
-        let all = app.node.triggers_seen(None, None).await?;
-        let (mut triggers, mut issues) = (Vec::new(), Vec::new());
-        for (index, one) in named.iter().enumerate() {
-            let found = all.iter().find(|seen| one.names(seen));
-            match found {
-                Some(seen) => triggers.push(seen.clone()),
-                None => issues.push(Issue {
-                    path: format!("[{index}]"),
-                    line: None,
-                    code: "not_found".to_owned(),
-                    message: format!("no trigger `{}` of flow `{}.{}`", one.trigger_id, one.namespace, one.flow_id),
-                    hint: None,
-                }),
-            }
-        }
-        if issues.is_empty() {
-            return self.to_all(app, triggers).await;
-        }
-        let message = "nothing was done: these triggers are not there".to_owned();
-        Err(Error::Invalid { code: "triggers.refused", message, issues })
-    }
-
-    async fn by_query(self, app: &App, query: Option<&str>) -> Result<Json<Value>, Error> {
-        let parameters: &[&str] = if matches!(self, Self::Switch { .. }) { &["disabled"] } else { &[] };
-        filters::only(query.unwrap_or_default(), parameters)?;
-        self.to_found(app, filters::parse(query.unwrap_or_default())?).await
-    }
-
-    async fn to_found(self, app: &App, filters: Vec<Filter>) -> Result<Json<Value>, Error> {
-        let mut triggers = app.node.triggers_seen(None, None).await?;
-        narrow(&mut triggers, filters)?;
-        self.to_all(app, triggers).await
-    }
 }
 
 /// Leaves those that pass all filters.
@@ -329,69 +312,6 @@ fn narrow(triggers: &mut Vec<TriggerSeen>, filters: Vec<Filter>) -> Result<(), E
         }
     }
     filters::refuse(issues)
-}
-
-/// A trigger that something is to be done to; clients send all of it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Named {
-    namespace: String,
-    flow_id: String,
-    trigger_id: String,
-}
-
-impl Named {
-    fn names(&self, seen: &TriggerSeen) -> bool {
-        let key = &seen.state.flow;
-        self.namespace == key.namespace.as_str()
-            && self.flow_id == key.id.as_str()
-            && self.trigger_id == seen.state.trigger.as_str()
-    }
-}
-
-/// Both ways of doing something to many.
-macro_rules! many {
-    ($($by_ids:ident, $by_query:ident: $action:expr;)+) => {$(
-        pub async fn $by_ids(State(app): State<App>, Json(named): Json<Vec<Named>>) -> Result<Json<Value>, Error> {
-            $action.by_ids(&app, named).await
-        }
-
-        pub async fn $by_query(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Json<Value>, Error> {
-            $action.by_query(&app, query.as_deref()).await
-        }
-    )+};
-}
-
-many! {
-    unlock_by_ids, unlock_by_query: Action::Unlock;
-    pause_backfill_by_ids, pause_backfill_by_query: Action::PauseBackfill;
-    resume_backfill_by_ids, resume_backfill_by_query: Action::ResumeBackfill;
-    end_backfill_by_ids, end_backfill_by_query: Action::EndBackfill;
-}
-
-/// Triggers that are switched, and how.
-#[derive(Deserialize)]
-pub struct Switched {
-    triggers: Vec<Named>,
-    disabled: bool,
-}
-
-/// `?disabled=`
-#[derive(Deserialize)]
-pub struct SwitchQuery {
-    disabled: bool,
-}
-
-pub async fn switch_by_ids(State(app): State<App>, Json(asked): Json<Switched>) -> Result<Json<Value>, Error> {
-    Action::Switch { on: !asked.disabled }.by_ids(&app, asked.triggers).await
-}
-
-pub async fn switch_by_query(
-    State(app): State<App>,
-    Query(asked): Query<SwitchQuery>,
-    RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Error> {
-    Action::Switch { on: !asked.disabled }.by_query(&app, query.as_deref()).await
 }
 
 fn shown(seen: &TriggerSeen) -> Response {

@@ -4,9 +4,36 @@ use axum::extract::Multipart;
 use axum::extract::multipart::MultipartError;
 use axum::http::StatusCode;
 use bytes::Bytes;
+use utoipa::ToSchema;
 
 use super::App;
 use crate::error::Error;
+
+/// A form with a file that is imported, as it is described.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "tells what is read by hand, so that it is bounded")]
+#[schema(rename_all = "camelCase")]
+pub struct FileForm {
+    #[schema(value_type = String, format = Binary)]
+    file_upload: Bytes,
+}
+
+/// A form with the content of a file, as it is described.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "tells what is read by hand, so that it is bounded")]
+#[schema(rename_all = "camelCase")]
+pub struct ContentForm {
+    #[schema(value_type = String, format = Binary)]
+    file_content: Bytes,
+}
+
+/// A form with files of sources, as it is described.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "tells what is read by hand, so that it is bounded")]
+pub struct FilesForm {
+    #[schema(value_type = Vec<String>, format = Binary)]
+    flows: Vec<Bytes>,
+}
 
 /// A file of a form.
 pub struct Upload {

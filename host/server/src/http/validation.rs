@@ -6,9 +6,14 @@ use axum::extract::{FromRequest as _, Query, Request, State};
 use axum::http::header;
 use model::problem::{Problem, Severity};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
-use super::upload::broken;
+use super::openapi::tagged;
+use super::upload::{FilesForm, broken};
+use super::wire::flow::TaskBody;
 use crate::error::{Error, Issue};
 use crate::flow_bulk::Source;
 
@@ -19,8 +24,9 @@ const AROUND: &str = "id: validation\nnamespace: validation\n";
 const OTHER_TASK: &str = "tasks: [{id: validation-other, type: io.kestra.plugin.core.flow.Sleep, duration: PT0S}]\n";
 
 /// Kestra's answer to a validation, one per document.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Validation)]
 pub struct Validated {
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,8 +64,17 @@ impl Validated {
     }
 }
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged("Flows", OpenApiRouter::new().routes(routes!(flows)).routes(routes!(task)).routes(routes!(trigger)))
+}
+
 /// Says what is wrong with each document of a YAML stream, or of the files of a form.
-pub async fn flows(State(app): State<App>, request: Request) -> Result<Json<Vec<Validated>>, Error> {
+#[utoipa::path(
+    post, path = "/flows/validate", operation_id = "validateFlows",
+    request_body(content((String = "application/x-yaml"), (FilesForm = "multipart/form-data"))),
+    responses((status = 200, body = Vec<Validated>)),
+)]
+async fn flows(State(app): State<App>, request: Request) -> Result<Json<Vec<Validated>>, Error> {
     let mut answers = Vec::new();
     for (filename, text) in texts(&app, request).await? {
         let mut documents = Source::documents(&text);
@@ -113,14 +128,15 @@ async fn texts(app: &App, request: Request) -> Result<Vec<(Option<String>, Strin
 }
 
 /// `?section=TASKS`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SectionQuery {
     #[serde(default)]
     section: Section,
 }
 
 /// Where in a flow something is to stand.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Section {
     #[default]
@@ -129,7 +145,13 @@ pub enum Section {
 }
 
 /// Says what is wrong with a task, or with a trigger, as YAML or JSON.
-pub async fn task(
+#[utoipa::path(
+    post, path = "/flows/validate/task", operation_id = "validateTask",
+    params(SectionQuery),
+    request_body(content((String = "application/x-yaml"), (TaskBody = "application/json"))),
+    responses((status = 200, body = Validated)),
+)]
+async fn task(
     State(app): State<App>,
     Query(query): Query<SectionQuery>,
     text: String,
@@ -138,7 +160,12 @@ pub async fn task(
 }
 
 /// Says what is wrong with a trigger, as YAML or JSON.
-pub async fn trigger(State(app): State<App>, text: String) -> Result<Json<Validated>, Error> {
+#[utoipa::path(
+    post, path = "/flows/validate/trigger", operation_id = "validateTrigger",
+    request_body(content((String = "application/x-yaml"), (TaskBody = "application/json"))),
+    responses((status = 200, body = Validated)),
+)]
+async fn trigger(State(app): State<App>, text: String) -> Result<Json<Validated>, Error> {
     Ok(Json(looked_at(&app, Section::Triggers, &text).await))
 }
 

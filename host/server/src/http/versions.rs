@@ -7,13 +7,21 @@ use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use catalog::{Catalog, Delivery, Held, Origin, Package, Requirement, Which};
+use catalog::{Delivery, Requirement, Which};
 use semver::Version;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::auth::actor;
+use super::openapi::tagged;
+use super::wire::Listed;
+use super::wire::plugin::{
+    Artifact, Asks, Available, AvailablePlugin, Exact, Installed, Needed, OfferedVersion, OneVersion, PluginBody,
+    Reasons, Resolved, SourceProblem, Unresolved, Versions, texts,
+};
 use crate::candidates::Candidate;
 use crate::error::{Error, Issue};
 use crate::installation::Offered;
@@ -26,15 +34,17 @@ const COORDINATES_MAX: usize = 1_000;
 const SIGNED: &str = ".minisig";
 
 /// What several plugins are named by.
-#[derive(Deserialize)]
-pub struct Coordinates {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PluginCoordinates)]
+struct Coordinates {
     /// `name:version`, or, where one is looked for, `name:requirement` and `name` alone.
     plugins: Vec<String>,
 }
 
 /// Which versions are listed.
-#[derive(Deserialize)]
-pub struct Listing {
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Listing {
     /// Also those that need a newer host.
     #[serde(default)]
     all: bool,
@@ -46,72 +56,109 @@ impl Listing {
     }
 }
 
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Plugin versions",
+        OpenApiRouter::new()
+            .routes(routes!(list))
+            .routes(routes!(available))
+            .routes(routes!(install))
+            .routes(routes!(upload))
+            .routes(routes!(resolve))
+            .routes(routes!(uninstall))
+            .routes(routes!(of_plugin))
+            .routes(routes!(needed_by))
+            .routes(routes!(of_version)),
+    )
+}
+
 /// Every plugin with its versions, newest first.
-pub async fn list(State(app): State<App>, Query(listing): Query<Listing>) -> Json<Value> {
-    let results = app.node.catalog().shown(listing.which());
-    Json(json!({ "total": results.len(), "results": results }))
+#[utoipa::path(
+    get, path = "/cluster/versioned-plugins", operation_id = "listVersionedPlugins",
+    params(Listing),
+    responses((status = 200, body = Listed<PluginBody>)),
+)]
+async fn list(State(app): State<App>, Query(listing): Query<Listing>) -> Json<Listed<PluginBody>> {
+    Json(Listed::all(app.node.catalog().shown(listing.which()).into_iter().map(PluginBody::from)))
 }
 
 /// The versions of one plugin, newest first.
-pub async fn of_plugin(
+#[utoipa::path(
+    get, path = "/cluster/versioned-plugins/{plugin}", operation_id = "versionsOfPlugin",
+    params(Listing),
+    responses((status = 200, body = Versions)),
+)]
+async fn of_plugin(
     State(app): State<App>,
     Path(plugin): Path<String>,
     Query(listing): Query<Listing>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Versions>, Error> {
     let catalog = app.node.catalog();
-    let versions: Vec<Value> = catalog
+    let versions: Vec<OfferedVersion> = catalog
         .versions(&plugin)
         .rev()
         .filter(|package| catalog.is_shown(package, listing.which()))
         .map(|package| {
             let why_not = catalog.runs_here(package).err().map(|error| error.to_string());
-            json!({ "runsHere": why_not.is_none(), "whyNot": why_not, "artifact": artifact(&catalog, package) })
+            OfferedVersion { runs_here: why_not.is_none(), why_not, artifact: Artifact::of(&catalog, package) }
         })
         .collect();
     match versions.is_empty() {
         true => Err(Error::NotFound(format!("no plugin `{plugin}`"))),
-        false => Ok(Json(json!({ "name": plugin, "versions": versions }))),
+        false => Ok(Json(Versions { name: plugin, versions })),
     }
 }
 
 /// One version with its manifest.
-pub async fn of_version(
+#[utoipa::path(
+    get, path = "/cluster/versioned-plugins/{plugin}/{version}", operation_id = "versionedPlugin",
+    responses((status = 200, body = OneVersion)),
+)]
+async fn of_version(
     State(app): State<App>,
     Path((plugin, version)): Path<(String, String)>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<OneVersion>, Error> {
     let catalog = app.node.catalog();
     let missing = || Error::NotFound(format!("no plugin `{plugin}` {version}"));
     let parsed = Version::parse(&version).map_err(|_| missing())?;
     let package = catalog.package(&plugin, &parsed).ok_or_else(missing)?;
     let asked = catalog.asked(package).into_iter();
-    let asks = asked.map(|asked| json!({ "capability": asked.capability.to_string(), "beyond": asked.is_beyond }));
-    Ok(Json(json!({
-        "artifact": artifact(&catalog, package),
-        "asks": asks.collect::<Vec<_>>(),
-        "manifest": package.published.manifest_json(),
-    })))
+    let asks = asked.map(|asked| Asks { capability: asked.capability.to_string(), beyond: asked.is_beyond });
+    Ok(Json(OneVersion {
+        artifact: Artifact::of(&catalog, package),
+        asks: asks.collect(),
+        manifest: package.published.manifest_json().clone(),
+    }))
 }
 
 /// Who needs each version of a plugin, newest version first.
-pub async fn needed_by(State(app): State<App>, Path(plugin): Path<String>) -> Result<Json<Value>, Error> {
+#[utoipa::path(
+    get, path = "/cluster/versioned-plugins/{plugin}/needed-by", operation_id = "pluginNeededBy",
+    responses((status = 200, body = Listed<Needed>)),
+)]
+async fn needed_by(State(app): State<App>, Path(plugin): Path<String>) -> Result<Json<Listed<Needed>>, Error> {
     let mut results = Vec::new();
     for package in app.node.catalog().versions(&plugin).rev() {
         let version = &package.manifest().version;
         let references = app.node.plugin_needed_by(&plugin, version).await?;
-        let holders: Vec<String> = references.into_iter().map(|reference| reference.holder).collect();
-        results.push(json!({ "version": version.to_string(), "holders": holders }));
+        let holders = references.into_iter().map(|reference| reference.holder).collect();
+        results.push(Needed { version: version.to_string(), holders });
     }
     match results.is_empty() {
         true => Err(Error::NotFound(format!("no plugin `{plugin}`"))),
-        false => Ok(Json(json!({ "total": results.len(), "results": results }))),
+        false => Ok(Json(Listed::all(results))),
     }
 }
 
 /// Whether what a version asks for is approved as it is installed.
-#[derive(Default, Deserialize)]
-pub struct Approval {
+#[derive(Default, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+#[schema(as = PluginApproval)]
+struct Approval {
+    /// Whether it is.
     #[serde(default)]
     approve: bool,
+    /// Kept in the journal.
     #[serde(default)]
     reason: String,
 }
@@ -123,12 +170,21 @@ impl Approval {
 }
 
 /// Installs packed components, each a file of the form, all or none.
-pub async fn upload(
+#[utoipa::path(
+    post, path = "/cluster/versioned-plugins/upload", operation_id = "uploadVersionedPlugins",
+    params(Approval),
+    request_body(
+        content = Object, content_type = "multipart/form-data",
+        description = "Files, each a packed component, or its signature: `NAME.minisig` is of the file `NAME`.",
+    ),
+    responses((status = 200, body = Listed<Installed>)),
+)]
+async fn upload(
     State(app): State<App>,
     Query(approval): Query<Approval>,
     headers: HeaderMap,
     mut form: Multipart,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Listed<Installed>>, Error> {
     let broken = |error: MultipartError| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             Error::TooLarge(format!("the body has more than {} bytes", app.body_max_bytes))
@@ -159,8 +215,9 @@ pub async fn upload(
 }
 
 /// What is to be installed from a source.
-#[derive(Deserialize)]
-pub struct Wished {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = WishedPlugins)]
+struct Wished {
     /// `name:requirement`, or `name` alone.
     plugins: Vec<String>,
     /// One of the sources that are configured; by default the first that offers the plugin.
@@ -170,11 +227,16 @@ pub struct Wished {
 }
 
 /// Installs plugins by name, all or none.
-pub async fn install(
+#[utoipa::path(
+    post, path = "/cluster/versioned-plugins/install", operation_id = "installVersionedPlugins",
+    request_body = Wished,
+    responses((status = 200, body = Listed<Installed>)),
+)]
+async fn install(
     State(app): State<App>,
     headers: HeaderMap,
     Json(wished): Json<Wished>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Listed<Installed>>, Error> {
     let Wished { plugins, from, approval } = wished;
     within(&plugins)?;
     let (mut wanted, mut problems) = (Vec::new(), Vec::new());
@@ -190,38 +252,45 @@ pub async fn install(
 }
 
 /// What the sources that are configured offer. One that does not answer hides no other.
-pub async fn available(State(app): State<App>) -> Result<Json<Value>, Error> {
+#[utoipa::path(
+    get, path = "/cluster/versioned-plugins/available", operation_id = "listAvailableVersionedPlugins",
+    responses((status = 200, body = Available)),
+)]
+async fn available(State(app): State<App>) -> Result<Json<Available>, Error> {
     let (mut results, mut problems) = (Vec::new(), Vec::new());
     for (source, offered) in app.node.available_plugins().await? {
         match offered {
-            Ok(index) => results.extend(index.plugins.into_iter().map(|listed| {
-                json!({ "name": listed.name, "title": listed.title, "versions": listed.versions, "source": source })
+            Ok(index) => results.extend(index.plugins.into_iter().map(|listed| AvailablePlugin {
+                name: listed.name,
+                title: listed.title,
+                versions: texts(&listed.versions),
+                source: source.clone(),
             })),
             Err(error) => {
-                problems.push(json!({ "source": source, "code": error.code(), "message": error.to_string() }));
+                problems.push(SourceProblem { source, code: error.code().to_owned(), message: error.to_string() });
             }
         }
     }
-    Ok(Json(json!({ "total": results.len(), "results": results, "problems": problems })))
+    Ok(Json(Available { total: results.len(), results, problems }))
 }
 
 /// What became of what was to be installed.
-fn installed(offered: Vec<Offered>) -> Json<Value> {
-    let shown = |offered: Offered| {
-        let mut shown = json!({
-            "name": offered.plugin, "version": offered.version.to_string(), "alreadyInstalled": offered.was_there,
-        });
-        if let Some(held) = &offered.held {
-            shown["held"] = reasons(held);
-        }
-        shown
-    };
-    let results: Vec<Value> = offered.into_iter().map(shown).collect();
-    Json(json!({ "total": results.len(), "results": results }))
+fn installed(offered: Vec<Offered>) -> Json<Listed<Installed>> {
+    Json(Listed::all(offered.into_iter().map(|offered| Installed {
+        name: offered.plugin,
+        version: offered.version.to_string(),
+        already_installed: offered.was_there,
+        held: offered.held.as_ref().map(Reasons::of),
+    })))
 }
 
 /// What coordinates mean now.
-pub async fn resolve(State(app): State<App>, Json(asked): Json<Coordinates>) -> Result<Json<Value>, Error> {
+#[utoipa::path(
+    post, path = "/cluster/versioned-plugins/resolve", operation_id = "resolveVersionedPlugins",
+    request_body = Coordinates,
+    responses((status = 200, body = Listed<Resolved>)),
+)]
+async fn resolve(State(app): State<App>, Json(asked): Json<Coordinates>) -> Result<Json<Listed<Resolved>>, Error> {
     within(&asked.plugins)?;
     let catalog = app.node.catalog();
     let mut problems = Vec::new();
@@ -235,25 +304,30 @@ pub async fn resolve(State(app): State<App>, Json(asked): Json<Coordinates>) -> 
         let found = catalog.select(plugin, text);
         let package = found.as_ref().ok();
         let usable = catalog.versions(plugin).rev().filter(|package| catalog.is_offered(package));
-        results.push(json!({
-            "artifact": coordinate,
-            "resolved": package.is_some(),
-            "resolvedVersion": package.map(|package| package.manifest().version.to_string()),
-            "digest": package.map(|package| package.published.digest.to_string()),
-            "versions": usable.map(|package| package.manifest().version.to_string()).collect::<Vec<_>>(),
-            "problem": found.err().map(|error| json!({ "code": error.code(), "message": error.to_string() })),
-        }));
+        results.push(Resolved {
+            artifact: coordinate.clone(),
+            resolved: package.is_some(),
+            resolved_version: package.map(|package| package.manifest().version.to_string()),
+            digest: package.map(|package| package.published.digest.to_string()),
+            versions: usable.map(|package| package.manifest().version.to_string()).collect(),
+            problem: found.err().map(|error| Unresolved { code: error.code().to_owned(), message: error.to_string() }),
+        });
     }
     all_good("these are no coordinates", problems)?;
-    Ok(Json(json!({ "total": results.len(), "results": results })))
+    Ok(Json(Listed::all(results)))
 }
 
 /// Takes versions away. All of them are tried; what was refused is said of each.
-pub async fn uninstall(
+#[utoipa::path(
+    delete, path = "/cluster/versioned-plugins/uninstall", operation_id = "uninstallVersionedPlugins",
+    request_body = Coordinates,
+    responses((status = 200, body = Listed<Exact>)),
+)]
+async fn uninstall(
     State(app): State<App>,
     headers: HeaderMap,
     Json(asked): Json<Coordinates>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Listed<Exact>>, Error> {
     within(&asked.plugins)?;
     let mut problems = Vec::new();
     let mut versions = Vec::new();
@@ -270,13 +344,13 @@ pub async fn uninstall(
     let mut problems = Vec::new();
     for (index, (plugin, version)) in versions {
         match app.node.uninstall_plugin(plugin, &version, &actor(&headers)).await {
-            Ok(()) => results.push(json!({ "name": plugin, "version": version.to_string() })),
+            Ok(()) => results.push(Exact { name: plugin.to_owned(), version: version.to_string() }),
             Err(error) if asked.plugins.len() == 1 => return Err(error),
             Err(error) => problems.push(problem(index, error.code(), error.to_string())),
         }
     }
     all_good("not all of these were uninstalled", problems)?;
-    Ok(Json(json!({ "total": results.len(), "results": results })))
+    Ok(Json(Listed::all(results)))
 }
 
 fn within(plugins: &[String]) -> Result<(), Error> {
@@ -298,22 +372,4 @@ fn all_good(message: &str, issues: Vec<Issue>) -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::Invalid { code: "plugins.refused", message: message.to_owned(), issues }),
     }
-}
-
-/// Why a version is held, as clients are told.
-pub(super) fn reasons(held: &Held) -> Value {
-    json!({ "beyond": held.beyond.iter().map(ToString::to_string).collect::<Vec<_>>(), "withdrawn": held.withdrawn })
-}
-
-pub(super) fn artifact(catalog: &Catalog, package: &Package) -> Value {
-    let manifest = package.manifest();
-    json!({
-        "name": manifest.name.as_str(),
-        "version": manifest.version.to_string(),
-        "digest": package.published.digest.to_string(),
-        "sizeBytes": package.published.size_bytes,
-        "installed": package.origin == Origin::Installed,
-        "held": catalog.held(package).map(reasons),
-        "signer": catalog.signer(package),
-    })
 }

@@ -7,9 +7,12 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use expr::{Map, Value};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::App;
 use super::executions::show;
+use super::openapi::tagged;
 use super::wire::map_json;
 use crate::error::Error;
 use crate::triggers::{Answered, Call, Outputs};
@@ -17,19 +20,109 @@ use crate::triggers::{Answered, Call, Outputs};
 /// Largest body of a request to a webhook: it becomes part of an execution, and its sender is anybody (reliability.md, threats).
 pub const BODY_MAX_BYTES: usize = 1 << 20;
 
+type AtKey = Path<(String, String, String, String)>;
+type AtPath = Path<(String, String, String, String, String)>;
+
+pub fn routes() -> OpenApiRouter<App> {
+    tagged(
+        "Executions",
+        OpenApiRouter::new().routes(routes!(get, post, put)).routes(routes!(
+            get_with_path,
+            post_with_path,
+            put_with_path
+        )),
+    )
+}
+
+/// Starts an execution of the flow whose trigger has this key.
+#[utoipa::path(
+    get, path = "/executions/webhook/{namespace}/{id}/{key}", operation_id = "triggerExecutionByGetWebhook",
+    responses(
+        (status = 200, description = "the execution, or its outputs alone", content((Object = "application/json"), (String = "*/*"))),
+        (status = 204, description = "nothing was started"),
+    ),
+)]
+async fn get(app: State<App>, at: AtKey, request: Request) -> Result<Response, Error> {
+    call(app, at, request).await
+}
+
+/// Starts an execution of the flow whose trigger has this key.
+#[utoipa::path(
+    post, path = "/executions/webhook/{namespace}/{id}/{key}", operation_id = "triggerExecutionByPostWebhook",
+    request_body(content = String, content_type = "*/*", description = "Whatever the trigger is to have."),
+    responses(
+        (status = 200, description = "the execution, or its outputs alone", content((Object = "application/json"), (String = "*/*"))),
+        (status = 204, description = "nothing was started"),
+    ),
+)]
+async fn post(app: State<App>, at: AtKey, request: Request) -> Result<Response, Error> {
+    call(app, at, request).await
+}
+
+/// Starts an execution of the flow whose trigger has this key.
+#[utoipa::path(
+    put, path = "/executions/webhook/{namespace}/{id}/{key}", operation_id = "triggerExecutionByPutWebhook",
+    request_body(content = String, content_type = "*/*", description = "Whatever the trigger is to have."),
+    responses(
+        (status = 200, description = "the execution, or its outputs alone", content((Object = "application/json"), (String = "*/*"))),
+        (status = 204, description = "nothing was started"),
+    ),
+)]
+async fn put(app: State<App>, at: AtKey, request: Request) -> Result<Response, Error> {
+    call(app, at, request).await
+}
+
+/// Starts an execution of the flow whose trigger has this key, and tells it the path behind the key.
+#[utoipa::path(
+    get, path = "/executions/webhook/{namespace}/{id}/{key}/{*path}", operation_id = "triggerExecutionByGetWebhookWithPath",
+    responses(
+        (status = 200, description = "the execution, or its outputs alone", content((Object = "application/json"), (String = "*/*"))),
+        (status = 204, description = "nothing was started"),
+    ),
+)]
+async fn get_with_path(app: State<App>, at: AtPath, request: Request) -> Result<Response, Error> {
+    call_with_path(app, at, request).await
+}
+
+/// Starts an execution of the flow whose trigger has this key, and tells it the path behind the key.
+#[utoipa::path(
+    post, path = "/executions/webhook/{namespace}/{id}/{key}/{*path}", operation_id = "triggerExecutionByPostWebhookWithPath",
+    request_body(content = String, content_type = "*/*", description = "Whatever the trigger is to have."),
+    responses(
+        (status = 200, description = "the execution, or its outputs alone", content((Object = "application/json"), (String = "*/*"))),
+        (status = 204, description = "nothing was started"),
+    ),
+)]
+async fn post_with_path(app: State<App>, at: AtPath, request: Request) -> Result<Response, Error> {
+    call_with_path(app, at, request).await
+}
+
+/// Starts an execution of the flow whose trigger has this key, and tells it the path behind the key.
+#[utoipa::path(
+    put, path = "/executions/webhook/{namespace}/{id}/{key}/{*path}", operation_id = "triggerExecutionByPutWebhookWithPath",
+    request_body(content = String, content_type = "*/*", description = "Whatever the trigger is to have."),
+    responses(
+        (status = 200, description = "the execution, or its outputs alone", content((Object = "application/json"), (String = "*/*"))),
+        (status = 204, description = "nothing was started"),
+    ),
+)]
+async fn put_with_path(app: State<App>, at: AtPath, request: Request) -> Result<Response, Error> {
+    call_with_path(app, at, request).await
+}
+
 /// A request without anything behind the key.
-pub async fn call(
+async fn call(
     State(app): State<App>,
-    Path((_, namespace, flow, key)): Path<(String, String, String, String)>,
+    Path((_, namespace, flow, key)): AtKey,
     request: Request,
 ) -> Result<Response, Error> {
     answer(&app, (&namespace, &flow, &key), None, request).await
 }
 
 /// A request with a path of its own behind the key.
-pub async fn call_with_path(
+async fn call_with_path(
     State(app): State<App>,
-    Path((_, namespace, flow, key, path)): Path<(String, String, String, String, String)>,
+    Path((_, namespace, flow, key, path)): AtPath,
     request: Request,
 ) -> Result<Response, Error> {
     answer(&app, (&namespace, &flow, &key), Some(&path), request).await

@@ -1,6 +1,9 @@
 //! The JSON shapes of Kestra 1.0's API. Only this file knows them; everything inside uses `model`.
 
+pub mod flow;
+pub mod named;
 mod outline;
+pub mod plugin;
 mod trigger;
 
 use expr::{Map, Value};
@@ -10,13 +13,36 @@ use model::flow::Label;
 use model::state::History;
 use serde::Serialize;
 use serde_json::Value as Json;
+use utoipa::ToSchema;
 
-pub use outline::outline;
+use named::{KindName, LabelBody, StateName};
+pub use outline::{Outline, outline};
 pub use trigger::{TriggerContext, Triggers};
 
+/// How many it was done to.
+#[derive(Serialize, ToSchema)]
+pub struct Count {
+    pub count: usize,
+}
+
+/// All there is of something, with its number.
+#[derive(Serialize, ToSchema)]
+pub struct Listed<T> {
+    total: usize,
+    results: Vec<T>,
+}
+
+impl<T> Listed<T> {
+    pub fn all(results: impl IntoIterator<Item = T>) -> Self {
+        let results: Vec<T> = results.into_iter().collect();
+        Self { total: results.len(), results }
+    }
+}
+
 /// An execution with its task runs.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Execution)]
 pub struct ExecutionBody<'a> {
     tenant_id: &'a str,
     id: &'a str,
@@ -24,11 +50,15 @@ pub struct ExecutionBody<'a> {
     flow_id: &'a str,
     flow_revision: u32,
     task_run_list: Vec<TaskRunBody<'a>>,
+    #[schema(value_type = Object)]
     inputs: Json,
     #[serde(skip_serializing_if = "is_empty")]
+    #[schema(value_type = Option<Object>)]
     outputs: Json,
+    #[schema(value_type = Vec<LabelBody>)]
     labels: &'a [Label],
     #[serde(skip_serializing_if = "is_empty")]
+    #[schema(value_type = Option<Object>)]
     variables: Json,
     state: StateBody,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,36 +70,42 @@ pub struct ExecutionBody<'a> {
     metadata: Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule_date: Option<Timestamp>,
+    #[schema(value_type = KindName)]
     kind: Kind,
     /// Ours: why it failed, where no task run tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureBody<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ExecutionMetadata)]
 struct Metadata {
     attempt_number: u32,
     original_created_date: Timestamp,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExecutionTrigger)]
 struct TriggerBody<'a> {
     id: &'a str,
     r#type: &'a str,
+    #[schema(value_type = Object)]
     variables: Json,
 }
 
 /// A failure's code and message.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Failure)]
 pub struct FailureBody<'a> {
     code: &'a str,
     message: &'a str,
 }
 
 /// One task run.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = TaskRun)]
 pub struct TaskRunBody<'a> {
     tenant_id: &'a str,
     id: &'a str,
@@ -84,11 +120,14 @@ pub struct TaskRunBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     iteration: Option<u32>,
     attempts: Vec<AttemptBody<'a>>,
+    /// A map; null where there are none.
+    #[schema(value_type = Value)]
     outputs: Json,
     state: StateBody,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TaskRunAttempt)]
 struct AttemptBody<'a> {
     state: StateBody,
     /// Ours: why the attempt failed.
@@ -97,9 +136,11 @@ struct AttemptBody<'a> {
 }
 
 /// A state with its history.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = StateHistory)]
 pub struct StateBody {
+    #[schema(value_type = StateName)]
     current: &'static str,
     histories: Vec<HistoryBody>,
     /// ISO 8601; for what has not ended, until now.
@@ -109,8 +150,10 @@ pub struct StateBody {
     end_date: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StateChange)]
 struct HistoryBody {
+    #[schema(value_type = StateName)]
     state: &'static str,
     date: Timestamp,
 }

@@ -5,21 +5,26 @@ use jiff::Timestamp;
 use model::flow::Label;
 use serde::Serialize;
 use serde_json::Value as Json;
+use utoipa::ToSchema;
 
+use super::named::{LabelBody, StateName};
 use super::{map_json, value_json};
 use crate::triggers::TriggerSeen;
 
 /// One entry of a search: the trigger as its flow writes it, and how it stands.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = TriggerWithFlow)]
 pub struct Triggers<'a> {
+    #[schema(value_type = Object)]
     abstract_trigger: Json,
     trigger_context: TriggerContext<'a>,
 }
 
 /// How a trigger stands.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Trigger)]
 pub struct TriggerContext<'a> {
     tenant_id: &'a str,
     namespace: &'a str,
@@ -32,6 +37,7 @@ pub struct TriggerContext<'a> {
     next_execution_date: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     backfill: Option<BackfillBody<'a>>,
+    #[schema(value_type = Vec<StateName>)]
     stop_after: Vec<&'static str>,
     disabled: bool,
     updated_date: Timestamp,
@@ -40,14 +46,17 @@ pub struct TriggerContext<'a> {
     execution_id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Backfill)]
 struct BackfillBody<'a> {
     start: Timestamp,
     end: Timestamp,
     current_date: Timestamp,
     paused: bool,
+    #[schema(value_type = Object)]
     inputs: Json,
+    #[schema(value_type = Vec<LabelBody>)]
     labels: &'a [Label],
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_next_execution_date: Option<Timestamp>,
@@ -93,6 +102,10 @@ impl<'a> TriggerContext<'a> {
             execution_id: state.locked_by.as_ref().map(|id| id.as_str()),
         }
     }
+
+    /// What the fields of a line of CSV are.
+    pub const CSV_HEAD: &'static str =
+        "tenantId,namespace,flowId,triggerId,date,nextExecutionDate,updatedDate,executionId,disabled";
 
     /// As a line of CSV.
     pub fn write_csv(&self, text: &mut String) {
