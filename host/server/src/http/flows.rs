@@ -453,6 +453,13 @@ pub(super) fn body(saved: &SavedFlow, with_source: bool) -> Json_ {
         let labels: Vec<Json_> =
             saved.flow.labels.iter().map(|label| json!({ "key": label.key, "value": label.value })).collect();
         entries.insert("labels".into(), labels.into());
+        for input in entries.get_mut("inputs").and_then(Json_::as_array_mut).into_iter().flatten() {
+            // They may be expressions: Kestra's clients read text or a map, whatever the input is.
+            if let Some(defaults) = input.get_mut("defaults").filter(|defaults| !defaults.is_object()) {
+                let text = defaults.as_str().map_or_else(|| defaults.to_string(), str::to_owned);
+                *defaults = text.into();
+            }
+        }
         if with_source {
             entries.insert("source".into(), saved.flow.source.as_ref().into());
         }
