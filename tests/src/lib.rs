@@ -2,6 +2,8 @@
 
 pub mod conformance;
 pub mod counting;
+pub mod figures;
+pub mod filled;
 pub mod guests;
 pub mod held;
 pub mod hosted;

@@ -9,6 +9,8 @@ mod flows;
 mod follow;
 mod kv;
 mod life;
+mod logs;
+mod metrics;
 mod outputs;
 mod policy;
 mod polling;

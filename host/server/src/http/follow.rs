@@ -8,10 +8,14 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
+use model::ids::ExecutionId;
+use model::task::LogLevel;
 use serde::Deserialize;
+use store::query::LogFilter;
+use store::rows::Target;
 
 use super::App;
-use super::logs::{Filter, line_body};
+use super::logs::{LineBody, level};
 use super::wire::ExecutionBody;
 use crate::error::Error;
 use crate::executions::Seen;
@@ -100,7 +104,7 @@ pub async fn logs(
     headers: HeaderMap,
 ) -> Result<Events, Error> {
     let first = app.node.execution(&id).await?;
-    let filter = Filter::parse(query.min_level.as_deref(), None, None)?;
+    let least = query.min_level.as_deref().map(level).transpose()?.unwrap_or(LogLevel::Trace);
     let mut after = last_event_id(&headers).unwrap_or(0);
     let (send, receive) = tokio::sync::mpsc::channel::<Event>(LINES_PER_ROUND);
     let node = app.node.clone();
@@ -110,14 +114,15 @@ pub async fn logs(
         loop {
             // Looked at before the lines: lines written before the end are then never missed.
             let over = seen.is_over();
-            let Ok(page) = node.logs(&id, after, LINES_PER_ROUND).await else { return };
+            let lines = LogFilter::of(Target::Execution(ExecutionId::trusted(id.as_str())), after);
+            let Ok(page) = node.log_lines(lines, LINES_PER_ROUND).await else { return };
             let full = page.len() == LINES_PER_ROUND;
             for line in page {
                 after = line.position;
-                if !filter.admits(&line) {
+                if line.level < least {
                     continue;
                 }
-                let body = line_body(&seen.execution, &line);
+                let body = LineBody::from(line.as_ref());
                 let Ok(event) = Event::default().event("log").id(after.to_string()).json_data(body) else { return };
                 if send.send(event).await.is_err() {
                     return;

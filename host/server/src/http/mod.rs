@@ -13,6 +13,7 @@ mod health;
 mod kv;
 mod life;
 mod logs;
+mod metrics;
 mod plugins;
 mod secrets;
 mod triggers;
@@ -103,9 +104,17 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .route("/executions/flows/{namespace}/{flow}", get(executions::flow))
         .route("/executions/latest", post(executions::latest))
         .route("/executions/{namespace}/{flow}", post(executions::create))
-        .route("/logs/{execution}", get(logs::of_execution))
+        .route("/logs/search", get(logs::search))
+        .route("/logs/{execution}", get(logs::of_execution).delete(logs::delete))
         .route("/logs/{execution}/download", get(logs::download))
         .route("/logs/{execution}/follow", get(follow::logs))
+        .route("/logs/{namespace}/{flow}", delete(logs::delete_of_flow))
+        .route("/metrics/{execution}", get(metrics::of_execution))
+        .route("/metrics/names/{namespace}/{flow}", get(metrics::names_of_flow))
+        .route("/metrics/names/{namespace}/{flow}/{task}", get(metrics::names_of_task))
+        .route("/metrics/tasks/{namespace}/{flow}", get(metrics::tasks_of_flow))
+        .route("/metrics/aggregates/{namespace}/{flow}/{metric}", get(metrics::aggregate_of_flow))
+        .route("/metrics/aggregates/{namespace}/{flow}/{task}/{metric}", get(metrics::aggregate_of_task))
         .route("/kv", get(kv::list_all))
         .route("/namespaces/{namespace}/kv", get(kv::list).delete(kv::delete_several))
         .route("/namespaces/{namespace}/kv/inheritance", get(kv::inherited))
