@@ -273,7 +273,7 @@ impl Node {
         Ok(self.shown(&ExecutionId::trusted(id)).await?.record.clone())
     }
 
-    async fn shown(&self, id: &ExecutionId) -> Result<Stored<Arc<rows::Execution>>, Error> {
+    pub(crate) async fn shown(&self, id: &ExecutionId) -> Result<Stored<Arc<rows::Execution>>, Error> {
         let found = self.store.find::<rows::Execution>(View::Durable, Key::Execution(id.clone())).await?;
         found.ok_or_else(|| Error::NotFound(format!("no execution `{id}`")))
     }

@@ -14,6 +14,7 @@ mod error;
 mod executions;
 pub mod flow_schema;
 mod flows;
+mod following;
 pub mod http;
 mod inputs;
 mod installation;

@@ -1,4 +1,5 @@
-//! Server-sent events of one execution: its state and its log, as they become durable. Coalesced, and resumable by id.
+//! Server-sent events of one execution: its state and its log, as they become durable. Coalesced, and resumable by id. An event has at most a
+//! thousand task runs: of a larger execution it has those that changed since the last one, and says that they are a part.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,9 +9,8 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
-use model::ids::ExecutionId;
 use model::task::LogLevel;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use store::query::LogFilter;
 use store::rows::Target;
 
@@ -18,7 +18,7 @@ use super::App;
 use super::logs::{LineBody, level};
 use super::wire::ExecutionBody;
 use crate::error::Error;
-use crate::executions::Seen;
+use crate::following::{Follower, Glance};
 
 /// Shortest time between two events to one client: at most five a second, whatever the execution does.
 const PACE: Duration = Duration::from_millis(200);
@@ -43,7 +43,8 @@ pub async fn execution(
     Path((_, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Events, Error> {
-    let first = app.node.execution(&id).await?;
+    let mut follower = Follower::new(app.node.clone(), &id);
+    let first = follower.look().await?;
     let mut sent = last_event_id(&headers);
     let mut started = sent.is_some();
     let (send, receive) = tokio::sync::mpsc::channel::<Event>(1);
@@ -51,10 +52,10 @@ pub async fn execution(
     // Ends when the execution does or the client is gone: `send` fails then.
     tokio::spawn(async move {
         let mut watch = node.watch(&id);
-        let mut seen = first;
+        let mut glance = first;
         loop {
-            let ended = seen.is_over();
-            if sent != Some(seen.position) || ended {
+            let (ended, position) = (glance.is_over, glance.seen.position);
+            if sent != Some(position) || ended {
                 let name = if ended {
                     "end"
                 } else if started {
@@ -62,8 +63,8 @@ pub async fn execution(
                 } else {
                     "start"
                 };
-                let Some(event) = event(name, &seen, node.now()) else { return };
-                sent = Some(seen.position);
+                let Some(event) = event(name, &glance, node.now()) else { return };
+                sent = Some(position);
                 started = true;
                 if send.send(event).await.is_err() || ended {
                     return;
@@ -75,8 +76,8 @@ pub async fn execution(
                 () = tokio::time::sleep(LOOK) => {}
                 () = send.closed() => return,
             }
-            match node.execution(&id).await {
-                Ok(now) => seen = now,
+            match follower.look().await {
+                Ok(now) => glance = now,
                 Err(_) => return,
             }
         }
@@ -84,8 +85,21 @@ pub async fn execution(
     Ok(stream(receive))
 }
 
-fn event(name: &str, seen: &Seen, now: jiff::Timestamp) -> Option<Event> {
-    let body = ExecutionBody::new(&seen.execution, seen.runs.iter(), now);
+/// An execution, or as much of it as an event has.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GlanceBody<'a> {
+    #[serde(flatten)]
+    execution: ExecutionBody<'a>,
+    /// Ours: `taskRunList` has what changed; all of it is at `/executions/{id}`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    task_run_list_is_part: bool,
+}
+
+fn event(name: &str, glance: &Glance, now: jiff::Timestamp) -> Option<Event> {
+    let Glance { seen, is_part, .. } = glance;
+    let execution = ExecutionBody::new(&seen.execution, seen.runs.iter(), now);
+    let body = GlanceBody { execution, task_run_list_is_part: *is_part };
     Event::default().event(name).id(seen.position.to_string()).json_data(body).ok()
 }
 
@@ -103,18 +117,21 @@ pub async fn logs(
     Query(query): Query<LogsQuery>,
     headers: HeaderMap,
 ) -> Result<Events, Error> {
-    let first = app.node.execution(&id).await?;
+    let execution = app.node.execution_alone(&id).await?.id;
     let least = query.min_level.as_deref().map(level).transpose()?.unwrap_or(LogLevel::Trace);
     let mut after = last_event_id(&headers).unwrap_or(0);
     let (send, receive) = tokio::sync::mpsc::channel::<Event>(LINES_PER_ROUND);
     let node = app.node.clone();
     tokio::spawn(async move {
         let mut watch = node.watch(&id);
-        let mut seen = first;
+        let mut over = false;
         loop {
             // Looked at before the lines: lines written before the end are then never missed.
-            let over = seen.is_over();
-            let lines = LogFilter::of(Target::Execution(ExecutionId::trusted(id.as_str())), after);
+            if !over {
+                let Ok(now) = node.is_over(&execution).await else { return };
+                over = now;
+            }
+            let lines = LogFilter::of(Target::Execution(execution.clone()), after);
             let Ok(page) = node.log_lines(lines, LINES_PER_ROUND).await else { return };
             let full = page.len() == LINES_PER_ROUND;
             for line in page {
@@ -139,10 +156,6 @@ pub async fn logs(
                     () = tokio::time::sleep(LOOK) => {}
                     () = send.closed() => return,
                 }
-            }
-            match node.execution(&id).await {
-                Ok(now) => seen = now,
-                Err(_) => return,
             }
         }
     });

@@ -147,9 +147,9 @@ impl<'a> Walk<'a> {
 
     /// The first suffix from a place on that every group has.
     fn agreed(&mut self, mut at: Vec<u8>) -> Result<Option<At>, Error> {
+        let mut found: Option<At> = None;
         'again: loop {
-            let mut found: Option<At> = None;
-            for group in &mut self.lists {
+            for (number, group) in self.lists.iter_mut().enumerate() {
                 let mut first: Option<&At> = None;
                 for list in group {
                     let next = list.first(self.view, &at)?;
@@ -160,16 +160,15 @@ impl<'a> Walk<'a> {
                     };
                 }
                 let Some(first) = first else { return Ok(None) };
-                match &found {
-                    Some((agreed, _)) if *agreed != first.0 => {
-                        at = first.0.to_vec();
-                        continue 'again;
-                    }
-                    Some(_) => {}
-                    None => {
-                        at = first.0.to_vec();
-                        found = Some(first.clone());
-                    }
+                let agrees = *first.0 == *at;
+                if !agrees {
+                    at.clear();
+                    at.extend_from_slice(&first.0);
+                }
+                match number {
+                    0 => found = Some(first.clone()),
+                    _ if agrees => {}
+                    _ => continue 'again,
                 }
             }
             return Ok(found);
@@ -177,7 +176,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What stands next in one list. Who goes on step by step is read ahead for, twice as far each time; who jumps is not.
+/// What stands next in one list. Who goes on step by step is read ahead for, twice as far each time; who jumps is read ahead for less.
 struct Ahead<'a> {
     prefix: &'a [u8],
     /// Of suffixes; `None`: no bound.
@@ -207,7 +206,8 @@ impl<'a> Ahead<'a> {
         while self.found.is_empty() {
             let Some(rest) = self.rest.take() else { return Ok(None) };
             let is_next = from.strip_suffix(&[0]) == Some(&*self.before);
-            self.size = if is_next { (self.size * 2).min(AHEAD_MAX) } else { 1 };
+            // A jump now and then is no reason to begin again: two lists that agree nearly everywhere are walked step by step.
+            self.size = if is_next { (self.size * 2).min(AHEAD_MAX) } else { (self.size / 4).max(1) };
             let from = if *rest > *from { &*rest } else { from };
             let start = [self.prefix, from].concat();
             let end = match self.upto {
@@ -405,6 +405,7 @@ fn is_told_by_lists(query: &Query) -> bool {
                 filter.task.is_none() && filter.task_run.is_none() && filter.attempt.is_none() && filter.text.is_none();
             of && level && rest
         }
+        Query::TaskRuns(_) => true,
         _ => false,
     }
 }
