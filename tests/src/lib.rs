@@ -3,6 +3,8 @@
 pub mod conformance;
 pub mod counting;
 pub mod described;
+pub mod figures;
+pub mod filled;
 pub mod guests;
 pub mod held;
 pub mod hosted;

@@ -7,6 +7,8 @@ mod load;
 mod slots;
 mod snapshots;
 
+pub(crate) use commands::touched;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -403,7 +405,7 @@ impl Turn {
         if let Change::AttemptEnded { run, state, .. } = &change {
             self.ended.push((run.clone(), *state));
         }
-        commands::touched(&change, |run| {
+        touched(&change, |run| {
             self.touched.insert(run.clone());
         });
         commands::rows_of(id, &change, &mut self.batch);

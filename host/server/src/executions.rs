@@ -9,12 +9,11 @@ use jiff::Timestamp;
 use model::change::Child;
 use model::execution::{Execution, Failure, Kind, Parent, SEMANTICS, TaskRun, Triggered};
 use model::flow::{CheckBehavior, Label};
-use model::ids::{ExecutionId, TaskId, TaskRunId};
+use model::ids::{ExecutionId, TaskRunId};
 use model::inputs::{Missing, Resolved};
 use model::state::{History, State};
-use model::task::LogLevel;
-use store::rows::{self, Holder, Key, Target, UniqueKey, UniqueName};
-use store::{Page, Query, Topic, View, Watch};
+use store::rows::{self, Holder, Key, Stored, Target, UniqueKey, UniqueName};
+use store::{Query, Topic, View, Watch};
 
 use crate::error::Error;
 use crate::flows::SavedFlow;
@@ -99,20 +98,6 @@ impl Seen {
     pub fn is_over(&self) -> bool {
         self.execution.state().is_terminal() && self.runs.iter().all(|run| run.state().is_terminal())
     }
-}
-
-/// One line of an execution's log.
-#[derive(Clone, Debug)]
-pub struct LogLine {
-    /// Where to go on from.
-    pub position: u64,
-    pub at: Timestamp,
-    pub level: LogLevel,
-    pub task: Option<TaskId>,
-    pub task_run: Option<TaskRunId>,
-    pub attempt: Option<u32>,
-    pub message: String,
-    pub fields: Vec<(String, String)>,
 }
 
 impl Node {
@@ -283,11 +268,20 @@ impl Node {
         }
     }
 
+    /// An execution without its task runs, of which there may be a hundred thousand.
+    pub(crate) async fn execution_alone(&self, id: &str) -> Result<Execution, Error> {
+        Ok(self.shown(&ExecutionId::trusted(id)).await?.record.clone())
+    }
+
+    pub(crate) async fn shown(&self, id: &ExecutionId) -> Result<Stored<Arc<rows::Execution>>, Error> {
+        let found = self.store.find::<rows::Execution>(View::Durable, Key::Execution(id.clone())).await?;
+        found.ok_or_else(|| Error::NotFound(format!("no execution `{id}`")))
+    }
+
     /// An execution with its task runs.
     pub async fn execution(&self, id: &str) -> Result<Seen, Error> {
         let id = ExecutionId::trusted(id);
-        let found = self.store.find::<rows::Execution>(View::Durable, Key::Execution(id.clone())).await?;
-        let found = found.ok_or_else(|| Error::NotFound(format!("no execution `{id}`")))?;
+        let found = self.shown(&id).await?;
         let runs = self.store.all::<rows::TaskRun>(View::Durable, Query::TaskRuns(id), RUNS_MAX).await?;
         let newest = runs.iter().map(|run| run.version.0).max().unwrap_or(0);
         Ok(Seen {
@@ -332,40 +326,6 @@ impl Node {
             }
             let _ = tokio::time::timeout(LOOK, watch.changed()).await;
         }
-    }
-
-    /// Lines of an execution's log behind a position, oldest first.
-    pub async fn logs(&self, id: &str, after: u64, limit: usize) -> Result<Vec<LogLine>, Error> {
-        self.logs_from(id, after, LogLevel::Trace, limit).await
-    }
-
-    /// The same of lines from a level on: a warning behind ten thousand lines is found as well.
-    pub async fn logs_from(&self, id: &str, after: u64, least: LogLevel, limit: usize) -> Result<Vec<LogLine>, Error> {
-        let target = Target::Execution(ExecutionId::trusted(id));
-        let mut filter = store::query::LogFilter::of(target, after);
-        filter.least = least;
-        let query = Query::Logs(filter);
-        let mut lines = Vec::new();
-        let mut next = None;
-        while lines.len() < limit {
-            let page = Page { size: store::query::MAX_PAGE.min(limit - lines.len()), after: next };
-            let rows = self.store.list::<rows::LogLine>(View::Durable, query.clone(), page).await?;
-            lines.extend(rows.items.iter().map(|row| LogLine {
-                position: row.position,
-                at: row.at,
-                level: row.level,
-                task: row.task.clone(),
-                task_run: row.task_run.clone(),
-                attempt: (row.attempt > 0).then_some(row.attempt),
-                message: row.message.to_string(),
-                fields: row.fields.clone(),
-            }));
-            match rows.next {
-                Some(position) => next = Some(position),
-                None => break,
-            }
-        }
-        Ok(lines)
     }
 
     /// Makes the execution of another flow that a task run asked for. Its id is derived, so that asking twice makes one.

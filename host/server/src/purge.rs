@@ -109,7 +109,7 @@ impl Node {
         }
     }
 
-    async fn clear_all(&self, what: Clear) -> Result<u64, Error> {
+    pub(crate) async fn clear_all(&self, what: Clear) -> Result<u64, Error> {
         let mut removed = 0;
         loop {
             let cleared = self.store.clear(what.clone()).await?;

@@ -1,11 +1,14 @@
-//! Searches of executions: what an index of the store answers, what is looked at in each that it finds, and what is done to all of them.
+//! Searches: what an index of the store answers, what is looked at in each row that it finds, and totals that are exact as far as is counted.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use model::execution::Execution;
 use model::flow::Label;
 use model::state::State;
 use regex::Regex;
-use store::query::{ExecutionFilter, MAX_PAGE};
+use store::query::{ExecutionFilter, MAX_EXAMINED, MAX_PAGE};
+use store::rows::Record;
 use store::{Count, Page, Query, View, rows};
 
 use crate::error::Error;
@@ -13,7 +16,7 @@ use crate::node::Node;
 
 /// Totals are exact up to here; above, they are lower bounds.
 const COUNT_MAX: usize = 10_000;
-/// Executions looked at for one page or total, where no index has the answer.
+/// Rows looked at for one page or total, where no index has the answer.
 const EXAMINED_MAX: usize = 100_000;
 
 /// What is asked of a value.
@@ -122,39 +125,87 @@ impl Search {
     }
 }
 
+/// Rows of one page, and how many there are of all pages.
+#[derive(Clone, Debug)]
+pub(crate) struct Part<T> {
+    pub rows: Vec<Arc<T>>,
+    pub total: usize,
+    /// There are more than `total`.
+    pub is_lower_bound: bool,
+}
+
 impl Node {
     /// Executions that a search finds.
     pub async fn search_executions(&self, search: &Search, skipped: usize, size: usize) -> Result<Found, Error> {
         let query = Query::Executions(search.asked.clone());
-        let (mut executions, mut passed, mut examined, mut after) = (Vec::new(), 0_usize, 0, None);
-        // What the store counts need not be looked through to its end.
-        let is_counted = search.rest.is_empty();
+        let part = match search.rest.is_empty() {
+            true => self.counted::<rows::Execution>(query, skipped, size).await?,
+            false => {
+                let holds = |row: &rows::Execution| search.holds(&row.record);
+                self.looked_through(query, holds, skipped, size).await?
+            }
+        };
+        let executions = part.rows.iter().map(|row| row.record.clone()).collect();
+        Ok(Found { executions, total: part.total, is_lower_bound: part.is_lower_bound })
+    }
+
+    /// A page of what answers a question, and how much of it the store counts.
+    pub(crate) async fn counted<T: Record>(&self, query: Query, skipped: usize, size: usize) -> Result<Part<T>, Error> {
+        let (mut found, mut passed, mut examined, mut after) = (Vec::new(), 0_usize, 0, None);
         let wanted = skipped.saturating_add(size);
         let is_whole = loop {
-            let rows = self.store.list::<rows::Execution>(View::Durable, query.clone(), Page { size: MAX_PAGE, after });
-            let rows = rows.await?;
-            examined += rows.items.len();
-            for row in rows.items.iter().filter(|row| search.holds(&row.record)) {
-                if (skipped..wanted).contains(&passed) {
-                    executions.push(row.record.clone());
-                }
-                passed += 1;
-            }
+            // No more than the page: a reader of fifty should not pay for a thousand.
+            let page = Page { size: MAX_PAGE.min(wanted - passed), after };
+            let size = page.size;
+            let rows = self.store.list::<T>(View::Durable, query.clone(), page).await?;
+            examined += examined_for(&rows, size);
+            let before = skipped.saturating_sub(passed);
+            passed += rows.items.len();
+            found.extend(rows.items.into_iter().skip(before).map(|found| found.row));
             let Some(next) = rows.next else { break true };
-            let enough = if is_counted { wanted } else { wanted.max(COUNT_MAX) };
-            if passed >= enough || examined >= EXAMINED_MAX {
+            if passed >= wanted || examined >= EXAMINED_MAX {
                 break false;
             }
             after = Some(next);
         };
-        if is_whole || !is_counted {
-            return Ok(Found { executions, total: passed, is_lower_bound: !is_whole });
+        if is_whole {
+            return Ok(Part { rows: found, total: passed, is_lower_bound: false });
         }
         let (total, is_lower_bound) = match self.store.count(View::Durable, query, COUNT_MAX).await? {
-            Count::Exactly(count) => (count, false),
+            // Something may have been written since the page was read.
+            Count::Exactly(count) => (count.max(passed), false),
             Count::AtLeast(count) => (count.max(passed), true),
         };
-        Ok(Found { executions, total, is_lower_bound })
+        Ok(Part { rows: found, total, is_lower_bound })
+    }
+
+    /// The same where each row that the store finds is looked at as well.
+    pub(crate) async fn looked_through<T: Record>(
+        &self,
+        query: Query,
+        holds: impl Fn(&T) -> bool,
+        skipped: usize,
+        size: usize,
+    ) -> Result<Part<T>, Error> {
+        let (mut found, mut passed, mut examined, mut after) = (Vec::new(), 0_usize, 0, None);
+        let wanted = skipped.saturating_add(size);
+        loop {
+            let rows = self.store.list::<T>(View::Durable, query.clone(), Page { size: MAX_PAGE, after }).await?;
+            examined += examined_for(&rows, MAX_PAGE);
+            for row in rows.items.into_iter().map(|found| found.row).filter(|row| holds(row)) {
+                if (skipped..wanted).contains(&passed) {
+                    found.push(row);
+                }
+                passed += 1;
+            }
+            let Some(next) = rows.next else {
+                return Ok(Part { rows: found, total: passed, is_lower_bound: false });
+            };
+            if passed >= wanted.max(COUNT_MAX) || examined >= EXAMINED_MAX {
+                return Ok(Part { rows: found, total: passed, is_lower_bound: true });
+            }
+            after = Some(next);
+        }
     }
 
     /// All executions that a search finds, if there are not more than `most`.
@@ -175,4 +226,9 @@ impl Node {
             }
         }
     }
+}
+
+/// How many rows the store has looked at for a page, at most: one that is short and not the last took all that it is allowed.
+fn examined_for<T>(rows: &store::Rows<T>, size: usize) -> usize {
+    if rows.items.len() < size { MAX_EXAMINED } else { rows.items.len() }
 }

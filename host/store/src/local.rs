@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::Lsn;
 use crate::batch::{Batch, within};
 use crate::error::Error;
-use crate::index::plan::Part;
+use crate::index::plan::{Counted, Part};
 use crate::index::stage::Stage;
 use crate::query::{Count, MAX_EXAMINED, MAX_PAGE, Page, Position, Query, Rows};
 use crate::rows::{BlobId, Fence, LogLine, Metric};
@@ -23,6 +23,16 @@ pub trait Local: Send + Sync {
 
     /// A part of an answer, taken under one hold of the lock.
     fn part(&self, view: View, query: &Query, after: Option<&[u8]>, size: usize, budget: usize) -> Result<Part, Error>;
+
+    /// A part of a count, taken under one hold of the lock.
+    fn counted(
+        &self,
+        view: View,
+        query: &Query,
+        after: Option<&[u8]>,
+        size: usize,
+        budget: usize,
+    ) -> Result<Counted, Error>;
 
     /// The last commit.
     fn newest(&self) -> Lsn;
@@ -56,8 +66,8 @@ pub async fn count(store: &impl Local, view: View, query: Query, limit: usize) -
     let mut left = MAX_EXAMINED.max(limit);
     let mut after = None;
     loop {
-        let part = store.part(view, &query, after.as_deref(), limit - count, left.min(EXAMINED_AT_ONCE))?;
-        count += part.rows.len();
+        let part = store.counted(view, &query, after.as_deref(), limit - count, left.min(EXAMINED_AT_ONCE))?;
+        count += part.count;
         left = left.saturating_sub(part.examined);
         after = part.next;
         match after {

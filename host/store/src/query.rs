@@ -164,6 +164,18 @@ impl Within {
     /// Any time.
     pub const ALWAYS: Within = Within { from: None, until: None };
 
+    /// What of it is not before a time.
+    #[must_use]
+    pub fn not_before(self, from: Timestamp) -> Self {
+        Self { from: Some(self.from.map_or(from, |known| known.max(from))), ..self }
+    }
+
+    /// What of it is before a time.
+    #[must_use]
+    pub fn before(self, until: Timestamp) -> Self {
+        Self { until: Some(self.until.map_or(until, |known| known.min(until))), ..self }
+    }
+
     /// Whether it holds a time.
     pub fn holds(&self, at: Timestamp) -> bool {
         self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)

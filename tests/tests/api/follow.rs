@@ -8,6 +8,8 @@ use super::{SLEEPING, saying};
 
 /// More lines than the server sends in one round.
 const MANY: usize = 1_200;
+/// More task runs than one event has.
+const WIDE: usize = 1_100;
 
 async fn start(api: &Api, flow: &str) -> String {
     let begun = api.post(&format!("executions/{flow}"), "application/json", "").await.ok();
@@ -88,6 +90,37 @@ async fn follower_that_leaves_is_forgotten() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(api.delete(&format!("executions/{id}/kill")).await.status, 202);
         api.events(&format!("executions/{id}/follow"), None).await;
+    })
+    .await;
+}
+
+/// An event of a large execution has what changed, and never all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_execution_is_followed_in_parts() {
+    serving(async |api| {
+        let values: Vec<String> = (0..WIDE).map(|number| number.to_string()).collect();
+        let source = format!("id: wide\nnamespace: tests.api\ntasks:\n  - id: each\n    type: io.kestra.plugin.core.flow.ForEach\n    values: [{}]\n    concurrencyLimit: 0\n    tasks: [{{id: wait, type: io.kestra.plugin.core.flow.Pause}}]\n", values.join(", "));
+        api.save(&source).await;
+        let id = start(api, "tests.api/wide").await;
+        api.until(&format!("executions/{id}"), |shown| shown["taskRunList"].as_array().is_some_and(|all| all.len() > WIDE)).await;
+        let path = format!("executions/{id}/follow");
+        let following = api.events(&path, None);
+        let killing = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(api.delete(&format!("executions/{id}/kill")).await.status, 202);
+        };
+        let (events, ()) = futures::join!(following, killing);
+        let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
+        assert_eq!((names.first(), names.last()), (Some(&"start"), Some(&"end")), "{names:?}");
+        for event in &events {
+            let body: serde_json::Value = serde_json::from_str(&event.data).expect("JSON");
+            let runs = body["taskRunList"].as_array().expect("a list").len();
+            assert!(runs <= 1_000 && body["taskRunListIsPart"] == true, "{runs} task runs");
+        }
+        assert_eq!(events.last().map(state).as_deref(), Some("KILLED"));
+        let again = api.events(&path, None).await;
+        assert_eq!(again.iter().map(|event| event.name.as_str()).collect::<Vec<_>>(), ["end"]);
+        assert!(again.iter().all(|event| event.data.contains("\"taskId\":\"wait\"")), "something of it is shown");
     })
     .await;
 }

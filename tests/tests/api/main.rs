@@ -11,6 +11,8 @@ mod follow;
 mod graph;
 mod kv;
 mod life;
+mod logs;
+mod metrics;
 mod namespace_files;
 mod namespaces;
 mod openapi;

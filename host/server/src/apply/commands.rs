@@ -90,7 +90,7 @@ pub(super) fn unmark_after_end(id: &ExecutionId, turn: &mut Turn) {
 }
 
 /// The task runs whose shown row a change puts out of date.
-pub(super) fn touched(change: &Change, mut touch: impl FnMut(&TaskRunId)) {
+pub(crate) fn touched(change: &Change, mut touch: impl FnMut(&TaskRunId)) {
     match change {
         Change::RunCreated { run, .. }
         | Change::RunEntered { run, .. }

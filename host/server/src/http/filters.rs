@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use model::flow::Label;
 use model::ids::{ExecutionId, Namespace, TriggerId};
 use model::state::State;
-use store::query::NamespaceMatch;
+use store::query::{NamespaceMatch, Within};
 use store::rows::NamespaceKey;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
@@ -61,6 +61,11 @@ impl Filter {
 
     pub fn issue(&self, message: String, hint: &str) -> Issue {
         problem(self.written(), message, hint.to_owned())
+    }
+
+    /// A plain parameter of an older client, as the filter that it means.
+    pub fn plain(field: &str, operation: Operation, value: &str) -> Self {
+        Self { field: field.to_owned(), operation, key: None, value: value.to_owned() }
     }
 
     /// Several values, separated by commas.
@@ -154,12 +159,21 @@ pub fn parse(query: &str) -> Result<Vec<Filter>, Error> {
 
 /// Refuses parameters that are neither filters nor one of these: what is done by query is done to no more than was meant.
 pub fn only(query: &str, known: &[&str]) -> Result<(), Error> {
+    refuse_unknown(query, |name| name.starts_with("filters["), known, "known are filters, and ")
+}
+
+/// Refuses parameters that are none of these, filters among them: one that is passed over would show, or remove, more than was meant.
+pub fn nothing_but(query: &str, known: &[&str]) -> Result<(), Error> {
+    refuse_unknown(query, |_| false, known, "known are ")
+}
+
+fn refuse_unknown(query: &str, is_more: impl Fn(&str) -> bool, known: &[&str], hint: &str) -> Result<(), Error> {
     let names = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
-    let unknown = names.filter(|name| !name.starts_with("filters[") && !known.contains(&name.as_ref()));
+    let unknown = names.filter(|name| !is_more(name) && !known.contains(&name.as_ref()));
     let issues = unknown.map(|name| {
         let near = nearest(&name, known.iter().copied());
-        let hint = if near.is_empty() { known.join(", ") } else { near.join(" or ") };
-        problem(name.to_string(), format!("`{name}` is no parameter of this"), format!("known are filters, and {hint}"))
+        let names = if near.is_empty() { known.join(", ") } else { near.join(" or ") };
+        problem(name.to_string(), format!("`{name}` is no parameter of this"), format!("{hint}{names}"))
     });
     refuse(issues.collect())
 }
@@ -271,12 +285,7 @@ impl Search {
                 issues.push(issue);
             }
         }
-        let plain = |field: &str, operation, value: &str| Filter {
-            field: field.to_owned(),
-            operation,
-            key: None,
-            value: value.to_owned(),
-        };
+        let plain = Filter::plain;
         let pairs = || url::form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty());
         // Whoever names a flow names its namespace.
         let namespace = if pairs().any(|(name, _)| name == "flowId") { Operation::Equals } else { Operation::Prefix };
@@ -349,20 +358,12 @@ impl Search {
                 }
             }
             ("labels", _) => return wrong("EQUALS or NOT_EQUALS"),
-            ("startDate", operation) => self.started(filter, operation, time(filter)?)?,
+            ("startDate", _) => self.asked.created = narrowed(self.asked.created, filter)?,
             ("endDate", O::GreaterThan | O::GreaterThanOrEqualTo | O::LessThan | O::LessThanOrEqualTo | O::Equals) => {
                 self.rest.push(Rest::Ended(filter.operation, time(filter)?));
             }
             ("endDate", _) => return wrong("GREATER_THAN_OR_EQUAL_TO or LESS_THAN_OR_EQUAL_TO"),
-            ("timeRange", O::Equals) => {
-                let span = filter.value.parse::<jiff::Span>().ok();
-                let duration =
-                    span.and_then(|span| span.to_duration(now.to_zoned(jiff::tz::TimeZone::UTC).date()).ok());
-                let Some(from) = duration.and_then(|duration| now.checked_sub(duration).ok()) else {
-                    return wrong("a duration, as `PT24H` or `P7D`");
-                };
-                self.not_before(from);
-            }
+            ("timeRange", O::Equals) => self.asked.created = self.asked.created.not_before(since(filter, now)?),
             ("triggerExecutionId", O::Equals) => self.asked.parent = Some(ExecutionId::trusted(filter.value.as_str())),
             ("triggerId", O::Equals) => {
                 self.asked.trigger = Some(TriggerId::trusted(filter.value.as_str()));
@@ -389,37 +390,6 @@ impl Search {
             }
         }
         Ok(())
-    }
-
-    fn started(&mut self, filter: &Filter, operation: Operation, at: Timestamp) -> Result<(), Issue> {
-        use Operation as O;
-        // Times have a resolution: what is after one is at the next or later.
-        let next = at.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(at);
-        match operation {
-            O::GreaterThanOrEqualTo => self.not_before(at),
-            O::GreaterThan => self.not_before(next),
-            O::LessThan => self.before(at),
-            O::LessThanOrEqualTo => self.before(next),
-            O::Equals => {
-                self.not_before(at);
-                self.before(next);
-            }
-            _ => {
-                let hint = "GREATER_THAN_OR_EQUAL_TO or LESS_THAN_OR_EQUAL_TO";
-                return Err(filter.issue("`startDate` cannot be searched so".to_owned(), hint));
-            }
-        }
-        Ok(())
-    }
-
-    fn not_before(&mut self, from: Timestamp) {
-        let created = &mut self.asked.created;
-        created.from = Some(created.from.map_or(from, |before| before.max(from)));
-    }
-
-    fn before(&mut self, until: Timestamp) {
-        let created = &mut self.asked.created;
-        created.until = Some(created.until.map_or(until, |before| before.min(until)));
     }
 
     /// Gives the store what one of its indexes answers.
@@ -475,6 +445,34 @@ fn states(filter: &Filter) -> Result<Vec<State>, Issue> {
 
 fn others(states: &[State]) -> Vec<State> {
     State::ALL.into_iter().filter(|state| !states.contains(state)).collect()
+}
+
+/// A range of time without what a filter of dates takes from it.
+pub fn narrowed(range: Within, filter: &Filter) -> Result<Within, Issue> {
+    use Operation as O;
+    let at = time(filter)?;
+    // Times have a resolution: what is after one is at the next or later.
+    let next = at.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(at);
+    match filter.operation {
+        O::GreaterThanOrEqualTo => Ok(range.not_before(at)),
+        O::GreaterThan => Ok(range.not_before(next)),
+        O::LessThan => Ok(range.before(at)),
+        O::LessThanOrEqualTo => Ok(range.before(next)),
+        O::Equals => Ok(range.not_before(at).before(next)),
+        _ => {
+            let hint = "GREATER_THAN_OR_EQUAL_TO or LESS_THAN_OR_EQUAL_TO";
+            Err(filter.issue(format!("`{}` cannot be searched so", filter.field), hint))
+        }
+    }
+}
+
+/// When the last so long began: `timeRange`.
+pub fn since(filter: &Filter, now: Timestamp) -> Result<Timestamp, Issue> {
+    let span = filter.value.parse::<jiff::Span>().ok();
+    let duration = span.and_then(|span| span.to_duration(now.to_zoned(jiff::tz::TimeZone::UTC).date()).ok());
+    let from = duration.and_then(|duration| now.checked_sub(duration).ok());
+    let hint = "a duration, as `PT24H` or `P7D`";
+    from.ok_or_else(|| filter.issue(format!("`{}` cannot be searched so", filter.field), hint))
 }
 
 fn time(filter: &Filter) -> Result<Timestamp, Issue> {

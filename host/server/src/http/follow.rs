@@ -1,4 +1,5 @@
-//! Server-sent events of one execution: its state and its log, as they become durable. Coalesced, and resumable by id.
+//! Server-sent events of one execution: its state and its log, as they become durable. Coalesced, and resumable by id. An event has at most a
+//! thousand task runs: of a larger execution it has those that changed since the last one, and says that they are a part.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,18 +9,21 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
-use serde::Deserialize;
+use model::task::LogLevel;
+use serde::{Deserialize, Serialize};
+use store::query::LogFilter;
+use store::rows::Target;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
-use super::logs::{Filter, line_body};
+use super::logs::{LineBody, level};
 use super::openapi::tagged;
 use super::wire::ExecutionBody;
 use super::wire::named::LevelName;
 use crate::error::Error;
-use crate::executions::Seen;
+use crate::following::{Follower, Glance};
 
 /// Shortest time between two events to one client: at most five a second, whatever the execution does.
 pub(super) const PACE: Duration = Duration::from_millis(200);
@@ -54,7 +58,8 @@ async fn execution(
     Path((_, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Events, Error> {
-    let first = app.node.execution(&id).await?;
+    let mut follower = Follower::new(app.node.clone(), &id);
+    let first = follower.look().await?;
     let mut sent = last_event_id(&headers);
     let mut started = sent.is_some();
     let (send, receive) = tokio::sync::mpsc::channel::<Event>(1);
@@ -62,10 +67,10 @@ async fn execution(
     // Ends when the execution does or the client is gone: `send` fails then.
     tokio::spawn(async move {
         let mut watch = node.watch(&id);
-        let mut seen = first;
+        let mut glance = first;
         loop {
-            let ended = seen.is_over();
-            if sent != Some(seen.position) || ended {
+            let (ended, position) = (glance.is_over, glance.seen.position);
+            if sent != Some(position) || ended {
                 let name = if ended {
                     "end"
                 } else if started {
@@ -73,8 +78,8 @@ async fn execution(
                 } else {
                     "start"
                 };
-                let Some(event) = event(name, &seen, node.now()) else { return };
-                sent = Some(seen.position);
+                let Some(event) = event(name, &glance, node.now()) else { return };
+                sent = Some(position);
                 started = true;
                 if send.send(event).await.is_err() || ended {
                     return;
@@ -86,8 +91,8 @@ async fn execution(
                 () = tokio::time::sleep(LOOK) => {}
                 () = send.closed() => return,
             }
-            match node.execution(&id).await {
-                Ok(now) => seen = now,
+            match follower.look().await {
+                Ok(now) => glance = now,
                 Err(_) => return,
             }
         }
@@ -95,8 +100,21 @@ async fn execution(
     Ok(stream(receive))
 }
 
-fn event(name: &str, seen: &Seen, now: jiff::Timestamp) -> Option<Event> {
-    let body = ExecutionBody::new(&seen.execution, seen.runs.iter(), now);
+/// An execution, or as much of it as an event has.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GlanceBody<'a> {
+    #[serde(flatten)]
+    execution: ExecutionBody<'a>,
+    /// Ours: `taskRunList` has what changed; all of it is at `/executions/{id}`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    task_run_list_is_part: bool,
+}
+
+fn event(name: &str, glance: &Glance, now: jiff::Timestamp) -> Option<Event> {
+    let Glance { seen, is_part, .. } = glance;
+    let execution = ExecutionBody::new(&seen.execution, seen.runs.iter(), now);
+    let body = GlanceBody { execution, task_run_list_is_part: *is_part };
     Event::default().event(name).id(seen.position.to_string()).json_data(body).ok()
 }
 
@@ -122,25 +140,29 @@ async fn logs(
     Query(query): Query<LogsQuery>,
     headers: HeaderMap,
 ) -> Result<Events, Error> {
-    let first = app.node.execution(&id).await?;
-    let filter = Filter::parse(query.min_level.as_deref(), None, None)?;
+    let execution = app.node.execution_alone(&id).await?.id;
+    let least = query.min_level.as_deref().map(level).transpose()?.unwrap_or(LogLevel::Trace);
     let mut after = last_event_id(&headers).unwrap_or(0);
     let (send, receive) = tokio::sync::mpsc::channel::<Event>(LINES_PER_ROUND);
     let node = app.node.clone();
     tokio::spawn(async move {
         let mut watch = node.watch(&id);
-        let mut seen = first;
+        let mut over = false;
         loop {
             // Looked at before the lines: lines written before the end are then never missed.
-            let over = seen.is_over();
-            let Ok(page) = node.logs(&id, after, LINES_PER_ROUND).await else { return };
+            if !over {
+                let Ok(now) = node.is_over(&execution).await else { return };
+                over = now;
+            }
+            let lines = LogFilter::of(Target::Execution(execution.clone()), after);
+            let Ok(page) = node.log_lines(lines, LINES_PER_ROUND).await else { return };
             let full = page.len() == LINES_PER_ROUND;
             for line in page {
                 after = line.position;
-                if !filter.admits(&line) {
+                if line.level < least {
                     continue;
                 }
-                let body = line_body(&seen.execution, &line);
+                let body = LineBody::from(line.as_ref());
                 let Ok(event) = Event::default().event("log").id(after.to_string()).json_data(body) else { return };
                 if send.send(event).await.is_err() {
                     return;
@@ -157,10 +179,6 @@ async fn logs(
                     () = tokio::time::sleep(LOOK) => {}
                     () = send.closed() => return,
                 }
-            }
-            match node.execution(&id).await {
-                Ok(now) => seen = now,
-                Err(_) => return,
             }
         }
     });

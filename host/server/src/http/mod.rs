@@ -18,6 +18,7 @@ mod health;
 mod kv;
 mod life;
 mod logs;
+mod metrics;
 mod namespace_files;
 mod namespaces;
 mod openapi;
@@ -73,6 +74,7 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .merge(follow::routes())
         .merge(follow_several::routes())
         .merge(logs::routes())
+        .merge(metrics::routes())
         .merge(triggers::routes())
         .merge(namespaces::routes())
         .merge(namespace_files::routes())

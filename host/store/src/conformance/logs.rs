@@ -8,7 +8,7 @@ use model::task::LogLevel;
 use super::samples::*;
 use crate::query::{LogFilter, LogScope, NamespaceMatch, Within};
 use crate::rows::*;
-use crate::{Error, MAX_LINES, Page, Query, Store, View};
+use crate::{Count, Error, MAX_LINES, Page, Query, Store, View};
 
 async fn texts(store: &Arc<dyn Store>, filter: LogFilter) -> Vec<String> {
     let lines = store.all::<LogLine>(View::Newest, Query::Logs(filter), 100_000).await.unwrap();
@@ -78,4 +78,37 @@ pub async fn across_flows_newest_first(store: Arc<dyn Store>) {
     let mut early = within(NamespaceMatch::Any, None);
     early.at = Within { from: None, until: Some(at(2)) };
     assert_eq!(texts(&store, early).await, ["a.b"]);
+}
+
+pub async fn lines_that_matter_are_found_among_many(store: Arc<dyn Store>) {
+    let level = |number: i64| match number % 1_000 {
+        7 => LogLevel::Warn,
+        999 => LogLevel::Error,
+        _ => LogLevel::Info,
+    };
+    for chunk in 0..12 {
+        let numbers = (0..1_000).map(|number| chunk * 1_000 + number);
+        let of = format!("x{}", chunk % 2);
+        let lines = numbers.map(|number| line(to(&of), number, level(number), &number.to_string()));
+        store.append_logs(lines.collect()).await.unwrap();
+    }
+    let of = |least| LogFilter { least, ..LogFilter::of(to("x1"), 0) };
+    assert_eq!(texts(&store, of(LogLevel::Error)).await, ["1999", "3999", "5999", "7999", "9999", "11999"]);
+    assert_eq!(texts(&store, of(LogLevel::Warn)).await.len(), 12);
+    let scope = LogScope::Flows { namespace: NamespaceMatch::Any, flow: None };
+    let all = |least| LogFilter { least, ..LogFilter::within(scope.clone()) };
+    assert_eq!(texts(&store, all(LogLevel::Warn)).await[..3], ["11999", "11007", "10999"]);
+    let late = LogFilter { at: Within { from: Some(at(11_007)), until: Some(at(11_999)) }, ..all(LogLevel::Warn) };
+    assert_eq!(texts(&store, late).await, ["11007"]);
+    let count = async |filter, limit| store.count(View::Newest, Query::Logs(filter), limit).await.unwrap();
+    assert_eq!(count(all(LogLevel::Error), 10_000).await, Count::Exactly(12));
+    assert_eq!(count(all(LogLevel::Error), 5).await, Count::AtLeast(5));
+    assert_eq!(count(of(LogLevel::Trace), 10_000).await, Count::Exactly(6_000));
+    assert_eq!(count(all(LogLevel::Trace), 10_000).await, Count::AtLeast(10_000));
+    // What is removed is in no list any more.
+    let first = store.list::<LogLine>(View::Newest, Query::Logs(of(LogLevel::Error)), Page::first(1)).await.unwrap();
+    let mut batch = crate::Batch::new();
+    batch.delete(Key::Log(to("x1"), first.items[0].position));
+    store.commit(batch).await.unwrap();
+    assert_eq!(count(of(LogLevel::Error), 10).await, Count::Exactly(5));
 }

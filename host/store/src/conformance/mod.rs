@@ -75,6 +75,7 @@ cases! {
     logs::positions_grow_and_resume,
     logs::filters_hold,
     logs::across_flows_newest_first,
+    logs::lines_that_matter_are_found_among_many,
     races::every_job_is_claimed_once,
     races::slots_are_never_held_twice,
     races::one_of_many_owners_appends,

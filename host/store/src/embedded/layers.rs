@@ -3,7 +3,7 @@
 use super::base::{Base, to_entry};
 use crate::Lsn;
 use crate::error::Error;
-use crate::index::table::{At, Entry, Ordered, Table};
+use crate::index::table::{At, Entry, Ordered, Stretch, Table};
 
 /// The layers as of a commit.
 pub struct Layers<'a> {
@@ -71,6 +71,19 @@ impl Ordered for Layers<'_> {
             }
         }
     }
+
+    fn stretch(&self, from: &[u8], upto: &[u8], most: usize) -> Result<Stretch<Entry>, Error> {
+        // Below there may be far more than is above: nothing above ends the stretch before it has to.
+        let mut layers = Vec::with_capacity(self.tables.len() + 1);
+        for table in self.tables.into_iter().flatten() {
+            let known = table.known_range(from, upto, self.lsn);
+            layers.push(Stretch::of(known.map(|(key, entry)| (key.into(), entry.cloned())), most));
+        }
+        let below = self.base.stretch(from, upto, most)?;
+        layers.push(below.filtered(|value| to_entry(&value).map(|entry| Some(Some(entry))))?);
+        Stretch::merged(layers).filtered(Ok)
+    }
+
     fn ends(&self, key: &[u8], next: &[u8]) -> Result<bool, Error> {
         for table in self.tables.into_iter().flatten() {
             // Where the key is, the next one cannot be further down.

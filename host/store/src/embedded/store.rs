@@ -16,7 +16,7 @@ use crate::Lsn;
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::index::keys;
-use crate::index::plan::{self, Part};
+use crate::index::plan::{self, Counted, Part};
 use crate::index::stage::Stage;
 use crate::index::table::{Entry, Ordered, Removed, Table};
 use crate::local::{self, Local};
@@ -335,6 +335,18 @@ impl Local for EmbeddedStore {
     fn part(&self, view: View, query: &Query, after: Option<&[u8]>, size: usize, budget: usize) -> Result<Part, Error> {
         let core = self.inner.read();
         plan::part(&core.layers(self.inner.base.as_ref(), view), query, after, size, budget)
+    }
+
+    fn counted(
+        &self,
+        view: View,
+        query: &Query,
+        after: Option<&[u8]>,
+        size: usize,
+        budget: usize,
+    ) -> Result<Counted, Error> {
+        let core = self.inner.read();
+        plan::count(&core.layers(self.inner.base.as_ref(), view), query, after, size, budget)
     }
 
     fn newest(&self) -> Lsn {

@@ -6,9 +6,10 @@ use model::execution::Kind as ExecutionKind;
 use model::flow::Label;
 use model::ids::{ExecutionId, FlowKey};
 use model::state::State;
+use model::task::LogLevel;
 
 use super::encode::{KeyBuf, KeyBytes};
-use crate::rows::{Execution, Holder, Job, JobKey, Key, Kind, NamespaceKey, Row, Target, UniqueName};
+use crate::rows::{Execution, Holder, Job, JobKey, Key, Kind, LogLine, NamespaceKey, Row, Target, UniqueName};
 
 /// Tags of index entries. Rows have the code of their kind as tag, below 64.
 pub mod tag {
@@ -30,6 +31,8 @@ pub mod tag {
     pub const KV_EXPIRES: u8 = 79;
     pub const LOGS: u8 = 80;
     pub const FILES_BLOB: u8 = 81;
+    pub const LOGS_LEVEL: u8 = 82;
+    pub const LOGS_TARGET_LEVEL: u8 = 83;
 }
 
 /// The key of a row.
@@ -159,6 +162,34 @@ pub mod executions {
     }
 }
 
+/// Prefixes of the lists of log lines that matter.
+pub mod lines {
+    use super::*;
+
+    /// Levels that have lists of their own: what is looked for in a million lines. Of the others there are too many, and they are near.
+    pub const LISTED: [LogLevel; 2] = [LogLevel::Warn, LogLevel::Error];
+
+    fn level(bytes: KeyBytes, level: LogLevel) -> KeyBytes {
+        bytes.byte(match level {
+            LogLevel::Trace => 1,
+            LogLevel::Debug => 2,
+            LogLevel::Info => 3,
+            LogLevel::Warn => 4,
+            LogLevel::Error => 5,
+        })
+    }
+
+    /// Of all targets, newest first.
+    pub fn all(of: LogLevel) -> KeyBytes {
+        level(KeyBytes::new(tag::LOGS_LEVEL), of)
+    }
+
+    /// Of one target, in the order of its log.
+    pub fn of_target(of: LogLevel, target: &Target) -> KeyBytes {
+        super::target(level(KeyBytes::new(tag::LOGS_TARGET_LEVEL), of), target)
+    }
+}
+
 /// The index entries of a row: each points to the row's key.
 pub fn entries(row: &Row) -> Vec<KeyBuf> {
     match row {
@@ -192,7 +223,7 @@ pub fn entries(row: &Row) -> Vec<KeyBuf> {
             .map(|at| place(KeyBytes::new(tag::KV_EXPIRES).oldest(at), &kv.place).text(&kv.key).done())
             .into_iter()
             .collect(),
-        Row::Log(line) => vec![KeyBytes::new(tag::LOGS).newest(line.at).u64(!line.position).done()],
+        Row::Log(line) => line_entries(line),
         Row::File(file) => vec![KeyBytes::new(tag::FILES_BLOB).text(&file.content.id.0).text(&file.path).done()],
         Row::Message(_)
         | Row::Flow(_)
@@ -205,6 +236,16 @@ pub fn entries(row: &Row) -> Vec<KeyBuf> {
         | Row::Document(_)
         | Row::Setting(_) => Vec::new(),
     }
+}
+
+fn line_entries(line: &LogLine) -> Vec<KeyBuf> {
+    let newest = |bytes: KeyBytes| bytes.newest(line.at).u64(!line.position).done();
+    let mut keys = vec![newest(KeyBytes::new(tag::LOGS))];
+    if lines::LISTED.contains(&line.level) {
+        keys.push(newest(lines::all(line.level)));
+        keys.push(lines::of_target(line.level, &line.of).u64(line.position).done());
+    }
+    keys
 }
 
 fn execution_entries(execution: &Execution) -> Vec<KeyBuf> {

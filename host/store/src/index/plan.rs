@@ -5,13 +5,20 @@
 //! others are: the cost follows the rarest group, whichever that is. What no list serves is looked at row by row, and
 //! bounded.
 
+use std::collections::VecDeque;
+
+use model::task::LogLevel;
+
 use super::encode::{KeyBuf, KeyBytes, after_prefix, texts_len};
-use super::keys::{self, executions, tag};
+use super::keys::{self, executions, lines, tag};
 use super::matches::matches;
 use super::table::{At, Entry, Ordered};
 use crate::error::Error;
 use crate::query::{ExecutionFilter, LogFilter, LogScope, NamespaceMatch, Query, Within};
 use crate::rows::{Kind, Row, Stored};
+
+/// Most keys read ahead of one list: enough that a step costs little, and no more than is looked at under one hold of the lock.
+const AHEAD_MAX: usize = 256;
 
 /// How the questions of one kind are walked.
 struct Plan {
@@ -44,6 +51,14 @@ pub struct Part {
     pub examined: usize,
 }
 
+/// A part of a count.
+pub struct Counted {
+    pub count: usize,
+    /// As of a [`Part`].
+    pub next: Option<KeyBuf>,
+    pub examined: usize,
+}
+
 /// The rows after a suffix: at most `size` of them, looking at no more than `budget`.
 pub fn part(
     view: &dyn Ordered,
@@ -53,82 +68,159 @@ pub fn part(
     budget: usize,
 ) -> Result<Part, Error> {
     let plan = plan(query);
-    let mut part = Part { rows: Vec::new(), next: None, examined: 0 };
-    let mut from = match after {
-        None => plan.from.clone(),
-        Some(after) => match plan.skip.past(after) {
-            Some(from) => from.max(plan.from.clone()),
-            None => return Ok(part),
+    let mut walk = Walk::new(view, &plan, after);
+    let mut rows = Vec::new();
+    while rows.len() < size && walk.examined < budget {
+        let Some(entry) = walk.step()? else { break };
+        rows.extend(row_of(view, entry)?.filter(|row| matches(query, &row.row)));
+    }
+    Ok(Part { rows, next: walk.last, examined: walk.examined })
+}
+
+/// How many rows there are after a suffix: as [`part`], without the rows where the lists say all.
+pub fn count(
+    view: &dyn Ordered,
+    query: &Query,
+    after: Option<&[u8]>,
+    size: usize,
+    budget: usize,
+) -> Result<Counted, Error> {
+    if !is_told_by_lists(query) {
+        let part = part(view, query, after, size, budget)?;
+        return Ok(Counted { count: part.rows.len(), next: part.next, examined: part.examined });
+    }
+    let plan = plan(query);
+    let mut walk = Walk::new(view, &plan, after);
+    let mut count = 0;
+    while count < size && walk.examined < budget && walk.step()?.is_some() {
+        count += 1;
+    }
+    Ok(Counted { count, next: walk.last, examined: walk.examined })
+}
+
+fn row_of(view: &dyn Ordered, entry: Entry) -> Result<Option<Stored<Row>>, Error> {
+    match entry {
+        Entry::Row(row) => Ok(Some(row)),
+        Entry::Points(key) => match view.get(&key)? {
+            Some(Entry::Row(row)) => Ok(Some(row)),
+            _ => Ok(None),
         },
-    };
-    loop {
-        if part.rows.len() >= size || part.examined >= budget {
-            return Ok(part);
-        }
-        let Some((suffix, entry)) = plan.next(view, &from)? else {
-            part.next = None;
-            return Ok(part);
-        };
-        part.examined += 1;
-        let row = match entry {
-            Entry::Row(row) => Some(row),
-            Entry::Points(key) => match view.get(&key)? {
-                Some(Entry::Row(row)) => Some(row),
-                _ => None,
-            },
-        };
-        part.rows.extend(row.filter(|row| matches(query, &row.row)));
-        match plan.skip.past(&suffix) {
-            Some(past) => from = past,
-            None => {
-                part.next = None;
-                return Ok(part);
-            }
-        }
-        part.next = Some(suffix);
     }
 }
 
-impl Plan {
-    /// The first suffix from `from` on that every group has.
-    fn next(&self, view: &dyn Ordered, from: &[u8]) -> Result<Option<At>, Error> {
-        let mut at = from.to_vec();
+/// A walk through the lists of a plan, suffix by suffix.
+struct Walk<'a> {
+    view: &'a dyn Ordered,
+    plan: &'a Plan,
+    /// By group and prefix of the plan.
+    lists: Vec<Vec<Ahead<'a>>>,
+    /// Where to go on; `None`: there is nothing more.
+    from: Option<Vec<u8>>,
+    /// The last suffix that was looked at, if there may be more after it.
+    last: Option<KeyBuf>,
+    examined: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(view: &'a dyn Ordered, plan: &'a Plan, after: Option<&[u8]>) -> Self {
+        let from = match after {
+            None => Some(plan.from.clone()),
+            Some(after) => plan.skip.past(after).map(|from| from.max(plan.from.clone())),
+        };
+        let ahead = |prefix: &'a Vec<u8>| Ahead::new(prefix, plan.upto.as_deref());
+        let lists = plan.groups.iter().map(|group| group.iter().map(ahead).collect()).collect();
+        Self { view, plan, lists, from, last: None, examined: 0 }
+    }
+
+    /// The next suffix that every group has: what it leads to.
+    fn step(&mut self) -> Result<Option<Entry>, Error> {
+        let Some(from) = self.from.take() else { return Ok(None) };
+        let Some((suffix, entry)) = self.agreed(from)? else {
+            self.last = None;
+            return Ok(None);
+        };
+        self.examined += 1;
+        self.from = self.plan.skip.past(&suffix);
+        self.last = self.from.is_some().then_some(suffix);
+        Ok(Some(entry))
+    }
+
+    /// The first suffix from a place on that every group has.
+    fn agreed(&mut self, mut at: Vec<u8>) -> Result<Option<At>, Error> {
+        let mut found: Option<At> = None;
         'again: loop {
-            let mut found: Option<At> = None;
-            for group in &self.groups {
-                let Some((suffix, entry)) = self.first_of(view, group, &at)? else { return Ok(None) };
-                match &found {
-                    Some((agreed, _)) if *agreed != suffix => {
-                        at = suffix.into_vec();
-                        continue 'again;
-                    }
-                    Some(_) => {}
-                    None => {
-                        at = suffix.to_vec();
-                        found = Some((suffix, entry));
-                    }
+            for (number, group) in self.lists.iter_mut().enumerate() {
+                let mut first: Option<&At> = None;
+                for list in group {
+                    let next = list.first(self.view, &at)?;
+                    first = match (first, next) {
+                        (Some(first), Some(next)) if next.0 >= first.0 => Some(first),
+                        (first, None) => first,
+                        (_, next) => next,
+                    };
+                }
+                let Some(first) = first else { return Ok(None) };
+                let agrees = *first.0 == *at;
+                if !agrees {
+                    at.clear();
+                    at.extend_from_slice(&first.0);
+                }
+                match number {
+                    0 => found = Some(first.clone()),
+                    _ if agrees => {}
+                    _ => continue 'again,
                 }
             }
             return Ok(found);
         }
     }
+}
 
-    /// The first suffix from `from` on that one of the prefixes has.
-    fn first_of(&self, view: &dyn Ordered, group: &[Vec<u8>], from: &[u8]) -> Result<Option<At>, Error> {
-        let mut first: Option<At> = None;
-        for prefix in group {
-            let start = [prefix, from].concat();
-            let end = match (&self.upto, &first) {
-                (_, Some((best, _))) => Some([prefix, &**best].concat()),
-                (Some(upto), None) => Some([prefix, &**upto].concat()),
-                (None, None) => after_prefix(prefix),
-            };
-            let Some(end) = end.filter(|end| start < *end) else { continue };
-            if let Some((key, entry)) = view.first(&start, &end)? {
-                first = Some((key.get(prefix.len()..).unwrap_or_default().into(), entry));
+/// What stands next in one list. Who goes on step by step is read ahead for, twice as far each time; who jumps is read ahead for less.
+struct Ahead<'a> {
+    prefix: &'a [u8],
+    /// Of suffixes; `None`: no bound.
+    upto: Option<&'a [u8]>,
+    /// By suffix, in order.
+    found: VecDeque<At>,
+    /// The suffix that was first until the last step.
+    before: KeyBuf,
+    size: usize,
+    /// Where the rest of the list is read from; `None`: there is none.
+    rest: Option<Vec<u8>>,
+}
+
+impl<'a> Ahead<'a> {
+    fn new(prefix: &'a [u8], upto: Option<&'a [u8]>) -> Self {
+        let before = KeyBuf::new();
+        Self { prefix, upto, found: VecDeque::new(), before, size: 1, rest: Some(Vec::new()) }
+    }
+
+    /// The first suffix from a place on, which is never before the last one that was asked for.
+    fn first(&mut self, view: &dyn Ordered, from: &[u8]) -> Result<Option<&At>, Error> {
+        while self.found.front().is_some_and(|(suffix, _)| **suffix < *from) {
+            if let Some((suffix, _)) = self.found.pop_front() {
+                self.before = suffix;
             }
         }
-        Ok(first)
+        while self.found.is_empty() {
+            let Some(rest) = self.rest.take() else { return Ok(None) };
+            let is_next = from.strip_suffix(&[0]) == Some(&*self.before);
+            // A jump now and then is no reason to begin again: two lists that agree nearly everywhere are walked step by step.
+            self.size = if is_next { (self.size * 2).min(AHEAD_MAX) } else { (self.size / 4).max(1) };
+            let from = if *rest > *from { &*rest } else { from };
+            let start = [self.prefix, from].concat();
+            let end = match self.upto {
+                Some(upto) => Some([self.prefix, upto].concat()),
+                None => after_prefix(self.prefix),
+            };
+            let Some(end) = end.filter(|end| start < *end) else { return Ok(None) };
+            let suffix = |key: &[u8]| key.get(self.prefix.len()..).unwrap_or_default().into();
+            let stretch = view.stretch(&start, &end, self.size)?;
+            self.found = stretch.found.into_iter().map(|(key, entry)| (suffix(&key), entry)).collect();
+            self.rest = stretch.next.map(|key| KeyBuf::into_vec(suffix(&key)));
+        }
+        Ok(self.found.front())
     }
 }
 
@@ -150,7 +242,12 @@ impl Skip {
 impl Plan {
     /// All keys with a prefix.
     fn all(prefix: KeyBytes) -> Self {
-        Self { groups: vec![vec![prefix.into_vec()]], from: Vec::new(), upto: None, skip: Skip::Nothing }
+        Self::of(vec![vec![prefix.into_vec()]])
+    }
+
+    /// What all groups have.
+    fn of(groups: Vec<Vec<Vec<u8>>>) -> Self {
+        Self { groups, from: Vec::new(), upto: None, skip: Skip::Nothing }
     }
 
     fn from(mut self, from: KeyBytes) -> Self {
@@ -265,15 +362,50 @@ fn plan_executions(filter: &ExecutionFilter) -> Plan {
     if groups.is_empty() {
         groups.push(per_kind(&executions::all));
     }
-    Plan { groups, from: Vec::new(), upto: None, skip: Skip::Nothing }.within(&filter.created)
+    Plan::of(groups).within(&filter.created)
 }
 
 fn plan_logs(filter: &LogFilter) -> Plan {
+    let is_listed = lines::LISTED.contains(&filter.least);
+    let listed = |list: &dyn Fn(LogLevel) -> KeyBytes| {
+        let levels = lines::LISTED.iter().filter(|level| **level >= filter.least);
+        Plan::of(vec![levels.map(|level| list(*level).into_vec()).collect()])
+    };
     match &filter.of {
         LogScope::Target { target, after } => {
             let from = KeyBytes::suffix().u64(after.saturating_add(1));
-            Plan::all(keys::target(keys::kind(Kind::Log), target)).from(from)
+            let plan = match is_listed {
+                true => listed(&|level| lines::of_target(level, target)),
+                false => Plan::all(keys::target(keys::kind(Kind::Log), target)),
+            };
+            plan.from(from)
         }
-        LogScope::Flows { .. } => Plan::all(KeyBytes::new(tag::LOGS)).within(&filter.at),
+        LogScope::Flows { .. } => {
+            let plan = if is_listed { listed(&lines::all) } else { Plan::all(KeyBytes::new(tag::LOGS)) };
+            plan.within(&filter.at)
+        }
+    }
+}
+
+/// Whether the lists of a question say all of it: a row that is in them need not be looked at.
+fn is_told_by_lists(query: &Query) -> bool {
+    match query {
+        Query::Executions(filter) => {
+            let in_lists =
+                matches!((&filter.namespace, &filter.flow), (NamespaceMatch::Any, _) | (NamespaceMatch::Tree(_), None));
+            in_lists && filter.trigger.is_none() && filter.text.is_none()
+        }
+        Query::Logs(filter) => {
+            let of = match &filter.of {
+                LogScope::Target { .. } => filter.at == Within::ALWAYS,
+                LogScope::Flows { namespace, flow } => *namespace == NamespaceMatch::Any && flow.is_none(),
+            };
+            let level = filter.least == LogLevel::Trace || lines::LISTED.contains(&filter.least);
+            let rest =
+                filter.task.is_none() && filter.task_run.is_none() && filter.attempt.is_none() && filter.text.is_none();
+            of && level && rest
+        }
+        Query::TaskRuns(_) => true,
+        _ => false,
     }
 }

@@ -25,6 +25,46 @@ pub enum Entry {
 /// A key that is there, and what it leads to.
 pub type At = (KeyBuf, Entry);
 
+/// The first keys of a range, in order, with what each leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch<T> {
+    pub found: Vec<(KeyBuf, T)>,
+    /// Where to go on; `None`: that was all of the range.
+    pub next: Option<KeyBuf>,
+}
+
+impl<T> Stretch<T> {
+    /// The first `most` of some keys.
+    pub fn of(mut keys: impl Iterator<Item = (KeyBuf, T)>, most: usize) -> Self {
+        let found = keys.by_ref().take(most).collect();
+        Self { found, next: keys.next().map(|(key, _)| key) }
+    }
+
+    /// Several layers of one range as one, the upper ones first: of each key what the uppermost says that knows it.
+    pub fn merged(layers: Vec<Self>) -> Self {
+        // Beyond the place where the first of them stopped reading, that one may know better.
+        let next = layers.iter().filter_map(|layer| layer.next.clone()).min();
+        let mut found: Vec<_> = layers.into_iter().flat_map(|layer| layer.found).collect();
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found.dedup_by(|(later, _), (kept, _)| later == kept);
+        if let Some(next) = &next {
+            found.truncate(found.partition_point(|(key, _)| key < next));
+        }
+        Self { found, next }
+    }
+
+    /// What is left of it.
+    pub fn filtered<U, E>(self, mut keep: impl FnMut(T) -> Result<Option<U>, E>) -> Result<Stretch<U>, E> {
+        let mut found = Vec::with_capacity(self.found.len());
+        for (key, value) in self.found {
+            if let Some(value) = keep(value)? {
+                found.push((key, value));
+            }
+        }
+        Ok(Stretch { found, next: self.next })
+    }
+}
+
 /// Something with ordered keys that can be read.
 pub trait Ordered {
     /// What a key leads to.
@@ -33,6 +73,13 @@ pub trait Ordered {
     fn first(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error>;
     /// The last key in `from..upto`.
     fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error>;
+
+    /// The first keys in `from..upto`: at most `most`, and perhaps fewer, or none, with a place to go on from.
+    fn stretch(&self, from: &[u8], upto: &[u8], _: usize) -> Result<Stretch<Entry>, Error> {
+        let first = self.first(from, upto)?;
+        let next = first.as_ref().map(|(key, _)| KeyBuf::from([&**key, &[0]].concat()));
+        Ok(Stretch { found: first.into_iter().collect(), next })
+    }
 
     /// Whether there is a key, and not the next one, which is never written before it.
     fn ends(&self, key: &[u8], next: &[u8]) -> Result<bool, Error> {
@@ -236,6 +283,11 @@ impl Ordered for TableView<'_> {
     fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error> {
         let mut range = self.table.known_range(from, upto, self.lsn).rev();
         Ok(range.find_map(|(key, entry)| Some((key.into(), entry?.clone()))))
+    }
+
+    fn stretch(&self, from: &[u8], upto: &[u8], most: usize) -> Result<Stretch<Entry>, Error> {
+        let range = self.table.known_range(from, upto, self.lsn);
+        Ok(Stretch::of(range.filter_map(|(key, entry)| Some((key.into(), entry?.clone()))), most))
     }
 
     fn ends(&self, key: &[u8], next: &[u8]) -> Result<bool, Error> {

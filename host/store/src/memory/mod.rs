@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::batch::Batch;
 use crate::error::Error;
-use crate::index::plan::{self, Part};
+use crate::index::plan::{self, Counted, Part};
 use crate::index::stage::Stage;
 use crate::index::table::{Entry, Ordered, Removed, Table};
 use crate::local::{self, Local};
@@ -157,6 +157,18 @@ impl Local for MemoryStore {
     fn part(&self, view: View, query: &Query, after: Option<&[u8]>, size: usize, budget: usize) -> Result<Part, Error> {
         let core = self.read();
         plan::part(&core.table.at(core.seen(view)), query, after, size, budget)
+    }
+
+    fn counted(
+        &self,
+        view: View,
+        query: &Query,
+        after: Option<&[u8]>,
+        size: usize,
+        budget: usize,
+    ) -> Result<Counted, Error> {
+        let core = self.read();
+        plan::count(&core.table.at(core.seen(view)), query, after, size, budget)
     }
 
     fn newest(&self) -> Lsn {

@@ -19,7 +19,7 @@ use crate::Lsn;
 use crate::codec::{decode_row, encode_row};
 use crate::error::Error;
 use crate::index::encode::KeyBuf;
-use crate::index::table::Entry;
+use crate::index::table::{Entry, Stretch};
 use crate::rows::Stored;
 
 /// A key and its stored value.
@@ -37,6 +37,12 @@ pub trait Base: Send + Sync {
     fn first(&self, from: &[u8], upto: &[u8]) -> Result<Option<Pair>, Error>;
     /// The last key in `from..upto`.
     fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<Pair>, Error>;
+    /// The first keys in `from..upto`: at most `most`, and perhaps fewer, or none, with a place to go on from.
+    fn stretch(&self, from: &[u8], upto: &[u8], _: usize) -> Result<Stretch<Vec<u8>>, Error> {
+        let first = self.first(from, upto)?;
+        let next = first.as_ref().map(|(key, _)| KeyBuf::from([&**key, &[0]].concat()));
+        Ok(Stretch { found: first.into_iter().collect(), next })
+    }
     /// Applies changes, all or nothing also after a crash; then it has everything up to `upto`.
     fn apply(&self, upto: Lsn, changes: Vec<Change>) -> Result<(), Error>;
     /// Other runs hold now what it has. They are there; the old ones may go after this.

@@ -11,6 +11,7 @@ use crate::embedded::manifest::Manifest;
 use crate::embedded::packs::PackSet;
 use crate::embedded::runs::{Lookup, Reader, RunSet, unpacked};
 use crate::error::Error;
+use crate::index::table::Stretch;
 
 /// Looks things up in the runs.
 #[derive(Debug)]
@@ -64,6 +65,10 @@ impl Base for RunsBase {
 
     fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<Pair>, Error> {
         self.with(|runs| runs.last(from, upto))
+    }
+
+    fn stretch(&self, from: &[u8], upto: &[u8], most: usize) -> Result<Stretch<Vec<u8>>, Error> {
+        self.with(|runs| runs.stretch(from, upto, most))
     }
 
     fn runs_changed(&self, manifest: &Manifest) -> Result<(), Error> {

@@ -14,6 +14,7 @@ use crate::embedded::manifest::RunInfo;
 use crate::embedded::packs::PackSet;
 use crate::error::Error;
 use crate::index::encode::KeyBuf;
+use crate::index::table::Stretch;
 
 /// What blocks in memory may take in all: the hot end of a store, not all of it.
 const CACHE_BYTES: usize = 64 << 20;
@@ -84,6 +85,25 @@ impl Lookup {
             number += 1;
         }
         Ok(None)
+    }
+
+    fn stretch(&self, cache: &Cache, from: &[u8], upto: &[u8], most: usize) -> Result<Stretch<Value>, Error> {
+        let mut number = self.place(from);
+        let mut found: Vec<(KeyBuf, Value)> = Vec::new();
+        while let Some(block) = self.block(cache, number)? {
+            let at = if found.is_empty() { block.partition_point(|entry| *entry.key < *from) } else { 0 };
+            for entry in block.iter().skip(at) {
+                if *entry.key >= *upto {
+                    return Ok(Stretch { found, next: None });
+                }
+                if found.len() == most {
+                    return Ok(Stretch { found, next: Some(entry.key.clone()) });
+                }
+                found.push((entry.key.clone(), entry.value.clone()));
+            }
+            number += 1;
+        }
+        Ok(Stretch { found, next: None })
     }
 
     fn last(&self, cache: &Cache, from: &[u8], upto: &[u8]) -> Result<Option<RunEntry>, Error> {
@@ -190,6 +210,12 @@ impl RunSet {
                 None => from = [&*key, &[0]].concat(),
             }
         }
+    }
+
+    /// The first keys in `from..upto`.
+    pub fn stretch(&self, from: &[u8], upto: &[u8], most: usize) -> Result<Stretch<Vec<u8>>, Error> {
+        let layers = self.runs.iter().rev().map(|run| run.stretch(&self.cache, from, upto, most));
+        Stretch::merged(layers.collect::<Result<_, _>>()?).filtered(|value| self.value(value))
     }
 
     /// The last key in `from..upto`.
