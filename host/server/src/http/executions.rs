@@ -91,8 +91,8 @@ pub fn routes() -> OpenApiRouter<App> {
     ("Idempotency-Key" = Option<String>, Header, description = "The same key starts one execution, however often it is sent."),
     ),
     request_body(
-        content((Object = "application/json"), (Object = "multipart/form-data")),
-        description = "Inputs by their ids; files as fields with a file name. None: no body is needed.",
+        content((Option<Object> = "application/json"), (Option<Object> = "multipart/form-data")),
+        description = "Inputs by their ids; files are fields with a file name.",
     ),
     responses((status = 200, body = ExecutionBody<'_>)),
 )]

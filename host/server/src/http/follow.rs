@@ -13,7 +13,7 @@ use model::task::LogLevel;
 use serde::{Deserialize, Serialize};
 use store::query::LogFilter;
 use store::rows::Target;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -42,6 +42,19 @@ pub fn routes() -> OpenApiRouter<App> {
     execution.merge(tagged("Logs", OpenApiRouter::new().routes(routes!(logs))))
 }
 
+/// One event, as it is described.
+#[derive(ToSchema)]
+#[schema(as = Event)]
+#[expect(dead_code, reason = "events are written by axum")]
+pub(super) struct ServerSent {
+    /// `start`, `progress`, `log` or `state`, and `end` behind which nothing comes.
+    event: String,
+    /// What a client that comes back sends as `Last-Event-ID`.
+    id: String,
+    /// JSON: an execution or a line of a log; empty at the end of a log.
+    data: String,
+}
+
 /// Where a client that comes back left off.
 fn last_event_id(headers: &HeaderMap) -> Option<u64> {
     headers.get("last-event-id")?.to_str().ok()?.parse().ok()
@@ -51,7 +64,7 @@ fn last_event_id(headers: &HeaderMap) -> Option<u64> {
 #[utoipa::path(
     get, path = "/executions/{executionId}/follow", operation_id = "followExecution",
     params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen: it is not sent again.")),
-    responses((status = 200, body = String, content_type = "text/event-stream")),
+    responses((status = 200, body = ServerSent, content_type = "text/event-stream")),
 )]
 async fn execution(
     State(app): State<App>,
@@ -132,7 +145,7 @@ pub struct LogsQuery {
 #[utoipa::path(
     get, path = "/logs/{executionId}/follow", operation_id = "followLogsFromExecution",
     params(LogsQuery, ("Last-Event-ID" = Option<String>, Header, description = "The position behind which to go on.")),
-    responses((status = 200, body = String, content_type = "text/event-stream")),
+    responses((status = 200, body = ServerSent, content_type = "text/event-stream")),
 )]
 async fn logs(
     State(app): State<App>,

@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
-use super::follow::{Events, PACE, stream};
+use super::follow::{Events, PACE, ServerSent, stream};
 use super::graph::FollowQuery;
 use super::openapi::tagged;
 use super::wire::StateBody;
@@ -81,7 +81,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(
     get, path = "/executions/{executionId}/follow-dependencies", operation_id = "followDependenciesExecutions",
     params(FollowQuery),
-    responses((status = 200, body = String, content_type = "text/event-stream")),
+    responses((status = 200, body = ServerSent, content_type = "text/event-stream")),
 )]
 async fn dependencies(
     State(app): State<App>,
@@ -154,7 +154,7 @@ async fn chain(
 #[utoipa::path(
     get, path = "/namespaces/{namespace}/executions/follow", operation_id = "followNamespace",
     params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen: what came after it is sent.")),
-    responses((status = 200, body = String, content_type = "text/event-stream")),
+    responses((status = 200, body = ServerSent, content_type = "text/event-stream")),
 )]
 async fn namespace(
     State(app): State<App>,

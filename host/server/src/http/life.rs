@@ -7,8 +7,7 @@ use axum::response::{IntoResponse, Response};
 use model::execution::Failure;
 use model::flow::Label;
 use model::state::State as Status;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -155,8 +154,8 @@ async fn pause(State(app): State<App>, Path((_, id)): Path<(String, String)>) ->
 #[utoipa::path(
     post, path = "/executions/{executionId}/resume", operation_id = "resumeExecution",
     request_body(
-        content((Object = "application/json"), (Object = "multipart/form-data")),
-        description = "Inputs by their ids; files as fields with a file name. None: no body is needed.",
+        content((Option<Object> = "application/json"), (Option<Object> = "multipart/form-data")),
+        description = "Inputs by their ids; files are fields with a file name.",
     ),
     responses((status = 204, description = "it goes on")),
 )]
@@ -218,8 +217,8 @@ async fn replay(
     post, path = "/executions/{executionId}/replay-with-inputs", operation_id = "replayExecutionWithinputs",
     params(ReplayQuery),
     request_body(
-        content((Object = "application/json"), (Object = "multipart/form-data")),
-        description = "Inputs by their ids; files as fields with a file name. None: no body is needed.",
+        content((Option<Object> = "application/json"), (Option<Object> = "multipart/form-data")),
+        description = "Inputs by their ids; files are fields with a file name.",
     ),
     responses((status = 200, body = ExecutionBody<'_>)),
 )]

@@ -92,10 +92,10 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
     // Whoever knows the key may: no other login is asked for.
     let open = webhook::routes().layer(middleware::from_fn(known_tenant));
     let (router, api) = OpenApiRouter::new()
+        .merge(openapi::guarded(guarded))
         .nest("/api/v1/{tenant}", open)
         .merge(health::routes())
         .merge(openapi::routes())
-        .merge(openapi::guarded(guarded))
         .split_for_parts();
     let app = App { node, body_max_bytes: BODY_MAX_BYTES, description: openapi::document(api) };
     router.fallback(no_such_path).layer(middleware::map_response(answer::in_shape)).with_state(app)

@@ -30,7 +30,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Metrics", "What tasks have measured."),
     ("Triggers", "What starts executions by itself."),
     ("KV", "Values of namespaces that flows read and write."),
-    ("Secrets", "Secrets of namespaces: values go in and never come out."),
+    ("Namespaces", "What belongs to all flows of a namespace. The values of secrets go in and never come out."),
     ("Plugins", "What flows can use: task types, their versions and schemas."),
     ("Plugin versions", "Versions of plugins that come, go and are decided on while the server runs."),
     ("Server", "Whether the server lives and can work, and what it can do."),
@@ -39,7 +39,7 @@ const TAGS: &[(&str, &str)] = &[
 /// What the parts of paths are.
 const PARTS: &[(&str, &str)] = &[
     ("namespace", "A namespace: `company.team`."),
-    ("id", "The id of a flow."),
+    ("id", "The id of a flow, or of a namespace."),
     ("flowId", "The id of a flow."),
     ("executionId", "The id of an execution."),
     ("taskRunId", "The id of a task run."),
@@ -150,23 +150,35 @@ fn name_results(schemas: &mut Value) {
 fn finished(path: &str, mut item: Value) -> (String, Value) {
     let parts = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     item["parameters"] = parts.map(part).collect();
-    for (_, operation) in item.as_object_mut().into_iter().flatten().filter(|(_, value)| value.is_object()) {
-        let reference = |name: &str| json!({ "$ref": format!("#/components/responses/{name}") });
-        if operation.get("security").is_some() {
-            operation["responses"]["401"] = reference("Unauthorized");
-        }
-        for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-            let said = response["description"].as_str().is_some_and(|said| !said.is_empty());
-            let reason =
-                status.parse().ok().and_then(|status: u16| StatusCode::from_u16(status).ok()?.canonical_reason());
-            if let Some(reason) = reason.filter(|_| !said && response.get("$ref").is_none()) {
-                response["description"] = reason.into();
-            }
-        }
-        operation["responses"]["4XX"] = reference("Refused");
-        operation["responses"]["5XX"] = reference("Failed");
-    }
+    let operations = item.as_object_mut().into_iter().flatten().filter(|(_, value)| value.is_object());
+    operations.for_each(|(_, operation)| finish(operation));
     (path.to_owned(), item)
+}
+
+fn finish(operation: &mut Value) {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    parameters.into_iter().flatten().for_each(|parameter| or_nothing(&mut parameter["schema"]));
+    let bodies = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut);
+    bodies.into_iter().flatten().for_each(|(_, media)| or_nothing(&mut media["schema"]));
+    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+        let reason = status.parse().ok().and_then(|status: StatusCode| status.canonical_reason());
+        if response["description"].as_str().is_none_or(str::is_empty) {
+            response["description"] = reason.into();
+        }
+    }
+    let reference = |name: &str| json!({ "$ref": format!("#/components/responses/{name}") });
+    if operation.get("security").is_some() {
+        operation["responses"]["401"] = reference("Unauthorized");
+    }
+    operation["responses"]["4XX"] = reference("Refused");
+    operation["responses"]["5XX"] = reference("Failed");
+}
+
+/// What may be left out of a request is described like what may be null, which it may not be.
+fn or_nothing(schema: &mut Value) {
+    if let Some(kind) = schema.get("type").and_then(Value::as_array).and_then(|kinds| kinds.first().cloned()) {
+        schema["type"] = kind;
+    }
 }
 
 fn part(name: &str) -> Value {

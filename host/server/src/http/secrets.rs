@@ -1,13 +1,13 @@
 //! `/namespaces/{namespace}/secrets`: set, described, listed by name, taken away. A value goes in and never comes out.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -106,7 +106,7 @@ type InNamespace = Path<(String, String)>;
 
 pub fn routes() -> OpenApiRouter<App> {
     tagged(
-        "Secrets",
+        "Namespaces",
         OpenApiRouter::new().routes(routes!(list, set)).routes(routes!(describe, delete)).routes(routes!(inherited)),
     )
 }

@@ -49,7 +49,7 @@ async fn get(app: State<App>, at: AtKey, request: Request) -> Result<Response, E
 /// Starts an execution of the flow whose trigger has this key.
 #[utoipa::path(
     post, path = "/executions/webhook/{namespace}/{id}/{key}", operation_id = "triggerExecutionByPostWebhook",
-    request_body(content = String, content_type = "*/*", description = "Whatever the trigger is to have."),
+    request_body(content = Option<String>, content_type = "*/*", description = "Whatever the trigger is to have."),
     responses(
         (status = 200, description = "the execution, or its outputs alone", content((Object = "application/json"), (String = "*/*"))),
         (status = 204, description = "nothing was started"),
@@ -62,7 +62,7 @@ async fn post(app: State<App>, at: AtKey, request: Request) -> Result<Response, 
 /// Starts an execution of the flow whose trigger has this key.
 #[utoipa::path(
     put, path = "/executions/webhook/{namespace}/{id}/{key}", operation_id = "triggerExecutionByPutWebhook",
-    request_body(content = String, content_type = "*/*", description = "Whatever the trigger is to have."),
+    request_body(content = Option<String>, content_type = "*/*", description = "Whatever the trigger is to have."),
     responses(
         (status = 200, description = "the execution, or its outputs alone", content((Object = "application/json"), (String = "*/*"))),
         (status = 204, description = "nothing was started"),
@@ -87,7 +87,7 @@ async fn get_with_path(app: State<App>, at: AtPath, request: Request) -> Result<
 /// Starts an execution of the flow whose trigger has this key, and tells it the path behind the key.
 #[utoipa::path(
     post, path = "/executions/webhook/{namespace}/{id}/{key}/{*path}", operation_id = "triggerExecutionByPostWebhookWithPath",
-    request_body(content = String, content_type = "*/*", description = "Whatever the trigger is to have."),
+    request_body(content = Option<String>, content_type = "*/*", description = "Whatever the trigger is to have."),
     responses(
         (status = 200, description = "the execution, or its outputs alone", content((Object = "application/json"), (String = "*/*"))),
         (status = 204, description = "nothing was started"),
@@ -100,7 +100,7 @@ async fn post_with_path(app: State<App>, at: AtPath, request: Request) -> Result
 /// Starts an execution of the flow whose trigger has this key, and tells it the path behind the key.
 #[utoipa::path(
     put, path = "/executions/webhook/{namespace}/{id}/{key}/{*path}", operation_id = "triggerExecutionByPutWebhookWithPath",
-    request_body(content = String, content_type = "*/*", description = "Whatever the trigger is to have."),
+    request_body(content = Option<String>, content_type = "*/*", description = "Whatever the trigger is to have."),
     responses(
         (status = 200, description = "the execution, or its outputs alone", content((Object = "application/json"), (String = "*/*"))),
         (status = 204, description = "nothing was started"),
