@@ -79,6 +79,17 @@ pub struct Webhook {
     /// Whether the answer then is what the flow gives out.
     pub return_outputs: bool,
     pub response_content_type: Option<String>,
+    /// What a request must be signed with beside knowing the key. Sluice's own.
+    pub signature: Option<Signature>,
+}
+
+/// How requests to a webhook are signed: HMAC-SHA256 of the body, in hexadecimal or base64.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signature {
+    /// The shared secret.
+    pub secret: Dynamic,
+    /// The header that has it, in lower case.
+    pub header: String,
 }
 
 /// Executions of other flows.

@@ -61,6 +61,9 @@ pub enum Error {
     /// The request does not fit the state of things: already there, already ended.
     #[error("{message}")]
     Conflict { code: &'static str, message: String },
+    /// Whoever asks has not shown that it may.
+    #[error("{0}")]
+    Unauthorized(String),
     /// It is not any more what whoever asks has seen (`If-Match`).
     #[error("{0}")]
     Changed(String),
@@ -110,6 +113,7 @@ impl Error {
             Self::NotFound(_) => "not_found",
             Self::Invalid { code, .. } | Self::Conflict { code, .. } => code,
             Self::TooLarge(_) => "body.too_large",
+            Self::Unauthorized(_) => "webhook.signature",
             Self::Changed(_) => "precondition.failed",
             Self::Busy { .. } => "busy",
             Self::Full(_) => "store.full",

@@ -172,3 +172,37 @@ async fn triggers_are_listed_with_how_they_stand() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_webhook_can_ask_for_a_signature() {
+    let secrets = [("HOOK".to_owned(), "It's a Secret to Everybody".to_owned())].into();
+    serving_with(Options { secrets, ..Options::default() }, async |api| {
+        let flow = |id: &str, more: &str| {
+            format!("id: {id}\nnamespace: tests.api\ntasks: [{{id: t, type: io.kestra.plugin.core.debug.Return, format: x}}]\ntriggers: [{{id: w, type: io.kestra.plugin.core.trigger.Webhook, key: k, signature: {{secret: \"{{{{ secret('HOOK') }}}}\"{more}}}}}]\n")
+        };
+        api.save(&flow("github", "")).await;
+        api.save(&flow("other", ", header: X-Other")).await;
+        // GitHub's own example: the body `Hello, World!`, the secret above.
+        let good = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        let signed = async |flow: &str, header: &str, value: &str, body: &str| {
+            let path = format!("executions/webhook/tests.api/{flow}/k");
+            send(api.request(Method::POST, &path).header(header, value).body(body.to_owned())).await
+        };
+        let body = "Hello, World!";
+        assert_eq!(signed("github", "X-Hub-Signature-256", &format!("sha256={good}"), body).await.status, 200);
+        assert_eq!(signed("github", "x-hub-signature-256", good, body).await.status, 200);
+        let bytes: Vec<u8> = (0..64).step_by(2).map(|at| u8::from_str_radix(&good[at..at + 2], 16).expect("digits")).collect();
+        let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
+        assert_eq!(signed("other", "X-Other", &encoded, body).await.status, 200);
+        signed("github", "X-Hub-Signature-256", &format!("sha256={good}"), "Hello, World?").await.refused(401, "webhook.signature");
+        signed("github", "X-Hub-Signature-256", "sha256=", body).await.refused(401, "webhook.signature");
+        signed("other", "X-Hub-Signature-256", good, body).await.refused(401, "webhook.signature");
+        // Who does not know the key learns nothing.
+        let wrong_key = send(api.request(Method::POST, "executions/webhook/tests.api/github/z").body(body)).await;
+        wrong_key.refused(404, "not_found");
+        let started = api.get("executions/search?flowId=github&namespace=tests.api").await.ok();
+        assert_eq!(started["total"], 2);
+        api.post("flows", "application/x-yaml", flow("bad", ", header: 'no name'")).await.refused(422, "flow.invalid");
+    })
+    .await;
+}

@@ -10,8 +10,10 @@ use crate::lookup::Role;
 use crate::node::{Fields, Node, choice, fixed_duration, unknown_key};
 use crate::problem::{Problems, shown};
 use crate::state::State;
-use crate::trigger::{Polling, Trigger, TriggerKind, Webhook};
+use crate::trigger::{Polling, Signature, Trigger, TriggerKind, Webhook};
 
+/// The header that has a signature where none is named: GitHub's.
+const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 /// Longest webhook key, in characters (Kestra's rule).
 const KEY_MAX: usize = 256;
 
@@ -191,5 +193,20 @@ fn webhook(fields: &mut Fields<'_>, problems: &mut Problems) -> Webhook {
         wait: fields.boolean("wait", false, problems),
         return_outputs: fields.boolean("returnOutputs", false, problems),
         response_content_type: fields.text("responseContentType", problems),
+        signature: fields.get("signature").and_then(|node| signature(node, problems)),
     }
+}
+
+fn signature(node: Node<'_>, problems: &mut Problems) -> Option<Signature> {
+    let mut fields = Fields::open(node, problems)?;
+    let secret = fields.require_dynamic("secret", problems);
+    let header_node = fields.get("header");
+    let header = header_node.as_ref().and_then(|node| crate::node::text(node, problems));
+    fields.finish(problems);
+    let header = header.unwrap_or_else(|| SIGNATURE_HEADER.to_owned()).to_ascii_lowercase();
+    let is_name = !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if let Some(node) = header_node.filter(|_| !is_name) {
+        problems.push(node.error("flow.webhook_signature", "a header's name has letters, digits and `-`"));
+    }
+    Some(Signature { secret, header })
 }

@@ -181,7 +181,7 @@ impl Action {
     async fn by_query(&self, app: &App, query: Option<&str>) -> Result<Json<Count>, Error> {
         let query = query.unwrap_or_default();
         let known: Vec<&str> = PLAIN.iter().chain(&["labels"]).chain(self.parameters()).copied().collect();
-        filters::only(query, &known)?;
+        filters::only_meant(query, &known)?;
         let search = Search::parse(query, app.node.now())?;
         let mut executions = app.node.found_executions(&search, EXECUTIONS_MAX).await?;
         executions.retain(|execution| self.misfit(execution).is_none());

@@ -162,6 +162,16 @@ pub fn only(query: &str, known: &[&str]) -> Result<(), Error> {
     refuse_unknown(query, |name| name.starts_with("filters["), known, "known are filters, and ")
 }
 
+/// The same for what is done to all that is found: a parameter that is empty narrows nothing, and was meant to.
+pub fn only_meant(query: &str, known: &[&str]) -> Result<(), Error> {
+    only(query, known)?;
+    let empty = url::form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| value.is_empty());
+    let issues = empty.map(|(name, _)| {
+        problem(name.to_string(), format!("`{name}` is empty"), "give it a value, or leave it out".to_owned())
+    });
+    refuse(issues.collect())
+}
+
 /// Refuses parameters that are none of these, filters among them: one that is passed over would show, or remove, more than was meant.
 pub fn nothing_but(query: &str, known: &[&str]) -> Result<(), Error> {
     refuse_unknown(query, |_| false, known, "known are ")

@@ -192,7 +192,7 @@ fn keys(named: &[Named]) -> Vec<FlowKey> {
 
 async fn found(app: &App, query: Option<&str>) -> Result<Vec<FlowKey>, Error> {
     let query = query.unwrap_or_default();
-    filters::only(query, &PLAIN)?;
+    filters::only_meant(query, &PLAIN)?;
     let rows = app.node.search_flows(&FlowSearch::parse(query)?).await?;
     Ok(rows.iter().map(|row| row.key.clone()).collect())
 }

@@ -23,6 +23,7 @@ mod namespace_files;
 mod namespaces;
 mod openapi;
 mod plugins;
+mod preview;
 mod secrets;
 mod triggers;
 mod upgrades;
@@ -71,6 +72,7 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
         .merge(life::routes())
         .merge(bulk::routes())
         .merge(files::routes())
+        .merge(preview::routes())
         .merge(follow::routes())
         .merge(follow_several::routes())
         .merge(logs::routes())

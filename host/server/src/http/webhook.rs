@@ -151,7 +151,7 @@ async fn answer(
     if let Some(path) = path {
         variables.insert("path".into(), Value::from(path));
     }
-    match app.node.call_webhook(Call { namespace, flow, key, variables }).await? {
+    match app.node.call_webhook(Call { namespace, flow, key, variables, body: &bytes, headers: &head.headers }).await? {
         Answered::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
         Answered::Execution(seen, Outputs::Whole) => Ok(show(&seen, app.node.now())),
         Answered::Execution(seen, Outputs::Alone { content_type }) => {

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
 use expr::{Map, Value};
 use model::ids::ExecutionId;
 use model::inputs::Missing;
-use model::trigger::{Trigger, TriggerKind, Webhook};
+use model::trigger::{Signature, Trigger, TriggerKind, Webhook};
 use sha2::{Digest as _, Sha256};
 
 use super::fire::Firing;
@@ -28,6 +29,9 @@ pub(crate) struct Call<'a> {
     pub key: &'a str,
     /// What `trigger` is in expressions: body, headers, parameters and the like.
     pub variables: Map,
+    /// What a signature is of, and the headers it may be in.
+    pub body: &'a [u8],
+    pub headers: &'a http::HeaderMap,
 }
 
 /// What a request to a webhook brought about.
@@ -52,6 +56,14 @@ impl Node {
         let Some((saved, trigger, webhook)) = self.webhook(&call).await? else {
             return Err(Error::NotFound("no such webhook".to_owned()));
         };
+        if let Some(signature) = &webhook.signature
+            && !self.is_signed(&saved, signature, &call).await
+        {
+            let header = &signature.header;
+            return Err(Error::Unauthorized(format!(
+                "the request is not signed as this webhook asks; hint: header `{header}` has the HMAC-SHA256 of the body"
+            )));
+        }
         if !self.holds_on(&saved, &trigger, &call.variables).await {
             return Ok(Answered::Nothing);
         }
@@ -75,6 +87,21 @@ impl Node {
             false => Outputs::Whole,
         };
         Ok(Answered::Execution(Box::new(seen), outputs))
+    }
+
+    /// Whether a request has the HMAC-SHA256 of its body, in hexadecimal or base64.
+    async fn is_signed(&self, saved: &SavedFlow, signature: &Signature, call: &Call<'_>) -> bool {
+        let scope = FlowScope { node: self, flow: &saved.flow };
+        let secret = self.render_in(&scope, &signature.secret.0, false, &saved.flow.key, None).await;
+        let Some(secret) = secret.ok().as_ref().and_then(clear).filter(|secret| !secret.is_empty()) else {
+            return false;
+        };
+        let given = call.headers.get(&signature.header).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let given = given.trim();
+        let given = given.strip_prefix("sha256=").unwrap_or(given);
+        let bytes = unhex(given).or_else(|| base64::engine::general_purpose::STANDARD.decode(given).ok());
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+        ring::hmac::verify(&key, call.body, &bytes.unwrap_or_default()).is_ok()
     }
 
     async fn shown_to(self: &Arc<Self>, id: &ExecutionId, lsn: store::Lsn, waits: bool) -> Result<Seen, Error> {
@@ -114,6 +141,14 @@ impl Node {
 /// The bits two digests differ in, looked at to the end: where they differ says nothing in time, and what was hashed cannot be chosen.
 fn differs(one: &[u8], other: &[u8]) -> u8 {
     one.iter().zip(other).fold(0, |bits, (one, other)| bits | (one ^ other))
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(pair).collect()
 }
 
 /// A text with its secrets in it.

@@ -192,7 +192,7 @@ struct FiltersBody {
 )]
 async fn delete_by_query(State(app): State<App>, RawQuery(query): RawQuery, Json(body): Json<FiltersBody>) -> Done {
     let query = query.unwrap_or_default();
-    filters::only(&query, &[])?;
+    filters::only_meant(&query, &[])?;
     let mut all = filters::parse(&query)?;
     all.extend(filters::read(&body.filters.unwrap_or_default())?);
     if all.is_empty() {
@@ -276,7 +276,7 @@ impl Action {
 
     async fn by_query(self, app: &App, query: Option<&str>) -> Done {
         let parameters: &[&str] = if matches!(self, Self::Switch { .. }) { &["disabled"] } else { &[] };
-        filters::only(query.unwrap_or_default(), parameters)?;
+        filters::only_meant(query.unwrap_or_default(), parameters)?;
         self.to_found(app, filters::parse(query.unwrap_or_default())?).await
     }
 
