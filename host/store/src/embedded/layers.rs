@@ -3,6 +3,7 @@
 use super::base::{Base, to_entry};
 use crate::Lsn;
 use crate::error::Error;
+use crate::index::encode::key_of;
 use crate::index::table::{At, Entry, Ordered, Stretch, Table};
 
 /// The layers as of a commit.
@@ -40,7 +41,7 @@ impl Ordered for Layers<'_> {
                 (None, None) => return Ok(None),
                 (None, Some((key, value))) => return Ok(Some((key, to_entry(&value)?))),
                 (Some((over, _)), Some((key, value))) if *key < *over => return Ok(Some((key, to_entry(&value)?))),
-                (Some((key, Some(entry))), _) => return Ok(Some((key.into(), entry.clone()))),
+                (Some((key, Some(entry))), _) => return Ok(Some((key_of(key), entry.clone()))),
                 (Some((key, None)), _) => from = [key, &[0]].concat(),
             }
         }
@@ -66,20 +67,20 @@ impl Ordered for Layers<'_> {
                 (None, None) => return Ok(None),
                 (None, Some((key, value))) => return Ok(Some((key, to_entry(&value)?))),
                 (Some((over, _)), Some((key, value))) if *key > *over => return Ok(Some((key, to_entry(&value)?))),
-                (Some((key, Some(entry))), _) => return Ok(Some((key.into(), entry.clone()))),
+                (Some((key, Some(entry))), _) => return Ok(Some((key_of(key), entry.clone()))),
                 (Some((key, None)), _) => upto = key.to_vec(),
             }
         }
     }
 
     fn stretch(&self, from: &[u8], upto: &[u8], most: usize) -> Result<Stretch<Entry>, Error> {
-        // Below there may be far more than is above: nothing above ends the stretch before it has to.
         let mut layers = Vec::with_capacity(self.tables.len() + 1);
         for table in self.tables.into_iter().flatten() {
             let known = table.known_range(from, upto, self.lsn);
-            layers.push(Stretch::of(known.map(|(key, entry)| (key.into(), entry.cloned())), most));
+            layers.push(Stretch::of(known.map(|(key, entry)| (key_of(key), entry.cloned())), most));
         }
-        let below = self.base.stretch(from, upto, most)?;
+        let end = layers.iter().filter_map(|layer| layer.next.as_deref()).min().unwrap_or(upto);
+        let below = self.base.stretch(from, end, most)?;
         layers.push(below.filtered(|value| to_entry(&value).map(|entry| Some(Some(entry))))?);
         Stretch::merged(layers).filtered(Ok)
     }

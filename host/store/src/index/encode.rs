@@ -12,6 +12,11 @@ pub type KeyBuf = SmallVec<[u8; IN_PLACE]>;
 
 const IN_PLACE: usize = 40;
 
+/// A key of bytes. `from` and `clone` of a small vector copy byte by byte, which is what lists would spend their time on.
+pub fn key_of(bytes: &[u8]) -> KeyBuf {
+    KeyBuf::from_slice(bytes)
+}
+
 /// A key being written.
 #[derive(Clone, Debug)]
 pub struct KeyBytes(KeyBuf);

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use model::task::LogLevel;
 
-use super::encode::{KeyBuf, KeyBytes, after_prefix, texts_len};
+use super::encode::{KeyBuf, KeyBytes, after_prefix, key_of, texts_len};
 use super::keys::{self, executions, lines, tag};
 use super::matches::matches;
 use super::table::{At, Entry, Ordered};
@@ -166,7 +166,7 @@ impl<'a> Walk<'a> {
                     at.extend_from_slice(&first.0);
                 }
                 match number {
-                    0 => found = Some(first.clone()),
+                    0 => found = Some((key_of(&first.0), first.1.clone())),
                     _ if agrees => {}
                     _ => continue 'again,
                 }
@@ -215,7 +215,7 @@ impl<'a> Ahead<'a> {
                 None => after_prefix(self.prefix),
             };
             let Some(end) = end.filter(|end| start < *end) else { return Ok(None) };
-            let suffix = |key: &[u8]| key.get(self.prefix.len()..).unwrap_or_default().into();
+            let suffix = |key: &[u8]| key_of(key.get(self.prefix.len()..).unwrap_or_default());
             let stretch = view.stretch(&start, &end, self.size)?;
             self.found = stretch.found.into_iter().map(|(key, entry)| (suffix(&key), entry)).collect();
             self.rest = stretch.next.map(|key| KeyBuf::into_vec(suffix(&key)));

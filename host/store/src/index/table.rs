@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::encode::KeyBuf;
+use super::encode::{KeyBuf, key_of};
 use crate::Lsn;
 use crate::error::Error;
 use crate::rows::{Row, Stored};
@@ -277,17 +277,17 @@ impl Ordered for TableView<'_> {
 
     fn first(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error> {
         let mut range = self.table.known_range(from, upto, self.lsn);
-        Ok(range.find_map(|(key, entry)| Some((key.into(), entry?.clone()))))
+        Ok(range.find_map(|(key, entry)| Some((key_of(key), entry?.clone()))))
     }
 
     fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<At>, Error> {
         let mut range = self.table.known_range(from, upto, self.lsn).rev();
-        Ok(range.find_map(|(key, entry)| Some((key.into(), entry?.clone()))))
+        Ok(range.find_map(|(key, entry)| Some((key_of(key), entry?.clone()))))
     }
 
     fn stretch(&self, from: &[u8], upto: &[u8], most: usize) -> Result<Stretch<Entry>, Error> {
         let range = self.table.known_range(from, upto, self.lsn);
-        Ok(Stretch::of(range.filter_map(|(key, entry)| Some((key.into(), entry?.clone()))), most))
+        Ok(Stretch::of(range.filter_map(|(key, entry)| Some((key_of(key), entry?.clone()))), most))
     }
 
     fn ends(&self, key: &[u8], next: &[u8]) -> Result<bool, Error> {

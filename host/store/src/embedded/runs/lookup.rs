@@ -13,7 +13,7 @@ use crate::embedded::journal::StoreId;
 use crate::embedded::manifest::RunInfo;
 use crate::embedded::packs::PackSet;
 use crate::error::Error;
-use crate::index::encode::KeyBuf;
+use crate::index::encode::{KeyBuf, key_of};
 use crate::index::table::Stretch;
 
 /// What blocks in memory may take in all: the hot end of a store, not all of it.
@@ -99,7 +99,7 @@ impl Lookup {
                 if found.len() == most {
                     return Ok(Stretch { found, next: Some(entry.key.clone()) });
                 }
-                found.push((entry.key.clone(), entry.value.clone()));
+                found.push((key_of(&entry.key), entry.value.clone()));
             }
             number += 1;
         }
@@ -214,8 +214,13 @@ impl RunSet {
 
     /// The first keys in `from..upto`.
     pub fn stretch(&self, from: &[u8], upto: &[u8], most: usize) -> Result<Stretch<Vec<u8>>, Error> {
-        let layers = self.runs.iter().rev().map(|run| run.stretch(&self.cache, from, upto, most));
-        Stretch::merged(layers.collect::<Result<_, _>>()?).filtered(|value| self.value(value))
+        let mut layers: Vec<Stretch<Value>> = Vec::with_capacity(self.runs.len());
+        for run in self.runs.iter().rev() {
+            // Beyond where another has stopped nothing counts.
+            let end = layers.iter().filter_map(|layer| layer.next.as_deref()).min().unwrap_or(upto);
+            layers.push(run.stretch(&self.cache, from, end, most)?);
+        }
+        Stretch::merged(layers).filtered(|value| self.value(value))
     }
 
     /// The last key in `from..upto`.

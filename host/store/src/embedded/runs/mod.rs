@@ -20,7 +20,7 @@ pub use writer::write;
 use super::journal::StoreId;
 use super::packs::Place;
 use crate::Lsn;
-use crate::index::encode::KeyBuf;
+use crate::index::encode::{KeyBuf, key_of};
 
 /// Where they are.
 pub const FOLDER: &str = "runs/";
@@ -35,10 +35,16 @@ const BLOCK_BYTES: usize = 16 * 1024;
 const FOOTER: usize = 8 + 8 + 8 + 4 + 4 + 4;
 
 /// What a run says of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct RunEntry {
     pub key: KeyBuf,
     pub value: Value,
+}
+
+impl Clone for RunEntry {
+    fn clone(&self) -> Self {
+        Self { key: key_of(&self.key), value: self.value.clone() }
+    }
 }
 
 /// What a key is.
