@@ -28,6 +28,7 @@ pub fn flow(key: &FlowKey, source: &str) -> Flow {
         revision: 1,
         source: source.into(),
         lock: Arc::default(),
+        inherited_defaults: Vec::new(),
         labels: Vec::new(),
         disabled: false,
         deleted: false,

@@ -36,6 +36,7 @@ pub fn flow(namespace: &str, id: &str, revision: u32) -> Flow {
         revision,
         source: format!("id: {id}\nnamespace: {namespace}\n# {revision}\n").into(),
         lock: Arc::default(),
+        inherited_defaults: Vec::new(),
         labels: Vec::new(),
         disabled: false,
         deleted: false,
