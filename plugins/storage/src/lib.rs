@@ -9,6 +9,7 @@ mod remove;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use sluice_sdk::prelude::*;
 
@@ -17,7 +18,7 @@ plugin! {
     tasks: [
         directory::local_files, join::concat, cut::split, join::reverse, remove::size, remove::delete,
         remove::purge_current_execution_files, items::deduplicate, items::filter,
-        namespace::upload, namespace::download, namespace::delete,
+        namespace::upload, namespace::download, namespace::delete, write::write,
     ],
     title: "Files",
     effects: Effects::None,

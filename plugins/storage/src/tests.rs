@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sluice_sdk::Task;
 use sluice_sdk::testing::MockHost;
 
-use crate::{cut, directory, items, join, namespace, remove};
+use crate::{cut, directory, items, join, namespace, remove, write};
 
 const FROM: &str = "kestra:///in/rows.csv";
 
@@ -16,6 +16,28 @@ fn text(host: &MockHost, uri: &Value) -> String {
 fn failed<T: Task>(host: &MockHost, properties: Value) -> String {
     let failure = host.run_task::<T>(properties).unwrap_err();
     format!("{}: {}", failure.code(), failure.message())
+}
+
+#[test]
+fn texts_are_written() {
+    let check = |properties: Value, content: &str, end: &str| {
+        let host = MockHost::new();
+        let written = host.run_task::<write::write>(properties.clone()).unwrap();
+        assert_eq!(written, json!({"uri": host.file_uris()[0]}), "{properties}");
+        assert!(host.file_uris()[0].ends_with(end), "{written}");
+        assert_eq!(text(&host, &written["uri"]), content, "{properties}");
+    };
+    check(json!({"content": "Hello World", "extension": ".txt"}), "Hello World", "/write.txt");
+    check(json!({"content": "größer\r\n\n", "extension": "csv"}), "größer\r\n\n", "/write.csv");
+    check(json!({"content": ""}), "", "/write.tmp");
+    check(json!({"content": "a", "extension": null}), "a", "/write.tmp");
+    check(json!({"content": "a", "extension": ".tar/../gz"}), "a", "/write.tar..gz");
+    // More than one piece of what the host takes at once.
+    let long = "0123456789abcde\n".repeat(20_000);
+    check(json!({"content": long}), &long, "/write.tmp");
+    for bad in [json!({}), json!({"content": null}), json!({"content": "a", "name": "b"})] {
+        assert!(failed::<write::write>(&MockHost::new(), bad.clone()).starts_with("BAD_PROPERTY"), "{bad}");
+    }
 }
 
 #[test]
