@@ -431,7 +431,7 @@ def drive_triggers(flows, executions, triggers):
     triggers.disabled_triggers_by_query(disabled=False, filters=mine)
 
     def backfill(flow_id):
-        past = Backfill(start="2024-01-01T00:00:00Z", end="2024-01-03T00:00:00Z")
+        past = Backfill(start="2024-01-01T00:00:00Z", end="2024-06-01T00:00:00Z")
         started = triggers.update_trigger(trigger=trigger(flow_id, backfill=past))
         assert started.backfill is not None, started
 
@@ -455,7 +455,7 @@ def drive_triggers(flows, executions, triggers):
     triggers.delete_backfill_by_query(filters=mine)
     triggers.restart_trigger(namespace=namespace, flow_id="a", trigger_id="daily")
     text = triggers.export_triggers(filters=mine)
-    assert "daily" in str(text), text
+    assert "daily" in "".join(text), text
     triggers.delete_trigger(namespace=namespace, flow_id="a", trigger_id="daily")
     triggers.delete_triggers_by_ids(trigger=both)
     triggers.delete_triggers_by_query(delete_triggers_by_query_request=DeleteTriggersByQueryRequest(filters=mine))

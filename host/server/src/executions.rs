@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use model::change::Child;
 use model::execution::{Execution, Failure, Kind, Parent, SEMANTICS, TaskRun, Triggered};
 use model::flow::{CheckBehavior, Label};
-use model::ids::{ExecutionId, TaskRunId};
+use model::ids::{ExecutionId, TaskId, TaskRunId};
 use model::inputs::{Missing, Resolved};
 use model::state::{History, State};
 use store::rows::{self, Holder, Key, Stored, Target, UniqueKey, UniqueName};
@@ -59,6 +59,8 @@ pub struct Start {
     pub trigger: Option<Triggered>,
     /// What tells a client's retry from a second wish: the same key for the same flow gives the same execution, for a day.
     pub idempotency_key: Option<String>,
+    /// Tasks before which it stops.
+    pub breakpoints: Vec<TaskId>,
 }
 
 impl Start {
@@ -74,6 +76,7 @@ impl Start {
             scheduled: None,
             trigger: None,
             idempotency_key: None,
+            breakpoints: Vec::new(),
         }
     }
 }
@@ -177,6 +180,7 @@ impl Node {
             kind: start.kind,
             scheduled: start.scheduled,
             trigger: start.trigger,
+            breakpoints: start.breakpoints,
             ..self.fresh(&saved, id.clone(), inputs, start.labels)
         };
         self.check(&saved, &mut execution).await?;

@@ -39,7 +39,7 @@ pub struct Replay {
     /// In place of those it had.
     pub inputs: Option<Vec<(String, Given)>>,
     /// Tasks to stop before.
-    pub breakpoints: Vec<String>,
+    pub breakpoints: Vec<TaskId>,
 }
 
 impl Node {
@@ -132,8 +132,7 @@ impl Node {
         let source = started(&state)?;
         let revision = replay.revision.or(Some(source.revision));
         let saved = self.flow(source.flow.namespace.as_str(), source.flow.id.as_str(), revision).await?;
-        let breakpoints = replay.breakpoints.into_iter().map(TaskId::trusted).collect();
-        let mut execution = self.again(&saved, source, source.inputs.clone(), breakpoints);
+        let mut execution = self.again(&saved, source, source.inputs.clone(), replay.breakpoints);
         if let Some(given) = replay.inputs {
             execution.inputs = self.type_inputs(&saved, &execution.id, given).await?;
         }

@@ -43,6 +43,16 @@ impl Purged {
 }
 
 impl Node {
+    /// Removes an execution that has ended, as somebody asked. Done when it is durable.
+    pub(crate) async fn delete_execution(
+        &self,
+        record: &model::execution::Execution,
+        parts: Parts,
+    ) -> Result<(), Error> {
+        self.purge_execution(record, parts).await?;
+        Ok(self.store.durable(self.store.head()).await?)
+    }
+
     /// Removes an execution that has ended, or parts of it.
     pub(crate) async fn purge_execution(
         &self,

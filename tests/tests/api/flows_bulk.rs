@@ -256,3 +256,32 @@ async fn tasks_and_triggers_are_looked_at_outside_of_flows() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn archives_that_would_burst_or_lead_out_are_refused() {
+    serving(async |api| {
+        // Some KB that would be a file of 2 MiB: no flow is that large.
+        let zeros = vec![b'0'; 2 << 20];
+        let at = "namespaces/one/files";
+        assert_eq!(api.form(&format!("{at}?path=zeros.yml"), "fileContent", "x", &zeros).await.status, 200);
+        let bomb = api.bytes(&format!("{at}/export")).await;
+        assert!(bomb.len() < 10_000, "{} bytes", bomb.len());
+        api.form("flows/import?failOnError=false", "fileUpload", "a.zip", &bomb).await.refused(413, "body.too_large");
+
+        // The same archive with a name of the same length that leads out.
+        let name = b"zeros.yml";
+        let mut leading_out = bomb.clone();
+        for at in 0..leading_out.len() - name.len() {
+            if &leading_out[at..at + name.len()] == name {
+                leading_out[at..at + name.len()].copy_from_slice(b"../../out");
+            }
+        }
+        for path in ["flows/import?failOnError=true", "flows/import?failOnError=false"] {
+            api.form(path, "fileUpload", "a.zip", &leading_out).await.refused(422, "archive.path");
+        }
+        api.form(&format!("{at}?path=into"), "fileContent", "a.zip", &leading_out).await.refused(422, "archive.path");
+        assert_eq!(api.get(&format!("{at}/search")).await.ok(), json!(["/zeros.yml"]));
+        assert_eq!(there(api, "").await, Vec::<String>::new());
+    })
+    .await;
+}

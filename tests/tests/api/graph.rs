@@ -142,3 +142,27 @@ async fn a_chain_of_executions_is_followed_to_its_end() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_executions_of_a_namespace_are_followed() {
+    serving(async |api| {
+        save_family(api).await;
+        let path = "namespaces/one/executions/follow";
+        let mut stream = api.request(reqwest::Method::GET, path).send().await.expect("the server answers");
+        assert_eq!(stream.headers()["content-type"], "text/event-stream");
+        // Below the other namespace nothing is told.
+        api.run("two/listener").await;
+        let ran = api.run("one/parent").await;
+        let mut text = String::new();
+        let both = |text: &str| text.matches("\"current\":\"SUCCESS\"").count() >= 2;
+        while !both(&text) {
+            let piece = tokio::time::timeout(std::time::Duration::from_secs(30), stream.chunk()).await;
+            let piece = piece.expect("it is told in time").expect("the stream is whole").expect("it does not end");
+            text.push_str(&String::from_utf8_lossy(&piece));
+        }
+        assert!(text.contains(ran["id"].as_str().expect("an id")) && text.contains("\"flowId\":\"child\""), "{text}");
+        assert!(!text.contains("\"namespace\":\"two\""), "{text}");
+        api.get("namespaces/a..b/executions/follow").await.refused(422, "namespace.invalid");
+    })
+    .await;
+}

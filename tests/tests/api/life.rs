@@ -228,3 +228,18 @@ async fn expressions_are_evaluated_in_the_eyes_of_a_task_run() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_execution_stops_before_its_breakpoints_from_the_start() {
+    serving(async |api| {
+        let source = "id: two\nnamespace: tests.api\ntasks:\n  - {id: a, type: io.kestra.plugin.core.log.Log, message: x}\n  - {id: b, type: io.kestra.plugin.core.log.Log, message: x}\n";
+        api.save(source).await;
+        let begun = api.post("executions/tests.api/two?breakpoints=b&kind=PLAYGROUND", "application/json", "{}").await.ok();
+        let path = format!("executions/{}", begun["id"].as_str().expect("an id"));
+        let stopped = api.until(&path, |seen| seen["state"]["current"] == "BREAKPOINT").await;
+        assert_eq!(stopped["taskRunList"][0]["state"]["current"], "SUCCESS", "{stopped}");
+        assert_eq!(api.post(&format!("{path}/resume-from-breakpoint"), "application/json", "").await.status, 204);
+        api.until(&path, |seen| seen["state"]["current"] == "SUCCESS").await;
+    })
+    .await;
+}

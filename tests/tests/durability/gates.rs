@@ -140,6 +140,49 @@ async fn webhooks_wait_for_the_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_other_change_waits_for_the_disk() {
+    on_disk(async |api, disk| {
+        api.save(&format!(
+            "{QUIET}triggers:\n  - {{id: daily, type: io.kestra.plugin.core.trigger.Schedule, cron: '0 3 * * *'}}\n"
+        ))
+        .await;
+        let ended = api.run("gates/quiet").await["id"].as_str().expect("an id").to_owned();
+        let cut =
+            "--cut\r\nContent-Disposition: form-data; name=\"fileContent\"; filename=\"x\"\r\n\r\nx\r\n--cut--\r\n";
+        let (json, yaml, form) = ("application/json", "application/x-yaml", "multipart/form-data; boundary=cut");
+        let ids = "[{\"namespace\": \"gates\", \"id\": \"quiet\"}]";
+        let (logs, execution) = (format!("logs/{ended}"), format!("executions/{ended}"));
+        let changes: [(Method, &str, &str, &str); 13] = [
+            (Method::POST, "namespaces", json, "{\"id\": \"gates\", \"variables\": {\"a\": 1}}"),
+            (Method::PUT, "namespaces/gates", json, "{\"description\": \"d\"}"),
+            (Method::DELETE, "namespaces/gates", json, ""),
+            (Method::PUT, "namespaces/gates/kv/a", "text/plain", "1"),
+            (Method::DELETE, "namespaces/gates/kv/a", json, ""),
+            (Method::POST, "namespaces/gates/files?path=a", form, cut),
+            (Method::PUT, "namespaces/gates/files?from=a&to=b", json, ""),
+            (Method::DELETE, "namespaces/gates/files?path=b", json, ""),
+            (Method::POST, "flows/disable/by-ids", json, ids),
+            (
+                Method::POST,
+                "flows/bulk?delete=false",
+                yaml,
+                "id: other\nnamespace: gates\ntasks: [{id: t, type: io.kestra.plugin.core.log.Log, message: x}]\n",
+            ),
+            (Method::DELETE, "triggers/gates/quiet/daily", json, ""),
+            (Method::DELETE, &logs, json, ""),
+            (Method::DELETE, &execution, json, ""),
+        ];
+        for (method, path, content_type, body) in changes {
+            disk.stands_still();
+            let request = api.request(method.clone(), path).header("content-type", content_type).body(body.to_owned());
+            let answer = withheld(disk, tests::served::send(request), async {}).await;
+            assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.text);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_done_to_executions_waits_for_the_disk() {
     on_disk(async |api, disk| {
         api.save("id: fails\nnamespace: gates\ntasks:\n  - {id: no, type: io.kestra.plugin.core.execution.Fail}\n")

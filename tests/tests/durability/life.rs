@@ -47,11 +47,11 @@ pub(super) fn embedded(folder: &tempfile::TempDir) -> Arc<EmbeddedStore> {
     Arc::new(opened.expect("the folder opens").0)
 }
 
-pub(super) fn close(store: Arc<EmbeddedStore>) {
+pub(super) async fn close(store: Arc<EmbeddedStore>) {
     // What a node has begun lets go of the store a little after it was told to end, and later on a busy machine.
     let began = std::time::Instant::now();
     while Arc::strong_count(&store) > 1 && began.elapsed() < super::WAIT {
-        std::thread::sleep(super::LOOK);
+        tokio::time::sleep(super::LOOK).await;
     }
     Arc::into_inner(store).expect("nobody else has it").close().expect("it closes");
 }
@@ -67,7 +67,7 @@ async fn f28_unfinished_attempts_are_given_back() {
     outside.came(1).await;
     node.shutdown().await;
     drop(node);
-    close(store);
+    close(store).await;
 
     outside.answer();
     let store = embedded(&folder);
@@ -81,7 +81,7 @@ async fn f28_unfinished_attempts_are_given_back() {
     assert_eq!(keys[0], keys[1], "both bear the same idempotency key");
     node.shutdown().await;
     drop(node);
-    close(store);
+    close(store).await;
     outside.end().await;
 }
 
@@ -96,13 +96,13 @@ async fn f03_timers_are_armed_again() {
     let id = started(&node, flow, Vec::new()).await;
     node.shutdown().await;
     drop(node);
-    close(store);
+    close(store).await;
     let store = embedded(&folder);
     let node = Node::open(config(store.clone(), &scratch, &outside)).await.expect("it opens");
     assert_eq!(ended(&node, &id).await.execution.state(), State::Success);
     node.shutdown().await;
     drop(node);
-    close(store);
+    close(store).await;
     outside.end().await;
 }
 

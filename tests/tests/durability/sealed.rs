@@ -60,7 +60,7 @@ async fn secret_inputs_outlive_a_server_that_keeps_its_key() {
         let told: Vec<String> = logs.into_iter().map(|line| line.message).collect();
         node.shutdown().await;
         drop(node);
-        close(store);
+        close(store).await;
         (seen, told)
     };
     let (first, _) = life(7, None).await;

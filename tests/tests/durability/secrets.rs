@@ -40,7 +40,7 @@ async fn secrets_of_namespaces_follow_the_keys_of_the_server() {
             node.audit_log().await.expect("it has one").into_iter().map(|one| one.action).collect();
         node.shutdown().await;
         drop(node);
-        close(store);
+        close(store).await;
         (seen.execution.state(), audit)
     };
     assert_eq!(life(&[1], true).await, (State::Success, vec!["secret.set".to_owned()]));

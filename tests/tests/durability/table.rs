@@ -39,7 +39,7 @@ impl Lives {
         let done = life(&node, &store).await;
         node.shutdown().await;
         drop(node);
-        close(store);
+        close(store).await;
         done
     }
 }

@@ -211,7 +211,7 @@ async fn delete(app: &App, id: &ExecutionId, deletion: Deletion) -> Result<(), E
         }
     }
     let parts = Parts { execution: true, logs: true, metrics: true, files: deletion.delete_storage };
-    app.node.purge_execution(&record, parts).await.map(drop)
+    app.node.delete_execution(&record, parts).await
 }
 
 /// Deletes an execution.

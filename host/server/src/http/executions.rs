@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::filters::OfExecutions;
+use super::life::breakpoints;
 use super::openapi::tagged;
 use super::wire::named::{KindName, StateName};
 use super::wire::{ExecutionBody, Outline, outline};
@@ -42,6 +43,8 @@ struct CreateQuery {
     schedule_date: Option<Timestamp>,
     #[param(inline, value_type = Option<KindName>)]
     kind: Option<Kind>,
+    /// Ids of tasks before which it stops, with commas between them.
+    breakpoints: Option<String>,
 }
 
 /// A page of a search.
@@ -118,6 +121,7 @@ async fn create(
         scheduled: query.schedule_date,
         trigger: None,
         idempotency_key,
+        breakpoints: breakpoints(query.breakpoints.as_deref()),
     };
     let seen = if query.wait {
         app.node.run_to_end(start, WAIT_MAX).await?

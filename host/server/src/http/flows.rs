@@ -460,6 +460,9 @@ pub(super) fn body(saved: &SavedFlow, with_source: bool) -> Json_ {
                 *defaults = text.into();
             }
         }
+        if let Some(concurrency) = entries.get_mut("concurrency").and_then(Json_::as_object_mut) {
+            concurrency.entry("behavior").or_insert("QUEUE".into());
+        }
         if with_source {
             entries.insert("source".into(), saved.flow.source.as_ref().into());
         }

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use model::execution::Failure;
 use model::flow::Label;
+use model::ids::TaskId;
 use model::state::State as Status;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -233,15 +234,19 @@ async fn replay_with_inputs(
     Ok(show(&seen, app.node.now()))
 }
 
+/// Task ids with commas between them.
+pub fn breakpoints(written: Option<&str>) -> Vec<TaskId> {
+    let ids = written.unwrap_or_default().split(',').map(str::trim).filter(|task| !task.is_empty());
+    ids.map(TaskId::trusted).collect()
+}
+
 impl ReplayQuery {
     fn replay(self) -> Replay {
-        let breakpoints = self.breakpoints.unwrap_or_default();
-        let breakpoints = breakpoints.split(',').map(str::trim).filter(|task| !task.is_empty()).map(str::to_owned);
         Replay {
             from: self.task_run_id.filter(|run| !run.is_empty()),
             revision: self.revision,
             inputs: None,
-            breakpoints: breakpoints.collect(),
+            breakpoints: breakpoints(self.breakpoints.as_deref()),
         }
     }
 }

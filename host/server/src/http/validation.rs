@@ -132,6 +132,7 @@ async fn texts(app: &App, request: Request) -> Result<Vec<(Option<String>, Strin
 #[into_params(parameter_in = Query)]
 pub struct SectionQuery {
     #[serde(default)]
+    #[param(inline)]
     section: Section,
 }
 
