@@ -12,6 +12,8 @@ use store::{Batch, Query, View};
 use crate::error::Error;
 use crate::node::Node;
 
+/// Longest key, in bytes.
+const KEY_BYTES_MAX: usize = 256;
 /// Most values of one listing.
 const ENTRIES_MAX: usize = 100_000;
 /// How often a value that others write at the same time is tried.
@@ -29,6 +31,9 @@ pub(crate) struct NewValue {
 
 /// Why a text cannot be a key, or nothing. Kestra's rule.
 pub(crate) fn key_problem(key: &str) -> Option<String> {
+    if key.len() > KEY_BYTES_MAX {
+        return Some(format!("the key has {} bytes, at most {KEY_BYTES_MAX} are taken", key.len()));
+    }
     let good = key.starts_with(|first: char| first.is_ascii_alphanumeric())
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
     (!good).then(|| {

@@ -300,6 +300,7 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Full { .. } => Self::Full(error.to_string()),
+            store::Error::Limit { .. } => Self::TooLarge(error.to_string()),
             store::Error::ReadOnly { .. } | store::Error::Lost { .. } => Self::Store(error.to_string()),
             store::Error::Conflict(conflict) => {
                 Self::Conflict { code: "store.conflict", message: conflict.to_string() }

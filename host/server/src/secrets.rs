@@ -17,6 +17,8 @@ use crate::worker::Bound;
 
 /// Most secrets of all namespaces: all of them are kept in memory, sealed.
 const SECRETS_MAX: usize = 100_000;
+/// Longest name of a namespace, in bytes (Kestra's rule).
+const NAMESPACE_MAX_BYTES: usize = 150;
 /// Longest name, in bytes.
 const NAME_MAX_BYTES: usize = 256;
 /// Longest value, in bytes: a service account or a chain of certificates has some thousands.
@@ -330,13 +332,16 @@ fn tags(tags: Vec<(String, String)>) -> Vec<SecretTag> {
 }
 
 pub(crate) fn place(namespace: &str) -> Result<NamespaceKey, Error> {
-    let good = !namespace.is_empty()
+    let good = (1..=NAMESPACE_MAX_BYTES).contains(&namespace.len())
         && namespace.split('.').all(|part| {
             !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
         });
     match good {
         true => Ok(NamespaceKey::main(Namespace::trusted(namespace))),
-        false => Err(Error::bad_request("namespace.invalid", format!("`{namespace}` is no namespace"))),
+        false => {
+            let shown: String = namespace.chars().take(NAMESPACE_MAX_BYTES).collect();
+            Err(Error::bad_request("namespace.invalid", format!("`{}` is no namespace", shown.escape_debug())))
+        }
     }
 }
 

@@ -153,7 +153,7 @@ async fn what_is_found_is_dealt_with() {
         let none = json!([]);
         // A filter that is not understood does nothing to anybody.
         act(api, Method::DELETE, "by-query?filters[flow][EQUALS]=good", &none).await.refused(422, "query.invalid");
-        for wrong in ["sate=FAILED", "state=FAILED&newStatus=x", "q=a&q=b", "flowid=good"] {
+        for wrong in ["sate=FAILED", "state=", "state=FAILED&newStatus=x", "q=a&q=b", "flowid=good"] {
             let answer = act(api, Method::DELETE, &format!("by-query?{wrong}"), &none).await;
             answer.refused(422, "query.invalid");
         }

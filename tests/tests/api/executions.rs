@@ -264,6 +264,10 @@ async fn flows_and_files_of_executions_are_shown() {
         assert_eq!(file.header("content-type"), "application/octet-stream");
         assert!(file.header("content-disposition").starts_with("attachment; filename="));
         assert_eq!(api.get(&format!("executions/{id}/file/metas?path={uri}")).await.ok(), json!({ "size": 13 }));
+        let preview = api.get(&format!("executions/{id}/file/preview?path={uri}&maxRows=1&encoding=UTF-8")).await.ok();
+        assert_eq!((&preview["content"], &preview["truncated"]), (&json!("what is in it"), &json!(false)), "{preview}");
+        api.get(&format!("executions/{id}/file/preview?path={uri}&encoding=latin1")).await.refused(422, "query.invalid");
+        api.get(&format!("executions/{id}/file/preview?path=file:///etc/passwd")).await.refused(404, "not_found");
         // What another execution may read, this one may not; nor is there a way around.
         let other = api.run("tests.api/writing").await["id"].as_str().expect("an id").to_owned();
         for path in [uri.replace(id, "nobody"), format!("{uri}/../x"), "file:///etc/passwd".to_owned()] {

@@ -1,6 +1,7 @@
 //! Requests that make no sense: each is refused in the one shape, and the server goes on.
 
 use reqwest::Method;
+use serde_json::json;
 use server::http::BODY_MAX_BYTES;
 use tests::served::{send, serving};
 
@@ -123,6 +124,36 @@ async fn names_from_hell_name_nothing() {
             assert_eq!(answer.header("content-type"), "application/json", "{name}: {}", answer.text);
             let answer = send(api.request(Method::GET, &format!("executions/{name}"))).await;
             assert!((400..500).contains(&answer.status), "{name}: {}", answer.status);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn names_that_are_too_long_are_refused_and_nothing_breaks() {
+    serving(async |api| {
+        api.save(&saying("a", "x")).await;
+        let long = "a".repeat(5_000);
+        api.put(&format!("namespaces/tests.api/kv/{long}"), "text/plain", "1").await.refused(422, "kv.key");
+        api.put(&format!("namespaces/{long}/kv/a"), "text/plain", "1").await.refused(422, "namespace.invalid");
+        api.post_json("namespaces", &json!({ "id": long })).await.refused(422, "namespace.invalid");
+        api.put(&format!("namespaces/{long}/secrets"), "application/json", "{\"key\": \"A\", \"value\": \"x\"}")
+            .await
+            .refused(422, "namespace.invalid");
+        api.form(&format!("namespaces/{long}/files?path=a"), "fileContent", "x", "x")
+            .await
+            .refused(422, "namespace.invalid");
+        api.form(&format!("namespaces/tests.api/files?path={long}"), "fileContent", "x", "x")
+            .await
+            .refused(422, "file.path");
+        let labelled =
+            api.post(&format!("executions/tests.api/a?labels={long}:{long}"), "application/json", "{}").await;
+        assert!(matches!(labelled.status, 413 | 422), "{} {}", labelled.status, labelled.text);
+        assert_eq!(api.get("executions/search").await.ok()["total"], 0);
+        for path in ["executions", "flows", "logs", "metrics"] {
+            api.get(&format!("{path}/{long}/{long}")).await;
+            let answer = api.get(&format!("{path}/{long}")).await;
+            assert!(answer.status < 500, "{path}: {}", answer.text);
         }
     })
     .await;
