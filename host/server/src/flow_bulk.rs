@@ -76,7 +76,8 @@ impl Node {
             let rows = self.store.all::<rows::Flow>(View::Newest, query, FLOWS_MAX).await?;
             gone.extend(rows.iter().filter(|row| !kept.contains(&row.key)).map(|row| Change::Delete(row.key.clone())));
         }
-        let mut changes: Vec<Change> = drafts.into_iter().map(|draft| Change::Save(draft, Save::Any)).collect();
+        let mut changes: Vec<Change> =
+            drafts.into_iter().map(|draft| Change::Save(Box::new(draft), Save::Any)).collect();
         changes.extend(gone);
         Ok(self.change_flows(&changes, Batch::new).await?.into_iter().flatten().collect())
     }
@@ -88,7 +89,7 @@ impl Node {
         for source in sources {
             match self.read_flow(&source.text) {
                 // Of the same flow, the last counts.
-                Ok(draft) => drop(changes.insert(draft.flow.key.clone(), Change::Save(draft, Save::Any))),
+                Ok(draft) => drop(changes.insert(draft.flow.key.clone(), Change::Save(Box::new(draft), Save::Any))),
                 Err(_) => others.push(source.name.clone()),
             }
         }
@@ -124,7 +125,7 @@ impl Node {
             match flow {
                 Ok(flow) => {
                     let draft = Draft { flow, lock: row.lock.clone(), warnings: Vec::new() };
-                    changes.push(Change::Save(draft, Save::Revision(row.revision)));
+                    changes.push(Change::Save(Box::new(draft), Save::Revision(row.revision)));
                 }
                 Err(problems) => issues.extend(problems.iter().map(Issue::from)),
             }

@@ -240,7 +240,7 @@ impl Node {
                 }
             });
             match drafted {
-                Ok(draft) => changes.push(Change::Save(draft, Save::Revision(row.revision))),
+                Ok(draft) => changes.push(Change::Save(Box::new(draft), Save::Revision(row.revision))),
                 Err(problems) => issues.extend(problems.iter().filter(|problem| problem.is_error()).map(|problem| {
                     let mut issue = Issue::from(problem);
                     issue.path = format!("{}: {}", row.key, issue.path);

@@ -22,7 +22,7 @@ const NAMED_MAX: usize = 5;
 /// What is to become of a flow.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    Save(Draft, Save),
+    Save(Box<Draft>, Save),
     Delete(FlowKey),
 }
 
@@ -47,7 +47,12 @@ impl Node {
     /// revision.
     pub(crate) async fn save_draft(&self, draft: Draft, expected: Save) -> Result<Arc<SavedFlow>, Error> {
         let warnings = draft.warnings.clone();
-        let saved = self.change_flows(&[Change::Save(draft, expected)], Batch::new).await?.into_iter().flatten().next();
+        let saved = self
+            .change_flows(&[Change::Save(Box::new(draft), expected)], Batch::new)
+            .await?
+            .into_iter()
+            .flatten()
+            .next();
         let saved = saved.ok_or_else(|| Error::Internal("a flow that was saved is not there".to_owned()))?;
         Ok(Arc::new(SavedFlow { warnings, ..(*saved).clone() }))
     }

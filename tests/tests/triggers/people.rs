@@ -136,17 +136,7 @@ fn a_task_switches_a_trigger() {
         )
     };
     let run = async |world: &World| {
-        let start = Start {
-            namespace: "w".to_owned(),
-            id: "toggle".to_owned(),
-            revision: None,
-            inputs: Vec::new(),
-            labels: Vec::new(),
-            kind: model::execution::Kind::Normal,
-            scheduled: None,
-            trigger: None,
-            idempotency_key: None,
-        };
+        let start = Start::of("w", "toggle");
         let id: ExecutionId = world.node().start(start).await.expect("it starts");
         assert_eq!(world.node().ended(&id).await.expect("it ends").execution.state(), State::Success);
     };
