@@ -227,7 +227,8 @@ mod tests {
         check("id: f\ntext: |+\n  x\n\n", "id: f\ntext: |+\n  x\n\ndisabled: true\n");
         check("id: f\n...\n", "id: f\ndisabled: true\n");
         check("{\"id\": \"f\"}", "id: f\ndisabled: true\n");
-        check("id: f\ndisabled: !!bool false\n", "id: f\ndisabled: true\n");
+        check("{id: f, disabled: false}\n", "{id: f, disabled: true}\n");
+        check("no: &no false\ndisabled: *no\n", "no: &no false\ndisabled: true\n");
         let named = set("id: f\nnamespace: a.b\n", "namespace", &"c".into()).expect("it can be set");
         assert_eq!(named, "id: f\nnamespace: \"c\"\n");
     }
