@@ -46,8 +46,8 @@ pub struct Builder {
     blocks: Vec<Block>,
     pending: Vec<Part>,
     size_bytes: usize,
-    pub id: Option<String>,
-    pub model: Option<String>,
+    id: Option<String>,
+    model: Option<String>,
     pub usage: Option<Usage>,
     finish: Option<(Finish, String)>,
     refused: bool,
@@ -66,6 +66,13 @@ impl Builder {
             finish: None,
             refused: false,
         }
+    }
+
+    /// Which answer this is, and of which model: the first that is said. Some begin a stream with empty names.
+    pub fn identify(&mut self, id: &Value, model: &Value) {
+        let said = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        self.id = self.id.take().or_else(|| said(id));
+        self.model = self.model.take().or_else(|| said(model));
     }
 
     pub fn text(&mut self, key: Key, text: &str) -> Result<(), ProviderError> {

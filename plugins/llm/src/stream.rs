@@ -3,7 +3,7 @@
 use crate::build::Builder;
 use crate::framing::{Frame, Framing};
 use crate::message::{Answer, Part};
-use crate::{Dialect, ProviderError};
+use crate::{Dialect, Kind, ProviderError};
 
 /// Reads the body of a response whose status says success; others are for `decode_response`.
 #[derive(Debug)]
@@ -38,6 +38,9 @@ impl StreamDecoder {
         if self.failed.is_none() {
             let frames = self.framing.finish();
             self.read(frames);
+            // What nothing ended may be cut anywhere. If the answer is there, it was nothing that matters.
+            let cut = |error: &ProviderError| matches!(error.kind, Kind::Malformed | Kind::Truncated);
+            self.failed = self.failed.take().filter(|error| !cut(error));
         }
         let parts = self.builder.take_parts();
         let answer = match self.failed {

@@ -216,8 +216,7 @@ pub(super) fn event(builder: &mut Builder, frame: &Frame) -> Result<(), Provider
 }
 
 fn begin(builder: &mut Builder, message: &Value) {
-    builder.id = message["id"].as_str().map(str::to_owned);
-    builder.model = message["model"].as_str().map(str::to_owned);
+    builder.identify(&message["id"], &message["model"]);
     add_usage(builder, &message["usage"]);
 }
 

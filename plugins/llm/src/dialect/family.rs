@@ -214,8 +214,7 @@ impl Family {
         if body["object"] == "error" {
             return Err(error(&Failure::within(body)));
         }
-        builder.id = builder.id.take().or_else(|| body["id"].as_str().map(str::to_owned));
-        builder.model = builder.model.take().or_else(|| body["model"].as_str().map(str::to_owned));
+        builder.identify(&body["id"], &body["model"]);
         builder.usage = usage(&body["usage"]).or(builder.usage);
         let Some(choice) = choice else {
             return match body["object"].is_string() || body["usage"].is_object() || body["choices"].is_array() {

@@ -206,8 +206,7 @@ pub(super) fn body(builder: &mut Builder, body: &Value) -> Result<(), ProviderEr
     if !body["error"].is_null() {
         return Err(error(&Failure::within(body)));
     }
-    builder.id = builder.id.take().or_else(|| body["responseId"].as_str().map(str::to_owned));
-    builder.model = builder.model.take().or_else(|| body["modelVersion"].as_str().map(str::to_owned));
+    builder.identify(&body["responseId"], &body["modelVersion"]);
     builder.usage = usage(&body["usageMetadata"]).or(builder.usage);
     if let Some(reason) = body["promptFeedback"]["blockReason"].as_str() {
         builder.finish(Finish::ContentFilter, reason);

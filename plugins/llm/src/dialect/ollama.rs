@@ -130,7 +130,7 @@ pub(super) fn body(builder: &mut Builder, body: &Value) -> Result<(), ProviderEr
     if !body["message"].is_object() && !body["done"].is_boolean() {
         return Err(ProviderError::malformed("the response has no `message`"));
     }
-    builder.model = builder.model.take().or_else(|| body["model"].as_str().map(str::to_owned));
+    builder.identify(&Value::Null, &body["model"]);
     let message = &body["message"];
     if let Some(text) = message["thinking"].as_str().filter(|text| !text.is_empty()) {
         builder.thinking(Key::Last, text)?;
