@@ -7,6 +7,8 @@ use crate::{Dialect, Kind, ProviderError};
 
 /// Largest answer, in bytes of what it says. The longest outputs of models are below 1 MiB.
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most pieces of an answer: models ask for some dozens of calls at once, and each piece is looked for among all.
+const PIECES_MAX: usize = 4_096;
 /// How ids begin that are made here, for providers that have none. They are never sent.
 const OWN_ID: &str = "sluice_call_";
 
@@ -109,11 +111,13 @@ impl Builder {
     }
 
     /// A tool call begins. With `Key::Last` it is always another one.
-    pub fn call(&mut self, key: Key, id: Option<&str>, name: &str) {
+    pub fn call(&mut self, key: Key, id: Option<&str>, name: &str) -> Result<(), ProviderError> {
+        self.grow(id.map_or(0, str::len) + name.len())?;
         let id = id.filter(|id| !id.is_empty()).map_or_else(|| self.own_id(), str::to_owned);
         self.pending.push(Part::ToolCall { id: id.clone(), name: name.to_owned() });
         let content = Content::Call { id, name: name.to_owned(), arguments: String::new() };
         self.blocks.push(Block { key, content, verbatim: Map::new(), closed: false });
+        Ok(())
     }
 
     /// The id of the latest call with this number.
@@ -149,7 +153,7 @@ impl Builder {
 
     /// A field that goes back with the piece begun last. A text continues one that is there, a list as well.
     pub fn verbatim(&mut self, key: Key, field: &str, value: &Value) -> Result<(), ProviderError> {
-        self.grow(value.as_str().map_or(0, str::len))?;
+        self.grow(value.as_str().map_or_else(|| value.to_string().len(), str::len))?;
         let mut blocks = self.blocks.iter_mut().rev();
         let block = match key {
             Key::Last => blocks.next(),
@@ -235,9 +239,9 @@ impl Builder {
 
     fn grow(&mut self, bytes: usize) -> Result<(), ProviderError> {
         self.size_bytes += bytes;
-        match self.size_bytes <= ANSWER_BYTES_MAX {
+        match self.size_bytes <= ANSWER_BYTES_MAX && self.blocks.len() <= PIECES_MAX {
             true => Ok(()),
-            false => Err(ProviderError::malformed("the answer is larger than any model's")),
+            false => Err(ProviderError::malformed("the answer is larger than that of any model")),
         }
     }
 }

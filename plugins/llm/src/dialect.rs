@@ -1,4 +1,4 @@
-//! The providers, a file each. What several share is `family.rs` (those that speak like OpenAI) and `google.rs`; a difference within a family
+//! The providers, a file each, and one more for the second API of OpenAI. What several share is `family.rs` (those that speak like OpenAI) and `google.rs`; a difference within a family
 //! is data there.
 
 mod anthropic;
@@ -11,6 +11,7 @@ mod google;
 mod mistral;
 mod ollama;
 mod openai;
+mod openai_responses;
 mod openrouter;
 mod vertexai;
 
@@ -28,6 +29,8 @@ use crate::{Kind, ProviderError};
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
     OpenAi,
+    #[serde(rename = "openai_responses")]
+    OpenAiResponses,
     #[serde(rename = "azure_openai")]
     AzureOpenAi,
     Anthropic,
@@ -41,8 +44,9 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OpenAi,
+        Self::OpenAiResponses,
         Self::AzureOpenAi,
         Self::Anthropic,
         Self::Gemini,
@@ -69,6 +73,7 @@ impl Dialect {
             Self::Gemini | Self::VertexAi => google::body(builder, &parsed(frame.data.as_bytes())?),
             Self::Bedrock => bedrock::event(builder, frame),
             Self::Ollama => ollama::body(builder, &parsed(frame.data.as_bytes())?),
+            Self::OpenAiResponses => openai_responses::event(builder, frame),
             _ => self.family().event(builder, frame),
         }
     }
@@ -80,6 +85,7 @@ impl Dialect {
             Self::Gemini | Self::VertexAi => google::body(builder, body),
             Self::Bedrock => bedrock::body(builder, body),
             Self::Ollama => ollama::body(builder, body),
+            Self::OpenAiResponses => openai_responses::body(builder, body),
             _ => self.family().read(builder, body),
         }
     }
@@ -120,6 +126,7 @@ pub fn encode_request(dialect: Dialect, request: &Request, options: &Options) ->
     }
     match dialect {
         Dialect::OpenAi => openai::encode(request, options),
+        Dialect::OpenAiResponses => openai_responses::encode(request, options),
         Dialect::AzureOpenAi => azure_openai::encode(request, options),
         Dialect::Anthropic => anthropic::encode(request, options),
         Dialect::Gemini => gemini::encode(request, options),
@@ -300,6 +307,7 @@ mod tests {
         let names: Vec<_> = Dialect::ALL.iter().map(|dialect| serde_json::json!(dialect)).collect();
         let expected = serde_json::json!([
             "openai",
+            "openai_responses",
             "azure_openai",
             "anthropic",
             "gemini",

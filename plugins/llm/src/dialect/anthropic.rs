@@ -7,7 +7,8 @@ use crate::build::{Builder, Key};
 use crate::framing::Frame;
 use crate::http::{Auth, Credential, HttpRequest, Options};
 use crate::message::{
-    AnswerPart, Finish, Image, Message, Request, ResponseFormat, Thinking, Tool, ToolChoice, Usage, UserPart,
+    AnswerPart, Finish, Image, Message, Request, ResponseFormat, Thinking, Tool, ToolChoice, ToolResult, Usage,
+    UserPart,
 };
 use crate::structured;
 use crate::{Kind, ProviderError};
@@ -109,10 +110,7 @@ fn turns(messages: &[Message]) -> Value {
             Message::System { .. } => continue,
             Message::User { parts } => ("user", parts.iter().filter_map(user).collect()),
             Message::Assistant { parts } => ("assistant", parts.iter().filter_map(assistant).collect()),
-            Message::Tool { results } => {
-                let result = |result: &crate::message::ToolResult| json!({ "type": "tool_result", "tool_use_id": result.id, "content": result.content, "is_error": result.is_error });
-                ("user", results.iter().map(result).collect())
-            }
+            Message::Tool { results } => ("user", results.iter().map(result).collect()),
         };
         match turns.last_mut() {
             _ if blocks.is_empty() => {}
@@ -124,6 +122,15 @@ fn turns(messages: &[Message]) -> Value {
         turn.sort_by_key(|block| block["type"] != "tool_result");
     }
     turns.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect()
+}
+
+fn result(result: &ToolResult) -> Value {
+    json!({
+        "type": "tool_result",
+        "tool_use_id": result.id,
+        "content": result.content,
+        "is_error": result.is_error,
+    })
 }
 
 /// An empty text is refused, so it is left out.
@@ -225,7 +232,7 @@ fn begin_block(builder: &mut Builder, index: u64, block: &Value) -> Result<(), P
     match block["type"].as_str() {
         Some("text") => builder.text(key, block["text"].as_str().unwrap_or_default()),
         Some("tool_use") => {
-            builder.call(key, block["id"].as_str(), block["name"].as_str().unwrap_or_default());
+            builder.call(key, block["id"].as_str(), block["name"].as_str().unwrap_or_default())?;
             match block["input"].as_object() {
                 Some(input) if !input.is_empty() => builder.arguments(key, &block["input"].to_string()),
                 // In a stream the arguments come later.

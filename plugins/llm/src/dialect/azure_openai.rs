@@ -16,6 +16,8 @@ pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest
         return Err(ProviderError::refused("the endpoint of the Azure resource is missing"));
     }
     let base = options.base("")?;
+    // Some take the whole of what the portal shows.
+    let base = base.trim_end_matches("/v1").trim_end_matches("/openai").to_owned();
     let auth = match options.credential {
         Credential::Key => Auth::Header("api-key"),
         Credential::Token => Auth::Bearer,

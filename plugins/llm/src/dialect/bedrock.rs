@@ -203,7 +203,7 @@ pub(super) fn body(builder: &mut Builder, body: &Value) -> Result<(), ProviderEr
     };
     for (index, block) in blocks.iter().enumerate() {
         let key = Key::At(index as u64);
-        begin(builder, key, block);
+        begin(builder, key, block)?;
         if block["toolUse"]["input"].as_object().is_some_and(|input| !input.is_empty()) {
             builder.arguments(key, &block["toolUse"]["input"].to_string())?;
         }
@@ -224,7 +224,7 @@ pub(super) fn event(builder: &mut Builder, frame: &Frame) -> Result<(), Provider
     };
     let key = Key::At(event["contentBlockIndex"].as_u64().unwrap_or(0));
     match frame.name.as_str() {
-        "contentBlockStart" => begin(builder, key, &event["start"]),
+        "contentBlockStart" => begin(builder, key, &event["start"])?,
         "contentBlockDelta" => {
             builder.arguments(key, event["delta"]["toolUse"]["input"].as_str().unwrap_or_default())?;
             said(builder, key, &event["delta"])?;
@@ -239,10 +239,11 @@ pub(super) fn event(builder: &mut Builder, frame: &Frame) -> Result<(), Provider
     Ok(())
 }
 
-fn begin(builder: &mut Builder, key: Key, block: &Value) {
+fn begin(builder: &mut Builder, key: Key, block: &Value) -> Result<(), ProviderError> {
     let call = &block["toolUse"];
-    if call.is_object() {
-        builder.call(key, call["toolUseId"].as_str(), call["name"].as_str().unwrap_or_default());
+    match call.is_object() {
+        true => builder.call(key, call["toolUseId"].as_str(), call["name"].as_str().unwrap_or_default()),
+        false => Ok(()),
     }
 }
 

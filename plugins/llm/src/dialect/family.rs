@@ -257,7 +257,7 @@ impl Family {
             let known = builder.call_id(key);
             // Some number every call of a stream 0, and send each whole.
             if known.is_none() || (!name.is_empty() && id.is_some() && id != known) {
-                builder.call(key, id, name);
+                builder.call(key, id, name)?;
             }
             match &call["function"]["arguments"] {
                 Value::String(json) => builder.arguments(key, json)?,

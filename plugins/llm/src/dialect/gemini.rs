@@ -13,11 +13,10 @@ pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest
         Credential::Token => Auth::Bearer,
         Credential::None => Auth::None,
     };
-    let (path, query) = google::path(request, "/v1beta/models");
+    let base = options.base(BASE)?;
+    // Some write the version into the address.
+    let models = if base.ends_with("/v1beta") || base.ends_with("/v1") { "/models" } else { "/v1beta/models" };
+    let (path, query) = google::path(request, models);
     let body = google::body_of(request, Dialect::Gemini)?;
-    Place { base: options.base(BASE)?, path, query, auth }.post(
-        options,
-        request.stream.then_some("text/event-stream"),
-        body,
-    )
+    Place { base, path, query, auth }.post(options, request.stream.then_some("text/event-stream"), body)
 }

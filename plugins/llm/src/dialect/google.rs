@@ -230,7 +230,7 @@ pub(super) fn body(builder: &mut Builder, body: &Value) -> Result<(), ProviderEr
 fn part(builder: &mut Builder, part: &Value) -> Result<(), ProviderError> {
     let call = &part["functionCall"];
     if call.is_object() {
-        builder.call(Key::Last, call["id"].as_str(), call["name"].as_str().unwrap_or_default());
+        builder.call(Key::Last, call["id"].as_str(), call["name"].as_str().unwrap_or_default())?;
         if call["args"].as_object().is_some_and(|args| !args.is_empty()) {
             builder.arguments(Key::Last, &call["args"].to_string())?;
         }

@@ -139,7 +139,7 @@ pub(super) fn body(builder: &mut Builder, body: &Value) -> Result<(), ProviderEr
     builder.text(Key::Last, message["content"].as_str().unwrap_or_default())?;
     for call in message["tool_calls"].as_array().into_iter().flatten() {
         let id = call["id"].as_str().or(call["function"]["id"].as_str());
-        builder.call(Key::Last, id, call["function"]["name"].as_str().unwrap_or_default());
+        builder.call(Key::Last, id, call["function"]["name"].as_str().unwrap_or_default())?;
         match &call["function"]["arguments"] {
             Value::Null => {}
             Value::String(json) => builder.arguments(Key::Last, json)?,

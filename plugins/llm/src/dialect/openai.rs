@@ -6,7 +6,7 @@ use crate::ProviderError;
 use crate::http::{Auth, HttpRequest, Options};
 use crate::message::Request;
 
-const BASE: &str = "https://api.openai.com/v1";
+pub(super) const BASE: &str = "https://api.openai.com/v1";
 
 pub(super) const FAMILY: Family = Family {
     dialect: Dialect::OpenAi,

@@ -91,6 +91,26 @@ fn ends_are_told_apart() {
 }
 
 #[test]
+fn responses_say_in_two_places_why_they_ended() {
+    let said = |status: &str, reason: Value| {
+        let content = json!([{ "type": "output_text", "text": "x" }, { "type": "refusal", "refusal": "y" }]);
+        json!({ "status": status, "output": [{ "type": "message", "content": content }], "incomplete_details": reason })
+    };
+    for (status, reason, finish) in [
+        ("completed", Value::Null, Finish::Refusal),
+        ("incomplete", json!({ "reason": "max_output_tokens" }), Finish::Length),
+        ("incomplete", json!({ "reason": "content_filter" }), Finish::ContentFilter),
+        ("cancelled", Value::Null, Finish::Other),
+    ] {
+        let answer = decode(Dialect::OpenAiResponses, &said(status, reason).to_string()).expect("an answer");
+        assert_eq!((answer.finish, answer.text().as_str()), (finish, "xy"), "{status}");
+    }
+    let failed = json!({ "status": "failed", "output": [], "error": { "code": "server_error", "message": "sorry" } });
+    let error = decode(Dialect::OpenAiResponses, &failed.to_string()).expect_err("it failed");
+    assert_eq!((error.kind, error.message()), (Kind::Server, "sorry"));
+}
+
+#[test]
 fn refusal_is_a_text_and_no_answer() {
     let answer = decode(Dialect::OpenAi, &openai(json!({ "content": null, "refusal": "I will not." }), "stop"))
         .expect("an answer");

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 fn every_provider_is_asked_at_its_address() {
     for (dialect, model, stream, url, auth) in [
         (Dialect::OpenAi, "gpt-5", false, "https://api.openai.com/v1/chat/completions", Auth::Bearer),
+        (Dialect::OpenAiResponses, "gpt-5", true, "https://api.openai.com/v1/responses", Auth::Bearer),
         (
             Dialect::Anthropic,
             "claude-opus-4-5",
@@ -123,6 +124,18 @@ fn bedrock_encodes_the_model_once_and_names_its_region() {
 }
 
 #[test]
+fn address_may_name_the_version_already() {
+    for (dialect, base, url) in [
+        (Dialect::Anthropic, "https://h/v1/", "https://h/v1/messages"),
+        (Dialect::Gemini, "https://h/v1beta", "https://h/v1beta/models/m:generateContent"),
+        (Dialect::AzureOpenAi, "https://h/openai/v1", "https://h/openai/v1/chat/completions"),
+    ] {
+        let options = Options { base_url: Some(base.into()), ..Options::default() };
+        assert_eq!(encode_request(dialect, &conversation(), &options).expect("a request").url(), url);
+    }
+}
+
+#[test]
 fn anthropic_names_its_version_unless_told_another() {
     let versions = |options: &Options| {
         let sent = encode_request(Dialect::Anthropic, &conversation(), options).expect("a request");
@@ -166,6 +179,47 @@ fn openai_conversation_has_a_message_per_result() {
             { "role": "user", "content": "go on" },
         ])
     );
+}
+
+#[test]
+fn responses_conversation_is_a_list_of_items_that_is_not_kept() {
+    let sent = encoded(Dialect::OpenAiResponses, &tool_request());
+    assert_eq!(
+        sent["input"],
+        json!([
+            { "role": "system", "content": "be brief" },
+            { "role": "user", "content": [
+                { "type": "input_text", "text": "what is this?" },
+                { "type": "input_image", "image_url": "data:image/png;base64,AAAA" },
+            ] },
+            { "role": "assistant", "content": "I look." },
+            { "type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{\"at\":\"it\"}" },
+            { "type": "function_call", "call_id": "call_2", "name": "smell", "arguments": "{}" },
+            { "type": "function_call_output", "call_id": "call_1", "output": "{\"animal\":\"cat\"}" },
+            { "type": "function_call_output", "call_id": "call_2", "output": "error: no nose" },
+            { "role": "user", "content": [{ "type": "input_text", "text": "go on" }] },
+        ])
+    );
+    assert_eq!((&sent["store"], sent.get("include")), (&json!(false), None));
+    assert_eq!(sent["tools"][0]["strict"], false, "unsaid it would be true");
+    let named = Request { tool_choice: ToolChoice::Tool("look".into()), ..tool_request() };
+    let choice = &encoded(Dialect::OpenAiResponses, &named)["tool_choice"];
+    assert_eq!(*choice, json!({ "type": "function", "name": "look" }));
+}
+
+#[test]
+fn responses_ask_for_encrypted_thoughts_of_models_that_think() {
+    for (model, thinks) in [("gpt-5-mini", true), ("o4-mini", true), ("gpt-4.1", false), ("omni", false)] {
+        let sent = encoded(Dialect::OpenAiResponses, &Request { model: model.into(), ..conversation() });
+        assert_eq!(sent["include"].is_array(), thinks, "{model}");
+    }
+}
+
+#[test]
+fn responses_know_no_stop_words() {
+    let sampling = Sampling { stop: vec!["x".into()], ..Sampling::default() };
+    let request = Request { sampling, ..conversation() };
+    assert_eq!(refused(Dialect::OpenAiResponses, &request, &Options::default()), Kind::BadRequest);
 }
 
 #[test]

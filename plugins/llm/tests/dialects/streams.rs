@@ -107,6 +107,11 @@ fn error_within_a_stream_is_the_error() {
     failed(Dialect::OpenRouter, &events(&openrouter), Kind::Server, "upstream broke");
     let limited = [json!({ "error": { "code": 429, "message": "slow down" } })];
     failed(Dialect::OpenRouter, &events(&limited), Kind::RateLimited { retry_after_ms: None }, "slow down");
+    let typed = [json!({ "type": "error", "code": "rate_limit_exceeded", "message": "try again in 2s" })];
+    failed(Dialect::OpenAiResponses, &events(&typed), Kind::RateLimited { retry_after_ms: Some(2_000) }, "try again");
+    let over = json!({ "status": "failed", "error": { "code": "server_error", "message": "sorry" } });
+    let over = [json!({ "type": "response.failed", "response": over })];
+    failed(Dialect::OpenAiResponses, &events(&over), Kind::Server, "sorry");
     let overloaded = [json!({ "type": "error", "error": { "type": "overloaded_error", "message": "Overloaded" } })];
     failed(Dialect::Anthropic, &events(&overloaded), Kind::Overloaded { retry_after_ms: None }, "Overloaded");
     let exhausted = [json!({ "error": { "code": 503, "message": "busy", "status": "UNAVAILABLE" } })];
@@ -145,6 +150,20 @@ fn wrong_checksum_of_bedrock_is_malformed() {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     failed(Dialect::Bedrock, &bytes, Kind::Malformed, "checksum");
+}
+
+#[test]
+fn answer_has_a_size_and_so_many_pieces() {
+    let piece = |delta: serde_json::Value| events(&[json!({ "choices": [{ "index": 0, "delta": delta }] })]);
+    let call = piece(json!({ "tool_calls": [{ "index": 1, "function": { "name": "x" } }] }));
+    let calls: Vec<u8> = (0..5_000).flat_map(|_| call.clone()).collect();
+    failed(Dialect::OpenAi, &calls, Kind::Truncated, "before its end");
+    let other =
+        |id: u64| piece(json!({ "tool_calls": [{ "index": 1, "id": id.to_string(), "function": { "name": "x" } }] }));
+    let others: Vec<u8> = (0..5_000).flat_map(other).collect();
+    failed(Dialect::OpenAi, &others, Kind::Malformed, "larger than");
+    let text = piece(json!({ "content": "x".repeat(1 << 20) }));
+    failed(Dialect::OpenAi, &text.repeat(33), Kind::Malformed, "larger than");
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn request(model: &str, schema: Value, strict: bool) -> Request {
 
 /// All that the model is told, as text.
 fn told(sent: &Value) -> String {
-    ["messages", "system", "systemInstruction"].iter().map(|name| sent[*name].to_string()).collect()
+    ["messages", "input", "system", "systemInstruction"].iter().map(|name| sent[*name].to_string()).collect()
 }
 
 #[test]
@@ -32,6 +32,16 @@ fn openai_like_hold_a_model_to_a_schema() {
         let open = encoded(dialect, &request("m", json!({ "type": "object" }), true));
         assert_eq!(open["response_format"]["json_schema"]["strict"], false, "{dialect:?}: it would be refused");
     }
+}
+
+#[test]
+fn responses_have_the_format_with_the_text() {
+    let sent = encoded(Dialect::OpenAiResponses, &request("m", closed(), true));
+    let format = json!({ "type": "json_schema", "name": "my_schema", "strict": true, "schema": closed() });
+    assert_eq!(sent["text"], json!({ "format": format }));
+    let json = encoded(Dialect::OpenAiResponses, &Request { response: ResponseFormat::Json, ..conversation() });
+    assert_eq!(json["text"], json!({ "format": { "type": "json_object" } }));
+    assert!(json["input"][0]["content"].as_str().expect("a text").contains("JSON"), "without the word it is refused");
 }
 
 #[test]

@@ -63,6 +63,38 @@ fn anthropic_thoughts_go_back_with_their_signature() {
 }
 
 #[test]
+fn responses_thoughts_go_back_if_they_are_encrypted() {
+    let thought = |content: Value| {
+        let summary = json!([{ "type": "summary_text", "text": "Hm." }, { "type": "summary_text", "text": "Ah." }]);
+        json!({ "type": "reasoning", "id": "rs_1", "summary": summary, "encrypted_content": content, "status": "completed" })
+    };
+    let message = json!({ "type": "message", "content": [{ "type": "output_text", "text": "Yes." }] });
+    let body = |item: Value| json!({ "status": "completed", "output": [item, message] });
+    let answer = whole(Dialect::OpenAiResponses, &body(thought("xyz".into())));
+    assert_eq!((self::thought(&answer), answer.text().as_str()), ("Hm.\n\nAh.", "Yes."));
+    let mut expected = thought("xyz".into());
+    expected.as_object_mut().expect("an object").remove("status");
+    assert_eq!(encoded(Dialect::OpenAiResponses, &after(&answer))["input"][1], expected);
+
+    let plain = whole(Dialect::OpenAiResponses, &body(thought(Value::Null)));
+    assert_eq!(encoded(Dialect::OpenAiResponses, &after(&plain))["input"][1]["content"], "Yes.");
+
+    let part = |index: u64| json!({ "type": "response.reasoning_summary_part.added", "output_index": 0, "summary_index": index });
+    let delta = |kind: &str, index: u64, delta: &str| json!({ "type": kind, "output_index": index, "delta": delta });
+    let stream = events(&[
+        json!({ "type": "response.output_item.added", "output_index": 0, "item": { "type": "reasoning", "id": "rs_1", "summary": [] } }),
+        part(0),
+        delta("response.reasoning_summary_text.delta", 0, "Hm."),
+        part(1),
+        delta("response.reasoning_summary_text.delta", 0, "Ah."),
+        json!({ "type": "response.output_item.done", "output_index": 0, "item": thought("xyz".into()) }),
+        delta("response.output_text.delta", 1, "Yes."),
+        json!({ "type": "response.completed", "response": { "status": "completed" } }),
+    ]);
+    assert_eq!(streamed(Dialect::OpenAiResponses, &stream).parts, answer.parts);
+}
+
+#[test]
 fn gemini_signatures_go_back_on_the_part_they_came_on() {
     let parts = json!([
         { "text": "I think.", "thought": true },

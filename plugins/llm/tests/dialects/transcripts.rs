@@ -92,6 +92,41 @@ fn openai_like(dialect: Dialect) -> Transcript {
     Transcript { dialect, whole, stream, expected }
 }
 
+fn responses() -> Transcript {
+    let usage = json!({ "input_tokens": 30, "input_tokens_details": { "cached_tokens": 20 }, "output_tokens": 12,
+        "output_tokens_details": { "reasoning_tokens": 5 }, "total_tokens": 42 });
+    let call = |id: &str, name: &str, arguments: &str| json!({ "type": "function_call", "id": "fc", "call_id": id, "name": name, "arguments": arguments });
+    let message = json!({ "type": "message", "id": "msg", "role": "assistant",
+        "content": [{ "type": "output_text", "text": "Größe: 5 €", "annotations": [] }] });
+    let calls = [call("call_1", "look", "{\"at\":\"ü\"}"), call("call_2", "smell", "{}")];
+    let whole = json!({
+        "id": "a1", "object": "response", "status": "completed", "error": null, "incomplete_details": null, "model": "m1",
+        "output": [message, calls[0], calls[1]], "usage": usage,
+    });
+    let item = |kind: &str, index: u64, item: &Value| json!({ "type": kind, "output_index": index, "item": item });
+    let delta = |kind: &str, index: u64, delta: &str| json!({ "type": kind, "output_index": index, "delta": delta });
+    let (added, done) = ("response.output_item.added", "response.output_item.done");
+    let (text, arguments) = ("response.output_text.delta", "response.function_call_arguments.delta");
+    let stream = events(&[
+        json!({ "type": "response.created", "response": { "id": "a1", "status": "in_progress", "error": null } }),
+        item(added, 0, &json!({ "type": "message", "content": [] })),
+        delta(text, 0, "Größ"),
+        delta(text, 0, "e: 5 €"),
+        json!({ "type": "response.output_text.done", "output_index": 0, "text": "Größe: 5 €" }),
+        item(done, 0, &message),
+        item(added, 1, &call("call_1", "look", "")),
+        delta(arguments, 1, "{\"at\":"),
+        delta(arguments, 1, "\"ü\"}"),
+        item(done, 1, &calls[0]),
+        item(added, 2, &call("call_2", "smell", "")),
+        delta(arguments, 2, "{}"),
+        item(done, 2, &calls[1]),
+        json!({ "type": "response.completed", "response": whole }),
+    ]);
+    let expected = expected(["call_1", "call_2"], "completed", USAGE, Finish::ToolCalls);
+    Transcript { dialect: Dialect::OpenAiResponses, whole, stream, expected }
+}
+
 fn anthropic() -> Transcript {
     let whole = json!({
         "id": "a1", "type": "message", "role": "assistant", "model": "m1", "stop_reason": "tool_use", "stop_sequence": null,
@@ -226,6 +261,7 @@ fn bedrock() -> Transcript {
 
 pub fn all() -> Vec<Transcript> {
     let all = Dialect::ALL.map(|dialect| match dialect {
+        Dialect::OpenAiResponses => responses(),
         Dialect::Anthropic => anthropic(),
         Dialect::Gemini | Dialect::VertexAi => google(dialect),
         Dialect::Bedrock => bedrock(),
