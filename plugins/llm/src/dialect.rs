@@ -1,5 +1,5 @@
-//! The providers, a file each, and one more for the second API of OpenAI. What several share is `family.rs` (those that speak like OpenAI) and `google.rs`; a difference within a family
-//! is data there.
+//! The providers, a file each, and one more for the second API of OpenAI. What several share is `family.rs` (those that speak like
+//! OpenAI) and `google.rs`; a difference within a family is data there.
 
 mod anthropic;
 mod azure_openai;

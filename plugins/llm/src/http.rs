@@ -1,5 +1,7 @@
 //! Requests and headers as values: what is to be sent and to whom, without the secret that goes with it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -79,7 +81,7 @@ pub struct Options {
     pub location: Option<String>,
     pub project: Option<String>,
     /// Further headers, such as `OpenAI-Organization`.
-    pub headers: Vec<(String, String)>,
+    pub headers: BTreeMap<String, String>,
     /// Further fields of the body. An object is merged into one that is there, anything else replaces it.
     pub body: Map<String, Value>,
 }
@@ -184,7 +186,7 @@ mod tests {
     #[test]
     fn headers_carry_no_credential() {
         let headers =
-            |name: &str| Options { headers: vec![(name.into(), "x".into())], ..Options::default() }.headers(None);
+            |name: &str| Options { headers: [(name.into(), "x".into())].into(), ..Options::default() }.headers(None);
         assert_eq!(headers("X-Title").expect("harmless").len(), 2);
         assert_eq!(headers("Content-Type").expect("harmless").len(), 1);
         for name in CREDENTIALS {

@@ -33,7 +33,8 @@ impl StreamDecoder {
         self.failed.is_some()
     }
 
-    /// The parts that only the end completes, and the answer or what went wrong.
+    /// The parts that only the end completes, and the answer or what went wrong. Who said why it ended has given a whole answer, even if what it cost
+    /// is lost.
     pub fn finish(mut self) -> (Vec<Part>, Result<Answer, ProviderError>) {
         if self.failed.is_none() {
             let frames = self.framing.finish();

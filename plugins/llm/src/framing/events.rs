@@ -61,10 +61,10 @@ impl Events {
         Ok(())
     }
 
-    /// The event that is complete; one without data is none.
+    /// The event that is complete; one without data is none, nor is one with none in it, which some send to keep a connection open.
     fn take(&mut self) -> Option<Frame> {
         let name = std::mem::take(&mut self.name);
-        self.data.take().map(|data| Frame { name, data })
+        self.data.take().filter(|data| !data.trim().is_empty()).map(|data| Frame { name, data })
     }
 }
 
@@ -78,8 +78,11 @@ mod tests {
 
     #[test]
     fn events_are_the_same_however_they_are_cut() {
-        let text = "\u{feff}: keep-alive\r\n\r\nevent: a\r\ndata: {\"ü\":1}\r\n\r\n:\n\ndata:x\ndata: y\nid: 3\nretry: 5\n\nevent: none\n\ndata: [DONE]"
-            .as_bytes();
+        let text = concat!(
+            "\u{feff}: keep-alive\r\n\r\nevent: a\r\ndata: {\"ü\":1}\r\n\r\n:\n\ndata:x\ndata: y\nid: 3\nretry: 5\n\n",
+            "event: none\n\ndata:\n\ndata: \n\ndata: [DONE]"
+        )
+        .as_bytes();
         let expected = [frame("a", "{\"ü\":1}"), frame("", "x\ny"), frame("", "[DONE]")];
         for cut in 0..=text.len() {
             let (one, other) = text.split_at(cut);

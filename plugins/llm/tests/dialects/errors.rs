@@ -128,7 +128,10 @@ fn openrouter_codes_are_statuses() {
 
 #[test]
 fn azure_filters_within_and_counts_in_milliseconds() {
-    let filtered = json!({ "error": { "message": "filtered", "code": "content_filter", "status": 400, "innererror": { "code": "ResponsibleAIPolicyViolation" } } });
+    let filtered = json!({ "error": {
+        "message": "filtered", "code": "content_filter", "status": 400,
+        "innererror": { "code": "ResponsibleAIPolicyViolation" },
+    } });
     let older = json!({ "error": { "message": "filtered", "code": "400", "innererror": { "code": "ResponsibleAIPolicyViolation" } } });
     let unknown = json!({ "error": { "message": "no deployment", "code": "DeploymentNotFound" } });
     check(
@@ -191,8 +194,14 @@ fn anthropic_spend_limit_is_a_bad_request_that_is_not_retried() {
 
 #[test]
 fn google_says_in_the_body_how_long_to_wait() {
-    let exhausted = |message: &str, details: Value| json!({ "error": { "code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details } });
-    let violation = |id: &str| json!({ "@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{ "quotaMetric": "m", "quotaId": id }] });
+    let exhausted = |message: &str, details: Value| {
+        let status = "RESOURCE_EXHAUSTED";
+        json!({ "error": { "code": 429, "message": message, "status": status, "details": details } })
+    };
+    let violation = |id: &str| {
+        let violations = json!([{ "quotaMetric": "m", "quotaId": id }]);
+        json!({ "@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": violations })
+    };
     let retry = json!({ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "46s" });
     let failed = |code: u16, status: &str, message: &str| json!({ "error": { "code": code, "message": message, "status": status } });
     for dialect in [Gemini, VertexAi] {

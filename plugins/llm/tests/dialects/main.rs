@@ -2,6 +2,7 @@
 
 mod answers;
 mod errors;
+mod odd;
 mod requests;
 mod streams;
 mod structured;

@@ -36,7 +36,10 @@ fn every_provider_is_asked_at_its_address() {
             Dialect::VertexAi,
             "gemini-2.5-pro",
             false,
-            "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4/publishers/google/models/gemini-2.5-pro:generateContent",
+            concat!(
+                "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4",
+                "/publishers/google/models/gemini-2.5-pro:generateContent"
+            ),
             Auth::GoogleJwt { scope: "https://www.googleapis.com/auth/cloud-platform" },
         ),
         (Dialect::Mistral, "mistral-large", true, "https://api.mistral.ai/v1/chat/completions", Auth::Bearer),
@@ -144,7 +147,7 @@ fn anthropic_names_its_version_unless_told_another() {
     };
     assert_eq!(versions(&Options::default()), ["2023-06-01"]);
     assert_eq!(
-        versions(&Options { headers: vec![("Anthropic-Version".into(), "x".into())], ..Options::default() }),
+        versions(&Options { headers: [("Anthropic-Version".into(), "x".into())].into(), ..Options::default() }),
         ["x"]
     );
 }

@@ -190,7 +190,10 @@ fn stream_without_done_has_ended_if_it_says_why() {
 
 #[test]
 fn calls_that_share_a_number_are_told_apart_by_their_id() {
-    let call = |id: &str| json!({ "choices": [{ "index": 0, "delta": { "tool_calls": [{ "index": 0, "id": id, "function": { "name": "look", "arguments": "{\"a\":1}" } }] } }] });
+    let call = |id: &str| {
+        let function = json!({ "name": "look", "arguments": "{\"a\":1}" });
+        json!({ "choices": [{ "index": 0, "delta": { "tool_calls": [{ "index": 0, "id": id, "function": function }] } }] })
+    };
     let end = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "tool_calls" }] });
     let answer =
         decode(Dialect::Mistral, &[&events(&[call("aaaaaaaaa"), call("bbbbbbbbb"), end])]).1.expect("an answer");
@@ -202,7 +205,10 @@ fn calls_that_share_a_number_are_told_apart_by_their_id() {
 fn only_the_first_choice_counts() {
     let said = [
         json!({ "choices": [{ "index": 1, "delta": { "content": "other" } }] }),
-        json!({ "choices": [{ "index": 1, "delta": { "content": "other" } }, { "index": 0, "delta": { "content": "this" }, "finish_reason": "stop" }] }),
+        json!({ "choices": [
+            { "index": 1, "delta": { "content": "other" } },
+            { "index": 0, "delta": { "content": "this" }, "finish_reason": "stop" },
+        ] }),
     ];
     let answer = decode(Dialect::OpenAi, &[&events(&said)]).1.expect("an answer");
     assert_eq!(answer.parts, [AnswerPart::text("this")]);

@@ -77,7 +77,8 @@ fn anthropic_takes_a_schema_from_four_and_a_half_on() {
 
 #[test]
 fn google_takes_its_subset_or_json_schema() {
-    let subset = json!({ "type": "object", "properties": { "a": { "type": "array", "items": { "type": "string", "enum": ["x"] } } }, "required": ["a"] });
+    let list = json!({ "type": "array", "items": { "type": "string", "enum": ["x"] } });
+    let subset = json!({ "type": "object", "properties": { "a": list }, "required": ["a"] });
     for (schema, name) in [
         (subset, "responseSchema"),
         (closed(), "responseJsonSchema"),

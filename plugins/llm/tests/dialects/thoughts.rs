@@ -187,7 +187,10 @@ fn empty() -> Answer {
 #[test]
 fn openrouter_details_go_back_put_together() {
     let chunk = |delta: Value| json!({ "choices": [{ "index": 0, "delta": delta }] });
-    let detail = |index: u64, text: &str, signature: Value| json!([{ "type": "reasoning.text", "text": text, "signature": signature, "index": index, "format": "anthropic-claude-v1" }]);
+    let detail = |index: u64, text: &str, signature: Value| {
+        let format = "anthropic-claude-v1";
+        json!([{ "type": "reasoning.text", "text": text, "signature": signature, "index": index, "format": format }])
+    };
     let stream = events(&[
         chunk(json!({ "reasoning": "H", "reasoning_details": detail(0, "H", Value::Null) })),
         chunk(json!({ "reasoning": "m.", "reasoning_details": detail(0, "m.", Value::Null) })),

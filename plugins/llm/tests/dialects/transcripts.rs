@@ -70,10 +70,16 @@ fn openai_like(dialect: Dialect) -> Transcript {
             "message": { "role": "assistant", "content": "Größe: 5 €", "refusal": null, "tool_calls": calls } }],
         "usage": usage,
     });
-    let chunk = |delta: Value, finish: Value| json!({ "id": "a1", "object": "chat.completion.chunk", "model": "m1", "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] });
+    let chunk = |delta: Value, finish: Value| {
+        let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
+        json!({ "id": "a1", "object": "chat.completion.chunk", "model": "m1", "choices": [choice] })
+    };
     let fragment =
         |index: u64, json: &str| json!({ "tool_calls": [{ "index": index, "function": { "arguments": json } }] });
-    let begun = |index: u64, id: &str, name: &str| json!({ "tool_calls": [{ "index": index, "id": id, "type": "function", "function": { "name": name, "arguments": "" } }] });
+    let begun = |index: u64, id: &str, name: &str| {
+        let function = json!({ "name": name, "arguments": "" });
+        json!({ "tool_calls": [{ "index": index, "id": id, "type": "function", "function": function }] })
+    };
     let mut stream = b": OPENROUTER PROCESSING\n\n: keep-alive\r\n\r\n".to_vec();
     stream.extend(events(&[
         json!({ "id": "", "object": "chat.completion.chunk", "choices": [], "prompt_filter_results": [] }),
@@ -95,7 +101,10 @@ fn openai_like(dialect: Dialect) -> Transcript {
 fn responses() -> Transcript {
     let usage = json!({ "input_tokens": 30, "input_tokens_details": { "cached_tokens": 20 }, "output_tokens": 12,
         "output_tokens_details": { "reasoning_tokens": 5 }, "total_tokens": 42 });
-    let call = |id: &str, name: &str, arguments: &str| json!({ "type": "function_call", "id": "fc", "call_id": id, "name": name, "arguments": arguments });
+    let call = |id: &str, name: &str, arguments: &str| {
+        let kind = "function_call";
+        json!({ "type": kind, "id": "fc", "call_id": id, "name": name, "arguments": arguments })
+    };
     let message = json!({ "type": "message", "id": "msg", "role": "assistant",
         "content": [{ "type": "output_text", "text": "Größe: 5 €", "annotations": [] }] });
     let calls = [call("call_1", "look", "{\"at\":\"ü\"}"), call("call_2", "smell", "{}")];
@@ -182,7 +191,11 @@ fn google(dialect: Dialect) -> Transcript {
             "content": parts(vec![json!({ "text": "Größe: 5 €" }), calls[0].clone(), calls[1].clone()]) }],
         "usageMetadata": usage, "modelVersion": "m1", "responseId": "a1",
     });
-    let chunk = |said: Vec<Value>| json!({ "candidates": [{ "content": parts(said) }], "usageMetadata": { "promptTokenCount": 28 }, "modelVersion": "m1", "responseId": "a1" });
+    let chunk = |said: Vec<Value>| {
+        let candidates = json!([{ "content": parts(said) }]);
+        let usage = json!({ "promptTokenCount": 28 });
+        json!({ "candidates": candidates, "usageMetadata": usage, "modelVersion": "m1", "responseId": "a1" })
+    };
     let stream = events(&[
         chunk(vec![json!({ "text": "Größ" })]),
         chunk(vec![json!({ "text": "e: 5 €" }), calls[0].clone()]),
