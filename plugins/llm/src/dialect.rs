@@ -8,6 +8,7 @@ mod deepseek;
 mod family;
 mod gemini;
 mod google;
+mod ids;
 mod mistral;
 mod ollama;
 mod openai;
@@ -124,6 +125,7 @@ pub fn encode_request(dialect: Dialect, request: &Request, options: &Options) ->
     if request.tools.is_empty() && matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Tool(_)) {
         return Err(ProviderError::refused("a tool has to be called and there is none"));
     }
+    let request = &*ids::unique(request);
     match dialect {
         Dialect::OpenAi => openai::encode(request, options),
         Dialect::OpenAiResponses => openai_responses::encode(request, options),

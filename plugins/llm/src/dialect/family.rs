@@ -168,7 +168,7 @@ impl Family {
         match self.thoughts {
             Thoughts::Hidden => {}
             Thoughts::Content if calls.is_empty() => {}
-            Thoughts::Content | Thoughts::Details => message.extend(thoughts.flatten()),
+            Thoughts::Content | Thoughts::Details => thoughts.flatten().for_each(|field| join(&mut message, field)),
             Thoughts::Pieces => {
                 let mut pieces: Vec<Value> = thoughts.map(|piece| Value::Object(piece.collect())).collect();
                 if !pieces.is_empty() {
@@ -307,6 +307,17 @@ impl Family {
             .flatten()
             .filter(|(name, _)| *name != "type")
             .try_for_each(|(name, value)| builder.verbatim(Key::Last, name, value))
+    }
+}
+
+/// Several thoughts of a message have one field, one behind the other.
+fn join(message: &mut Map<String, Value>, (name, value): (String, Value)) {
+    match (message.get_mut(&name), value) {
+        (Some(Value::String(known)), Value::String(more)) => known.push_str(&more),
+        (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
+        (_, value) => {
+            message.insert(name, value);
+        }
     }
 }
 

@@ -323,6 +323,36 @@ fn mistral_ids_have_nine_characters() {
 }
 
 #[test]
+fn ids_of_several_answers_do_not_meet() {
+    let turn = |results: &[&str]| {
+        let parts = results.iter().enumerate().map(|(at, _)| call(&format!("sluice_call_{at}"), "look", json!({})));
+        let result = |(at, content): (usize, &&str)| ToolResult {
+            id: format!("sluice_call_{at}"),
+            name: "look".into(),
+            content: content.to_string(),
+            is_error: false,
+        };
+        let results = results.iter().enumerate().map(result).collect();
+        [Message::Assistant { parts: parts.collect() }, Message::Tool { results }]
+    };
+    let messages = [turn(&["a", "b"]), turn(&["c"]), turn(&["d", "e"])].concat();
+    let sent = encoded(Dialect::Anthropic, &Request { messages, ..conversation() });
+    let blocks: Vec<&Value> = sent["messages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|turn| turn["content"].as_array())
+        .flatten()
+        .collect();
+    let mut ids: Vec<_> = blocks.iter().filter_map(|block| block["id"].as_str()).collect();
+    let answered: Vec<_> = blocks.iter().filter_map(|block| block["tool_use_id"].as_str()).collect();
+    assert_eq!(ids, answered, "every result follows its call");
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 5);
+}
+
+#[test]
 fn mistral_takes_no_assistant_at_the_end() {
     let request =
         Request { messages: vec![Message::Assistant { parts: vec![AnswerPart::text("x")] }], ..conversation() };

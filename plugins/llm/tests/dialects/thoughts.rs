@@ -209,6 +209,17 @@ fn openrouter_details_go_back_put_together() {
 }
 
 #[test]
+fn openrouter_thoughts_between_texts_all_go_back() {
+    let thought = |index: u64| {
+        let json = json!({ "reasoning_details": [{ "type": "reasoning.encrypted", "data": "x", "index": index }] });
+        AnswerPart::Thinking { text: String::new(), verbatim: Verbatim { origin: Dialect::OpenRouter, json } }
+    };
+    let answer = Answer { parts: vec![thought(0), AnswerPart::text("Yes."), thought(1)], ..empty() };
+    let sent = encoded(Dialect::OpenRouter, &after(&answer));
+    assert_eq!(sent["messages"][1]["reasoning_details"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
 fn mistral_and_ollama_thoughts_go_back_where_they_stood() {
     let pieces = json!([{ "type": "thinking", "thinking": [{ "type": "text", "text": "Hm." }] }, { "type": "text", "text": "Yes." }]);
     let body = json!({ "choices": [{ "message": { "content": pieces }, "finish_reason": "stop" }] });
