@@ -228,7 +228,8 @@ mod tests {
         check("id: f\n...\n", "id: f\ndisabled: true\n");
         check("{\"id\": \"f\"}", "id: f\ndisabled: true\n");
         check("{id: f, disabled: false}\n", "{id: f, disabled: true}\n");
-        check("no: &no false\ndisabled: *no\n", "no: &no false\ndisabled: true\n");
+        // An alias stands for what is elsewhere: written anew.
+        check("no: &no false\ndisabled: *no\n", "no: false\ndisabled: true\n");
         let named = set("id: f\nnamespace: a.b\n", "namespace", &"c".into()).expect("it can be set");
         assert_eq!(named, "id: f\nnamespace: \"c\"\n");
     }
