@@ -136,7 +136,11 @@ impl Node {
     pub async fn run_to_end(self: &Arc<Self>, start: Start, longest: std::time::Duration) -> Result<Seen, Error> {
         let (id, lsn) = self.begin(start).await?;
         match tokio::time::timeout(longest, self.ended(&id)).await {
-            Ok(seen) => seen,
+            Ok(seen) => {
+                let seen = seen?;
+                self.let_triggers_hear(&seen.execution).await?;
+                Ok(seen)
+            }
             Err(_) => {
                 self.store.durable(lsn).await?;
                 self.execution(id.as_str()).await

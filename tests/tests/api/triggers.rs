@@ -85,3 +85,21 @@ async fn locks_of_many_triggers_are_taken_away() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_waits_for_an_end_finds_what_it_started() {
+    serving(async |api| {
+        let log = "type: io.kestra.plugin.core.log.Log, message: x";
+        api.save(&format!("id: cause\nnamespace: tests.api\ntasks: [{{id: t, {log}}}]\n")).await;
+        api.save(&format!(
+            "id: effect\nnamespace: tests.api\ntasks: [{{id: t, {log}}}]\ntriggers:\n  - id: hears\n    type: io.kestra.plugin.core.trigger.Flow\n    conditions: [{{type: io.kestra.plugin.core.condition.ExecutionFlow, namespace: tests.api, flowId: cause}}]\n"
+        ))
+        .await;
+        for number in 1..=5 {
+            api.run("tests.api/cause").await;
+            let found = api.get("executions/search?namespace=tests.api&flowId=effect").await.ok();
+            assert_eq!(found["total"], number, "{found}");
+        }
+    })
+    .await;
+}

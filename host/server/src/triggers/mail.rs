@@ -22,6 +22,10 @@ const PAGE: usize = 256;
 /// How long mail waits that the store did not take in.
 const AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
 
+/// Longest that is waited for triggers to hear of an end, and how often is looked.
+const HEARD_MAX: std::time::Duration = std::time::Duration::from_millis(500);
+const HEARD_EVERY: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// What triggers are told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,6 +94,33 @@ pub(crate) fn post_switch(
 }
 
 impl Node {
+    /// Waits until triggers have heard of an execution that has ended, and what they start by that is there; a moment at most. Who waited
+    /// for its end looks for that next.
+    pub(crate) async fn let_triggers_hear(&self, execution: &Execution) -> Result<(), Error> {
+        if !self.triggers.listens(execution.state()) {
+            return Ok(());
+        }
+        let own = format!("{}/", execution.id);
+        let hearing = async {
+            while self.is_mail_under_way(&own).await? {
+                tokio::time::sleep(HEARD_EVERY).await;
+            }
+            Ok(self.store.durable(self.store.head()).await?)
+        };
+        tokio::time::timeout(HEARD_MAX, hearing).await.unwrap_or(Ok(()))
+    }
+
+    /// Whether triggers have mail of an execution, or any execution has mail: its start, perhaps.
+    async fn is_mail_under_way(&self, own: &str) -> Result<bool, Error> {
+        let page = || Page::first(PAGE);
+        let heard = self.store.list::<rows::Message>(View::Newest, Query::Inbox(target()), page()).await?;
+        if heard.items.iter().any(|message| message.key.unique.starts_with(own)) {
+            return Ok(true);
+        }
+        let waiting = self.store.list::<rows::Message>(View::Newest, Query::Recipients, page()).await?;
+        Ok(waiting.items.iter().any(|message| matches!(message.key.to, Target::Execution(_))))
+    }
+
     /// Takes in mail of triggers until the node ends.
     pub(crate) async fn take_trigger_mail(self: &Arc<Self>) {
         while !self.is_ending() {
