@@ -16,6 +16,7 @@ use super::App;
 use super::filters::OfExecutions;
 use super::life::breakpoints;
 use super::openapi::tagged;
+use super::shown::paged;
 use super::wire::named::{KindName, StateName};
 use super::wire::{ExecutionBody, Outline, outline};
 use crate::error::{Error, Issue};
@@ -161,8 +162,7 @@ async fn search(
     }
     let now = app.node.now();
     let search = Search::parse(written.as_deref().unwrap_or_default(), now)?;
-    let size = query.size.unwrap_or(25).clamp(1, PAGE_MAX);
-    let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
+    let (skipped, size) = paged(query.page, query.size, 25);
     let found = app.node.search_executions(&search, skipped, size).await?;
     let results = found.executions.iter().map(|execution| ExecutionBody::new(execution, [], now)).collect();
     let page = Page { results, total: found.total, total_is_lower_bound: found.is_lower_bound };

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use model::ids::ExecutionId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::openapi::tagged;
+use super::shown::attachment;
 use crate::error::Error;
 
 /// Which file: its URI, as outputs have it.
@@ -46,23 +47,19 @@ async fn download(
     Query(query): Query<FileQuery>,
 ) -> Result<Response, Error> {
     let (size_bytes, reader) = app.node.open_file(&ExecutionId::trusted(id), &query.path).await?;
-    Ok(attachment(&query.path, size_bytes, reader))
+    Ok(content(&query.path, size_bytes, reader))
 }
 
 /// A file that is downloaded.
-pub(super) fn attachment(path: &str, size_bytes: u64, reader: Box<dyn store::BlobReader>) -> Response {
+pub(super) fn content(path: &str, size_bytes: u64, reader: Box<dyn store::BlobReader>) -> Response {
     let pieces = futures::stream::try_unfold(reader, async |mut reader| {
         let piece = reader.read().await?;
         Ok::<_, store::Error>(piece.map(|piece| (piece, reader)))
     });
-    let headers = [
-        // Whatever a task wrote is downloaded, and nothing a browser would run.
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-        (header::CONTENT_LENGTH, size_bytes.to_string()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", file_name(path))),
-    ];
-    (headers, Body::from_stream(pieces)).into_response()
+    // Whatever a task wrote is downloaded, and nothing a browser would run.
+    let mut response = attachment("application/octet-stream", &file_name(path), Body::from_stream(pieces));
+    response.headers_mut().insert(header::CONTENT_LENGTH, size_bytes.into());
+    response
 }
 
 /// How large a file is.

@@ -15,14 +15,12 @@ use super::App;
 use super::flow_filters::OfFlows;
 use super::life::Evaluated;
 use super::openapi::tagged;
+use super::shown::paged;
 use super::wire::flow::{FlowBody, LockBody, TaskBody};
 use super::wire::{self, value_json};
 use crate::error::Error;
 use crate::flow_search::{FlowSearch, FlowTest, fragments};
 use crate::flows::{Save, SavedFlow, key};
-
-/// Most flows of one page: the page is built in memory.
-const PAGE_MAX: usize = 1_000;
 
 pub(super) type OfFlow = Path<(String, String, String)>;
 
@@ -256,8 +254,7 @@ fn order(sort: Option<&str>) -> Result<(By, bool), Error> {
 }
 
 fn page<'a, T>(found: &'a [T], query: &PageQuery) -> impl Iterator<Item = &'a T> {
-    let size = query.size.unwrap_or(25).clamp(1, PAGE_MAX);
-    let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
+    let (skipped, size) = paged(query.page, query.size, 25);
     found.iter().skip(skipped).take(size)
 }
 

@@ -2,8 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Multipart, Path, Query, RawQuery, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use model::ids::FlowKey;
 use serde::Deserialize;
 use serde_json::Value as Json_;
@@ -16,6 +15,7 @@ use super::filters;
 use super::flow_filters::{OfFlows, PLAIN};
 use super::flows::body;
 use super::openapi::tagged;
+use super::shown::attachment;
 use super::upload::{self, FileForm, Upload};
 use super::wire::Count;
 use super::wire::flow::FlowBody;
@@ -225,12 +225,7 @@ async fn exported(app: &App, flows: Vec<FlowKey>) -> Result<Response, Error> {
         entries.push(Entry { name, content: saved.flow.source.as_bytes().to_vec() });
     }
     let packed = app.node.blocking(move || archive::pack(entries)).await??;
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"flows.zip\""),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    Ok((headers, packed).into_response())
+    Ok(attachment("application/octet-stream", "flows.zip", packed))
 }
 
 /// Deletes these flows.

@@ -18,6 +18,7 @@ use super::App;
 use super::filters::{self, text_test};
 use super::flows::Paged;
 use super::openapi::tagged;
+use super::shown::paged;
 use super::wire::value_json;
 use crate::error::Error;
 use crate::kv::{self, NewValue};
@@ -29,9 +30,8 @@ const VALUE_BYTES_MAX: usize = 4 << 20;
 const DESCRIPTION_BYTES_MAX: usize = 10_000;
 /// Keys taken away by one request.
 const KEYS_MAX: usize = 10_000;
-/// Keys on one page, where nothing else is asked for, and at most.
+/// Keys on one page, where nothing else is asked for.
 const PAGE: usize = 10;
-const PAGE_MAX: usize = 1_000;
 
 /// What is listed of a value.
 #[derive(Serialize, ToSchema)]
@@ -181,8 +181,7 @@ async fn list_all(
     if descending {
         found.reverse();
     }
-    let size = query.size.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
+    let (skipped, size) = paged(query.page, query.size, PAGE);
     let results = found.iter().skip(skipped).take(size).map(|row| Entry::of(row)).collect();
     Ok(Json(Paged { results, total: found.len() }))
 }

@@ -22,6 +22,7 @@ use utoipa_axum::routes;
 use super::App;
 use super::filters;
 use super::openapi::tagged;
+use super::shown::{attachment, paged};
 use super::wire::named::LevelName;
 use crate::error::Error;
 use crate::logs::{LineSearch, of_execution as all_of};
@@ -29,8 +30,7 @@ use search::OfLogs;
 
 /// Most lines of one answer. More are reached by `after`, by following, or by a download.
 const LINES_MAX: usize = 10_000;
-/// Most lines of one page of a search, and how many without being asked.
-const PAGE_MAX: usize = 1_000;
+/// Lines of one page of a search, where nothing else is asked for.
 const PAGE: usize = 10;
 /// Lines of one piece of a download: what is held of it at a time.
 const LINES_PER_PIECE: usize = 1_000;
@@ -237,18 +237,11 @@ async fn download(
             Ok(Some((Bytes::from(text(&lines)), rest)))
         }
     });
-    let mut response = Response::new(Body::from_stream(pieces));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Ids of executions are letters and digits.
-    let name = format!("attachment; filename=\"{}.log\"", execution.id);
-    headers.insert(
-        header::CONTENT_DISPOSITION,
-        HeaderValue::from_str(&name).unwrap_or(HeaderValue::from_static("attachment; filename=\"execution.log\"")),
-    );
+    let name = format!("{}.log", execution.id);
+    let mut response = attachment("text/plain; charset=utf-8", &name, Body::from_stream(pieces));
     if !execution.state().is_terminal() {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
     Ok(response)
 }
@@ -280,8 +273,7 @@ async fn search(
         return Err(Error::bad_request("query.sort", message));
     }
     let search = LineSearch::parse(written.as_deref().unwrap_or_default(), app.node.now())?;
-    let size = query.size.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
+    let (skipped, size) = paged(query.page, query.size, PAGE);
     let found = app.node.search_lines(&search, skipped, size).await?;
     let results = found.rows.iter().map(|line| LineBody::from(line.as_ref())).collect();
     let page = LinesPage { results, total: found.total, total_is_lower_bound: found.is_lower_bound };

@@ -22,14 +22,14 @@ use utoipa_axum::routes;
 use super::App;
 use super::filters;
 use super::openapi::tagged;
+use super::shown::paged;
 use crate::error::Error;
 use crate::metrics::{EXECUTIONS_MAX, Measured};
 use buckets::{Aggregation, Aggregations};
 
 /// Metrics of one execution that are sorted and counted: totals are exact up to here.
 const METRICS_MAX: usize = 10_000;
-/// Most metrics of one page, and how many without being asked.
-const PAGE_MAX: usize = 1_000;
+/// Metrics of one page, where nothing else is asked for.
 const PAGE: usize = 10;
 /// How far back is looked without being asked.
 const DAYS: i64 = 30;
@@ -166,8 +166,7 @@ async fn of_execution(
     if let Some((by, is_descending)) = order {
         metrics.sort_by(|a, b| if is_descending { by(b, a) } else { by(a, b) });
     }
-    let size = query.size.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
+    let (skipped, size) = paged(query.page, query.size, PAGE);
     let results = metrics.iter().skip(skipped).take(size).map(|metric| MetricBody::from(metric.as_ref())).collect();
     let page = MetricsPage { results, total: metrics.len(), total_is_lower_bound: is_part };
     Ok(Json(page).into_response())

@@ -25,6 +25,7 @@ mod openapi;
 mod plugins;
 mod preview;
 mod secrets;
+mod shown;
 mod triggers;
 mod upgrades;
 mod upload;

@@ -1,18 +1,18 @@
 //! `/namespaces/{namespace}/files`: the files of a namespace, in Kestra 1.0's paths and shapes.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Multipart, Path, Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
-use super::files::attachment;
+use super::files::content;
 use super::openapi::tagged;
+use super::shown::attachment;
 use super::upload::{self, ContentForm};
 use crate::archive::is_archive;
 use crate::error::Error;
@@ -85,7 +85,7 @@ async fn read(
     Query(query): Query<PathQuery>,
 ) -> Result<Response, Error> {
     let (size_bytes, reader) = app.node.open_namespace_file(&namespace, &query.path).await?;
-    Ok(attachment(&query.path, size_bytes, reader))
+    Ok(content(&query.path, size_bytes, reader))
 }
 
 /// What is at a path.
@@ -221,10 +221,5 @@ async fn delete(
 )]
 async fn export(State(app): State<App>, Path((_, namespace)): InNamespace) -> Result<Response, Error> {
     let packed = app.node.pack_namespace_files(&namespace).await?;
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"files.zip\"".to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-    ];
-    Ok((headers, Body::from(packed)).into_response())
+    Ok(attachment("application/octet-stream", "files.zip", packed))
 }

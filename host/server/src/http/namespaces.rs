@@ -3,8 +3,8 @@
 
 use axum::Json;
 use axum::extract::{Multipart, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use catalog::nearest;
 use expr::{Map, Value};
 use model::flow::PluginDefault;
@@ -19,14 +19,14 @@ use super::App;
 use super::auth::actor;
 use super::flows::Paged;
 use super::openapi::tagged;
+use super::shown::{attachment, paged};
 use super::upload::{self, FileForm};
 use super::wire::map_json;
 use crate::error::{Error, Issue};
 use crate::namespaces::NamespaceSettings;
 
-/// Namespaces on one page, where nothing else is asked for, and at most.
+/// Namespaces on one page, where nothing else is asked for.
 const PAGE: usize = 10;
-const PAGE_MAX: usize = 1_000;
 /// Names that a field can be completed to.
 const COMPLETED_MAX: usize = 1_000;
 
@@ -239,8 +239,7 @@ async fn search(State(app): State<App>, Query(query): Query<SearchQuery>) -> Res
             return Err(Error::bad_request("query.sort", message));
         }
     }
-    let size = query.size.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
+    let (skipped, size) = paged(query.page, query.size, PAGE);
     let results = names.iter().skip(skipped).take(size).map(|name| shown(&app, name)).collect();
     Ok(Json(Paged { results, total: names.len() }))
 }
@@ -316,12 +315,7 @@ async fn export_defaults(State(app): State<App>, Path((_, id)): Named) -> Result
         Value::from(entry)
     };
     let document = Value::map([("pluginDefaults", Value::list(defaults.iter().map(entry)))]);
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"plugin-defaults.yaml\"".to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-    ];
-    Ok((headers, model::write_yaml(&document)).into_response())
+    Ok(attachment("application/octet-stream", "plugin-defaults.yaml", model::write_yaml(&document)))
 }
 
 /// Sets the plugin defaults of a file (`fileUpload`) in a namespace; those of other types stay. The types that were set.

@@ -15,12 +15,12 @@ use utoipa_axum::routes;
 use super::App;
 use super::auth::actor;
 use super::openapi::tagged;
+use super::shown::paged;
 use crate::error::Error;
 use crate::secrets::{NewSecret, SecretSeen};
 
-/// Secrets on one page, where nothing else is asked for (Kestra's default), and at most.
+/// Secrets on one page, where nothing else is asked for (Kestra's default).
 const PAGE: usize = 10;
-const PAGE_MAX: usize = 1_000;
 
 /// A label of a secret.
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -125,8 +125,8 @@ async fn list(State(app): State<App>, Path((_, namespace)): InNamespace, Query(a
     if asked.sort.as_deref().is_some_and(|sort| sort.ends_with(":desc")) {
         found.reverse();
     }
-    let (total, size) = (found.len(), asked.size.unwrap_or(PAGE).clamp(1, PAGE_MAX));
-    let first = asked.page.unwrap_or(1).max(1).saturating_sub(1).saturating_mul(size);
+    let (first, size) = paged(asked.page, asked.size, PAGE);
+    let total = found.len();
     let results = found.iter().skip(first).take(size).map(shown).collect();
     Json(Page { read_only: false, results, total })
 }

@@ -4,7 +4,7 @@ mod many;
 
 use axum::Json;
 use axum::extract::{Path, Query, RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use expr::Map;
 use jiff::Timestamp;
@@ -19,13 +19,11 @@ use super::App;
 use super::filters::{self, Filter, text_test};
 use super::flows::Paged;
 use super::openapi::tagged;
+use super::shown::{attachment, paged};
 use super::wire::named::LabelBody;
 use super::wire::{TriggerContext, Triggers};
 use crate::error::Error;
 use crate::triggers::{BackfillAsk, TriggerSeen};
-
-/// Most triggers of one page.
-const PAGE_MAX: usize = 1_000;
 
 /// A page of a search.
 #[derive(Deserialize, IntoParams)]
@@ -154,8 +152,7 @@ fn page(seen: Vec<TriggerSeen>, query: &SearchQuery) -> (Vec<TriggerSeen>, usize
     let fits = |seen: &TriggerSeen| query.q.as_deref().is_none_or(|part| has(seen, part));
     let found: Vec<TriggerSeen> = seen.into_iter().filter(fits).collect();
     let total = found.len();
-    let size = query.size.unwrap_or(25).clamp(1, PAGE_MAX);
-    let skipped = query.page.unwrap_or(1).saturating_sub(1).saturating_mul(size);
+    let (skipped, size) = paged(query.page, query.size, 25);
     (found.into_iter().skip(skipped).take(size).collect(), total)
 }
 
@@ -280,12 +277,7 @@ async fn export(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Res
     for seen in &triggers {
         TriggerContext::of(seen).write_csv(&mut text);
     }
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"triggers.csv\""),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    Ok((headers, text).into_response())
+    Ok(attachment("text/csv; charset=utf-8", "triggers.csv", text))
 }
 
 /// Leaves those that pass all filters.

@@ -7,9 +7,10 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{App, OfTriggers, PAGE_MAX, narrow};
+use super::{App, OfTriggers, narrow};
 use crate::error::{Error, Issue};
 use crate::http::filters::{self, Filter};
+use crate::http::shown::PAGE_MAX;
 use crate::http::wire::Count;
 use crate::triggers::TriggerSeen;
 
