@@ -35,7 +35,7 @@ pub struct Manifest {
     pub minimum_host: Option<Version>,
     /// What it asks for. Policy decides what it gets.
     pub capabilities: Capabilities,
-    /// Task types, and behind them trigger types.
+    /// Task types, behind them trigger types, behind them types of providers.
     pub tasks: Vec<TaskType>,
 }
 
@@ -69,7 +69,7 @@ impl fmt::Display for Abi {
     }
 }
 
-/// One task type, or trigger type.
+/// One task type, trigger type, or type of a provider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskType {
     /// Its name in flows: `com.example.mail.Send`.
@@ -132,6 +132,9 @@ struct Wire {
     /// What is polled.
     #[serde(default)]
     triggers: Vec<WireTask>,
+    /// What answers chats with models.
+    #[serde(default)]
+    providers: Vec<WireTask>,
 }
 
 #[derive(Deserialize)]
@@ -215,13 +218,15 @@ fn read(document: &Value, problems: &mut Vec<String>) -> Option<Manifest> {
     let minimum_host = wire.minimum_host.map(|text| self::version("minimumHost", &text, problems));
     let plugin_effects = effects(wire.effects.as_deref(), "the plugin", problems).unwrap_or(Effects::AtLeastOnce);
     let capabilities = capabilities(&wire.capabilities, "`capabilities`", problems);
-    let types = wire.tasks.len() + wire.triggers.len();
+    let types = wire.tasks.len() + wire.triggers.len() + wire.providers.len();
     if types > TASK_TYPES_MAX {
         problems.push(format!("it has {types} task types, at most {TASK_TYPES_MAX} are allowed"));
         return None;
     }
-    let roles = std::iter::repeat_n(Role::Task, wire.tasks.len()).chain(std::iter::repeat(Role::Trigger));
-    let written = wire.tasks.into_iter().chain(wire.triggers).zip(roles);
+    let roles = std::iter::repeat_n(Role::Task, wire.tasks.len())
+        .chain(std::iter::repeat_n(Role::Trigger, wire.triggers.len()))
+        .chain(std::iter::repeat(Role::Provider));
+    let written = wire.tasks.into_iter().chain(wire.triggers).chain(wire.providers).zip(roles);
     let tasks: Vec<TaskType> =
         written.map(|(task, role)| task_type(task, role, plugin_effects, &capabilities, problems)).collect();
     duplicates(&tasks, problems);
@@ -381,10 +386,20 @@ mod tests {
         let roles: Vec<Role> = manifest.tasks.iter().map(|task| task.role).collect();
         assert_eq!(roles, [Role::Task, Role::Trigger]);
         assert_eq!(manifest.task("com.example.Mail").unwrap().name, "com.example.mail.Inbox");
-        refused(
-            with("triggers", json!([{ "type": "com.example.mail.Send" }])),
-            &["`com.example.mail.Send` is there twice"],
-        );
+        for list in ["triggers", "providers"] {
+            refused(
+                with(list, json!([{ "type": "com.example.mail.Send" }])),
+                &["`com.example.mail.Send` is there twice"],
+            );
+        }
+    }
+
+    #[test]
+    fn providers_are_types_of_their_own() {
+        let manifest = with("providers", json!([{ "type": "com.example.mail.Answers" }]));
+        let manifest = Manifest::read(&manifest, "mail.wasm").unwrap();
+        let roles: Vec<Role> = manifest.tasks.iter().map(|task| task.role).collect();
+        assert_eq!(roles, [Role::Task, Role::Provider]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ const RESERVED_PREFIXES: &[&str] = &["io.kestra.", "sluice."];
 /// The plugins of this project. A name in this table may own reserved task types; the table says who may publish under the name
 /// once registries are signed. A new first-party plugin adds its line here.
 const FIRST_PARTY: &[&str] = &[
+    "ai",
     "anthropic",
     "azure-openai",
     "bedrock",
@@ -22,7 +23,7 @@ const FIRST_PARTY: &[&str] = &[
     "discord",
     "gemini",
     "git",
-    "google-calendar",
+    "googleworkspace",
     "http",
     "kv",
     "mistral",
@@ -32,7 +33,7 @@ const FIRST_PARTY: &[&str] = &[
     "records",
     "slack",
     "storage",
-    "vertex",
+    "vertexai",
 ];
 
 /// The plugin inside Sluice itself, which carries out flow control; no component may bear its name.

@@ -34,6 +34,12 @@ impl PropertyPath {
         &self.0
     }
 
+    /// The same property of something that lies at `path`.
+    #[must_use]
+    pub fn below(&self, path: &[String]) -> Self {
+        Self(path.iter().cloned().map(Segment::Name).chain(self.0.iter().cloned()).collect())
+    }
+
     /// Whether the value at `path` is this property or lies inside it.
     pub fn covers(&self, path: &[&str]) -> bool {
         let fits = |(segment, name): (&Segment, &&str)| match segment {

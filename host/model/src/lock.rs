@@ -40,4 +40,24 @@ pub struct Lock {
     /// By trigger id. Those of the engine itself are not in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub triggers: BTreeMap<TriggerId, Locked>,
+    /// Providers that properties of tasks name, by their type as written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub providers: BTreeMap<String, Locked>,
+}
+
+impl Lock {
+    /// All of them, each with what runs on it: the id of a task or trigger, or the type of a provider.
+    pub fn each(&self) -> impl Iterator<Item = (&str, &Locked)> {
+        let tasks = self.tasks.iter().map(|(id, locked)| (id.as_str(), locked));
+        let triggers = self.triggers.iter().map(|(id, locked)| (id.as_str(), locked));
+        tasks.chain(triggers).chain(self.providers.iter().map(|(name, locked)| (name.as_str(), locked)))
+    }
+
+    /// All of them, each with what runs the same on `before`.
+    pub fn each_with<'a>(&'a mut self, before: &'a Lock) -> impl Iterator<Item = (&'a str, &'a mut Locked, Option<&'a Locked>)> {
+        let tasks = self.tasks.iter_mut().map(|(id, locked)| (id.as_str(), locked, before.tasks.get(id)));
+        let triggers = self.triggers.iter_mut().map(|(id, locked)| (id.as_str(), locked, before.triggers.get(id)));
+        let providers = self.providers.iter_mut().map(|(name, locked)| (name.as_str(), locked, before.providers.get(name)));
+        tasks.chain(triggers).chain(providers)
+    }
 }

@@ -33,6 +33,8 @@ pub struct TypeInfo {
 pub enum Role {
     Task,
     Trigger,
+    /// What a task names in a property of its own: a provider of models.
+    Provider,
     /// It was checked when it was saved, and is read again: wherever it stands is right.
     AsSaved,
 }

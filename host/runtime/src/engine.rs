@@ -38,6 +38,9 @@ const FIBER_STACK_BYTES: usize = 3 << 20;
 /// Runs on demand at one time, beside the pool: each costs a mapping and a lock of the kernel.
 const ON_DEMAND_SLOTS: usize = 256;
 
+/// Runs on behalf of other runs at one time, where the pool is full. Apart from the others, because those wait for these.
+const INNER_SLOTS: usize = 256;
+
 /// Which allocator new runs get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allocator {
@@ -90,6 +93,7 @@ pub(crate) struct Engines {
     slots: u32,
     pool_gate: Arc<Semaphore>,
     on_demand_gate: Arc<Semaphore>,
+    inner_gate: Arc<Semaphore>,
     swap_seen: Arc<AtomicBool>,
 }
 
@@ -182,6 +186,7 @@ impl Engines {
             slots,
             pool_gate: Arc::new(Semaphore::new(slots as usize)),
             on_demand_gate: Arc::new(Semaphore::new(ON_DEMAND_SLOTS)),
+            inner_gate: Arc::new(Semaphore::new(INNER_SLOTS)),
             swap_seen,
         })
     }
@@ -201,6 +206,17 @@ impl Engines {
             return Slot { place: Place::Pool, _permit: permit };
         }
         self.admit_on_demand().await
+    }
+
+    /// The same for a run that another run waits for: it never waits for the slots of such.
+    pub(crate) async fn admit_inner(&self, memory_bytes: usize) -> Slot {
+        tokio::select! {
+            biased;
+            slot = self.admit(memory_bytes) => slot,
+            permit = self.inner_gate.clone().acquire_owned() => {
+                Slot { place: Place::OnDemand, _permit: permit.expect("the semaphore is never closed") }
+            }
+        }
     }
 
     /// A slot beside the pool.

@@ -99,7 +99,7 @@ impl Runtime {
     pub async fn call(&self, entry: Entry, mut request: Request) -> Outcome {
         let start = Instant::now();
         let timing = Timing::default();
-        let admitted = self.admit(&request).await;
+        let admitted = self.admit(&entry, &request).await;
         Timing::set(&timing.waited, start);
         let deadline = request.limits.wall.and_then(|wall| Instant::now().checked_add(wall));
         let shared = Arc::new(Shared::new(&mut request, deadline));
@@ -118,13 +118,17 @@ impl Runtime {
     }
 
     /// Compiled code and leave to run. Not under the run's wall clock: waiting is not the guest's doing.
-    async fn admit(&self, request: &Request) -> Result<(Arc<Ready>, Slot), Failure> {
-        let (size, most) = (request.input.len(), request.limits.input_bytes);
+    async fn admit(&self, entry: &Entry, request: &Request) -> Result<(Arc<Ready>, Slot), Failure> {
+        let more = if let Entry::Chat { request } = entry { request.len() } else { 0 };
+        let (size, most) = (request.input.len().saturating_add(more), request.limits.input_bytes);
         if size > most {
             return Err(Failure::input_too_large(size, most));
         }
         let admitted = async {
-            let slot = self.engines.admit(request.limits.memory_bytes).await;
+            let slot = match entry {
+                Entry::Chat { .. } => self.engines.admit_inner(request.limits.memory_bytes).await,
+                _ => self.engines.admit(request.limits.memory_bytes).await,
+            };
             let ready =
                 self.plugins.ready(&request.plugin, slot.place).await.map_err(|error| Failure::of_error(&error))?;
             Ok((ready, slot))

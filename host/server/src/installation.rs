@@ -217,8 +217,7 @@ async fn live_revisions(store: &dyn Store) -> Result<BTreeMap<(FlowKey, u32), BT
 }
 
 fn has(lock: &Lock, plugin: &str, version: &Version) -> bool {
-    let mut all = lock.tasks.values().chain(lock.triggers.values());
-    all.any(|locked| locked.plugin == plugin && locked.version == *version)
+    lock.each().any(|(_, locked)| locked.plugin == plugin && locked.version == *version)
 }
 
 pub(crate) fn refused(error: catalog::Error) -> Error {

@@ -225,7 +225,7 @@ impl Node {
         let (mut changes, mut issues) = (Vec::new(), Vec::new());
         for row in rows {
             let namespace = row.key.namespace.as_str();
-            let asks_for_others = row.lock.tasks.values().chain(row.lock.triggers.values()).any(|locked| {
+            let asks_for_others = row.lock.each().any(|(_, locked)| {
                 before.version_for(namespace, &locked.task_type) != after.version_for(namespace, &locked.task_type)
             });
             if after.defaults_for(namespace) == row.inherited_defaults && !asks_for_others {
@@ -262,17 +262,8 @@ fn leave_versions(draft: &mut Draft, row: &rows::Flow, before: &Namespaces, afte
     let namespace = row.key.namespace.as_str();
     let stays = |type_name: &str| before.version_for(namespace, type_name) == after.version_for(namespace, type_name);
     let lock = Arc::make_mut(&mut draft.lock);
-    for (id, locked) in &mut lock.tasks {
-        if let Some(old) =
-            row.lock.tasks.get(id).filter(|old| old.task_type == locked.task_type && stays(&old.task_type))
-        {
-            *locked = old.clone();
-        }
-    }
-    for (id, locked) in &mut lock.triggers {
-        if let Some(old) =
-            row.lock.triggers.get(id).filter(|old| old.task_type == locked.task_type && stays(&old.task_type))
-        {
+    for (_, locked, old) in lock.each_with(&row.lock) {
+        if let Some(old) = old.filter(|old| old.task_type == locked.task_type && stays(&old.task_type)) {
             *locked = old.clone();
         }
     }

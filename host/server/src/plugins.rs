@@ -1,9 +1,10 @@
 //! Between flows and the catalog: which plugin each task of a flow means. Resolves when a flow is saved, and never again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::{Ask, Catalog, Level, Wish};
-use expr::Value;
+use expr::{Map, Value};
 use model::execution::Failure;
 use model::flow::{Flow, PluginDefault};
 use model::ids::TaskId;
@@ -118,15 +119,6 @@ impl Ground<'_> {
         let inherited = self.namespaces.defaults_for(&namespace);
         let parsed = model::parse_with(source, &Installed { ground: self, namespace }, &inherited)?;
         let flow = parsed.flow;
-        let wrong = |path: String, line: u32, error: &catalog::Error| Problem {
-            path,
-            line,
-            column: 0,
-            code: "flow.version",
-            message: error.to_string(),
-            hint: None,
-            severity: model::Severity::Error,
-        };
         let mut asks = Vec::new();
         for task in flow.all.values().filter(|task| matches!(task.kind, TaskKind::Plugin(_))) {
             let mut wishes = self.wishes(&flow, &task.type_name);
@@ -147,7 +139,31 @@ impl Ground<'_> {
                 .map_err(|error| vec![wrong(format!("trigger `{}`", trigger.id), trigger.line, &error)])?;
             lock.triggers.insert(trigger.id.clone(), resolution.locked);
         }
+        lock.providers = self.providers(&flow)?;
         Ok(Draft { flow, lock: Arc::new(lock), warnings: parsed.warnings })
+    }
+
+    /// What the providers run on that properties of tasks name.
+    fn providers(&self, flow: &Flow) -> Result<BTreeMap<String, Locked>, Vec<Problem>> {
+        let mut providers = BTreeMap::new();
+        for task in flow.all.values() {
+            let TaskKind::Plugin(properties) = &task.kind else { continue };
+            for (type_name, _) in providers_in(properties, |name| self.is_provider(name)) {
+                if !providers.contains_key(&type_name) {
+                    let resolution = self
+                        .catalog
+                        .resolve(&type_name, &self.wishes(flow, &type_name))
+                        .map_err(|error| vec![wrong(format!("task `{}`", task.id), task.line, &error)])?;
+                    providers.insert(type_name, resolution.locked);
+                }
+            }
+        }
+        Ok(providers)
+    }
+
+    fn is_provider(&self, type_name: &str) -> bool {
+        let newest = self.catalog.described(type_name).last();
+        newest.is_some_and(|described| described.task.role == Role::Provider)
     }
 
     /// Reads defaults for tasks that are written outside a flow.
@@ -188,6 +204,36 @@ impl Ground<'_> {
     pub fn refused(&self, source: &str) -> Vec<Refusal> {
         self.resolve(source).map(|draft| self.refusals(&draft.flow, &draft.lock)).unwrap_or_default()
     }
+}
+
+fn wrong(path: String, line: u32, error: &catalog::Error) -> Problem {
+    let (message, severity) = (error.to_string(), model::Severity::Error);
+    Problem { path, line, column: 0, code: "flow.version", message, hint: None, severity }
+}
+
+/// The providers that properties name: maps with a `type` that is one, wherever they stand, and where that is. A provider is not looked
+/// for inside another.
+pub(crate) fn providers_in(properties: &Map, is_provider: impl Fn(&str) -> bool) -> Vec<(String, Vec<String>)> {
+    fn collect(value: &Value, is_provider: &dyn Fn(&str) -> bool, path: &mut Vec<String>, found: &mut Vec<(String, Vec<String>)>) {
+        let mut inner = |name: String, item: &Value| {
+            path.push(name);
+            collect(item, is_provider, path, found);
+            path.pop();
+        };
+        match value {
+            Value::List(items) => items.iter().enumerate().for_each(|(at, item)| inner(at.to_string(), item)),
+            Value::Map(entries) => match entries.get("type").and_then(Value::as_str).filter(|name| is_provider(name)) {
+                Some(name) => found.push((name.to_owned(), path.clone())),
+                None => entries.iter().for_each(|(key, item)| inner(key.to_string(), item)),
+            },
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for (key, item) in properties {
+        collect(item, &is_provider, &mut vec![key.to_string()], &mut found);
+    }
+    found
 }
 
 /// What somebody gets who brings a file of flows: one answer for each document in it.

@@ -19,6 +19,14 @@ pub trait Runs: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// Has a provider answer a request, which is JSON. What has no models need not know of it.
+    fn chat(&self, request: Request, asked: String) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        let _ = (request, asked);
+        let failure = Failure::new(Class::Host, "NO_MODELS", "this host has no providers of models");
+        let outcome = Outcome { result: Err(failure), metrics: RunMetrics::default(), tape: TapeSummary::default() };
+        Box::pin(std::future::ready(outcome))
+    }
+
     /// Asks a polling trigger once; `cursor` is what the last poll that fired handed back. What has no triggers need not know of it.
     fn poll(&self, request: Request, cursor: Option<String>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         let _ = (request, cursor);
@@ -42,5 +50,9 @@ impl Runs for Runtime {
 
     fn poll(&self, request: Request, cursor: Option<String>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         Box::pin(Runtime::call(self, Entry::Poll { cursor }, request))
+    }
+
+    fn chat(&self, request: Request, asked: String) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(Runtime::call(self, Entry::Chat { request: asked }, request))
     }
 }

@@ -103,9 +103,7 @@ impl Node {
             ));
         }
         let catalog = self.catalog();
-        let all = wanted.lock.tasks.iter().map(|(id, locked)| (id.to_string(), locked));
-        let all = all.chain(wanted.lock.triggers.iter().map(|(id, locked)| (id.to_string(), locked)));
-        let missing = all.filter_map(|(id, locked)| Some(issue(&id, catalog.locked(locked).err()?)));
+        let missing = wanted.lock.each().filter_map(|(id, locked)| Some(issue(id, catalog.locked(locked).err()?)));
         let mut issues: Vec<Issue> = missing.collect();
         issues.extend(self.refusals(&wanted.flow, &wanted.lock).iter().map(|refusal| Issue::from(&refusal.problem())));
         if !issues.is_empty() {
@@ -138,12 +136,7 @@ impl Node {
                 (false, _) => drop(before.map(|before| *locked = before.clone())),
             };
         };
-        for (id, locked) in &mut lock.tasks {
-            settle(id.as_str(), locked, before.tasks.get(id));
-        }
-        for (id, locked) in &mut lock.triggers {
-            settle(id.as_str(), locked, before.triggers.get(id));
-        }
+        lock.each_with(before).for_each(|(id, locked, before)| settle(id, locked, before));
         match issues.is_empty() {
             true => Ok(()),
             false => {

@@ -6,6 +6,7 @@ mod given;
 mod grants;
 mod hiding;
 pub(crate) mod kept;
+mod models;
 mod outgoing;
 mod polling;
 pub(crate) mod reach;
@@ -311,7 +312,7 @@ impl Node {
             execution: Some(&ready.execution.id),
             task: ready.task.id.as_str(),
         };
-        let Given { source, properties, grants, mut limits, deletes, secrets, outgoing } =
+        let Given { source, properties, rendered, grants, mut limits, deletes, secrets, outgoing } =
             self.given(&whose, &properties).map_err(Stopped::Failed)?;
         let input = properties.to_json().to_string();
         // Making a directory and removing it costs more than most tasks: only who may see it gets one.
@@ -327,6 +328,10 @@ impl Node {
         }
         let sink = Arc::new(RunSink::new(self.clone(), ready, secrets.clone(), outgoing.alarms().clone()));
         let wall = limits.wall;
+        let mut facts = facts(ready, locked);
+        if grants.working_dir() != runtime::Access::None {
+            facts.keys.insert("working-dir".to_owned(), WORKING_DIR.to_owned());
+        }
         let services = services::RunServices::new(
             self.clone(),
             ready,
@@ -335,11 +340,8 @@ impl Node {
             &properties,
             deletes,
             grants.clone(),
+            models::Models::new(rendered, facts.clone(), sink.clone(), ready.cancel.clone()),
         );
-        let mut facts = facts(ready, locked);
-        if grants.working_dir() != runtime::Access::None {
-            facts.keys.insert("working-dir".to_owned(), WORKING_DIR.to_owned());
-        }
         let request = Request {
             plugin: source,
             task_type: locked.task_type.clone(),

@@ -24,6 +24,13 @@ pub fn trigger(arguments: TokenStream, item: TokenStream) -> TokenStream {
     task::expand_trigger(arguments, item.clone()).unwrap_or_else(|message| item::compile_error(&message, item))
 }
 
+/// Makes a function a provider of models: `#[provider("com.example.parrot.Parrot")]` on
+/// `fn parrot(parrot: Parrot, request: Value, cx: &Context) -> Result<Value, Failure>`. Documentation and keys as for `#[task]`.
+#[proc_macro_attribute]
+pub fn provider(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    task::expand_provider(arguments, item.clone()).unwrap_or_else(|message| item::compile_error(&message, item))
+}
+
 /// Makes a struct (or an enum) the properties of a task: camel-case names, unknown ones refused, JSON Schema from the doc comments.
 /// On fields: `#[secret]`, `#[render(never)]`, `#[render(later)]`, `#[default(expression)]`.
 #[proc_macro_attribute]

@@ -1,4 +1,5 @@
-//! `#[task]` and `#[trigger]`: the function stays as it is; beside it comes a type of the same name that implements `Task` or `Trigger`.
+//! `#[task]`, `#[trigger]` and `#[provider]`: the function stays as it is; beside it comes a type of the same name that implements `Task`,
+//! `Trigger` or `Provider`.
 
 use proc_macro::{Delimiter, TokenStream, TokenTree};
 
@@ -11,6 +12,9 @@ const TRIGGER: (usize, &str) = (
     3,
     "`#[trigger]` goes on `fn name(properties: Type, cursor: Option<&str>, cx: &Context) -> Result<Option<Fired<Outputs>>, Failure>`",
 );
+
+const PROVIDER: (usize, &str) =
+    (3, "`#[provider]` goes on `fn name(properties: Type, request: Value, cx: &Context) -> Result<Value, Failure>`");
 
 pub fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
     let function = Function::read(arguments, &item, TASK)?;
@@ -57,6 +61,35 @@ pub fn expand_trigger(arguments: TokenStream, item: TokenStream) -> Result<Token
                 -> ::core::result::Result<::core::option::Option<::sluice_sdk::Fired<Self::Outputs>>, ::sluice_sdk::Failure> {{
                 let _ = context;
                 ::sluice_sdk::PollResult::into_result({call})
+            }}
+        }}",
+        head = function.head,
+        definition = function.definition,
+    )));
+    Ok(expanded)
+}
+
+pub fn expand_provider(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, String> {
+    let function = Function::read(arguments, &item, PROVIDER)?;
+    let (name, properties) = (&function.name, &function.properties);
+    let call = match function.parameters {
+        3 => format!("{name}(properties, request, context)"),
+        2 => format!("{name}(properties, request)"),
+        _ => return Err(PROVIDER.1.to_owned()),
+    };
+    let mut expanded = item;
+    expanded.extend(tokens(&format!(
+        "{head}
+        impl ::sluice_sdk::models::Provider for {name} {{
+            {definition}
+            type Properties = {properties};
+            fn chat(
+                properties: Self::Properties,
+                request: ::sluice_sdk::serde_json::Value,
+                context: &::sluice_sdk::Context,
+            ) -> ::core::result::Result<::sluice_sdk::serde_json::Value, ::sluice_sdk::Failure> {{
+                let _ = context;
+                {call}
             }}
         }}",
         head = function.head,

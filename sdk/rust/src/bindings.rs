@@ -2,7 +2,7 @@
 // Options used:
 //   * runtime_path: "::wit_bindgen::rt"
 //   * default-bindings-module: "::sluice_sdk::bindings"
-//   * export-macro-name: export_tasks_and_triggers
+//   * export-macro-name: export_everything
 //   * pub-export-macro
 #[rustfmt::skip]
 #[allow(dead_code, clippy::all)]
@@ -3546,6 +3546,36 @@ pub mod sluice {
         }
     }
     pub mod llm {
+        /// Where a provider hands over the parts of a streamed answer.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod parts {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            #[allow(unused_unsafe, clippy::all)]
+            /// One part as JSON. `false`: nobody wants more, the provider may stop early.
+            #[allow(async_fn_in_trait)]
+            pub fn emit(part: &str) -> bool {
+                unsafe {
+                    let vec0 = part;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "sluice:llm/parts@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "emit"]
+                        fn wit_import1(_: *mut u8, _: usize) -> i32;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8, _: usize) -> i32 {
+                        unreachable!()
+                    }
+                    let ret = wit_import1(ptr0.cast_mut(), len0);
+                    _rt::bool_lift(ret as u8)
+                }
+            }
+        }
         /// The host's way to any provider: it picks the component by type and lock, and runs it with that component's own grants and
         /// secrets. A plugin that wants a model imports this and never sees a key.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
@@ -3988,7 +4018,319 @@ pub mod sluice {
 #[allow(dead_code, clippy::all)]
 pub mod exports {
     pub mod sluice {
+        pub mod llm {
+            /// What a provider exports. Request and response are JSON of one message model, the same for every provider.
+            #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+            pub mod chat {
+                #[used]
+                #[doc(hidden)]
+                static __FORCE_SECTION_REF: fn() = super::super::super::super::__link_custom_section_describing_imports;
+                use super::super::super::super::_rt;
+                pub type Failure = super::super::super::super::exports::sluice::task::run::Failure;
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_chat_cabi<T_: Guest>(
+                    arg0: *mut u8,
+                    arg1: usize,
+                    arg2: *mut u8,
+                    arg3: usize,
+                    arg4: *mut u8,
+                    arg5: usize,
+                ) -> *mut u8 {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        let result3 = {
+                            let len0 = arg1;
+                            let bytes0 = _rt::Vec::from_raw_parts(
+                                arg0.cast(),
+                                len0,
+                                len0,
+                            );
+                            let len1 = arg3;
+                            let bytes1 = _rt::Vec::from_raw_parts(
+                                arg2.cast(),
+                                len1,
+                                len1,
+                            );
+                            let len2 = arg5;
+                            let bytes2 = _rt::Vec::from_raw_parts(
+                                arg4.cast(),
+                                len2,
+                                len2,
+                            );
+                            T_::chat(
+                                _rt::string_lift(bytes0),
+                                _rt::string_lift(bytes1),
+                                _rt::string_lift(bytes2),
+                            )
+                        };
+                        let ptr4 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result3 {
+                            Ok(e) => {
+                                *ptr4.add(0).cast::<u8>() = (0i32) as u8;
+                                let vec5 = (e.into_bytes()).into_boxed_slice();
+                                let ptr5 = vec5.as_ptr().cast::<u8>();
+                                let len5 = vec5.len();
+                                ::core::mem::forget(vec5);
+                                *ptr4
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len5;
+                                *ptr4
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr5.cast_mut();
+                            }
+                            Err(e) => {
+                                *ptr4.add(0).cast::<u8>() = (1i32) as u8;
+                                let super::super::super::super::exports::sluice::task::run::Failure {
+                                    code: code6,
+                                    message: message6,
+                                    retryable: retryable6,
+                                    details: details6,
+                                } = e;
+                                let vec7 = (code6.into_bytes()).into_boxed_slice();
+                                let ptr7 = vec7.as_ptr().cast::<u8>();
+                                let len7 = vec7.len();
+                                ::core::mem::forget(vec7);
+                                *ptr4
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len7;
+                                *ptr4
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr7.cast_mut();
+                                let vec8 = (message6.into_bytes()).into_boxed_slice();
+                                let ptr8 = vec8.as_ptr().cast::<u8>();
+                                let len8 = vec8.len();
+                                ::core::mem::forget(vec8);
+                                *ptr4
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len8;
+                                *ptr4
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr8.cast_mut();
+                                match retryable6 {
+                                    Some(e) => {
+                                        *ptr4
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        *ptr4
+                                            .add(1 + 5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (match e {
+                                            true => 1,
+                                            false => 0,
+                                        }) as u8;
+                                    }
+                                    None => {
+                                        *ptr4
+                                            .add(5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
+                                match details6 {
+                                    Some(e) => {
+                                        *ptr4
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let vec9 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr9 = vec9.as_ptr().cast::<u8>();
+                                        let len9 = vec9.len();
+                                        ::core::mem::forget(vec9);
+                                        *ptr4
+                                            .add(8 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len9;
+                                        *ptr4
+                                            .add(7 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr9.cast_mut();
+                                    }
+                                    None => {
+                                        *ptr4
+                                            .add(6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
+                            }
+                        };
+                        ptr4
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case)]
+                pub unsafe fn __post_return_chat<T_: Guest>(arg0: *mut u8) {
+                    unsafe {
+                        let l0 = i32::from(*arg0.add(0).cast::<u8>());
+                        match l0 {
+                            0 => {
+                                let l1 = *arg0
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l2 = *arg0
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                _rt::cabi_dealloc(l1, l2, 1);
+                            }
+                            _ => {
+                                let l3 = *arg0
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l4 = *arg0
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                _rt::cabi_dealloc(l3, l4, 1);
+                                let l5 = *arg0
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l6 = *arg0
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                _rt::cabi_dealloc(l5, l6, 1);
+                                let l7 = i32::from(
+                                    *arg0
+                                        .add(6 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>(),
+                                );
+                                match l7 {
+                                    0 => {}
+                                    _ => {
+                                        let l8 = *arg0
+                                            .add(7 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l9 = *arg0
+                                            .add(8 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l8, l9, 1);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                pub trait Guest {
+                    /// Answers one request. `provider` is the provider's type, `configuration` the JSON object of its rendered properties. Where the
+                    /// request asks for it, parts go through `parts` while the answer is made; the response is whole in any case.
+                    #[allow(async_fn_in_trait)]
+                    fn chat(
+                        provider: _rt::String,
+                        configuration: _rt::String,
+                        request: _rt::String,
+                    ) -> ::core::result::Result<_rt::String, Failure>;
+                }
+                #[doc(hidden)]
+                #[macro_export]
+                macro_rules! __export_sluice_llm_chat_1_0_0_cabi {
+                    ($ty:ident with_types_in $($path_to_types:tt)*) => {
+                        const _ : () = { #[unsafe (export_name =
+                        "sluice:llm/chat@1.0.0#chat")] unsafe extern "C" fn
+                        export_chat(arg0 : * mut u8, arg1 : usize, arg2 : * mut u8, arg3
+                        : usize, arg4 : * mut u8, arg5 : usize,) -> * mut u8 { unsafe {
+                        $($path_to_types)*:: _export_chat_cabi::<$ty > (arg0, arg1, arg2,
+                        arg3, arg4, arg5) } } #[unsafe (export_name =
+                        "cabi_post_sluice:llm/chat@1.0.0#chat")] unsafe extern "C" fn
+                        _post_return_chat(arg0 : * mut u8,) { unsafe {
+                        $($path_to_types)*:: __post_return_chat::<$ty > (arg0) } } };
+                    };
+                }
+                #[doc(hidden)]
+                pub use __export_sluice_llm_chat_1_0_0_cabi;
+                #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                struct _RetArea(
+                    [::core::mem::MaybeUninit<
+                        u8,
+                    >; 9 * ::core::mem::size_of::<*const u8>()],
+                );
+                static mut _RET_AREA: _RetArea = _RetArea(
+                    [::core::mem::MaybeUninit::uninit(); 9
+                        * ::core::mem::size_of::<*const u8>()],
+                );
+            }
+        }
         pub mod task {
+            /// Optional: looks at properties before a flow is saved, beyond what their schema can say.
+            #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+            pub mod check {
+                #[used]
+                #[doc(hidden)]
+                static __FORCE_SECTION_REF: fn() = super::super::super::super::__link_custom_section_describing_imports;
+                use super::super::super::super::_rt;
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_check_cabi<T_: Guest>(
+                    arg0: *mut u8,
+                    arg1: usize,
+                    arg2: *mut u8,
+                    arg3: usize,
+                ) -> *mut u8 {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        let result2 = {
+                            let len0 = arg1;
+                            let bytes0 = _rt::Vec::from_raw_parts(
+                                arg0.cast(),
+                                len0,
+                                len0,
+                            );
+                            let len1 = arg3;
+                            let bytes1 = _rt::Vec::from_raw_parts(
+                                arg2.cast(),
+                                len1,
+                                len1,
+                            );
+                            T_::check(_rt::string_lift(bytes0), _rt::string_lift(bytes1))
+                        };
+                        let ptr3 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        let vec4 = (result2.into_bytes()).into_boxed_slice();
+                        let ptr4 = vec4.as_ptr().cast::<u8>();
+                        let len4 = vec4.len();
+                        ::core::mem::forget(vec4);
+                        *ptr3.add(::core::mem::size_of::<*const u8>()).cast::<usize>() = len4;
+                        *ptr3.add(0).cast::<*mut u8>() = ptr4.cast_mut();
+                        ptr3
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case)]
+                pub unsafe fn __post_return_check<T_: Guest>(arg0: *mut u8) {
+                    unsafe {
+                        let l0 = *arg0.add(0).cast::<*mut u8>();
+                        let l1 = *arg0
+                            .add(::core::mem::size_of::<*const u8>())
+                            .cast::<usize>();
+                        _rt::cabi_dealloc(l0, l1, 1);
+                    }
+                }
+                pub trait Guest {
+                    /// `input` is the JSON object of the properties as written, expressions unrendered. The answer is a JSON list of problems,
+                    /// each `{ "path": JSON pointer, "message": text, "severity": "error" | "warning" }`; an empty list means all is well.
+                    #[allow(async_fn_in_trait)]
+                    fn check(task: _rt::String, input: _rt::String) -> _rt::String;
+                }
+                #[doc(hidden)]
+                #[macro_export]
+                macro_rules! __export_sluice_task_check_1_0_0_cabi {
+                    ($ty:ident with_types_in $($path_to_types:tt)*) => {
+                        const _ : () = { #[unsafe (export_name =
+                        "sluice:task/check@1.0.0#check")] unsafe extern "C" fn
+                        export_check(arg0 : * mut u8, arg1 : usize, arg2 : * mut u8, arg3
+                        : usize,) -> * mut u8 { unsafe { $($path_to_types)*::
+                        _export_check_cabi::<$ty > (arg0, arg1, arg2, arg3) } } #[unsafe
+                        (export_name = "cabi_post_sluice:task/check@1.0.0#check")] unsafe
+                        extern "C" fn _post_return_check(arg0 : * mut u8,) { unsafe {
+                        $($path_to_types)*:: __post_return_check::<$ty > (arg0) } } };
+                    };
+                }
+                #[doc(hidden)]
+                pub use __export_sluice_task_check_1_0_0_cabi;
+                #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                struct _RetArea(
+                    [::core::mem::MaybeUninit<
+                        u8,
+                    >; 2 * ::core::mem::size_of::<*const u8>()],
+                );
+                static mut _RET_AREA: _RetArea = _RetArea(
+                    [::core::mem::MaybeUninit::uninit(); 2
+                        * ::core::mem::size_of::<*const u8>()],
+                );
+            }
             /// Runs one attempt of one task run. The host calls it once, in a fresh instance.
             #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
             pub mod run {
@@ -4560,6 +4902,17 @@ pub mod exports {
 #[rustfmt::skip]
 mod _rt {
     #![allow(dead_code, unused_imports, clippy::all)]
+    pub unsafe fn bool_lift(val: u8) -> bool {
+        if cfg!(debug_assertions) {
+            match val {
+                0 => false,
+                1 => true,
+                _ => panic!("invalid bool discriminant"),
+            }
+        } else {
+            val != 0
+        }
+    }
     pub use alloc_crate::string::String;
     pub use alloc_crate::vec::Vec;
     pub unsafe fn string_lift(bytes: Vec<u8>) -> String {
@@ -4648,17 +5001,6 @@ mod _rt {
                     other => T::drop(other),
                 }
             }
-        }
-    }
-    pub unsafe fn bool_lift(val: u8) -> bool {
-        if cfg!(debug_assertions) {
-            match val {
-                0 => false,
-                1 => true,
-                _ => panic!("invalid bool discriminant"),
-            }
-        } else {
-            val != 0
         }
     }
     pub fn as_i64<T: AsI64>(t: T) -> i64 {
@@ -4782,7 +5124,7 @@ mod _rt {
 /// For more information see the documentation of `wit_bindgen::generate!`.
 ///
 /// ```rust
-/// # macro_rules! export_tasks_and_triggers{ ($($t:tt)*) => (); }
+/// # macro_rules! export_everything{ ($($t:tt)*) => (); }
 /// # trait Guest {}
 /// struct MyType;
 ///
@@ -4790,17 +5132,20 @@ mod _rt {
 ///     // ...
 /// }
 ///
-/// export_tasks_and_triggers!(MyType);
+/// export_everything!(MyType);
 /// ```
 #[allow(unused_macros)]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __export_trusted_poller_impl {
+macro_rules! __export_everything_impl {
     ($ty:ident) => {
-        ::sluice_sdk::bindings::export_tasks_and_triggers!($ty
+        ::sluice_sdk::bindings::export_everything!($ty
         with_types_in::sluice_sdk::bindings);
     };
     ($ty:ident with_types_in $($path_to_types_root:tt)*) => {
+        $($path_to_types_root)*::
+        exports::sluice::task::check::__export_sluice_task_check_1_0_0_cabi!($ty
+        with_types_in $($path_to_types_root)*:: exports::sluice::task::check);
         $($path_to_types_root)*::
         exports::sluice::task::run::__export_sluice_task_run_1_0_0_cabi!($ty
         with_types_in $($path_to_types_root)*:: exports::sluice::task::run);
@@ -4808,150 +5153,159 @@ macro_rules! __export_trusted_poller_impl {
         exports::sluice::task::poll::__export_sluice_task_poll_1_0_0_cabi!($ty
         with_types_in $($path_to_types_root)*:: exports::sluice::task::poll);
         $($path_to_types_root)*::
+        exports::sluice::llm::chat::__export_sluice_llm_chat_1_0_0_cabi!($ty
+        with_types_in $($path_to_types_root)*:: exports::sluice::llm::chat);
+        $($path_to_types_root)*::
         exports::sluice::task::describe::__export_sluice_task_describe_1_0_0_cabi!($ty
         with_types_in $($path_to_types_root)*:: exports::sluice::task::describe); const _
         : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
-        "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:trusted-poller:imports and exports")]
+        "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:everything:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2643] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2845] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xce\x13\x01A\x02\x01\
-A\"\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18sluic\
-e:host/errors@1.0.0\x05\0\x02\x03\0\0\x05error\x01B\x06\x02\x03\x02\x01\x01\x04\0\
-\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\x04\0\x06re\
-veal\x01\x04\x03\0\x18sluice:host/reveal@1.0.0\x05\x02\x01B\x18\x02\x03\x02\x01\x01\
-\x04\0\x05error\x03\0\0\x04\0\x05child\x03\x01\x01h\x02\x01p}\x01o\x02}\x04\x01k\
-\x05\x01j\x01\x06\x01\x01\x01@\x01\x04self\x03\0\x07\x04\0\x12[method]child.read\
-\x01\x08\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x09\x04\0\x13[method\
-]child.write\x01\x0a\x01@\x01\x04self\x03\x01\0\x04\0\x19[method]child.close-inp\
-ut\x01\x0b\x01kz\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x03\0\x0d\x04\0\x12[metho\
-d]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\x0f\x01\
-\x01\x01@\x01\x04specs\0\x10\x04\0\x05start\x01\x11\x03\0\x19sluice:host/process\
-@1.0.0\x05\x03\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\
-\x01\x01@\x01\x05querys\0\x02\x04\0\x04find\x01\x03\x01ks\x01j\x01\x04\x01\x01\x01\
-@\x03\x04kinds\x09namespaces\x02ids\0\x05\x04\0\x04read\x01\x06\x01@\x01\x04plan\
-s\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x04\x01B\x0f\
-\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\
-\x07failure\x03\0\x02\x04\0\x06answer\x03\x01\x01h\x04\x01@\x01\x04self\x05\0\x01\
-\x04\0\x13[method]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\0\x07\
-\x04\0\x15[method]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\x03\x08\
-providers\x0dconfigurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\x17slu\
-ice:llm/broker@1.0.0\x05\x05\x01B\x1f\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\
-\x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05b\
-ytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\x04\
-self\x03\0\x07\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\x01\
-\x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06of\
-fsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01@\x01\
-\x06targets\0\x0e\x04\0\x06create\x01\x0f\x01@\x02\x06sources\x06targets\0\x07\x04\
-\0\x04copy\x01\x10\x01j\x01\x7f\x01\x01\x01@\x01\x03uris\0\x11\x04\0\x06delete\x01\
-\x12\x01ks\x01ps\x01j\x01\x14\x01\x01\x01@\x02\x06prefixs\x05after\x13\0\x15\x04\
-\0\x04find\x01\x16\x03\0\x17sluice:host/files@1.0.0\x05\x06\x01B\x13\x02\x03\x02\
-\x01\x01\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09namespace\
-\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\x02\
-\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\x01\
-@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\x01\
-\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\x0b\
-\x01j\x01s\x01\x01\x01@\x01\x05querys\0\x0c\x04\0\x04find\x01\x0d\x03\0\x14sluic\
-e:host/kv@1.0.0\x05\x07\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\
-\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x9c\x15\x01A\x02\x01\
+A(\x01B\x02\x01@\x01\x04parts\0\x7f\x04\0\x04emit\x01\0\x03\0\x16sluice:llm/part\
+s@1.0.0\x05\0\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\
+\x18sluice:host/errors@1.0.0\x05\x01\x02\x03\0\x01\x05error\x01B\x06\x02\x03\x02\
+\x01\x02\x04\0\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\
+\x04\0\x06reveal\x01\x04\x03\0\x18sluice:host/reveal@1.0.0\x05\x03\x01B\x18\x02\x03\
+\x02\x01\x02\x04\0\x05error\x03\0\0\x04\0\x05child\x03\x01\x01h\x02\x01p}\x01o\x02\
+}\x04\x01k\x05\x01j\x01\x06\x01\x01\x01@\x01\x04self\x03\0\x07\x04\0\x12[method]\
+child.read\x01\x08\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x09\x04\0\x13\
+[method]child.write\x01\x0a\x01@\x01\x04self\x03\x01\0\x04\0\x19[method]child.cl\
+ose-input\x01\x0b\x01kz\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x03\0\x0d\x04\0\x12\
+[method]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\
+\x0f\x01\x01\x01@\x01\x04specs\0\x10\x04\0\x05start\x01\x11\x03\0\x19sluice:host\
+/process@1.0.0\x05\x04\x01B\x0b\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\x01\
+s\x01\x01\x01@\x01\x05querys\0\x02\x04\0\x04find\x01\x03\x01ks\x01j\x01\x04\x01\x01\
+\x01@\x03\x04kinds\x09namespaces\x02ids\0\x05\x04\0\x04read\x01\x06\x01@\x01\x04\
+plans\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x05\x01\
+B\x0f\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\
+\x04\0\x07failure\x03\0\x02\x04\0\x06answer\x03\x01\x01h\x04\x01@\x01\x04self\x05\
+\0\x01\x04\0\x13[method]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\
+\0\x07\x04\0\x15[method]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\
+\x03\x08providers\x0dconfigurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\
+\x17sluice:llm/broker@1.0.0\x05\x06\x01B\x1f\x02\x03\x02\x01\x02\x04\0\x05error\x03\
+\0\0\x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05\
+bytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\
+\x04self\x03\0\x07\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\
+\x01\x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06\
+offsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01\
+@\x01\x06targets\0\x0e\x04\0\x06create\x01\x0f\x01@\x02\x06sources\x06targets\0\x07\
+\x04\0\x04copy\x01\x10\x01j\x01\x7f\x01\x01\x01@\x01\x03uris\0\x11\x04\0\x06dele\
+te\x01\x12\x01ks\x01ps\x01j\x01\x14\x01\x01\x01@\x02\x06prefixs\x05after\x13\0\x15\
+\x04\0\x04find\x01\x16\x03\0\x17sluice:host/files@1.0.0\x05\x07\x01B\x13\x02\x03\
+\x02\x01\x02\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09names\
+pace\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\
+\x02\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\
+\x01@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\
+\x01\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\
+\x0b\x01j\x01s\x01\x01\x01@\x01\x05querys\0\x0c\x04\0\x04find\x01\x0d\x03\0\x14s\
+luice:host/kv@1.0.0\x05\x08\x01B\x0b\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01\
+j\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\
 \x01\x01\x01@\x04\x04names\x09algorithms\x0aparameterss\x04data\x04\0\x05\x04\0\x04\
 sign\x01\x06\x01@\x02\x04names\x07pointers\0\x02\x04\0\x05field\x01\x07\x03\0\x19\
-sluice:host/secrets@1.0.0\x05\x08\x01B\x05\x02\x03\x02\x01\x01\x04\0\x05error\x03\
+sluice:host/secrets@1.0.0\x05\x09\x01B\x05\x02\x03\x02\x01\x02\x04\0\x05error\x03\
 \0\0\x01j\x01s\x01\x01\x01@\x01\x07optionss\0\x02\x04\0\x07options\x01\x03\x03\0\
-\x18sluice:host/egress@1.0.0\x05\x09\x01B\x0a\x02\x03\x02\x01\x01\x04\0\x05error\
+\x18sluice:host/egress@1.0.0\x05\x0a\x01B\x0a\x02\x03\x02\x01\x02\x04\0\x05error\
 \x03\0\0\x01j\x01s\x01\x01\x01@\x02\x08templates\x09variabless\0\x02\x04\0\x06re\
 nder\x01\x03\x01ps\x01p\x02\x01j\x01\x05\x01\x01\x01@\x02\x08templates\x09variab\
 les\x04\0\x06\x04\0\x0brender-each\x01\x07\x03\0\x1asluice:host/template@1.0.0\x05\
-\x0a\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07\
+\x0b\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07\
 attempt\x01\x02\x01@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x04\
 \0\x0cremaining-ms\x01\x05\x01@\0\0\x7f\x04\0\x09cancelled\x01\x06\x03\0\x19slui\
-ce:host/context@1.0.0\x05\x0b\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04war\
+ce:host/context@1.0.0\x05\x0c\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04war\
 n\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07m\
 essages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\
-\x0c\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
+\x0d\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
 \x01\0\x04\0\x06metric\x01\x02\x01k}\x01@\x02\x07percent\x03\x04notes\x01\0\x04\0\
-\x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0d\x01B\x07\x01k\x7f\
-\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\x07fail\
-ure\x03\0\x02\x01j\x01s\x01\x03\x01@\x02\x04tasks\x05inputs\0\x04\x04\0\x03run\x01\
-\x05\x04\0\x15sluice:task/run@1.0.0\x05\x0e\x02\x03\0\x0d\x07failure\x01B\x06\x02\
-\x03\x02\x01\x0f\x04\0\x07failure\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x03\x07\
-triggers\x05inputs\x06cursor\x02\0\x03\x04\0\x04poll\x01\x04\x04\0\x16sluice:tas\
-k/poll@1.0.0\x05\x10\x01B\x02\x01@\0\0s\x04\0\x08describe\x01\0\x04\0\x1asluice:\
-task/describe@1.0.0\x05\x11\x04\0\"sluice:plugin/trusted-poller@1.0.0\x04\0\x0b\x14\
-\x01\0\x0etrusted-poller\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-\
-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
+\x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0e\x01B\x02\x01@\x02\
+\x04tasks\x05inputs\0s\x04\0\x05check\x01\0\x04\0\x17sluice:task/check@1.0.0\x05\
+\x0f\x01B\x07\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07det\
+ails\x01\x04\0\x07failure\x03\0\x02\x01j\x01s\x01\x03\x01@\x02\x04tasks\x05input\
+s\0\x04\x04\0\x03run\x01\x05\x04\0\x15sluice:task/run@1.0.0\x05\x10\x02\x03\0\x0f\
+\x07failure\x01B\x06\x02\x03\x02\x01\x11\x04\0\x07failure\x03\0\0\x01ks\x01j\x01\
+\x02\x01\x01\x01@\x03\x07triggers\x05inputs\x06cursor\x02\0\x03\x04\0\x04poll\x01\
+\x04\x04\0\x16sluice:task/poll@1.0.0\x05\x12\x01B\x05\x02\x03\x02\x01\x11\x04\0\x07\
+failure\x03\0\0\x01j\x01s\x01\x01\x01@\x03\x08providers\x0dconfigurations\x07req\
+uests\0\x02\x04\0\x04chat\x01\x03\x04\0\x15sluice:llm/chat@1.0.0\x05\x13\x01B\x02\
+\x01@\0\0s\x04\0\x08describe\x01\0\x04\0\x1asluice:task/describe@1.0.0\x05\x14\x04\
+\0\x1esluice:plugin/everything@1.0.0\x04\0\x0b\x10\x01\0\x0aeverything\x03\0\0\0\
+G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.259.0\x10wit-bindge\
+n-rust\x060.62.0";
         };
     };
 }
 #[doc(inline)]
-pub use __export_trusted_poller_impl as export_tasks_and_triggers;
+pub use __export_everything_impl as export_everything;
 #[rustfmt::skip]
 #[cfg(target_arch = "wasm32")]
 #[unsafe(
-    link_section = "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:trusted-poller-with-all-of-its-exports-removed:encoded world"
+    link_section = "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:everything-with-all-of-its-exports-removed:encoded world"
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2430] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd9\x11\x01A\x02\x01\
-A\x1b\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\x18slu\
-ice:host/errors@1.0.0\x05\0\x02\x03\0\0\x05error\x01B\x06\x02\x03\x02\x01\x01\x04\
-\0\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\x04\0\x06\
-reveal\x01\x04\x03\0\x18sluice:host/reveal@1.0.0\x05\x02\x01B\x18\x02\x03\x02\x01\
-\x01\x04\0\x05error\x03\0\0\x04\0\x05child\x03\x01\x01h\x02\x01p}\x01o\x02}\x04\x01\
-k\x05\x01j\x01\x06\x01\x01\x01@\x01\x04self\x03\0\x07\x04\0\x12[method]child.rea\
-d\x01\x08\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x09\x04\0\x13[metho\
-d]child.write\x01\x0a\x01@\x01\x04self\x03\x01\0\x04\0\x19[method]child.close-in\
-put\x01\x0b\x01kz\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x03\0\x0d\x04\0\x12[meth\
-od]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\x0f\x01\
-\x01\x01@\x01\x04specs\0\x10\x04\0\x05start\x01\x11\x03\0\x19sluice:host/process\
-@1.0.0\x05\x03\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\x01s\x01\
-\x01\x01@\x01\x05querys\0\x02\x04\0\x04find\x01\x03\x01ks\x01j\x01\x04\x01\x01\x01\
-@\x03\x04kinds\x09namespaces\x02ids\0\x05\x04\0\x04read\x01\x06\x01@\x01\x04plan\
-s\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x04\x01B\x0f\
-\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\
-\x07failure\x03\0\x02\x04\0\x06answer\x03\x01\x01h\x04\x01@\x01\x04self\x05\0\x01\
-\x04\0\x13[method]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\0\x07\
-\x04\0\x15[method]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\x03\x08\
-providers\x0dconfigurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\x17slu\
-ice:llm/broker@1.0.0\x05\x05\x01B\x1f\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\
-\x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05b\
-ytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\x04\
-self\x03\0\x07\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\x01\
-\x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06of\
-fsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01@\x01\
-\x06targets\0\x0e\x04\0\x06create\x01\x0f\x01@\x02\x06sources\x06targets\0\x07\x04\
-\0\x04copy\x01\x10\x01j\x01\x7f\x01\x01\x01@\x01\x03uris\0\x11\x04\0\x06delete\x01\
-\x12\x01ks\x01ps\x01j\x01\x14\x01\x01\x01@\x02\x06prefixs\x05after\x13\0\x15\x04\
-\0\x04find\x01\x16\x03\0\x17sluice:host/files@1.0.0\x05\x06\x01B\x13\x02\x03\x02\
-\x01\x01\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09namespace\
-\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\x02\
-\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\x01\
-@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\x01\
-\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\x0b\
-\x01j\x01s\x01\x01\x01@\x01\x05querys\0\x0c\x04\0\x04find\x01\x0d\x03\0\x14sluic\
-e:host/kv@1.0.0\x05\x07\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x05error\x03\0\0\x01j\
-\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2472] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x87\x12\x01A\x02\x01\
+A\x1d\x01B\x02\x01@\x01\x04parts\0\x7f\x04\0\x04emit\x01\0\x03\0\x16sluice:llm/p\
+arts@1.0.0\x05\0\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\
+\0\x18sluice:host/errors@1.0.0\x05\x01\x02\x03\0\x01\x05error\x01B\x06\x02\x03\x02\
+\x01\x02\x04\0\x05error\x03\0\0\x01p}\x01j\x01\x02\x01\x01\x01@\x01\x04names\0\x03\
+\x04\0\x06reveal\x01\x04\x03\0\x18sluice:host/reveal@1.0.0\x05\x03\x01B\x18\x02\x03\
+\x02\x01\x02\x04\0\x05error\x03\0\0\x04\0\x05child\x03\x01\x01h\x02\x01p}\x01o\x02\
+}\x04\x01k\x05\x01j\x01\x06\x01\x01\x01@\x01\x04self\x03\0\x07\x04\0\x12[method]\
+child.read\x01\x08\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x09\x04\0\x13\
+[method]child.write\x01\x0a\x01@\x01\x04self\x03\x01\0\x04\0\x19[method]child.cl\
+ose-input\x01\x0b\x01kz\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x03\0\x0d\x04\0\x12\
+[method]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\
+\x0f\x01\x01\x01@\x01\x04specs\0\x10\x04\0\x05start\x01\x11\x03\0\x19sluice:host\
+/process@1.0.0\x05\x04\x01B\x0b\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\x01\
+s\x01\x01\x01@\x01\x05querys\0\x02\x04\0\x04find\x01\x03\x01ks\x01j\x01\x04\x01\x01\
+\x01@\x03\x04kinds\x09namespaces\x02ids\0\x05\x04\0\x04read\x01\x06\x01@\x01\x04\
+plans\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x05\x01\
+B\x0f\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\
+\x04\0\x07failure\x03\0\x02\x04\0\x06answer\x03\x01\x01h\x04\x01@\x01\x04self\x05\
+\0\x01\x04\0\x13[method]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\
+\0\x07\x04\0\x15[method]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\
+\x03\x08providers\x0dconfigurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\
+\x17sluice:llm/broker@1.0.0\x05\x06\x01B\x1f\x02\x03\x02\x01\x02\x04\0\x05error\x03\
+\0\0\x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05\
+bytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\
+\x04self\x03\0\x07\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\
+\x01\x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06\
+offsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01\
+@\x01\x06targets\0\x0e\x04\0\x06create\x01\x0f\x01@\x02\x06sources\x06targets\0\x07\
+\x04\0\x04copy\x01\x10\x01j\x01\x7f\x01\x01\x01@\x01\x03uris\0\x11\x04\0\x06dele\
+te\x01\x12\x01ks\x01ps\x01j\x01\x14\x01\x01\x01@\x02\x06prefixs\x05after\x13\0\x15\
+\x04\0\x04find\x01\x16\x03\0\x17sluice:host/files@1.0.0\x05\x07\x01B\x13\x02\x03\
+\x02\x01\x02\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09names\
+pace\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\
+\x02\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\
+\x01@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\
+\x01\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\
+\x0b\x01j\x01s\x01\x01\x01@\x01\x05querys\0\x0c\x04\0\x04find\x01\x0d\x03\0\x14s\
+luice:host/kv@1.0.0\x05\x08\x01B\x0b\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01\
+j\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\
 \x01\x01\x01@\x04\x04names\x09algorithms\x0aparameterss\x04data\x04\0\x05\x04\0\x04\
 sign\x01\x06\x01@\x02\x04names\x07pointers\0\x02\x04\0\x05field\x01\x07\x03\0\x19\
-sluice:host/secrets@1.0.0\x05\x08\x01B\x05\x02\x03\x02\x01\x01\x04\0\x05error\x03\
+sluice:host/secrets@1.0.0\x05\x09\x01B\x05\x02\x03\x02\x01\x02\x04\0\x05error\x03\
 \0\0\x01j\x01s\x01\x01\x01@\x01\x07optionss\0\x02\x04\0\x07options\x01\x03\x03\0\
-\x18sluice:host/egress@1.0.0\x05\x09\x01B\x0a\x02\x03\x02\x01\x01\x04\0\x05error\
+\x18sluice:host/egress@1.0.0\x05\x0a\x01B\x0a\x02\x03\x02\x01\x02\x04\0\x05error\
 \x03\0\0\x01j\x01s\x01\x01\x01@\x02\x08templates\x09variabless\0\x02\x04\0\x06re\
 nder\x01\x03\x01ps\x01p\x02\x01j\x01\x05\x01\x01\x01@\x02\x08templates\x09variab\
 les\x04\0\x06\x04\0\x0brender-each\x01\x07\x03\0\x1asluice:host/template@1.0.0\x05\
-\x0a\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07\
+\x0b\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07\
 attempt\x01\x02\x01@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x04\
 \0\x0cremaining-ms\x01\x05\x01@\0\0\x7f\x04\0\x09cancelled\x01\x06\x03\0\x19slui\
-ce:host/context@1.0.0\x05\x0b\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04war\
+ce:host/context@1.0.0\x05\x0c\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04war\
 n\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07m\
 essages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\
-\x0c\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
+\x0d\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
 \x01\0\x04\0\x06metric\x01\x02\x01k}\x01@\x02\x07percent\x03\x04notes\x01\0\x04\0\
-\x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0d\x04\0Bsluice:plug\
-in/trusted-poller-with-all-of-its-exports-removed@1.0.0\x04\0\x0b4\x01\0.trusted\
--poller-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed\
--by\x02\x0dwit-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
+\x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0e\x04\0>sluice:plug\
+in/everything-with-all-of-its-exports-removed@1.0.0\x04\0\x0b0\x01\0*everything-\
+with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0d\
+wit-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -28,6 +28,13 @@ impl Failure {
         Self(Box::new(Parts { code: code.into(), message: message.into(), retryable: None, details: Map::new() }))
     }
 
+    /// A failure that comes from another plugin.
+    #[doc(hidden)]
+    pub fn of_parts(code: String, message: String, retryable: Option<bool>, details: Option<&str>) -> Self {
+        let details = details.and_then(|details| serde_json::from_str(details).ok()).unwrap_or_default();
+        Self(Box::new(Parts { code, message, retryable, details }))
+    }
+
     /// The author of the flow has to change a property; another attempt cannot help.
     pub fn bad_property(message: impl Into<String>) -> Self {
         Self::new(BAD_PROPERTY, message).retryable(false)

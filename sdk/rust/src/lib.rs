@@ -25,6 +25,7 @@
 //! | files of the internal storage | [`files::open`], [`files::create`] |
 //! | the key-value store | [`kv`] |
 //! | flows, executions and logs | [`objects`] |
+//! | a language model, whoever provides it | [`models::chat`] |
 //! | secrets it never sees, and signatures | [`secrets`] |
 //! | a failure with a code, and whether to try again | [`Failure`] |
 //! | a host for `cargo test` | [`testing::MockHost`] |
@@ -37,6 +38,9 @@
 //!
 //! A polling trigger is a function too, `#[trigger("com.example.mail.Inbox")]`, with the cursor of the last poll that fired as its second
 //! parameter; see [`Trigger`]. The component exports `poll` with the feature `triggers`.
+//!
+//! A provider of language models is one as well, `#[provider("com.example.parrot.Parrot")]`: flows name its type in the property of a task, and the host asks
+//! it; see [`models::Provider`]. The component exports `chat` with the feature `providers`.
 //!
 //! The manifest and its JSON Schemas come from the types and their doc comments. Built for `wasm32-wasip2` this is a component;
 //! built for the machine at hand, the host is a [`testing::MockHost`]. This crate never generates bindings while a plugin builds:
@@ -54,9 +58,9 @@
 pub mod bindings;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
-#[expect(clippy::allow_attributes, reason = "generated: exports a plugin without triggers from the same bindings")]
+#[expect(clippy::allow_attributes, reason = "generated: what a plugin exports, from the same bindings")]
 #[rustfmt::skip]
-pub mod bindings_of_tasks;
+pub mod exports;
 
 mod context;
 pub mod duration;
@@ -66,6 +70,7 @@ mod host;
 pub mod http;
 pub mod kv;
 pub mod manifest;
+pub mod models;
 pub mod objects;
 mod plugin;
 mod rendered;
@@ -83,13 +88,14 @@ pub use trigger::{Fired, PollResult, Trigger, run_trigger, unknown_trigger};
 pub use rendered::from_rendered;
 #[doc(hidden)]
 pub use sluice_sdk_macros::include_compact;
-pub use sluice_sdk_macros::{outputs, properties, task, trigger};
+pub use sluice_sdk_macros::{outputs, properties, provider, task, trigger};
 #[doc(hidden)]
 pub use {schemars, serde, serde_json};
 
 /// What every plugin needs: `use sluice_sdk::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Capabilities, Context, Effects, Failure, Fired, Hosts, Level, outputs, plugin, properties, task, trigger,
+        Capabilities, Context, Effects, Failure, Fired, Hosts, Level, outputs, plugin, properties, provider,
+        task, trigger,
     };
 }

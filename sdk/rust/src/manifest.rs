@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::models::Provider;
 use crate::{Task, Trigger};
 
 /// The version of `wit/` this crate is built on.
@@ -304,6 +305,8 @@ pub struct Manifest {
     capabilities: Capabilities,
     tasks: Vec<TaskEntry>,
     triggers: Vec<TaskEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    providers: Vec<TaskEntry>,
 }
 
 impl Manifest {
@@ -321,6 +324,7 @@ impl Manifest {
             capabilities: Capabilities::none(),
             tasks: Vec::new(),
             triggers: Vec::new(),
+            providers: Vec::new(),
         }
     }
 
@@ -380,10 +384,18 @@ impl Manifest {
         self
     }
 
+    /// Adds a provider of models.
+    #[must_use]
+    pub fn provider<P: Provider>(mut self) -> Self {
+        self.providers.push(TaskEntry::new::<P::Properties, ()>(P::DEFINITION));
+        self
+    }
+
     /// The manifest as JSON, task types in order.
     pub fn to_json(mut self) -> String {
         self.tasks.sort_by_key(|task| task.kind);
         self.triggers.sort_by_key(|trigger| trigger.kind);
+        self.providers.sort_by_key(|provider| provider.kind);
         serde_json::to_string(&self).expect("a manifest is plain JSON")
     }
 }

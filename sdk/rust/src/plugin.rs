@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::failure::BAD_PROPERTY;
+use crate::models::unknown_provider;
 use crate::{Context, Failure, Manifest, TaskDefinition, from_rendered, unknown_trigger};
 
 /// A task type. `#[task]` writes it.
@@ -54,6 +55,12 @@ pub trait Plugin {
         let _ = (input, cursor);
         Err(unknown_trigger(trigger))
     }
+
+    /// Has the provider that a flow calls `provider` answer a request.
+    fn chat(provider: &str, configuration: &str, request: &str) -> Result<String, Failure> {
+        let _ = (configuration, request);
+        Err(unknown_provider(provider))
+    }
 }
 
 /// Reads the properties, runs the task, writes the outputs.
@@ -81,15 +88,21 @@ pub fn unknown_task(task: &str) -> Failure {
 }
 
 /// Ties task functions into a plugin: `plugin! { tasks: [hello, other::task], title: "Greetings" }`. Name, version and description are
-/// the package's; polling triggers come next, `triggers: [inbox]`; the keys behind them are methods of [`Manifest`].
+/// the package's; polling triggers come next, `triggers: [inbox]`, then `providers: [parrot]`; the keys behind them are methods of
+/// [`Manifest`].
 ///
 /// `plugin! { manifest: "manifest.json", tasks: [...] }` keeps the manifest as a file beside `Cargo.toml`: reviewers see what a change
 /// means to users, and the component carries a text in place of the code that makes it, a third of its size. A test it adds fails
 /// when the file is not what the types yield; `SLUICE_BLESS=1 cargo test` writes it.
 #[macro_export]
 macro_rules! plugin {
-    (manifest: $file:literal, tasks: $tasks:tt, triggers: $triggers:tt $(, $key:ident: $value:expr)* $(,)?) => {
-        $crate::__plugin!($tasks $triggers [$($key: $value),*] { $crate::include_compact!($file).to_owned() });
+    (
+        manifest: $file:literal, tasks: $tasks:tt, triggers: $triggers:tt, providers: $providers:tt
+        $(, $key:ident: $value:expr)* $(,)?
+    ) => {
+        $crate::__plugin!(
+            $tasks $triggers $providers [$($key: $value),*] { $crate::include_compact!($file).to_owned() }
+        );
 
         #[cfg(test)]
         #[test]
@@ -97,23 +110,31 @@ macro_rules! plugin {
             $crate::testing::assert_manifest::<Plugin>(concat!(env!("CARGO_MANIFEST_DIR"), "/", $file));
         }
     };
-    (tasks: $tasks:tt, triggers: $triggers:tt $(, $key:ident: $value:expr)* $(,)?) => {
-        $crate::__plugin!($tasks $triggers [$($key: $value),*] { <Self as $crate::Plugin>::manifest().to_json() });
+    (
+        tasks: $tasks:tt, triggers: $triggers:tt, providers: $providers:tt $(, $key:ident: $value:expr)* $(,)?
+    ) => {
+        $crate::__plugin!(
+            $tasks $triggers $providers [$($key: $value),*] { <Self as $crate::Plugin>::manifest().to_json() }
+        );
     };
-    (manifest: $file:literal, tasks: $tasks:tt $(, $key:ident: $value:expr)* $(,)?) => {
-        $crate::plugin! { manifest: $file, tasks: $tasks, triggers: [] $(, $key: $value)* }
+    ($(manifest: $file:literal,)? tasks: $tasks:tt, triggers: $triggers:tt $(, $key:ident: $value:expr)* $(,)?) => {
+        $crate::plugin! { $(manifest: $file,)? tasks: $tasks, triggers: $triggers, providers: [] $(, $key: $value)* }
     };
-    (tasks: $tasks:tt $(, $key:ident: $value:expr)* $(,)?) => {
-        $crate::plugin! { tasks: $tasks, triggers: [] $(, $key: $value)* }
+    ($(manifest: $file:literal,)? tasks: $tasks:tt, providers: $providers:tt $(, $key:ident: $value:expr)* $(,)?) => {
+        $crate::plugin! { $(manifest: $file,)? tasks: $tasks, triggers: [], providers: $providers $(, $key: $value)* }
+    };
+    ($(manifest: $file:literal,)? tasks: $tasks:tt $(, $key:ident: $value:expr)* $(,)?) => {
+        $crate::plugin! { $(manifest: $file,)? tasks: $tasks, triggers: [], providers: [] $(, $key: $value)* }
     };
 }
 
-/// Both forms of `plugin!`.
+/// All forms of `plugin!`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __plugin {
     (
-        [$($task:path),+ $(,)?] [$($trigger:path),* $(,)?] [$($key:ident: $value:expr),*] $describe:block
+        [$($task:path),+ $(,)?] [$($trigger:path),* $(,)?] [$($provider:path),* $(,)?] [$($key:ident: $value:expr),*]
+        $describe:block
     ) => {
         /// The task types of this component.
         #[derive(Debug)]
@@ -125,6 +146,7 @@ macro_rules! __plugin {
                     $(.$key($value))*
                     $(.task::<$task>())+
                     $(.trigger::<$trigger>())*
+                    $(.provider::<$provider>())*
             }
 
             fn describe() -> String $describe
@@ -146,6 +168,18 @@ macro_rules! __plugin {
                     return $crate::run_trigger::<$trigger>(input, cursor);
                 })*
                 ::core::result::Result::Err($crate::unknown_trigger(trigger))
+            }
+
+            fn chat(
+                provider: &str,
+                configuration: &str,
+                request: &str,
+            ) -> ::core::result::Result<String, $crate::Failure> {
+                let _ = (configuration, request);
+                $(if <$provider as $crate::models::Provider>::DEFINITION.answers_to(provider) {
+                    return $crate::models::run_provider::<$provider>(configuration, request);
+                })*
+                ::core::result::Result::Err($crate::models::unknown_provider(provider))
             }
         }
 
@@ -212,16 +246,39 @@ macro_rules! __exports {
             }
         }
 
-        $crate::bindings::export_tasks_and_triggers!($plugin with_types_in $crate::bindings);
+        $crate::exports::export_triggers!($plugin with_types_in $crate::bindings);
     };
 }
 
-/// Exports tasks alone: a component without the feature `triggers`.
-#[cfg(all(target_family = "wasm", not(feature = "triggers")))]
+/// Exports tasks and providers.
+#[cfg(all(target_family = "wasm", feature = "providers", not(feature = "triggers")))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __exports {
     ($plugin:ident) => {
-        $crate::bindings_of_tasks::export_tasks!($plugin with_types_in $crate::bindings);
+        impl $crate::bindings::exports::sluice::llm::chat::Guest for $plugin {
+            fn chat(
+                provider: String,
+                configuration: String,
+                request: String,
+            ) -> ::core::result::Result<String, task::run::Failure> {
+                <$plugin as $crate::Plugin>::chat(&provider, &configuration, &request).map_err(failure)
+            }
+        }
+
+        $crate::exports::export_providers!($plugin with_types_in $crate::bindings);
     };
 }
+
+/// Exports tasks alone: a component with neither feature.
+#[cfg(all(target_family = "wasm", not(feature = "triggers"), not(feature = "providers")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __exports {
+    ($plugin:ident) => {
+        $crate::exports::export_tasks!($plugin with_types_in $crate::bindings);
+    };
+}
+
+#[cfg(all(target_family = "wasm", feature = "triggers", feature = "providers"))]
+compile_error!("a component exports triggers or providers, not both: make two plugins of it");

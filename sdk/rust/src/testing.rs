@@ -120,6 +120,9 @@ pub struct State {
     pub(crate) logs: Vec<LogLine>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) progress: Vec<Progress>,
+    pub(crate) chats: Vec<(Vec<String>, Result<String, Failure>)>,
+    pub(crate) parts: Vec<String>,
+    pub(crate) parts_wanted: Option<usize>,
 }
 
 /// Calls `call` with the state of the mock host that runs on this thread.
@@ -239,6 +242,19 @@ impl MockHost {
         self.set(|state| state.answers.push((line.to_owned(), Err(failure))))
     }
 
+    /// Has a model answer, in these parts and as a whole. Answers are given in order.
+    #[must_use]
+    pub fn model_answers(self, parts: &[Value], whole: Result<Value, Failure>) -> Self {
+        let parts = parts.iter().map(Value::to_string).collect();
+        self.set(|state| state.chats.push((parts, whole.map(|whole| whole.to_string()))))
+    }
+
+    /// Wants so many parts of an answer and no more.
+    #[must_use]
+    pub fn parts_wanted(self, count: usize) -> Self {
+        self.set(|state| state.parts_wanted = Some(count))
+    }
+
     /// Runs code under this host.
     pub fn with<T>(&self, run: impl FnOnce(&Context) -> T) -> T {
         /// Hands the state back even when the task panics.
@@ -272,6 +288,16 @@ impl MockHost {
     /// Polls a trigger of a plugin as the host would, text in and text out.
     pub fn poll<P: Plugin>(&self, trigger: &str, input: &str, cursor: Option<&str>) -> Result<Option<String>, Failure> {
         self.with(|_| P::poll(trigger, input, cursor))
+    }
+
+    /// Has a provider of a plugin answer as the host would, text in and text out.
+    pub fn chat<P: Plugin>(&self, provider: &str, configuration: &str, request: &str) -> Result<String, Failure> {
+        self.with(|_| P::chat(provider, configuration, request))
+    }
+
+    /// The parts of its answer that a provider handed over, in order.
+    pub fn parts(&self) -> Vec<Value> {
+        self.state.borrow().parts.iter().filter_map(|part| serde_json::from_str(part).ok()).collect()
     }
 
     /// What was logged.

@@ -9,10 +9,11 @@ use wit_bindgen_core::{Files, WorldGenerator};
 /// In the order in which they use each other.
 const PACKAGES: [&str; 4] = ["host@1.0.0", "task@1.0.0", "llm@1.0.0", "plugin@1.0.0"];
 
-/// The widest world of tasks and triggers. A component imports of it only what its code calls.
-const WORLD: &str = "trusted-poller";
-/// The same without triggers, of which only what is exported differs: its macro is taken, which exports from the bindings of the other.
-const WITHOUT_TRIGGERS: &str = "trusted-task";
+/// The widest world: all bindings. A component imports of it only what its code calls.
+const WORLD: &str = "everything";
+/// What a component exports, of which only the macros are taken: they export from the bindings of the widest.
+const EXPORTS: [(&str, &str); 3] =
+    [("trusted-task", "export_tasks"), ("trusted-poller", "export_triggers"), ("provider", "export_providers")];
 
 fn workspace_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -54,9 +55,10 @@ fn export_macro(bindings: &str, name: &str) -> String {
 
 #[test]
 fn committed_bindings_are_what_wit_yields() {
-    let bindings = generate(WORLD, "export_tasks_and_triggers");
-    let tasks = export_macro(&generate(WITHOUT_TRIGGERS, "export_tasks"), "export_tasks");
-    for (file, fresh) in [("src/bindings.rs", bindings), ("src/bindings_of_tasks.rs", tasks)] {
+    let bindings = generate(WORLD, "export_everything");
+    let exports: Vec<String> =
+        EXPORTS.iter().map(|(world, name)| export_macro(&generate(world, name), name)).collect();
+    for (file, fresh) in [("src/bindings.rs", bindings), ("src/exports.rs", exports.join("\n"))] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         if std::env::var_os("SLUICE_BLESS").is_some() {
             std::fs::write(&path, &fresh).expect("bindings can be written");

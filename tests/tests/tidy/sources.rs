@@ -12,13 +12,13 @@ const LONG: &[(&str, &str)] = &[("sdk/rust/src/bindings.rs", "generated from wit
 /// Without a head of their own.
 const HEADLESS: &[(&str, &str)] = &[
     ("sdk/rust/src/bindings.rs", "generated; `lib.rs` says what it is"),
-    ("sdk/rust/src/bindings_of_tasks.rs", "generated; `lib.rs` says what it is"),
+    ("sdk/rust/src/exports.rs", "generated; `lib.rs` says what it is"),
 ];
 /// The files that may say `unsafe`.
 const UNSAFE: &[(&str, &str)] = &[
     ("host/runtime/src/cache.rs", "loads compiled code that this host wrote"),
     ("sdk/rust/src/bindings.rs", "generated: the canonical ABI is made of pointers"),
-    ("sdk/rust/src/bindings_of_tasks.rs", "generated: the canonical ABI is made of pointers"),
+    ("sdk/rust/src/exports.rs", "generated: the canonical ABI is made of pointers"),
 ];
 /// Longest ARCHITECTURE.md, in lines.
 const ARCHITECTURE_LINES_MAX: usize = 200;

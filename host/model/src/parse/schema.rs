@@ -9,7 +9,7 @@ use expr::Value;
 use serde_json::Value as Json;
 
 use super::Reading;
-use crate::lookup::TypeInfo;
+use crate::lookup::{Role, TypeInfo};
 use crate::node::{Fields, Node, unknown_key};
 use crate::problem::{Problem, Problems, shown};
 
@@ -20,6 +20,8 @@ const MAX_NESTING: usize = 256;
 
 /// How a schema says that a property is not rendered before the run.
 const RENDER: &str = "x-sluice-render";
+/// How a schema says that a property is a provider: a map whose `type` some plugin has, and whose other entries are of that type.
+const PROVIDER: &str = "x-sluice-provider";
 
 /// What every task and trigger has besides its own properties: allowed in defaults.
 const COMMON: &[&str] = &[
@@ -45,11 +47,13 @@ const COMMON: &[&str] = &[
 
 /// Checks what a task or trigger of a plugin has beyond the common properties.
 pub(super) fn check_properties(fields: &Fields<'_>, info: &TypeInfo, reading: &mut Reading<'_>) {
-    let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new(), unrendered: Vec::new() };
+    let mut checker = Checker::new(&info.properties);
     checker.map(&fields.rest(), &info.properties, &HashSet::new(), 0);
     checker.required(&fields.node, &info.properties, 0);
-    reading.problems.extend(checker.found);
-    reading.unrendered.extend(checker.unrendered);
+    let Checker { found, unrendered, providers, .. } = checker;
+    reading.problems.extend(found);
+    reading.unrendered.extend(unrendered);
+    providers.iter().for_each(|provider| check_provider(provider, reading));
     for name in &info.unrendered {
         if let Some(node) = fields.node.get(name) {
             reading.unrendered.insert(node.path());
@@ -59,24 +63,58 @@ pub(super) fn check_properties(fields: &Fields<'_>, info: &TypeInfo, reading: &m
 
 /// Checks defaults for a type: nothing is required of them.
 pub(super) fn check_defaults(node: &Node<'_>, info: &TypeInfo, problems: &mut Problems) {
-    let mut checker = Checker { root: &info.properties, steps: 0, found: Vec::new(), unrendered: Vec::new() };
+    let mut checker = Checker::new(&info.properties);
     let known: HashSet<&str> = COMMON.iter().copied().collect();
     let entries: Vec<_> = node.entries().into_iter().filter(|(key, _)| !known.contains(key.as_ref())).collect();
     checker.map(&entries, &info.properties, &HashSet::new(), 0);
     problems.extend(checker.found);
 }
 
+/// Checks a provider against the type it names. The type is written out: what a flow runs on is settled when it is saved.
+fn check_provider(node: &Node<'_>, reading: &mut Reading<'_>) {
+    let written = node.get("type");
+    let Some(type_node) = written.filter(|written| written.value.as_str().is_some() && !written.has_expression()) else {
+        let problem = node.error("flow.provider", "a provider is a map with its `type` written out");
+        let hint = "write for example `type: io.kestra.plugin.ai.provider.OpenAI`; its other properties may be expressions";
+        return reading.problems.push(problem.hint(hint));
+    };
+    let type_name = type_node.value.as_str().unwrap_or_default();
+    let info = match reading.lookup(type_name, None) {
+        Ok(info) => info,
+        Err(unknown) => {
+            let problem = reading.unknown_type(&type_node, "provider", type_name, None, &unknown);
+            return reading.problems.push(problem);
+        }
+    };
+    if !matches!(info.role, Role::Provider | Role::AsSaved) {
+        let message = format!("`{}` is no provider of models", shown(type_name));
+        return reading.problems.push(type_node.error("flow.unknown_type", message));
+    }
+    let mut checker = Checker::new(&info.properties);
+    let entries: Vec<_> = node.entries().into_iter().filter(|(key, _)| key.as_ref() != "type").collect();
+    checker.map(&entries, &info.properties, &HashSet::new(), 0);
+    checker.required(node, &info.properties, 0);
+    reading.problems.extend(checker.found);
+    reading.unrendered.extend(checker.unrendered);
+}
+
 type Entries<'n> = [(std::sync::Arc<str>, Node<'n>)];
 
-struct Checker<'s> {
+struct Checker<'s, 'n> {
     root: &'s Json,
     steps: usize,
     found: Vec<Problem>,
     /// Paths of what is not rendered.
     unrendered: Vec<String>,
+    /// What names a provider.
+    providers: Vec<Node<'n>>,
 }
 
-impl<'s> Checker<'s> {
+impl<'s, 'n> Checker<'s, 'n> {
+    fn new(root: &'s Json) -> Self {
+        Self { root, steps: 0, found: Vec::new(), unrendered: Vec::new(), providers: Vec::new() }
+    }
+
     /// Follows `$ref`s within the schema.
     fn resolve(&self, mut schema: &'s Json) -> &'s Json {
         for _ in 0..MAX_NESTING {
@@ -126,9 +164,13 @@ impl<'s> Checker<'s> {
         closed.then_some(names)
     }
 
-    fn value(&mut self, node: &Node<'_>, schema: &'s Json, outer: &HashSet<&'s str>, nesting: usize) {
+    fn value(&mut self, node: &Node<'n>, schema: &'s Json, outer: &HashSet<&'s str>, nesting: usize) {
         if schema.get(RENDER).and_then(Json::as_str) == Some("never") {
             self.unrendered.push(node.path());
+        }
+        if schema.get(PROVIDER).and_then(Json::as_bool) == Some(true) && !node.value.is_null() {
+            self.providers.push(node.clone());
+            return;
         }
         if self.spent(nesting) || node.has_expression() || node.value.is_null() || node.value.has_secret() {
             return;
@@ -242,7 +284,7 @@ impl<'s> Checker<'s> {
     /// One of the alternatives must fit; where none does, what is wrong with the closest one is told.
     fn alternatives(
         &mut self,
-        node: &Node<'_>,
+        node: &Node<'n>,
         schema: &'s Json,
         keyword: &str,
         outer: &HashSet<&'s str>,
@@ -315,7 +357,7 @@ impl<'s> Checker<'s> {
         outer.iter().copied().chain(own.into_iter().flat_map(|own| own.keys()).map(String::as_str)).collect()
     }
 
-    fn map(&mut self, entries: &Entries<'_>, schema: &'s Json, outer: &HashSet<&'s str>, nesting: usize) {
+    fn map(&mut self, entries: &Entries<'n>, schema: &'s Json, outer: &HashSet<&'s str>, nesting: usize) {
         if self.spent(nesting) {
             return;
         }
@@ -357,7 +399,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    fn items(&mut self, node: &Node<'_>, schema: &'s Json, nesting: usize) {
+    fn items(&mut self, node: &Node<'n>, schema: &'s Json, nesting: usize) {
         let first = schema.get("prefixItems").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
         for (index, item) in node.items().iter().enumerate() {
             if let Some(schema) = first.get(index).or_else(|| schema.get("items")) {

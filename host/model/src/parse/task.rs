@@ -214,9 +214,14 @@ fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &
             return None;
         }
     };
-    if info.role == Role::Trigger {
-        let message = format!("`{}` is a trigger, not a task", shown(type_name));
-        reading.problems.push(node.error("flow.unknown_type", message).hint("move it to `triggers`"));
+    let elsewhere = match info.role {
+        Role::Trigger => Some(("a trigger", "move it to `triggers`")),
+        Role::Provider => Some(("a provider of models", "name it in a task's `provider:`")),
+        Role::Task | Role::AsSaved => None,
+    };
+    if let Some((what, hint)) = elsewhere {
+        let message = format!("`{}` is {what}, not a task", shown(type_name));
+        reading.problems.push(node.error("flow.unknown_type", message).hint(hint));
         return None;
     }
     schema::check_properties(&fields, &info, reading);

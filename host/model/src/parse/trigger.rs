@@ -145,14 +145,18 @@ fn plugin(
     let node = fields.node.get("type").unwrap_or_else(|| fields.node.clone());
     let interval = interval(fields, &mut reading.problems);
     match reading.lookup(type_name, version) {
-        Ok(info) if info.role != Role::Task => {
+        Ok(info) if matches!(info.role, Role::Trigger | Role::AsSaved) => {
             schema::check_properties(fields, &info, reading);
             let properties = fields.rest().into_iter().map(|(key, node)| (key, node.value.clone())).collect();
             Some(Polling { interval, properties })
         }
-        Ok(_) => {
-            let problem = node.error("flow.unknown_type", format!("`{}` is a task, not a trigger", shown(type_name)));
-            reading.problems.push(problem.hint("move it to `tasks`"));
+        Ok(info) => {
+            let (what, hint) = match info.role {
+                Role::Provider => ("a provider of models", "name it in a task's `provider:`"),
+                _ => ("a task", "move it to `tasks`"),
+            };
+            let problem = node.error("flow.unknown_type", format!("`{}` is {what}, not a trigger", shown(type_name)));
+            reading.problems.push(problem.hint(hint));
             None
         }
         Err(unknown) => {

@@ -108,7 +108,12 @@ impl All<'_> {
             let aliases = installed.names.iter().filter(|name| **name != task.name).map(|name| (*name).to_owned());
             let known =
                 Type { name: task.name.clone(), aliases: aliases.collect(), title: title(task), variants, usual };
-            if task.role == Role::Trigger { triggers.push(known) } else { tasks.push(known) }
+            match task.role {
+                Role::Trigger => triggers.push(known),
+                Role::Task | Role::AsSaved => tasks.push(known),
+                // Named in a property, not in a list.
+                Role::Provider => {}
+            }
         }
         (tasks, triggers)
     }

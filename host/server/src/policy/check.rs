@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use catalog::{ANY, Capabilities, Capability, Catalog};
-use expr::Value;
+use expr::{Map, Value};
 use model::Severity;
 use model::flow::Flow;
 use model::lock::{Lock, Locked};
@@ -15,6 +15,7 @@ use model::trigger::TriggerKind;
 use runtime::{Limits, NetworkRule};
 
 use super::allowed::has;
+use crate::plugins::providers_in;
 use super::hosts::{check_hosts, is_special, rule_of};
 use super::{Allowed, Policies, of_flow};
 
@@ -66,12 +67,22 @@ pub(super) struct Use<'a> {
     pub properties: Value,
 }
 
-/// Every task and trigger that runs on a plugin, in the order of the source.
+/// Every task and trigger that runs on a plugin, and every provider that a task names, in the order of the source.
 pub(super) fn uses<'a>(flow: &Flow, lock: &'a Lock) -> Vec<Use<'a>> {
     let tasks = lock.tasks.iter().filter_map(|(id, locked)| {
         let task = flow.task(id)?;
         let TaskKind::Plugin(properties) = &task.kind else { return None };
         Some(Use { name: format!("task `{id}`"), line: task.line, locked, properties: Value::Map(properties.clone()) })
+    });
+    let providers = flow.all.values().flat_map(|task| {
+        let TaskKind::Plugin(properties) = &task.kind else { return Vec::new() };
+        let named = providers_in(properties, |name| lock.providers.contains_key(name)).into_iter();
+        let used = named.filter_map(|(type_name, path)| {
+            let locked = lock.providers.get(&type_name)?;
+            let properties = at(properties, &path)?.clone();
+            Some(Use { name: format!("task `{}`", task.id), line: task.line, locked, properties })
+        });
+        used.collect()
     });
     let triggers = flow.triggers.iter().filter_map(|trigger| {
         let TriggerKind::Polling(polling) = &trigger.kind else { return None };
@@ -79,9 +90,17 @@ pub(super) fn uses<'a>(flow: &Flow, lock: &'a Lock) -> Vec<Use<'a>> {
         let properties = Value::from(polling.properties.clone());
         Some(Use { name: format!("trigger `{}`", trigger.id), line: trigger.line, locked, properties })
     });
-    let mut uses: Vec<Use<'a>> = tasks.chain(triggers).collect();
+    let mut uses: Vec<Use<'a>> = tasks.chain(providers).chain(triggers).collect();
     uses.sort_by_key(|one| one.line);
     uses
+}
+
+fn at<'v>(properties: &'v Map, path: &[String]) -> Option<&'v Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(properties.get(first.as_str())?, |value, step| match value {
+        Value::List(items) => items.get(step.parse::<usize>().ok()?),
+        other => other.get(step),
+    })
 }
 
 /// Everything that is needed and not granted, each thing once.

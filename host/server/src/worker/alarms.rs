@@ -78,6 +78,11 @@ struct Raised {
 }
 
 impl Alarms {
+    /// Whose run it is.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
     pub fn new(node: Arc<Node>, secrets: Arc<RunSecrets>, hosts: Arc<Hosts>, about: About) -> Self {
         Self { node, secrets, hosts, about, raised: Mutex::default() }
     }

@@ -1,7 +1,9 @@
 //! What one run is given: its properties with placeholders in place of secrets, what it may do, and its way out. Of tasks and of polls alike.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use catalog::PropertyPath;
 use expr::Value;
 use model::execution::Failure;
 use model::ids::{ExecutionId, FlowKey, TaskId};
@@ -12,14 +14,18 @@ use super::alarms::About;
 use super::outgoing::Outgoing;
 use super::secret;
 use super::secrets::RunSecrets;
+use super::standing::Standing;
 use crate::flows::SavedFlow;
 use crate::node::Node;
+use crate::plugins::providers_in;
 
 /// What one run is given.
 pub(super) struct Given {
     pub source: PluginSource,
     /// As the guest gets them.
     pub properties: Value,
+    /// With the secrets in them.
+    pub rendered: Value,
     pub grants: Arc<Grants>,
     pub limits: Limits,
     /// Kinds of documents that may be deleted.
@@ -45,11 +51,12 @@ impl Node {
         let Whose { saved, key, locked, execution, task } = *whose;
         let standing = self.standing(&saved.standings, &saved.flow, locked)?;
         let seal = |clear: &str| self.config.sealer.seal(clear, self.entropy.number());
-        let properties = secret::marked(properties, &standing.marked, &seal);
-        let grants = standing.layers.of_run(&properties)?;
+        let marks = self.marks(saved, &standing, properties)?;
+        let rendered = secret::marked(properties, &marks, &seal);
+        let grants = standing.layers.of_run(&rendered)?;
         let secrets = Arc::new(RunSecrets::default());
-        let concealed = secrets.conceal(&properties);
-        secrets.remember_written(&concealed, &standing.marked);
+        let concealed = secrets.conceal(&rendered);
+        secrets.remember_written(&concealed, &marks);
         let about = About {
             plugin: standing.plugin.clone(),
             version: standing.version.clone(),
@@ -61,12 +68,32 @@ impl Node {
         Ok(Given {
             source: standing.source.clone(),
             properties: concealed,
+            rendered,
             grants,
             limits: standing.layers.limits.clone(),
             deletes: standing.layers.deletes.clone(),
             secrets,
             outgoing,
         })
+    }
+
+    /// Which properties are secret: by the schema of the task's type, and by those of the providers that it names.
+    fn marks<'s>(
+        &self,
+        saved: &SavedFlow,
+        standing: &'s Standing,
+        properties: &Value,
+    ) -> Result<Cow<'s, [PropertyPath]>, Failure> {
+        let (Value::Map(named), false) = (properties, saved.lock.providers.is_empty()) else {
+            return Ok(Cow::Borrowed(&standing.marked));
+        };
+        let mut marks = standing.marked.clone();
+        for (type_name, path) in providers_in(named, |name| saved.lock.providers.contains_key(name)) {
+            let Some(locked) = saved.lock.providers.get(&type_name) else { continue };
+            let provider = self.standing(&saved.standings, &saved.flow, locked)?;
+            marks.extend(provider.marked.iter().map(|mark| mark.below(&path)));
+        }
+        Ok(Cow::Owned(marks))
     }
 }
 

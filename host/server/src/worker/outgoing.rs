@@ -47,6 +47,12 @@ impl Outgoing {
         Self { node, secrets, namespace, alarms, hosts }
     }
 
+    /// The way out of a provider that answers on this run's behalf: with its secrets, to hosts of its own.
+    pub fn of_provider(&self, hosts: Arc<Hosts>, plugin: Arc<str>, version: Arc<str>) -> Self {
+        let about = About { plugin, version, ..self.alarms.about().clone() };
+        Self::new(self.node.clone(), hosts, self.secrets.clone(), about)
+    }
+
     pub fn alarms(&self) -> &Arc<Alarms> {
         &self.alarms
     }

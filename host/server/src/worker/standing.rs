@@ -14,7 +14,7 @@ use runtime::PluginSource;
 use super::grants::Layers;
 use super::outgoing::Hosts;
 use crate::node::Node;
-use crate::policy::Policies;
+use crate::policy::{self, Policies};
 
 /// What runs have in common.
 pub(super) struct Standing {
@@ -61,7 +61,7 @@ impl Node {
             source: crate::plugins::source_of(&catalog, locked).map_err(missing)?,
             marked: task.map(|task| task.markers.secret.clone()).unwrap_or_default(),
             layers: Layers::of(&policies, &self.config.limits, flow, manifest, &locked.task_type),
-            hosts: Arc::new(Hosts::of(&flow.source)),
+            hosts: Arc::new(Hosts::of(&flow.source, &policy::listed(manifest.capabilities_of(&locked.task_type)))),
             catalog: catalog.clone(),
             policies,
         });

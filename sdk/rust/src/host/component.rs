@@ -1,8 +1,8 @@
 //! Host calls of a component: the generated bindings, with the types of this crate.
 
 use super::HostError;
-use crate::Level;
-use crate::bindings::sluice::host;
+use crate::bindings::sluice::{host, llm};
+use crate::{Failure, Level};
 
 impl From<host::errors::Error> for HostError {
     fn from(error: host::errors::Error) -> Self {
@@ -137,4 +137,29 @@ pub fn secret_sign(name: &str, algorithm: &str, parameters: &str, data: &[u8]) -
 
 pub fn secret_field(name: &str, pointer: &str) -> Result<String, HostError> {
     Ok(host::secrets::field(name, pointer)?)
+}
+
+/// An answer of a model on its way.
+pub struct ModelAnswer(llm::broker::Answer);
+
+impl ModelAnswer {
+    pub fn next(&mut self) -> Option<String> {
+        self.0.next()
+    }
+
+    pub fn finish(self) -> Result<String, Failure> {
+        self.0.finish().map_err(failure)
+    }
+}
+
+pub fn chat(provider: &str, configuration: &str, request: &str) -> Result<ModelAnswer, Failure> {
+    llm::broker::chat(provider, configuration, request).map(ModelAnswer).map_err(failure)
+}
+
+fn failure(failure: llm::broker::Failure) -> Failure {
+    Failure::of_parts(failure.code, failure.message, failure.retryable, failure.details.as_deref())
+}
+
+pub fn emit_part(part: &str) -> bool {
+    llm::parts::emit(part)
 }

@@ -301,3 +301,39 @@ pub fn exchange(exchange: Exchange<'_>) -> Result<Answer, Failure> {
         body: ResponseBody { bytes: answer.body.into(), breaks: answer.breaks },
     })
 }
+
+/// A scripted answer of a model.
+pub struct ModelAnswer {
+    parts: std::vec::IntoIter<String>,
+    whole: Result<String, Failure>,
+}
+
+impl ModelAnswer {
+    pub fn next(&mut self) -> Option<String> {
+        self.parts.next()
+    }
+
+    pub fn finish(self) -> Result<String, Failure> {
+        self.whole
+    }
+}
+
+pub fn chat(provider: &str, configuration: &str, request: &str) -> Result<ModelAnswer, Failure> {
+    let scripted = look(|state| {
+        let provider = serde_json::Value::from(provider).to_string();
+        let asked = [("provider", provider.as_str()), ("configuration", configuration), ("request", request)];
+        state.asked.extend(asked.map(|(name, text)| (format!("chat.{name}"), text.to_owned())));
+        (!state.chats.is_empty()).then(|| state.chats.remove(0))
+    });
+    let Some((parts, whole)) = scripted else {
+        return Err(Failure::new("NOT_OFFERED", format!("the mock host has no answer of `{provider}`")).retryable(false));
+    };
+    Ok(ModelAnswer { parts: parts.into_iter(), whole })
+}
+
+pub fn emit_part(part: &str) -> bool {
+    look(|state| {
+        state.parts.push(part.to_owned());
+        state.parts_wanted.is_none_or(|wanted| state.parts.len() < wanted)
+    })
+}

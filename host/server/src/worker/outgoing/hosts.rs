@@ -1,10 +1,11 @@
-//! Where a secret may go: to the hosts it is bound to; unbound, to hosts that stand in the flow's source; one that is a URL, to its own.
+//! Where a secret may go: to the hosts it is bound to; unbound, to hosts that stand in the flow's source and to those that the manifest of
+//! its plugin lists by name; one that is a URL, to its own.
 //! Over TLS or within this machine, unless whoever bound it, or the secret itself, says `http`.
 
 use std::collections::BTreeSet;
 
 use expr::Secret;
-use runtime::{HostError, HostPattern};
+use runtime::{HostError, HostPattern, NetworkRule};
 use url::Url;
 
 use super::super::secret::{name_of, names_of, url_of};
@@ -73,14 +74,20 @@ pub(in super::super) struct Refused {
 
 /// Where the secrets of one flow may go.
 pub(in super::super) struct Hosts {
-    /// Hosts that stand in the flow's source.
+    /// Hosts that stand in the flow's source, and those that the plugin's manifest lists.
     literal: BTreeSet<String>,
 }
 
 impl Hosts {
-    /// `source`: of the flow.
-    pub fn of(source: &str) -> Self {
-        Self { literal: literal_hosts(source) }
+    /// `source`: of the flow. `listed`: hosts of the plugin's manifest; a plugin that lists patterns may ask there, and is not trusted there
+    /// with secrets.
+    pub fn of(source: &str, listed: &[NetworkRule]) -> Self {
+        let mut literal = literal_hosts(source);
+        literal.extend(listed.iter().filter_map(|rule| match &rule.host {
+            HostPattern::Name(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        }));
+        Self { literal }
     }
 
     /// Whether a secret may go there.
@@ -107,7 +114,7 @@ impl Hosts {
         }
         if !self.literal.contains(&host) {
             let error = HostError::not_granted(format!(
-                "secret `{name}` is not sent to `{host}`: the flow's source does not name it; hint: write the host of the URL into the \
+                "secret `{name}` is not sent to `{host}`: neither the flow's source nor the plugin's manifest names it; hint: write the host of the URL into the \
                  flow, or have the operator bind the secret to it"
             ));
             return Err(Refused { error, astray: true });
@@ -199,7 +206,14 @@ mod tests {
             let hosts = written.get(name)?.iter().map(|host| Bound::parse(host).expect("a host"));
             Some(hosts.collect())
         };
-        let hosts = Hosts::of("uri: https://named.example/ and http://127.0.0.1:9/ \n");
+        let listed = ["api.listed.example", "*.below.example"].map(|host| NetworkRule {
+            host: pattern(host),
+            ports: runtime::Ports::Any,
+            scheme: None,
+            methods: None,
+            special: runtime::SpecialRanges::Refused,
+        });
+        let hosts = Hosts::of("uri: https://named.example/ and http://127.0.0.1:9/ \n", &listed);
         let check = |name: &str, value: &str, url: &str, expected: bool| {
             let secret = Secret::new(Origin::Named(name.into()), value);
             let url = Url::parse(url).expect("a URL");
@@ -215,6 +229,10 @@ mod tests {
         check("FREE", "x", "http://named.example/", false);
         check("FREE", "x", "http://127.0.0.1:9/", true);
         check("FREE", "x", "https://api.example.com/", false);
+        check("FREE", "x", "https://api.listed.example/", true);
+        check("FREE", "x", "http://api.listed.example/", false);
+        check("BOUND", "x", "https://api.listed.example/", false);
+        check("FREE", "x", "https://a.below.example/", false);
         // A URL may go to itself, and nowhere else.
         check("HOOK", "http://hooks.example/T", "http://hooks.example/T/x", true);
         check("HOOK", "https://hooks.example/T", "http://hooks.example/T", false);

@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::{Event, JobId, State};
 use model::execution::Execution;
-use model::ids::TaskRunId;
+use model::ids::{ExecutionId, TaskRunId};
 use model::task::TaskKind;
-use runtime::{Effect, FileTarget, FileWriter, Grants, HostError, Secrets, Services, Soon};
+use runtime::{Answer, Effect, FileTarget, FileWriter, Grants, HostError, Secrets, Services, Soon};
 use store::rows;
 use store::{Page, Query, View};
 
 use super::Ready;
 use super::kept::Keeping;
+use super::models::{Asking, Models, Question};
 use super::outgoing::{FULL_AGAIN, Outgoing};
 use super::reach::Reach;
 use super::templates::{Author, Templates};
@@ -34,10 +35,8 @@ pub struct RunServices {
     saved: Arc<SavedFlow>,
     execution: Execution,
     run: TaskRunId,
-    job: JobId,
-    epoch: u64,
-    /// The store knows that effects have begun.
-    began: AtomicBool,
+    effects: Arc<Effects>,
+    models: Models,
     /// Where files of this run go: `<namespace>/<flow>/executions/<id>/tasks/<task>/<run>`.
     folder: String,
     outgoing: Arc<Outgoing>,
@@ -60,6 +59,7 @@ impl RunServices {
         properties: &expr::Value,
         deletes: Vec<String>,
         grants: Arc<Grants>,
+        models: Models,
     ) -> Self {
         let nothing = expr::Map::new();
         let written = match &ready.task.kind {
@@ -72,14 +72,19 @@ impl RunServices {
         let folder = format!("{own}tasks/{}/{}", task_folder(ready.task.id.as_str()), ready.run.id);
         Self {
             outgoing,
+            effects: Arc::new(Effects {
+                node: node.clone(),
+                execution: ready.execution.id.clone(),
+                job: ready.job.clone(),
+                epoch: ready.epoch,
+                began: AtomicBool::new(false),
+            }),
+            models,
             node,
             state: ready.state.clone(),
             saved: Arc::new(ready.saved.clone()),
             execution: ready.execution.clone(),
             run: ready.run.id.clone(),
-            job: ready.job.clone(),
-            epoch: ready.epoch,
-            began: AtomicBool::new(false),
             folder,
             keeping,
             author: Author::new(grants, reach.clone(), written),
@@ -184,14 +189,27 @@ impl Services for RunServices {
         Box::pin(self.apply_plan(plan))
     }
 
+    fn chat<'a>(
+        &'a self,
+        provider: String,
+        configuration: String,
+        request: String,
+    ) -> Soon<'a, Result<Box<dyn Answer>, runtime::Failure>> {
+        let asking = Asking {
+            node: &self.node,
+            saved: &self.saved,
+            outgoing: &self.outgoing,
+            effects: self.effects.clone(),
+        };
+        let answer = self.models.ask(asking, Question { provider, configuration, request });
+        Box::pin(std::future::ready(answer))
+    }
+
     fn before_effect<'a>(&'a self, _effect: Effect) -> Soon<'a, Result<(), HostError>> {
         // External synchrony: nothing leaves before everything it may depend on is durable. The first time, so is the word that effects
         // begin: after a crash, "ran without effect" and "outcome unknown" can then be told apart.
         Box::pin(async move {
-            if !self.began.load(Ordering::Acquire) {
-                self.begin_effects().await?;
-                self.began.store(true, Ordering::Release);
-            }
+            self.effects.begin().await?;
             self.outgoing.gate().await
         })
     }
@@ -206,12 +224,32 @@ impl RunServices {
         let (flow, execution) = (&self.saved.flow.key, Some(&self.execution.id));
         Templates { node: &self.node, secrets: self.outgoing.secrets(), back, flow, execution, author: &self.author }
     }
+}
+
+/// Whether the store knows that the effects of an attempt have begun.
+pub(super) struct Effects {
+    node: Arc<Node>,
+    execution: ExecutionId,
+    job: JobId,
+    epoch: u64,
+    began: AtomicBool,
+}
+
+impl Effects {
+    /// Before the first effect.
+    pub async fn begin(&self) -> Result<(), HostError> {
+        if !self.began.load(Ordering::Acquire) {
+            self.commit().await?;
+            self.began.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
 
     /// Commits that effects begin. An attempt whose lease is over has none.
-    async fn begin_effects(&self) -> Result<(), HostError> {
+    async fn commit(&self) -> Result<(), HostError> {
         loop {
             let event = Event::EffectsBegan { job: self.job.clone(), epoch: self.epoch };
-            match self.node.tell(&self.execution.id, event).await {
+            match self.node.tell(&self.execution, event).await {
                 // A task before this one in the same WorkingDirectory may have told.
                 Ok(_) | Err(Error::Conflict { code: "execution.duplicate", .. }) => return Ok(()),
                 Err(error @ Error::Full(_)) => {
