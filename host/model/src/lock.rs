@@ -54,10 +54,14 @@ impl Lock {
     }
 
     /// All of them, each with what runs the same on `before`.
-    pub fn each_with<'a>(&'a mut self, before: &'a Lock) -> impl Iterator<Item = (&'a str, &'a mut Locked, Option<&'a Locked>)> {
+    pub fn each_with<'a>(
+        &'a mut self,
+        before: &'a Lock,
+    ) -> impl Iterator<Item = (&'a str, &'a mut Locked, Option<&'a Locked>)> {
         let tasks = self.tasks.iter_mut().map(|(id, locked)| (id.as_str(), locked, before.tasks.get(id)));
         let triggers = self.triggers.iter_mut().map(|(id, locked)| (id.as_str(), locked, before.triggers.get(id)));
-        let providers = self.providers.iter_mut().map(|(name, locked)| (name.as_str(), locked, before.providers.get(name)));
+        let providers =
+            self.providers.iter_mut().map(|(name, locked)| (name.as_str(), locked, before.providers.get(name)));
         tasks.chain(triggers).chain(providers)
     }
 }

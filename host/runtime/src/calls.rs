@@ -10,7 +10,7 @@ use crate::sink::{Level, Line, Sink};
 use crate::tape::{Call, Sequence, Tape};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -26,6 +26,7 @@ pub(crate) struct Marks {
     pub(crate) log_dropped: AtomicU64,
     pub(crate) metrics: AtomicU64,
     pub(crate) progress: AtomicU64,
+    pub(crate) ends_in_warning: AtomicBool,
     pub(crate) http_requests: AtomicU64,
     pub(crate) http_bytes_out: AtomicU64,
     pub(crate) http_bytes_in: AtomicU64,

@@ -112,6 +112,8 @@ pub struct RunMetrics {
     pub http_bytes_out: u64,
     /// Body bytes received.
     pub http_bytes_in: u64,
+    /// Whether its good end is one in WARNING.
+    pub ends_in_warning: bool,
 }
 
 /// Ends a run early: a guest that computes stops within two epoch ticks, one that waits at once. Cloning shares it.

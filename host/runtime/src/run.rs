@@ -309,6 +309,7 @@ fn outcome(result: Result<String, Failure>, shared: &Shared, timing: &Timing, st
         http_requests: read(&marks.http_requests),
         http_bytes_out: read(&marks.http_bytes_out),
         http_bytes_in: read(&marks.http_bytes_in),
+        ends_in_warning: marks.ends_in_warning.load(Ordering::Relaxed),
     };
     Outcome { result, metrics, tape }
 }

@@ -214,7 +214,12 @@ fn wrong(path: String, line: u32, error: &catalog::Error) -> Problem {
 /// The providers that properties name: maps with a `type` that is one, wherever they stand, and where that is. A provider is not looked
 /// for inside another.
 pub(crate) fn providers_in(properties: &Map, is_provider: impl Fn(&str) -> bool) -> Vec<(String, Vec<String>)> {
-    fn collect(value: &Value, is_provider: &dyn Fn(&str) -> bool, path: &mut Vec<String>, found: &mut Vec<(String, Vec<String>)>) {
+    fn collect(
+        value: &Value,
+        is_provider: &dyn Fn(&str) -> bool,
+        path: &mut Vec<String>,
+        found: &mut Vec<(String, Vec<String>)>,
+    ) {
         let mut inner = |name: String, item: &Value| {
             path.push(name);
             collect(item, is_provider, path, found);

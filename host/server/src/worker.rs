@@ -292,7 +292,7 @@ impl Node {
         };
         let keeping = Arc::new(Keeping::new(ready.run.id.clone()));
         match self.run_plugin(&ready, locked, rendered, &keeping).await {
-            Ok(outputs) => Done { outcome: Outcome { end: engine::End::Success, outputs }, kept: keeping.take() },
+            Ok((end, outputs)) => Done { outcome: Outcome { end, outputs }, kept: keeping.take() },
             Err(Stopped::Killed) => Done::of(engine::End::Killed),
             Err(Stopped::Failed(failure)) => Done::failed(failure),
         }
@@ -304,7 +304,7 @@ impl Node {
         locked: &Locked,
         properties: Value,
         keeping: &Arc<Keeping>,
-    ) -> Result<Value, Stopped> {
+    ) -> Result<(engine::End, Value), Stopped> {
         let whose = given::Whose {
             saved: ready.saved,
             key: &ready.execution.flow,
@@ -359,11 +359,15 @@ impl Node {
             outgoing.alarms().hear(&failure.message, Place::Error);
         }
         outgoing.alarms().settle().await;
+        let end = if outcome.metrics.ends_in_warning { engine::End::Warning } else { engine::End::Success };
         match outcome.result {
-            Ok(outputs) => Value::parse_json(&outputs).map(|outputs| secrets.recognise(&outputs)).map_err(|error| {
-                let message = format!("plugin `{}` gave outputs that are not JSON: {error}", locked.plugin);
-                Stopped::Failed(Failure::new("BAD_OUTPUTS", message))
-            }),
+            Ok(outputs) => match Value::parse_json(&outputs) {
+                Ok(outputs) => Ok((end, secrets.recognise(&outputs))),
+                Err(error) => {
+                    let message = format!("plugin `{}` gave outputs that are not JSON: {error}", locked.plugin);
+                    Err(Stopped::Failed(Failure::new("BAD_OUTPUTS", message)))
+                }
+            },
             Err(_) if ready.cancel.is_cancelled() => Err(Stopped::Killed),
             // The engine has a timer for the same moment: whoever is first says the same.
             Err(failure)

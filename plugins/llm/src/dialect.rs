@@ -22,7 +22,8 @@ use serde_json::{Map, Value, json};
 use crate::build::Builder;
 use crate::framing::{Frame, Framing};
 use crate::http::{Auth, Headers, HttpRequest, Options};
-use crate::message::{Answer, Request, ToolChoice};
+use crate::images::ImageRequest;
+use crate::message::{Answer, Image, Request, ToolChoice};
 use crate::{Kind, ProviderError};
 
 /// Whose words.
@@ -59,102 +60,108 @@ impl Dialect {
         Self::OpenRouter,
     ];
 
-    pub(crate) fn framing(self) -> Framing {
+    /// How it is spoken. Who knows it beforehand takes it from `codec`: what nobody takes is not in a plugin.
+    pub fn codec(self) -> &'static Codec {
         match self {
-            Self::Bedrock => Framing::aws(),
-            Self::Ollama => Framing::json_lines(),
-            _ => Framing::events(),
+            Self::OpenAi => &openai::CODEC,
+            Self::OpenAiResponses => &openai_responses::CODEC,
+            Self::AzureOpenAi => &azure_openai::CODEC,
+            Self::Anthropic => &anthropic::CODEC,
+            Self::Gemini => &gemini::CODEC,
+            Self::VertexAi => &vertexai::CODEC,
+            Self::Bedrock => &bedrock::CODEC,
+            Self::Mistral => &mistral::CODEC,
+            Self::DeepSeek => &deepseek::CODEC,
+            Self::Ollama => &ollama::CODEC,
+            Self::OpenRouter => &openrouter::CODEC,
         }
     }
+}
 
-    /// One event of a stream.
-    pub(crate) fn event(self, builder: &mut Builder, frame: &Frame) -> Result<(), ProviderError> {
-        match self {
-            Self::Anthropic => anthropic::event(builder, frame),
-            Self::Gemini | Self::VertexAi => google::body(builder, &parsed(frame.data.as_bytes())?),
-            Self::Bedrock => bedrock::event(builder, frame),
-            Self::Ollama => ollama::body(builder, &parsed(frame.data.as_bytes())?),
-            Self::OpenAiResponses => openai_responses::event(builder, frame),
-            _ => self.family().event(builder, frame),
-        }
-    }
-
+/// How a dialect is spoken: a table of functions.
+pub struct Codec {
+    pub dialect: Dialect,
+    encode: fn(&Request, &Options) -> Result<HttpRequest, ProviderError>,
     /// A whole answer.
-    fn body(self, builder: &mut Builder, body: &Value) -> Result<(), ProviderError> {
-        match self {
-            Self::Anthropic => anthropic::body(builder, body),
-            Self::Gemini | Self::VertexAi => google::body(builder, body),
-            Self::Bedrock => bedrock::body(builder, body),
-            Self::Ollama => ollama::body(builder, body),
-            Self::OpenAiResponses => openai_responses::body(builder, body),
-            _ => self.family().read(builder, body),
-        }
-    }
-
-    fn error(self, failure: &Failure<'_>) -> ProviderError {
-        match self {
-            Self::Anthropic => anthropic::error(failure),
-            Self::Gemini | Self::VertexAi => google::error(failure),
-            Self::Bedrock => bedrock::error(failure),
-            Self::Ollama => ollama::error(failure),
-            _ => family::error(failure),
-        }
-    }
-
+    body: fn(&mut Builder, &Value) -> Result<(), ProviderError>,
+    /// One event of a stream.
+    event: fn(&mut Builder, &Frame) -> Result<(), ProviderError>,
+    /// What a refusal says.
+    error: fn(&Failure<'_>) -> ProviderError,
     /// Whether an answer that has ended is one.
-    pub(crate) fn ended(self, builder: &Builder) -> Result<(), ProviderError> {
-        match self {
-            Self::Gemini | Self::VertexAi => google::ended(builder),
-            _ => Ok(()),
-        }
-    }
+    ended: fn(&Builder) -> Result<(), ProviderError>,
+    framing: fn() -> Framing,
+    pub(crate) images: Option<Images>,
+}
 
-    fn family(self) -> &'static family::Family {
-        match self {
-            Self::AzureOpenAi => &azure_openai::FAMILY,
-            Self::Mistral => &mistral::FAMILY,
-            Self::DeepSeek => &deepseek::FAMILY,
-            Self::OpenRouter => &openrouter::FAMILY,
-            _ => &openai::FAMILY,
-        }
+/// How a dialect that draws is asked for an image.
+pub(crate) struct Images {
+    pub encode: fn(&ImageRequest, &Options) -> Result<HttpRequest, ProviderError>,
+    pub decode: fn(&Value) -> Result<Image, ProviderError>,
+}
+
+/// The codecs by name.
+pub mod codec {
+    pub use super::anthropic::CODEC as ANTHROPIC;
+    pub use super::azure_openai::CODEC as AZURE_OPENAI;
+    pub use super::bedrock::CODEC as BEDROCK;
+    pub use super::deepseek::CODEC as DEEPSEEK;
+    pub use super::gemini::CODEC as GEMINI;
+    pub use super::mistral::CODEC as MISTRAL;
+    pub use super::ollama::CODEC as OLLAMA;
+    pub use super::openai::CODEC as OPENAI;
+    pub use super::openai_responses::CODEC as OPENAI_RESPONSES;
+    pub use super::openrouter::CODEC as OPENROUTER;
+    pub use super::vertexai::CODEC as VERTEXAI;
+}
+
+impl std::fmt::Debug for Codec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.dialect.fmt(f)
     }
 }
 
-/// What to send. Errors are requests that the dialect cannot say.
-pub fn encode_request(dialect: Dialect, request: &Request, options: &Options) -> Result<HttpRequest, ProviderError> {
-    if request.tools.is_empty() && matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Tool(_)) {
-        return Err(ProviderError::refused("a tool has to be called and there is none"));
-    }
-    let request = &*ids::unique(request);
-    match dialect {
-        Dialect::OpenAi => openai::encode(request, options),
-        Dialect::OpenAiResponses => openai_responses::encode(request, options),
-        Dialect::AzureOpenAi => azure_openai::encode(request, options),
-        Dialect::Anthropic => anthropic::encode(request, options),
-        Dialect::Gemini => gemini::encode(request, options),
-        Dialect::VertexAi => vertexai::encode(request, options),
-        Dialect::Bedrock => bedrock::encode(request, options),
-        Dialect::Mistral => mistral::encode(request, options),
-        Dialect::DeepSeek => deepseek::encode(request, options),
-        Dialect::Ollama => ollama::encode(request, options),
-        Dialect::OpenRouter => openrouter::encode(request, options),
-    }
+/// Most answers may end as they do.
+fn any_end(_: &Builder) -> Result<(), ProviderError> {
+    Ok(())
 }
 
-/// What a whole response says, be it an answer or an error.
-pub fn decode_response(
-    dialect: Dialect,
-    status: u16,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> Result<Answer, ProviderError> {
-    if !(200..300).contains(&status) {
-        return Err(dialect.error(&Failure::of_response(status, Headers::new(headers), body)));
+impl Codec {
+    /// What to send. Errors are requests that the dialect cannot say.
+    pub fn encode_request(&self, request: &Request, options: &Options) -> Result<HttpRequest, ProviderError> {
+        if request.tools.is_empty() && matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Tool(_)) {
+            return Err(ProviderError::refused("a tool has to be called and there is none"));
+        }
+        (self.encode)(&ids::unique(request), options)
     }
-    let mut builder = Builder::new(dialect);
-    dialect.body(&mut builder, &parsed(body)?)?;
-    dialect.ended(&builder)?;
-    builder.answer()
+
+    /// What a whole response says, be it an answer or an error.
+    pub fn decode_response(
+        &self,
+        status: u16,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Result<Answer, ProviderError> {
+        if !(200..300).contains(&status) {
+            return Err((self.error)(&Failure::of_response(status, Headers::new(headers), body)));
+        }
+        let mut builder = Builder::new(self.dialect);
+        (self.body)(&mut builder, &parsed(body)?)?;
+        (self.ended)(&builder)?;
+        builder.answer()
+    }
+
+    pub(crate) fn framing(&self) -> Framing {
+        (self.framing)()
+    }
+
+    pub(crate) fn event(&self, builder: &mut Builder, frame: &Frame) -> Result<(), ProviderError> {
+        (self.event)(builder, frame)
+    }
+
+    pub(crate) fn ended(&self, builder: &Builder) -> Result<(), ProviderError> {
+        (self.ended)(builder)
+    }
 }
 
 /// JSON, with blank lines before it, which some servers send to keep a connection open.

@@ -8,12 +8,14 @@ pub mod dialect;
 mod error;
 mod framing;
 pub mod http;
+pub mod images;
 pub mod message;
 mod redact;
 mod retry;
+pub mod schema;
 mod stream;
 pub mod structured;
 
-pub use dialect::{Dialect, decode_response, encode_request};
+pub use dialect::{Codec, Dialect, codec};
 pub use error::{Kind, ProviderError};
 pub use stream::StreamDecoder;

@@ -1,22 +1,23 @@
 //! A streamed answer: bytes in any cut become parts, and at the end the whole answer.
 
 use crate::build::Builder;
+use crate::dialect::Codec;
 use crate::framing::{Frame, Framing};
 use crate::message::{Answer, Part};
-use crate::{Dialect, Kind, ProviderError};
+use crate::{Kind, ProviderError};
 
 /// Reads the body of a response whose status says success; others are for `decode_response`.
 #[derive(Debug)]
 pub struct StreamDecoder {
-    dialect: Dialect,
+    codec: &'static Codec,
     framing: Framing,
     builder: Builder,
     failed: Option<ProviderError>,
 }
 
 impl StreamDecoder {
-    pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, framing: dialect.framing(), builder: Builder::new(dialect), failed: None }
+    pub fn new(codec: &'static Codec) -> Self {
+        Self { codec, framing: codec.framing(), builder: Builder::new(codec.dialect), failed: None }
     }
 
     /// The parts that these bytes complete. After an error there are no more; `finish` says which it was.
@@ -46,14 +47,14 @@ impl StreamDecoder {
         let parts = self.builder.take_parts();
         let answer = match self.failed {
             Some(error) => Err(error),
-            None => self.dialect.ended(&self.builder).and_then(|()| self.builder.answer()),
+            None => self.codec.ended(&self.builder).and_then(|()| self.builder.answer()),
         };
         (parts, answer)
     }
 
     fn read(&mut self, frames: Result<Vec<Frame>, ProviderError>) {
         let read =
-            frames.and_then(|frames| frames.iter().try_for_each(|frame| self.dialect.event(&mut self.builder, frame)));
+            frames.and_then(|frames| frames.iter().try_for_each(|frame| self.codec.event(&mut self.builder, frame)));
         self.failed = read.err();
     }
 }

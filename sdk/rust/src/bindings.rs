@@ -3514,6 +3514,24 @@ pub mod sluice {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
+            /// The run's good end is one in WARNING.
+            #[allow(async_fn_in_trait)]
+            pub fn end_in_warning() -> () {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "sluice:host/report@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "end-in-warning"]
+                        fn wit_import0();
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0() {
+                        unreachable!()
+                    }
+                    wit_import0();
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
             /// Says how far the run is: `percent` from 0 to 100 where it can be known, and a short note.
             #[allow(async_fn_in_trait)]
             pub fn progress(percent: ::core::option::Option<u8>, note: &str) -> () {
@@ -5161,9 +5179,9 @@ macro_rules! __export_everything_impl {
         : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:everything:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2845] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2869] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x9c\x15\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb4\x15\x01A\x02\x01\
 A(\x01B\x02\x01@\x01\x04parts\0\x7f\x04\0\x04emit\x01\0\x03\0\x16sluice:llm/part\
 s@1.0.0\x05\0\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\
 \x18sluice:host/errors@1.0.0\x05\x01\x02\x03\0\x01\x05error\x01B\x06\x02\x03\x02\
@@ -5217,22 +5235,22 @@ attempt\x01\x02\x01@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x0
 ce:host/context@1.0.0\x05\x0c\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04war\
 n\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07m\
 essages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\
-\x0d\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
-\x01\0\x04\0\x06metric\x01\x02\x01k}\x01@\x02\x07percent\x03\x04notes\x01\0\x04\0\
-\x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0e\x01B\x02\x01@\x02\
-\x04tasks\x05inputs\0s\x04\0\x05check\x01\0\x04\0\x17sluice:task/check@1.0.0\x05\
-\x0f\x01B\x07\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07det\
-ails\x01\x04\0\x07failure\x03\0\x02\x01j\x01s\x01\x03\x01@\x02\x04tasks\x05input\
-s\0\x04\x04\0\x03run\x01\x05\x04\0\x15sluice:task/run@1.0.0\x05\x10\x02\x03\0\x0f\
-\x07failure\x01B\x06\x02\x03\x02\x01\x11\x04\0\x07failure\x03\0\0\x01ks\x01j\x01\
-\x02\x01\x01\x01@\x03\x07triggers\x05inputs\x06cursor\x02\0\x03\x04\0\x04poll\x01\
-\x04\x04\0\x16sluice:task/poll@1.0.0\x05\x12\x01B\x05\x02\x03\x02\x01\x11\x04\0\x07\
-failure\x03\0\0\x01j\x01s\x01\x01\x01@\x03\x08providers\x0dconfigurations\x07req\
-uests\0\x02\x04\0\x04chat\x01\x03\x04\0\x15sluice:llm/chat@1.0.0\x05\x13\x01B\x02\
-\x01@\0\0s\x04\0\x08describe\x01\0\x04\0\x1asluice:task/describe@1.0.0\x05\x14\x04\
-\0\x1esluice:plugin/everything@1.0.0\x04\0\x0b\x10\x01\0\x0aeverything\x03\0\0\0\
-G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.259.0\x10wit-bindge\
-n-rust\x060.62.0";
+\x0d\x01B\x09\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
+\x01\0\x04\0\x06metric\x01\x02\x01@\0\x01\0\x04\0\x0eend-in-warning\x01\x03\x01k\
+}\x01@\x02\x07percent\x04\x04notes\x01\0\x04\0\x08progress\x01\x05\x03\0\x18slui\
+ce:host/report@1.0.0\x05\x0e\x01B\x02\x01@\x02\x04tasks\x05inputs\0s\x04\0\x05ch\
+eck\x01\0\x04\0\x17sluice:task/check@1.0.0\x05\x0f\x01B\x07\x01k\x7f\x01ks\x01r\x04\
+\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\x07failure\x03\0\x02\x01\
+j\x01s\x01\x03\x01@\x02\x04tasks\x05inputs\0\x04\x04\0\x03run\x01\x05\x04\0\x15s\
+luice:task/run@1.0.0\x05\x10\x02\x03\0\x0f\x07failure\x01B\x06\x02\x03\x02\x01\x11\
+\x04\0\x07failure\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x03\x07triggers\x05inp\
+uts\x06cursor\x02\0\x03\x04\0\x04poll\x01\x04\x04\0\x16sluice:task/poll@1.0.0\x05\
+\x12\x01B\x05\x02\x03\x02\x01\x11\x04\0\x07failure\x03\0\0\x01j\x01s\x01\x01\x01\
+@\x03\x08providers\x0dconfigurations\x07requests\0\x02\x04\0\x04chat\x01\x03\x04\
+\0\x15sluice:llm/chat@1.0.0\x05\x13\x01B\x02\x01@\0\0s\x04\0\x08describe\x01\0\x04\
+\0\x1asluice:task/describe@1.0.0\x05\x14\x04\0\x1esluice:plugin/everything@1.0.0\
+\x04\0\x0b\x10\x01\0\x0aeverything\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
+\x0dwit-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
         };
     };
 }
@@ -5245,8 +5263,8 @@ pub use __export_everything_impl as export_everything;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2472] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x87\x12\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2496] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x9f\x12\x01A\x02\x01\
 A\x1d\x01B\x02\x01@\x01\x04parts\0\x7f\x04\0\x04emit\x01\0\x03\0\x16sluice:llm/p\
 arts@1.0.0\x05\0\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\
 \0\x18sluice:host/errors@1.0.0\x05\x01\x02\x03\0\x01\x05error\x01B\x06\x02\x03\x02\
@@ -5300,12 +5318,13 @@ attempt\x01\x02\x01@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x0
 ce:host/context@1.0.0\x05\x0c\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04war\
 n\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07m\
 essages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\
-\x0d\x01B\x07\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
-\x01\0\x04\0\x06metric\x01\x02\x01k}\x01@\x02\x07percent\x03\x04notes\x01\0\x04\0\
-\x08progress\x01\x04\x03\0\x18sluice:host/report@1.0.0\x05\x0e\x04\0>sluice:plug\
-in/everything-with-all-of-its-exports-removed@1.0.0\x04\0\x0b0\x01\0*everything-\
-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0d\
-wit-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
+\x0d\x01B\x09\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
+\x01\0\x04\0\x06metric\x01\x02\x01@\0\x01\0\x04\0\x0eend-in-warning\x01\x03\x01k\
+}\x01@\x02\x07percent\x04\x04notes\x01\0\x04\0\x08progress\x01\x05\x03\0\x18slui\
+ce:host/report@1.0.0\x05\x0e\x04\0>sluice:plugin/everything-with-all-of-its-expo\
+rts-removed@1.0.0\x04\0\x0b0\x01\0*everything-with-all-of-its-exports-removed\x03\
+\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.259.0\x10wit-\
+bindgen-rust\x060.62.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -85,6 +85,11 @@ impl Context {
         host::metric("timer", name, duration.as_secs_f64(), tags);
     }
 
+    /// Has the task run end in WARNING, unless it fails.
+    pub fn end_in_warning(&self) {
+        host::end_in_warning();
+    }
+
     /// Says how far the run is. `percent` is from 0 to 100 where it can be known.
     pub fn progress(&self, percent: Option<u8>, note: impl AsRef<str>) {
         host::progress(percent.map(|percent| percent.min(100)), note.as_ref());
@@ -113,6 +118,11 @@ impl Context {
     /// How long the host lets this run go on, where a deadline is set.
     pub fn remaining(&self) -> Option<Duration> {
         host::remaining_ms().map(Duration::from_millis)
+    }
+
+    /// Waits. The instance is held meanwhile: for longer waits fail with `retryable`, and the task's own `retry` waits without one.
+    pub fn sleep(&self, duration: Duration) {
+        host::sleep(duration);
     }
 
     /// Whether somebody asked to end this execution.

@@ -95,7 +95,7 @@ pub use {schemars, serde, serde_json};
 /// What every plugin needs: `use sluice_sdk::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Capabilities, Context, Effects, Failure, Fired, Hosts, Level, outputs, plugin, properties, provider,
-        task, trigger,
+        Capabilities, Context, Effects, Failure, Fired, Hosts, Level, outputs, plugin, properties, provider, task,
+        trigger,
     };
 }

@@ -17,8 +17,11 @@ pub fn chat(provider: &Map<String, Value>, request: &Value) -> Result<Answer, Fa
     let Some(Value::String(kind)) = provider.get("type") else {
         return Err(Failure::bad_property("a provider needs a `type`"));
     };
-    let configuration: Map<String, Value> =
-        provider.iter().filter(|(name, _)| *name != "type").map(|(name, value)| (name.clone(), value.clone())).collect();
+    let configuration: Map<String, Value> = provider
+        .iter()
+        .filter(|(name, _)| *name != "type")
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     host::chat(kind, &Value::Object(configuration).to_string(), &request.to_string()).map(Answer)
 }
 

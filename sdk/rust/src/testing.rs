@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -120,6 +121,8 @@ pub struct State {
     pub(crate) logs: Vec<LogLine>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) progress: Vec<Progress>,
+    pub(crate) ends_in_warning: bool,
+    pub(crate) slept: Vec<Duration>,
     pub(crate) chats: Vec<(Vec<String>, Result<String, Failure>)>,
     pub(crate) parts: Vec<String>,
     pub(crate) parts_wanted: Option<usize>,
@@ -316,9 +319,19 @@ impl MockHost {
         self.state.borrow().metrics.clone()
     }
 
+    /// Whether the run is to end in WARNING.
+    pub fn ends_in_warning(&self) -> bool {
+        self.state.borrow().ends_in_warning
+    }
+
     /// How far the run said it was, in order.
     pub fn progress(&self) -> Vec<Progress> {
         self.state.borrow().progress.clone()
+    }
+
+    /// How long the task waited, each time: it never really does.
+    pub fn slept(&self) -> Vec<Duration> {
+        self.state.borrow().slept.clone()
     }
 
     /// The requests that were sent, in order.

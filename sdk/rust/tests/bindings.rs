@@ -56,8 +56,7 @@ fn export_macro(bindings: &str, name: &str) -> String {
 #[test]
 fn committed_bindings_are_what_wit_yields() {
     let bindings = generate(WORLD, "export_everything");
-    let exports: Vec<String> =
-        EXPORTS.iter().map(|(world, name)| export_macro(&generate(world, name), name)).collect();
+    let exports: Vec<String> = EXPORTS.iter().map(|(world, name)| export_macro(&generate(world, name), name)).collect();
     for (file, fresh) in [("src/bindings.rs", bindings), ("src/exports.rs", exports.join("\n"))] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         if std::env::var_os("SLUICE_BLESS").is_some() {

@@ -73,9 +73,11 @@ pub(super) fn check_defaults(node: &Node<'_>, info: &TypeInfo, problems: &mut Pr
 /// Checks a provider against the type it names. The type is written out: what a flow runs on is settled when it is saved.
 fn check_provider(node: &Node<'_>, reading: &mut Reading<'_>) {
     let written = node.get("type");
-    let Some(type_node) = written.filter(|written| written.value.as_str().is_some() && !written.has_expression()) else {
+    let Some(type_node) = written.filter(|written| written.value.as_str().is_some() && !written.has_expression())
+    else {
         let problem = node.error("flow.provider", "a provider is a map with its `type` written out");
-        let hint = "write for example `type: io.kestra.plugin.ai.provider.OpenAI`; its other properties may be expressions";
+        let hint =
+            "write for example `type: io.kestra.plugin.ai.provider.OpenAI`; its other properties may be expressions";
         return reading.problems.push(problem.hint(hint));
     };
     let type_name = type_node.value.as_str().unwrap_or_default();

@@ -34,6 +34,13 @@ impl report::Host for State {
         Ok(())
     }
 
+    fn end_in_warning(&mut self) -> wasmtime::Result<()> {
+        const WARNING: Call = Call::new("sluice:host/report", "end-in-warning");
+        let shared = &self.shared;
+        shared.note(WARNING, &[], || shared.marks.ends_in_warning.store(true, Ordering::Relaxed));
+        Ok(())
+    }
+
     fn progress(&mut self, percent: Option<u8>, note: String) -> wasmtime::Result<()> {
         const PROGRESS: Call = Call::new("sluice:host/report", "progress");
         let shared = &self.shared;

@@ -15,9 +15,9 @@ use model::trigger::TriggerKind;
 use runtime::{Limits, NetworkRule};
 
 use super::allowed::has;
-use crate::plugins::providers_in;
 use super::hosts::{check_hosts, is_special, rule_of};
 use super::{Allowed, Policies, of_flow};
+use crate::plugins::providers_in;
 
 /// What is asked.
 pub(crate) struct Asking<'a> {

@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Failure, Place, TOO_LONG, claude_takes_schema, fields, parsed, refuse_seed, says};
+use super::{
+    Codec, Dialect, Failure, Place, TOO_LONG, any_end, claude_takes_schema, fields, parsed, refuse_seed, says,
+};
 use crate::build::{Builder, Key};
-use crate::framing::Frame;
+use crate::framing::{Frame, Framing};
 use crate::http::{Auth, Credential, HttpRequest, Options};
 use crate::message::{
     AnswerPart, Finish, Image, Message, Request, ResponseFormat, Thinking, Tool, ToolChoice, ToolResult, Usage,
@@ -19,6 +21,17 @@ const VERSION: &str = "2023-06-01";
 const MAX_TOKENS: u32 = 4_096;
 /// The least that thinking may be allowed.
 const THINKING_TOKENS_MIN: u32 = 1_024;
+
+pub const CODEC: Codec = Codec {
+    dialect: Dialect::Anthropic,
+    encode,
+    body,
+    event,
+    error,
+    ended: any_end,
+    framing: Framing::events,
+    images: None,
+};
 
 pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest, ProviderError> {
     refuse_seed(request)?;

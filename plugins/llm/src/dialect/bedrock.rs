@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Failure, Place, TOO_LONG, claude_takes_schema, fields, object, parsed, refuse_seed, says};
+use super::{
+    Codec, Dialect, Failure, Place, TOO_LONG, any_end, claude_takes_schema, fields, object, parsed, refuse_seed, says,
+};
 use crate::build::{Builder, Key};
-use crate::framing::Frame;
+use crate::framing::{Frame, Framing};
 use crate::http::{Auth, Credential, HttpRequest, Options, encoded};
 use crate::message::{
     AnswerPart, Finish, Image, Message, Request, ResponseFormat, Thinking, ToolChoice, ToolResult, Usage, UserPart,
@@ -15,6 +17,17 @@ use crate::{Kind, ProviderError, structured};
 const REGION: &str = "us-east-1";
 /// What thinking is allowed where nobody says: the least that is taken.
 const THINKING_TOKENS: u32 = 1_024;
+
+pub const CODEC: Codec = Codec {
+    dialect: Dialect::Bedrock,
+    encode,
+    body,
+    event,
+    error,
+    ended: any_end,
+    framing: Framing::aws,
+    images: None,
+};
 
 pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest, ProviderError> {
     refuse_seed(request)?;

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::family::{Family, Ids, Thoughts};
-use super::{Dialect, Place, openai};
+use super::{Codec, Dialect, Place, any_end, family, openai};
 use crate::ProviderError;
+use crate::framing::Framing;
 use crate::http::{HttpRequest, Options};
 use crate::message::{Request, Thinking};
 
@@ -20,6 +21,17 @@ pub(super) const FAMILY: Family = Family {
     schemas: false,
     thoughts: Thoughts::Content,
     ids: Ids::Any,
+};
+
+pub const CODEC: Codec = Codec {
+    dialect: Dialect::DeepSeek,
+    encode,
+    body: |builder, body| FAMILY.read(builder, body),
+    event: |builder, frame| FAMILY.event(builder, frame),
+    error: family::error,
+    ended: any_end,
+    framing: Framing::events,
+    images: None,
 };
 
 pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest, ProviderError> {

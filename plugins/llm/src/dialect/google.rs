@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Failure, TOO_LONG, fields, object, says};
+use super::{Dialect, Failure, TOO_LONG, fields, object, parsed, says};
 use crate::build::{Builder, Key, given};
+use crate::framing::Frame;
+use crate::images::{self, ImageRequest};
 use crate::message::{
     AnswerPart, Finish, Image, Message, Request, ResponseFormat, Thinking, ToolChoice, ToolResult, Usage, UserPart,
     Verbatim,
@@ -280,6 +282,27 @@ fn usage(usage: &Value) -> Option<Usage> {
 }
 
 /// Now and then a model stops without a word: asked again it answers.
+pub(super) fn event(builder: &mut Builder, frame: &Frame) -> Result<(), ProviderError> {
+    body(builder, &parsed(frame.data.as_bytes())?)
+}
+
+/// What is sent to a model that draws, in place of a chat's body.
+pub(super) fn to_draw(request: &ImageRequest) -> Vec<u8> {
+    let body = json!({
+        "contents": [{ "role": "user", "parts": [{ "text": request.prompt }] }],
+        "generationConfig": { "responseModalities": ["TEXT", "IMAGE"] },
+    });
+    body.to_string().into_bytes()
+}
+
+/// The image in an answer.
+pub(super) fn drawn(body: &Value) -> Result<Image, ProviderError> {
+    let parts = body.pointer("/candidates/0/content/parts").and_then(Value::as_array);
+    let data = parts.into_iter().flatten().find_map(|part| part.get("inlineData")).ok_or_else(images::none)?;
+    let text = |name: &str| data.get(name).and_then(Value::as_str).ok_or_else(images::none);
+    images::bytes(text("mimeType")?, text("data")?)
+}
+
 pub(super) fn ended(builder: &Builder) -> Result<(), ProviderError> {
     match builder.has_stopped_silently() {
         true => Err(ProviderError::new(Kind::Server, "the model stopped without an answer")),

@@ -1,8 +1,9 @@
 //! Mistral: like OpenAI, with words of its own, ids of nine characters and thoughts among the content.
 
 use super::family::{Family, Ids, Thoughts};
-use super::{Dialect, Place, openai};
+use super::{Codec, Dialect, Place, any_end, family, openai};
 use crate::ProviderError;
+use crate::framing::Framing;
 use crate::http::{HttpRequest, Options};
 use crate::message::{Message, Request};
 
@@ -19,6 +20,17 @@ pub(super) const FAMILY: Family = Family {
     schemas: true,
     thoughts: Thoughts::Pieces,
     ids: Ids::Nine,
+};
+
+pub const CODEC: Codec = Codec {
+    dialect: Dialect::Mistral,
+    encode,
+    body: |builder, body| FAMILY.read(builder, body),
+    event: |builder, frame| FAMILY.event(builder, frame),
+    error: family::error,
+    ended: any_end,
+    framing: Framing::events,
+    images: None,
 };
 
 pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest, ProviderError> {

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Dialect, Failure, Place, TOO_LONG, family, fields, object, openai, says};
+use super::{Codec, Dialect, Failure, Place, TOO_LONG, any_end, family, fields, object, openai, parsed, says};
 use crate::build::{Builder, Key};
+use crate::framing::Framing;
 use crate::http::{HttpRequest, Options};
 use crate::message::{
     AnswerPart, Finish, Image, Message, Request, ResponseFormat, Thinking, ToolChoice, Usage, UserPart,
@@ -11,6 +12,17 @@ use crate::message::{
 use crate::{Kind, ProviderError, structured};
 
 const BASE: &str = "http://localhost:11434";
+
+pub const CODEC: Codec = Codec {
+    dialect: Dialect::Ollama,
+    encode,
+    body,
+    event: |builder, frame| body(builder, &parsed(frame.data.as_bytes())?),
+    error,
+    ended: any_end,
+    framing: Framing::json_lines,
+    images: None,
+};
 
 pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest, ProviderError> {
     let sampling = &request.sampling;

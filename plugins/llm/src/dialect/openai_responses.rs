@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Dialect, Failure, Place, family, fields, openai, parsed, refuse_seed, refuse_top_k};
+use super::{Codec, Dialect, Failure, Place, any_end, family, fields, openai, parsed, refuse_seed, refuse_top_k};
 use crate::build::{Builder, Key};
-use crate::framing::Frame;
+use crate::framing::{Frame, Framing};
 use crate::http::{HttpRequest, Options};
 use crate::message::{
     AnswerPart, Finish, Image, Message, Request, ResponseFormat, Thinking, Tool, ToolChoice, Usage, UserPart, Verbatim,
@@ -13,6 +13,17 @@ use crate::{Kind, ProviderError, structured};
 
 /// What of a thought is taken back. Of the rest some is refused.
 const THOUGHT: [&str; 4] = ["type", "id", "summary", "encrypted_content"];
+
+pub const CODEC: Codec = Codec {
+    dialect: Dialect::OpenAiResponses,
+    encode,
+    body,
+    event,
+    error: family::error,
+    ended: any_end,
+    framing: Framing::events,
+    images: None,
+};
 
 pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest, ProviderError> {
     refuse_top_k(request)?;

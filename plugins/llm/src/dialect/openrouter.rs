@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::family::{Family, Ids, Thoughts};
-use super::{Dialect, Place, openai};
+use super::{Codec, Dialect, Place, any_end, family, openai};
 use crate::ProviderError;
+use crate::framing::Framing;
 use crate::http::{HttpRequest, Options};
 use crate::message::{Request, Thinking};
 
@@ -21,6 +22,17 @@ pub(super) const FAMILY: Family = Family {
     schemas: true,
     thoughts: Thoughts::Details,
     ids: Ids::Any,
+};
+
+pub const CODEC: Codec = Codec {
+    dialect: Dialect::OpenRouter,
+    encode,
+    body: |builder, body| FAMILY.read(builder, body),
+    event: |builder, frame| FAMILY.event(builder, frame),
+    error: family::error,
+    ended: any_end,
+    framing: Framing::events,
+    images: None,
 };
 
 pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest, ProviderError> {

@@ -1,11 +1,24 @@
 //! Google Vertex AI: Gemini's bodies in a project and a location, for a service account.
 
-use super::{Dialect, Place, google};
+use super::{Codec, Dialect, Images, Place, google};
 use crate::ProviderError;
+use crate::framing::Framing;
 use crate::http::{Auth, Credential, HttpRequest, Options, encoded};
+use crate::images::ImageRequest;
 use crate::message::Request;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+
+pub const CODEC: Codec = Codec {
+    dialect: Dialect::VertexAi,
+    encode,
+    body: google::body,
+    event: google::event,
+    error: google::error,
+    ended: google::ended,
+    framing: Framing::events,
+    images: Some(Images { encode: draw, decode: google::drawn }),
+};
 
 pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest, ProviderError> {
     let (Some(project), Some(location)) = (&options.project, &options.location) else {
@@ -31,4 +44,10 @@ pub(super) fn encode(request: &Request, options: &Options) -> Result<HttpRequest
         request.stream.then_some("text/event-stream"),
         body,
     )
+}
+
+/// The same address and credential as of a chat; only the body says that an image is wanted.
+fn draw(request: &ImageRequest, options: &Options) -> Result<HttpRequest, ProviderError> {
+    let chat = Request { model: request.model.clone(), ..Request::default() };
+    Ok(HttpRequest { body: google::to_draw(request), ..encode(&chat, options)? })
 }

@@ -1,13 +1,13 @@
 //! Whole answers: what they say, why they ended, what they cost.
 
 use llm::message::{Answer, AnswerPart, Finish, Usage};
-use llm::{Dialect, Kind, ProviderError, decode_response};
+use llm::{Dialect, Kind, ProviderError};
 use serde_json::{Value, json};
 
 use crate::transcripts::all;
 
 fn decode(dialect: Dialect, body: &str) -> Result<Answer, ProviderError> {
-    decode_response(dialect, 200, &[], body.as_bytes())
+    dialect.codec().decode_response(200, &[], body.as_bytes())
 }
 
 fn openai(message: Value, finish: &str) -> String {

@@ -1,12 +1,12 @@
 //! What goes wrong, as each provider says it, and what a caller is to make of it.
 
 use llm::Dialect::{Anthropic, AzureOpenAi, Bedrock, DeepSeek, Gemini, Mistral, Ollama, OpenAi, OpenRouter, VertexAi};
-use llm::{Dialect, Kind, ProviderError, decode_response};
+use llm::{Dialect, Kind, ProviderError};
 use serde_json::{Value, json};
 
 fn error_with(dialect: Dialect, status: u16, headers: &[(&str, &str)], body: &str) -> ProviderError {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    decode_response(dialect, status, &headers, body.as_bytes()).expect_err("an error")
+    dialect.codec().decode_response(status, &headers, body.as_bytes()).expect_err("an error")
 }
 
 fn error(dialect: Dialect, status: u16, body: &Value) -> ProviderError {
@@ -346,7 +346,9 @@ fn no_error_repeats_a_key() {
             json!({ "somewhere": { "else": key } }),
         ] {
             for status in [200, 401] {
-                let Err(found) = decode_response(dialect, status, &[], body.to_string().as_bytes()) else { continue };
+                let Err(found) = dialect.codec().decode_response(status, &[], body.to_string().as_bytes()) else {
+                    continue;
+                };
                 assert!(!found.message().contains("0123456789"), "{dialect:?}: {found}");
                 assert!(!format!("{found:?}").contains("0123456789"), "{dialect:?}");
             }

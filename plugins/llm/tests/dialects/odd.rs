@@ -1,6 +1,6 @@
 //! Providers that send anything: whatever it is, it is an answer or an error, and never the end of the one who reads it.
 
-use llm::{Dialect, Kind, decode_response};
+use llm::{Dialect, Kind};
 use serde_json::{Value, json};
 
 use crate::streams::decode;
@@ -42,12 +42,12 @@ fn any_value_may_stand_anywhere() {
     for transcript in all() {
         replaced(&transcript.whole, &mut |body| {
             let bytes = body.to_string().into_bytes();
-            if let Err(error) = decode_response(transcript.dialect, 200, &[], &bytes) {
+            if let Err(error) = transcript.dialect.codec().decode_response(200, &[], &bytes) {
                 let known = matches!(error.kind, Kind::Malformed | Kind::Truncated | Kind::Server | Kind::BadRequest);
                 assert!(known, "{:?}: {body}: {error}", transcript.dialect);
             }
             for status in [400, 429, 500] {
-                decode_response(transcript.dialect, status, &[], &bytes).expect_err("no success");
+                transcript.dialect.codec().decode_response(status, &[], &bytes).expect_err("no success");
             }
         });
     }
@@ -62,7 +62,7 @@ fn any_value_may_stand_anywhere_in_an_error() {
     });
     replaced(&error, &mut |body| {
         for dialect in Dialect::ALL {
-            decode_response(dialect, 429, &[], body.to_string().as_bytes()).expect_err("no success");
+            dialect.codec().decode_response(429, &[], body.to_string().as_bytes()).expect_err("no success");
         }
     });
 }

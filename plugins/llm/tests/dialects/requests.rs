@@ -3,7 +3,7 @@
 use crate::support::{call, conversation, encoded, options, refused, tool_request};
 use llm::http::{Auth, Credential, Options};
 use llm::message::*;
-use llm::{Dialect, Kind, encode_request};
+use llm::{Dialect, Kind};
 use serde_json::{Value, json};
 
 #[test]
@@ -48,7 +48,7 @@ fn every_provider_is_asked_at_its_address() {
         (Dialect::OpenRouter, "vendor/name", false, "https://openrouter.ai/api/v1/chat/completions", Auth::Bearer),
     ] {
         let request = Request { model: model.into(), stream, ..conversation() };
-        let sent = encode_request(dialect, &request, &options(dialect)).expect("a request");
+        let sent = dialect.codec().encode_request(&request, &options(dialect)).expect("a request");
         assert_eq!((sent.method, sent.url().as_str(), &sent.auth), ("POST", url, &auth));
         assert!(sent.headers.contains(&("content-type".into(), "application/json".into())));
     }
@@ -58,7 +58,7 @@ fn every_provider_is_asked_at_its_address() {
 fn vertexai_has_a_global_host_and_takes_tokens() {
     let options =
         Options { location: Some("global".into()), credential: Credential::Token, ..options(Dialect::VertexAi) };
-    let sent = encode_request(Dialect::VertexAi, &conversation(), &options).expect("a request");
+    let sent = Dialect::VertexAi.codec().encode_request(&conversation(), &options).expect("a request");
     assert!(
         sent.url().starts_with("https://aiplatform.googleapis.com/v1/projects/p/locations/global/"),
         "{}",
@@ -67,7 +67,7 @@ fn vertexai_has_a_global_host_and_takes_tokens() {
     assert_eq!(sent.auth, Auth::Bearer);
     let evil = Options { location: Some("evil.example/x".into()), ..options };
     assert_eq!(
-        encode_request(Dialect::VertexAi, &conversation(), &evil).expect_err("no location").kind,
+        Dialect::VertexAi.codec().encode_request(&conversation(), &evil).expect_err("no location").kind,
         Kind::BadRequest
     );
 }
@@ -81,7 +81,7 @@ fn azure_has_a_dated_api_and_one_without_a_date() {
     };
     let base = Options { base_url: Some("https://r.openai.azure.com/".into()), ..Options::default() };
     let body = |options: &Options| {
-        let sent = encode_request(Dialect::AzureOpenAi, &request, options).expect("a request");
+        let sent = Dialect::AzureOpenAi.codec().encode_request(&request, options).expect("a request");
         (sent.url(), sent.auth, serde_json::from_slice::<Value>(&sent.body).expect("JSON"))
     };
     let (url, auth, sent) = body(&base);
@@ -107,7 +107,7 @@ fn azure_has_a_dated_api_and_one_without_a_date() {
 fn bedrock_encodes_the_model_once_and_names_its_region() {
     let request =
         Request { model: "us.anthropic.claude-opus-4-1-20250805-v1:0".into(), stream: true, ..conversation() };
-    let at = |options: &Options| encode_request(Dialect::Bedrock, &request, options).expect("a request");
+    let at = |options: &Options| Dialect::Bedrock.codec().encode_request(&request, options).expect("a request");
     let sent = at(&Options { region: Some("eu-west-1".into()), ..Options::default() });
     assert_eq!(
         sent.url(),
@@ -118,7 +118,7 @@ fn bedrock_encodes_the_model_once_and_names_its_region() {
     assert!(at(&Options::default()).base.contains("us-east-1"), "flows from elsewhere cannot name one");
     assert_eq!(at(&Options { credential: Credential::Token, ..Options::default() }).auth, Auth::Bearer);
     let arn = Request { model: "arn:aws:bedrock:us-east-1:1:x/y".into(), ..conversation() };
-    let sent = encode_request(Dialect::Bedrock, &arn, &Options::default()).expect("a request");
+    let sent = Dialect::Bedrock.codec().encode_request(&arn, &Options::default()).expect("a request");
     assert_eq!(sent.path, "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ax%2Fy/converse");
     assert_eq!(
         refused(Dialect::Bedrock, &request, &Options { region: Some("x/y".into()), ..Options::default() }),
@@ -134,14 +134,14 @@ fn address_may_name_the_version_already() {
         (Dialect::AzureOpenAi, "https://h/openai/v1", "https://h/openai/v1/chat/completions"),
     ] {
         let options = Options { base_url: Some(base.into()), ..Options::default() };
-        assert_eq!(encode_request(dialect, &conversation(), &options).expect("a request").url(), url);
+        assert_eq!(dialect.codec().encode_request(&conversation(), &options).expect("a request").url(), url);
     }
 }
 
 #[test]
 fn anthropic_names_its_version_unless_told_another() {
     let versions = |options: &Options| {
-        let sent = encode_request(Dialect::Anthropic, &conversation(), options).expect("a request");
+        let sent = Dialect::Anthropic.codec().encode_request(&conversation(), options).expect("a request");
         let versions = sent.headers.into_iter().filter(|(name, _)| name == "anthropic-version").map(|(_, value)| value);
         versions.collect::<Vec<_>>()
     };
@@ -155,7 +155,7 @@ fn anthropic_names_its_version_unless_told_another() {
 #[test]
 fn no_request_has_a_key_in_it() {
     for dialect in Dialect::ALL {
-        let sent = encode_request(dialect, &tool_request(), &options(dialect)).expect("a request");
+        let sent = dialect.codec().encode_request(&tool_request(), &options(dialect)).expect("a request");
         for (name, _) in &sent.headers {
             assert!(["content-type", "accept", "anthropic-version"].contains(&name.as_str()), "{dialect:?}: {name}");
         }
@@ -449,7 +449,7 @@ fn imitators_of_openai_know_the_older_limit() {
         credential: Credential::None,
         ..Options::default()
     };
-    let sent = encode_request(Dialect::OpenAi, &request, &options).expect("a request");
+    let sent = Dialect::OpenAi.codec().encode_request(&request, &options).expect("a request");
     assert_eq!((sent.url().as_str(), &sent.auth), ("http://localhost:8000/v1/chat/completions", &Auth::None));
     let body: Value = serde_json::from_slice(&sent.body).expect("JSON");
     assert_eq!((&body["max_tokens"], body.get("max_completion_tokens")), (&json!(9), None));

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::transcripts::{all, aws_frame, events};
 
 pub fn decode(dialect: Dialect, pieces: &[&[u8]]) -> (Vec<Part>, Result<Answer, ProviderError>) {
-    let mut decoder = StreamDecoder::new(dialect);
+    let mut decoder = StreamDecoder::new(dialect.codec());
     let mut parts: Vec<Part> = pieces.iter().flat_map(|piece| decoder.push(piece)).collect();
     let (rest, answer) = decoder.finish();
     parts.extend(rest);
@@ -168,7 +168,7 @@ fn answer_has_a_size_and_so_many_pieces() {
 
 #[test]
 fn nothing_comes_after_an_error() {
-    let mut decoder = StreamDecoder::new(Dialect::OpenAi);
+    let mut decoder = StreamDecoder::new(Dialect::OpenAi.codec());
     assert_eq!(decoder.push(b"data: not json\n\n"), []);
     assert!(decoder.has_failed());
     assert_eq!(

@@ -1,9 +1,9 @@
 //! Answers that have to be JSON: held to a schema where the provider does that, asked in words where it does not.
 
+use llm::Dialect;
 use llm::http::Options;
 use llm::message::*;
 use llm::structured::{first_json, read_schema};
-use llm::{Dialect, encode_request};
 use serde_json::{Value, json};
 
 use crate::support::{conversation, encoded, options};
@@ -140,7 +140,7 @@ fn json_in_a_chatty_answer_is_found() {
 fn further_fields_of_a_body_come_last() {
     let body = json!({ "provider": { "order": ["a"] }, "temperature": 0.1 });
     let options = Options { body: body.as_object().cloned().expect("an object"), ..options(Dialect::OpenRouter) };
-    let sent = encode_request(Dialect::OpenRouter, &conversation(), &options).expect("a request");
+    let sent = Dialect::OpenRouter.codec().encode_request(&conversation(), &options).expect("a request");
     let sent: Value = serde_json::from_slice(&sent.body).expect("JSON");
     assert_eq!(
         (&sent["provider"], &sent["temperature"], &sent["model"]),

@@ -2,7 +2,7 @@
 
 use llm::http::Options;
 use llm::message::*;
-use llm::{Dialect, Kind, encode_request};
+use llm::{Dialect, Kind};
 use serde_json::{Value, json};
 
 pub fn options(dialect: Dialect) -> Options {
@@ -65,11 +65,11 @@ pub fn tool_request() -> Request {
 
 #[track_caller]
 pub fn encoded(dialect: Dialect, request: &Request) -> Value {
-    let sent = encode_request(dialect, request, &options(dialect)).expect("a request");
+    let sent = dialect.codec().encode_request(request, &options(dialect)).expect("a request");
     serde_json::from_slice(&sent.body).expect("JSON")
 }
 
 #[track_caller]
 pub fn refused(dialect: Dialect, request: &Request, options: &Options) -> Kind {
-    encode_request(dialect, request, options).expect_err("it cannot be said").kind
+    dialect.codec().encode_request(request, options).expect_err("it cannot be said").kind
 }

@@ -1,7 +1,7 @@
 //! Thoughts come back to the provider they came from as they came, and go to nobody else.
 
+use llm::Dialect;
 use llm::message::*;
-use llm::{Dialect, decode_response};
 use serde_json::{Value, json};
 
 use crate::streams::decode;
@@ -19,7 +19,7 @@ fn after(answer: &Answer) -> Request {
 }
 
 fn whole(dialect: Dialect, body: &Value) -> Answer {
-    decode_response(dialect, 200, &[], body.to_string().as_bytes()).expect("an answer")
+    dialect.codec().decode_response(200, &[], body.to_string().as_bytes()).expect("an answer")
 }
 
 fn streamed(dialect: Dialect, bytes: &[u8]) -> Answer {

@@ -42,6 +42,10 @@ pub fn progress(percent: Option<u8>, note: &str) {
     host::report::progress(percent, note);
 }
 
+pub fn end_in_warning() {
+    host::report::end_in_warning();
+}
+
 pub fn context(key: &str) -> Option<String> {
     host::context::get(key)
 }

@@ -74,6 +74,10 @@ pub fn progress(percent: Option<u8>, note: &str) {
     look(|state| state.progress.push(Progress { percent, note: note.to_owned() }));
 }
 
+pub fn end_in_warning() {
+    look(|state| state.ends_in_warning = true);
+}
+
 pub fn context(key: &str) -> Option<String> {
     look(|state| state.context.get(key).cloned())
 }
@@ -92,6 +96,10 @@ pub fn remaining_ms() -> Option<u64> {
 
 pub fn cancelled() -> bool {
     look(|state| state.cancelled)
+}
+
+pub fn sleep(duration: std::time::Duration) {
+    look(|state| state.slept.push(duration));
 }
 
 pub fn render(template: &str, _variables: &str) -> Result<String, HostError> {
@@ -327,7 +335,9 @@ pub fn chat(provider: &str, configuration: &str, request: &str) -> Result<ModelA
         (!state.chats.is_empty()).then(|| state.chats.remove(0))
     });
     let Some((parts, whole)) = scripted else {
-        return Err(Failure::new("NOT_OFFERED", format!("the mock host has no answer of `{provider}`")).retryable(false));
+        return Err(
+            Failure::new("NOT_OFFERED", format!("the mock host has no answer of `{provider}`")).retryable(false)
+        );
     };
     Ok(ModelAnswer { parts: parts.into_iter(), whole })
 }

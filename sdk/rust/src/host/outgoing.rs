@@ -23,6 +23,10 @@ pub fn egress_options(options: &str) -> Result<String, HostError> {
     Ok(host::egress::options(options)?)
 }
 
+pub fn sleep(duration: Duration) {
+    monotonic_clock::subscribe_duration(nanoseconds(duration)).block();
+}
+
 /// A response body on its way. The stream is declared first: it must be dropped before the body it reads.
 pub struct ResponseBody {
     stream: InputStream,

@@ -353,6 +353,11 @@ impl Response {
         Ok(bytes)
     }
 
+    /// The next bytes of the body as soon as there are any, at most `limit_bytes`; none at its end.
+    pub fn read_piece(&mut self, limit_bytes: usize) -> Result<Vec<u8>, Failure> {
+        self.body.next(limit_bytes)
+    }
+
     /// Writes the body somewhere else, piece by piece; gives its length.
     pub fn copy_to(&mut self, target: &mut dyn io::Write) -> Result<u64, Failure> {
         let mut length = 0;

@@ -195,12 +195,8 @@ impl Services for RunServices {
         configuration: String,
         request: String,
     ) -> Soon<'a, Result<Box<dyn Answer>, runtime::Failure>> {
-        let asking = Asking {
-            node: &self.node,
-            saved: &self.saved,
-            outgoing: &self.outgoing,
-            effects: self.effects.clone(),
-        };
+        let asking =
+            Asking { node: &self.node, saved: &self.saved, outgoing: &self.outgoing, effects: self.effects.clone() };
         let answer = self.models.ask(asking, Question { provider, configuration, request });
         Box::pin(std::future::ready(answer))
     }
