@@ -200,6 +200,12 @@ impl MockHost {
         })
     }
 
+    /// Gives a secret a field that is not itself secret, at a JSON pointer.
+    #[must_use]
+    pub fn secret_field(self, name: &str, pointer: &str, value: &Value) -> Self {
+        self.set(|state| drop(state.secret_fields.insert((name.to_owned(), pointer.to_owned()), value.to_string())))
+    }
+
     /// Sets what a template is rendered to.
     #[must_use]
     pub fn rendered(self, template: &str, text: &str) -> Self {
@@ -326,7 +332,7 @@ impl MockHost {
         serde_json::from_str(&text).ok()
     }
 
-    /// What was asked of a call that [`MockHost::answer_call`] answers, in order.
+    /// What was asked of a call that [`MockHost::answer_call`] answers, in order; of `secrets.sign`, the parameters.
     pub fn asked(&self, call: &str) -> Vec<Value> {
         let state = self.state.borrow();
         let texts = state.asked.iter().filter(|(known, _)| known == call).map(|(_, asked)| asked);

@@ -217,8 +217,9 @@ pub fn secret_handle(name: &str) -> Result<String, HostError> {
     )
 }
 
-pub fn secret_sign(name: &str, algorithm: &str, _parameters: &str, data: &[u8]) -> Result<Vec<u8>, HostError> {
+pub fn secret_sign(name: &str, algorithm: &str, parameters: &str, data: &[u8]) -> Result<Vec<u8>, HostError> {
     with(|state| {
+        state.asked.push(("secrets.sign".to_owned(), parameters.to_owned()));
         if !state.secrets.contains(name) {
             return Err(not_found("secret", name));
         }
