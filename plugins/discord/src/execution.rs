@@ -26,7 +26,8 @@ pub struct Execution {
     custom_message: Option<String>,
     /// Fields behind those of the execution, by name.
     custom_fields: Option<Map<String, Value>>,
-    /// Where the pages of this server are, as `https://sluice.example.com`: with it the message has a link.
+    /// Where the pages of this server are, as `https://sluice.example.com`: with it the message has a link. An address of the own network is
+    /// written without its scheme, as `10.0.0.5:8080`.
     server_url: Option<String>,
     /// Parts of a message as Discord describes it, in place of those that this task makes: JSON as text, or a map.
     #[schemars(extend("type" = ["string", "object", "null"]))]

@@ -102,10 +102,12 @@ impl Facts {
     }
 
     fn page(&self, cx: &Context, server_url: Option<&str>) -> Option<String> {
-        let server = server_url.map(str::to_owned).filter(|url| !url.trim().is_empty());
+        let server = server_url.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty());
         let server = server.or_else(|| variable(cx, "kestra.url"))?;
+        // The host takes a URL in a property for something to call, and refuses one of its own network: there the scheme may be missing.
+        let scheme = if server.contains("://") { "" } else { "http://" };
         let (namespace, flow) = (self.namespace.as_ref()?, self.flow.as_ref()?);
-        Some(format!("{}/ui/executions/{namespace}/{flow}/{}", server.trim().trim_end_matches('/'), self.id))
+        Some(format!("{scheme}{}/ui/executions/{namespace}/{flow}/{}", server.trim_end_matches('/'), self.id))
     }
 
     /// One line that says what happened.

@@ -74,6 +74,8 @@ fn unknown_execution_has_its_id() {
 fn link_needs_an_address() {
     let link = |host: &MockHost| host.with(|cx| Facts::of(cx, Asked::default())).link;
     assert_eq!(link(&host()), None);
+    let local = host().with(|cx| Facts::of(cx, Asked { server_url: Some("10.0.0.5:8080/"), ..Asked::default() })).link;
+    assert_eq!(local.as_deref(), Some("http://10.0.0.5:8080/ui/executions/a.b/orders/e1"));
     let known = host().rendered("{{ kestra.url ?? '' }}", "http://localhost:8080/");
     assert_eq!(link(&known).as_deref(), Some("http://localhost:8080/ui/executions/a.b/orders/e1"));
 }

@@ -28,7 +28,8 @@ pub struct Execution {
     custom_message: Option<String>,
     /// Fields behind those of the execution, by name.
     custom_fields: Option<Map<String, Value>>,
-    /// Where the pages of this server are, as `https://sluice.example.com`: with it the message has a link.
+    /// Where the pages of this server are, as `https://sluice.example.com`: with it the message has a link. An address of the own network is
+    /// written without its scheme, as `10.0.0.5:8080`.
     server_url: Option<String>,
     /// The text of the message, in place of the title.
     message_text: Option<String>,
