@@ -23,7 +23,7 @@ const FIRST_PARTY: &[&str] = &[
     "discord",
     "gemini",
     "git",
-    "googleworkspace",
+    "google-calendar",
     "http",
     "kv",
     "mistral",

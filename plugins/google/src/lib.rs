@@ -2,9 +2,11 @@
 //! the host signs with it.
 
 mod jwt;
+mod private;
 mod refusal;
 mod token;
 
+pub use private::private_url;
 pub use refusal::Refusal;
 pub use token::{AccessToken, TokenRequest};
 

@@ -1,0 +1,16 @@
+//! The plugin `discord`: messages through webhooks. The URL of a webhook is a secret; what is sent to it is the flow's.
+
+mod embed;
+mod execution;
+mod incoming;
+mod send;
+
+use sluice_sdk::prelude::*;
+
+plugin! {
+    manifest: "manifest.json",
+    tasks: [incoming::incoming, execution::execution],
+    title: "Discord",
+    effects: Effects::AtLeastOnce,
+    capabilities: Capabilities::none().http(Hosts::NamedByFlow, &["POST"]).objects(&["execution"]),
+}
