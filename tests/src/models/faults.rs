@@ -1,0 +1,419 @@
+//! What goes wrong, and how an answer is put on the wire then: in which pieces, with what before and between, and how it ends.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use futures::{Stream, StreamExt as _};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::Provider;
+use super::frames::{Data, Frame, Framing};
+
+/// Something that goes wrong, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Fault {
+    // Errors, in the provider's own words.
+    WrongKey,
+    UnknownModel,
+    BadRequest,
+    ContextTooLong,
+    QuotaExhausted,
+    ContentFilter,
+    RateLimited {
+        #[serde(default)]
+        hint: Hint,
+        #[serde(default = "a_second")]
+        after_ms: u64,
+    },
+    Internal,
+    Overloaded,
+    // The same in other places.
+    /// An error in the body of a 200.
+    ErrorInBody,
+    /// An error in the midst of a stream.
+    ErrorInStream,
+    // What is no answer of a provider.
+    Hang,
+    HtmlError {
+        status: u16,
+    },
+    NotJson,
+    // What happens to an answer.
+    /// Each byte is a piece of its own.
+    EveryByte,
+    /// Comments before and between the events of a stream.
+    KeepAlive,
+    /// Blank lines before a body.
+    BlankLines,
+    /// The connection ends before the answer does.
+    Truncated,
+    /// A frame's checksum is wrong.
+    WrongCrc,
+    /// An answer that stops without a word.
+    EmptyStop,
+    /// Fields and events that nobody knows.
+    UnknownFields,
+    /// Pieces with a wait before each.
+    Drip {
+        delay_ms: u64,
+    },
+}
+
+/// How somebody who asks too often is told when to ask again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hint {
+    /// As the provider does it.
+    #[default]
+    Own,
+    None,
+    /// `Retry-After` with seconds.
+    RetryAfter,
+    /// `Retry-After` with a date.
+    RetryAfterDate,
+    /// `retry-after-ms`.
+    RetryAfterMs,
+    /// Google's `RetryInfo`.
+    RetryInfo,
+    /// `x-ratelimit-reset-*`.
+    Reset,
+    /// In the sentence alone.
+    Text,
+}
+
+fn a_second() -> u64 {
+    1_000
+}
+
+/// Why a request is not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// There is no credential.
+    NoKey,
+    /// The credential that came.
+    WrongKey(String),
+    UnknownModel(String),
+    Bad(Bad),
+    ContextTooLong,
+    QuotaExhausted,
+    ContentFilter,
+    RateLimited(Wait),
+    Internal,
+    Overloaded,
+}
+
+/// What is wrong with a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bad {
+    pub message: String,
+    /// The parameter it is about.
+    pub param: Option<String>,
+    /// The provider's code, where it has one for this.
+    pub code: Option<&'static str>,
+    /// Where it is not the one that the provider has for bad requests.
+    pub status: Option<u16>,
+}
+
+/// When to ask again, and how that is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    pub hint: Hint,
+    pub after_ms: u64,
+}
+
+/// An answer that is an error.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Value,
+}
+
+impl Trouble {
+    /// A bad request.
+    pub fn bad(message: impl Into<String>) -> Self {
+        Self::Bad(Bad { message: message.into(), ..Bad::default() })
+    }
+
+    /// A bad request, with the parameter it is about.
+    pub fn about(param: &str, message: impl Into<String>) -> Self {
+        Self::Bad(Bad { message: message.into(), param: Some(param.to_owned()), ..Bad::default() })
+    }
+
+    /// The same with the provider's code.
+    pub fn coded(self, code: &'static str) -> Self {
+        match self {
+            Self::Bad(bad) => Self::Bad(Bad { code: Some(code), ..bad }),
+            other => other,
+        }
+    }
+
+    /// The error of a fault.
+    pub fn of(fault: &Fault, model: &str) -> Option<Self> {
+        Some(match fault {
+            Fault::WrongKey => Self::WrongKey("sk-wrong-key-of-a-script".into()),
+            Fault::UnknownModel => Self::UnknownModel(model.to_owned()),
+            Fault::BadRequest => Self::bad("the request is not what it should be"),
+            Fault::ContextTooLong => Self::ContextTooLong,
+            Fault::QuotaExhausted => Self::QuotaExhausted,
+            Fault::ContentFilter => Self::ContentFilter,
+            Fault::RateLimited { hint, after_ms } => Self::RateLimited(Wait { hint: *hint, after_ms: *after_ms }),
+            Fault::Internal => Self::Internal,
+            Fault::Overloaded => Self::Overloaded,
+            _ => return None,
+        })
+    }
+}
+
+impl Wait {
+    /// The hint, with the provider's own in place of `Own`.
+    pub fn or(self, own: Hint) -> Self {
+        Self { hint: if self.hint == Hint::Own { own } else { self.hint }, ..self }
+    }
+
+    pub fn seconds(self) -> u64 {
+        self.after_ms.div_ceil(1_000)
+    }
+
+    /// What a sentence says of it.
+    pub fn sentence(self) -> String {
+        match self.hint {
+            Hint::Text => format!(" Please try again in {}s.", self.after_ms as f64 / 1_000.0),
+            _ => String::new(),
+        }
+    }
+
+    /// The headers that say it.
+    pub fn headers(self) -> Vec<(String, String)> {
+        let header = |name: &str, value: String| vec![(name.to_owned(), value)];
+        match self.hint {
+            Hint::Own | Hint::None | Hint::RetryInfo | Hint::Text => Vec::new(),
+            Hint::RetryAfter => header("retry-after", self.seconds().to_string()),
+            Hint::RetryAfterMs => {
+                let seconds = header("retry-after", self.seconds().to_string());
+                [header("retry-after-ms", self.after_ms.to_string()), seconds].concat()
+            }
+            Hint::RetryAfterDate => {
+                // The server's clock is what the date is compared with.
+                let now = jiff::Timestamp::now();
+                let date = |at: jiff::Timestamp| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                let then = now + jiff::SignedDuration::from_secs(i64::try_from(self.seconds()).unwrap_or(0));
+                [header("date", date(now)), header("retry-after", date(then))].concat()
+            }
+            Hint::Reset => [
+                header("x-ratelimit-limit-requests", "60".into()),
+                header("x-ratelimit-remaining-requests", "0".into()),
+                header("x-ratelimit-reset-requests", format!("{}ms", self.after_ms)),
+            ]
+            .concat(),
+        }
+    }
+}
+
+impl Failure {
+    /// One without further headers.
+    pub fn new(status: u16, body: Value) -> Self {
+        Self { status, headers: Vec::new(), body }
+    }
+
+    /// The same with headers.
+    pub fn with(mut self, headers: Vec<(String, String)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    pub fn into_response(self) -> Response<Body> {
+        let mut response = json_response(self.status, &self.body);
+        for (name, value) in self.headers {
+            let header = (HeaderName::try_from(name), HeaderValue::try_from(value));
+            let (Ok(name), Ok(value)) = header else { continue };
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// A body of JSON.
+pub(super) fn json_response(status: u16, body: &Value) -> Response<Body> {
+    response(status, "application/json", Body::from(body.to_string()))
+}
+
+/// A body of another kind.
+pub(super) fn response(status: u16, media_type: &str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Ok(media_type) = HeaderValue::from_str(media_type) {
+        response.headers_mut().insert("content-type", media_type);
+    }
+    response
+}
+
+/// What answers in a provider's place, if a fault says so.
+pub(super) fn instead(faults: &[Fault]) -> Option<Response<Body>> {
+    faults.iter().find_map(|fault| match fault {
+        Fault::HtmlError { status } => {
+            let page = "<!DOCTYPE html>\n<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>\n";
+            Some(response(*status, "text/html; charset=utf-8", Body::from(page)))
+        }
+        Fault::NotJson => Some(response(200, "application/json", Body::from("{\"choices\": [{\"mess"))),
+        _ => None,
+    })
+}
+
+/// A whole answer on the wire.
+pub(super) fn whole(mut body: Value, faults: &[Fault], ended: watch::Receiver<bool>) -> Response<Body> {
+    if faults.contains(&Fault::UnknownFields) {
+        strange(&mut body);
+    }
+    let mut bytes = body.to_string().into_bytes();
+    if faults.contains(&Fault::BlankLines) {
+        bytes.splice(0..0, *b"\n\n\n\n");
+    }
+    match sending(faults) {
+        None => response(200, "application/json", Body::from(bytes)),
+        Some(sending) => response(200, "application/json", sending.body(vec![bytes], ended)),
+    }
+}
+
+/// A stream on the wire.
+pub(super) fn streamed(
+    provider: Provider,
+    framing: Framing,
+    mut frames: Vec<Frame>,
+    faults: &[Fault],
+    ended: watch::Receiver<bool>,
+) -> Response<Body> {
+    if faults.contains(&Fault::UnknownFields) {
+        for frame in &mut frames {
+            if let Data::Json(json) = &mut frame.data {
+                strange(json);
+            }
+        }
+        if framing != Framing::List {
+            frames.insert(frames.len() / 2, unknown(framing));
+        }
+    }
+    if faults.contains(&Fault::KeepAlive) {
+        let alive = keep_alive(provider, framing);
+        frames = frames.into_iter().flat_map(|frame| alive.iter().cloned().chain([frame])).collect();
+    }
+    let mut pieces = framing.written(&frames);
+    if let (true, Some(piece)) = (faults.contains(&Fault::WrongCrc), pieces.get_mut(frames.len() / 2)) {
+        if let Some(last) = piece.last_mut() {
+            *last ^= 0x55;
+        }
+    }
+    let sending = sending(faults).unwrap_or_default();
+    response(200, framing.media_type(), sending.body(pieces, ended))
+}
+
+/// How pieces go out.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sending {
+    every_byte: bool,
+    truncated: bool,
+    delay: Option<Duration>,
+}
+
+/// Nothing if a body goes out as a body does.
+fn sending(faults: &[Fault]) -> Option<Sending> {
+    let delay = faults.iter().find_map(|fault| match fault {
+        Fault::Drip { delay_ms } => Some(Duration::from_millis(*delay_ms)),
+        _ => None,
+    });
+    let (every_byte, truncated) = (faults.contains(&Fault::EveryByte), faults.contains(&Fault::Truncated));
+    (every_byte || truncated || delay.is_some()).then_some(Sending { every_byte, truncated, delay })
+}
+
+impl Sending {
+    fn body(self, mut pieces: Vec<Vec<u8>>, ended: watch::Receiver<bool>) -> Body {
+        if self.truncated {
+            pieces = cut(pieces);
+        } else if self.delay.is_some() && pieces.len() == 1 {
+            // A drip has to have drops.
+            pieces = pieces.concat().chunks(16).map(<[u8]>::to_vec).collect();
+        }
+        if self.every_byte {
+            pieces = pieces.concat().into_iter().map(|byte| vec![byte]).collect();
+        }
+        let end = self.truncated.then(|| Err(std::io::Error::other("the answer was cut off")));
+        let pieces = pieces.into_iter().map(|piece| Ok(Bytes::from(piece))).chain(end);
+        Body::from_stream(paced(pieces, self.delay, ended))
+    }
+}
+
+/// Each piece is on its way before the next one comes; a server that ends waits for none.
+fn paced(
+    pieces: impl Iterator<Item = std::io::Result<Bytes>> + Send + 'static,
+    delay: Option<Duration>,
+    ended: watch::Receiver<bool>,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    futures::stream::iter(pieces).then(move |piece| {
+        let mut ended = ended.clone();
+        async move {
+            // Who is asked again later sends what it has.
+            tokio::task::yield_now().await;
+            if let Some(delay) = delay {
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    _ = ended.wait_for(|ended| *ended) => return Err(std::io::Error::other("the server has ended")),
+                }
+            }
+            piece
+        }
+    })
+}
+
+/// The first part of it, ending within a piece.
+fn cut(pieces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let whole: usize = pieces.iter().map(Vec::len).sum();
+    let mut left = whole * 2 / 3;
+    let mut kept = Vec::new();
+    for mut piece in pieces {
+        piece.truncate(left);
+        left -= piece.len();
+        kept.push(piece);
+    }
+    kept.retain(|piece| !piece.is_empty());
+    kept
+}
+
+/// Fields that nobody knows, in every object but those that a model made.
+fn strange(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                if !matches!(name.as_str(), "arguments" | "args" | "input") {
+                    strange(value);
+                }
+            }
+            fields.insert("x_unheard_of".into(), json!({ "list": [1, null], "text": "✨" }));
+        }
+        Value::Array(items) => items.iter_mut().for_each(strange),
+        _ => {}
+    }
+}
+
+fn unknown(framing: Framing) -> Frame {
+    let data = json!({ "type": "x_unheard_of", "object": "x.unheard.of", "text": "✨" });
+    match framing {
+        Framing::Events | Framing::List => Frame::named("x_unheard_of", data),
+        Framing::Lines => Frame::plain(json!({ "x_unheard_of": true, "done": false })),
+        Framing::Binary => Frame::named("xUnheardOf", data),
+    }
+}
+
+/// What a provider sends so that a connection is not thought dead.
+fn keep_alive(provider: Provider, framing: Framing) -> Vec<Frame> {
+    match (provider, framing) {
+        (Provider::Anthropic, _) => vec![Frame::named("ping", json!({ "type": "ping" }))],
+        (Provider::OpenRouter, Framing::Events) => vec![Frame::text(": OPENROUTER PROCESSING")],
+        (_, Framing::Events) => vec![Frame::text(": keep-alive")],
+        (_, Framing::Lines) => vec![Frame::text("")],
+        (_, Framing::List | Framing::Binary) => Vec::new(),
+    }
+}
