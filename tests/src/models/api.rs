@@ -12,12 +12,32 @@ use super::faults::{self, Failure, Fault, Trouble};
 use super::frames::{Frame, Framing};
 use super::incoming::decoded;
 use super::script::{Answer, Finish, Rule};
-use super::{Incoming, Provider, Shared, auth, chat, chat_errors};
+use super::{
+    Incoming, Provider, Shared, anthropic, auth, bedrock, chat, chat_errors, google, images, ollama, responses,
+    services,
+};
 
 /// One of the forms in which models are asked.
 enum Api {
     /// With Azure's deployment and version, where the path has them.
-    Chat { deployment: Option<String>, version: Option<String> },
+    Chat {
+        deployment: Option<String>,
+        version: Option<String>,
+    },
+    Responses,
+    Images,
+    Messages,
+    Google(Place),
+    /// The frames of a stream are a list.
+    GoogleList(Place),
+    Converse(Place),
+    Ollama,
+}
+
+/// A model in a path, and whether the path asks for a stream.
+struct Place {
+    model: String,
+    streamed: bool,
 }
 
 /// Answers whatever came.
@@ -27,6 +47,9 @@ pub(super) async fn answer(shared: &Shared, incoming: &Incoming) -> Response<Bod
     if let Some(provider) = Provider::ALL.into_iter().find(|provider| provider.folder() == first) {
         let authorized = auth::check(shared, provider, incoming);
         shared.record(Some(provider), provider.name(), incoming, authorized.is_ok());
+        if let Some(response) = files(provider, incoming, rest, &authorized).await {
+            return response;
+        }
         let found = api(provider, incoming, rest);
         return match found {
             Ok(api) => api.answer(shared, provider, incoming, authorized).await,
@@ -37,6 +60,12 @@ pub(super) async fn answer(shared: &Shared, incoming: &Incoming) -> Response<Bod
     let (name, (response, authorized)) = match (incoming.method.as_str(), steps.as_slice()) {
         ("POST", ["google", "token"]) => ("google-token", tokens::google(shared, incoming)),
         ("POST", ["entra", tenant, "oauth2", "v2.0", "token"]) => ("entra", tokens::entra(shared, tenant, incoming)),
+        ("POST", ["calendar", "v3", "calendars", id, "events"]) => {
+            ("google-calendar", services::calendar(shared, id, incoming))
+        }
+        ("POST", ["slack", "services", ..]) => ("slack", services::slack(shared, incoming)),
+        ("POST", ["discord", "api", "webhooks", _, _]) => ("discord", services::discord(shared, incoming)),
+        ("POST", ["todoist", "rest", "v2", "tasks"]) => ("todoist", services::todoist(shared, incoming)),
         _ => ("unknown", (unknown().into_response(), false)),
     };
     shared.record(None, name, incoming, authorized);
@@ -47,39 +76,97 @@ fn unknown() -> Failure {
     Failure::new(404, json!({ "error": { "message": "nothing is here", "type": "invalid_request_error" } }))
 }
 
+/// OpenAI's files and pictures, which are no questions.
+async fn files(
+    provider: Provider,
+    incoming: &Incoming,
+    rest: &str,
+    authorized: &Result<(), Trouble>,
+) -> Option<Response<Body>> {
+    let steps: Vec<&str> = rest.split('/').collect();
+    match (provider, incoming.method.as_str(), steps.as_slice()) {
+        // Whoever has the address may have the picture.
+        (Provider::OpenAi, "GET", ["pictures", _]) => Some(images::picture()),
+        (Provider::OpenAi, method, ["v1", "files", rest @ ..]) => {
+            if let Err(trouble) = authorized {
+                return Some(chat_errors::failure(provider, trouble).into_response());
+            }
+            match (method, rest) {
+                ("POST", []) => Some(images::upload(incoming).await),
+                ("GET" | "DELETE", [id]) => Some(images::absent(id).into_response()),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 /// The API at a path below a provider's folder.
 fn api(provider: Provider, incoming: &Incoming, rest: &str) -> Result<Api, Failure> {
     let steps: Vec<&str> = rest.split('/').collect();
-    let plain = || Api::Chat { deployment: None, version: None };
-    match (provider, incoming.method.as_str(), steps.as_slice()) {
-        (Provider::OpenAi | Provider::Mistral | Provider::DeepSeek, "POST", ["v1", "chat", "completions"])
-        | (Provider::DeepSeek, "POST", ["chat", "completions"])
-        | (Provider::OpenRouter, "POST", ["api", "v1", "chat", "completions"]) => Ok(plain()),
-        (Provider::AzureOpenAi, "POST", ["openai", "v1", rest @ ..]) => {
-            if let Some("preview" | "latest") | None = incoming.query("api-version").as_deref() {
-                return azure_v1(rest);
-            }
-            Err(azure(400, "BadRequest", "api-version query parameter is not allowed when using /v1 path"))
+    if incoming.method != "POST" {
+        return Err(unknown());
+    }
+    match (provider, steps.as_slice()) {
+        (Provider::OpenAi | Provider::Mistral | Provider::DeepSeek, ["v1", "chat", "completions"])
+        | (Provider::DeepSeek, ["chat", "completions"])
+        | (Provider::OpenRouter, ["api", "v1", "chat", "completions"]) => {
+            Ok(Api::Chat { deployment: None, version: None })
         }
-        (Provider::AzureOpenAi, "POST", ["openai", "deployments", deployment, "chat", "completions"]) => {
-            // Without a version, or with one that is no date, there is no such place.
-            match incoming.query("api-version").filter(|version| version.len() >= 10 && version.starts_with("20")) {
-                version @ Some(_) => Ok(Api::Chat { deployment: Some(decoded(deployment)), version }),
-                None => Err(azure(404, "404", "Resource not found")),
-            }
+        (Provider::OpenAi, ["v1", "responses"]) => Ok(Api::Responses),
+        (Provider::OpenAi, ["v1", "images", "generations"]) => Ok(Api::Images),
+        (Provider::AzureOpenAi, steps) => azure(incoming, steps),
+        (Provider::Anthropic, ["v1", "messages"]) => Ok(Api::Messages),
+        (Provider::Gemini, ["v1beta" | "v1", "models", called])
+        | (
+            Provider::VertexAi,
+            ["v1" | "v1beta1", "projects", _, "locations", _, "publishers", "google", "models", called],
+        ) => google_place(incoming, called),
+        (Provider::Bedrock, ["model", model, "converse"]) => {
+            Ok(Api::Converse(Place { model: decoded(model), streamed: false }))
         }
+        (Provider::Bedrock, ["model", model, "converse-stream"]) => {
+            Ok(Api::Converse(Place { model: decoded(model), streamed: true }))
+        }
+        (Provider::Ollama, ["api", "chat"]) => Ok(Api::Ollama),
         _ => Err(unknown()),
     }
 }
 
-fn azure(status: u16, code: &str, message: &str) -> Failure {
-    Failure::new(status, json!({ "error": { "code": code, "message": message } }))
+/// `{model}:{method}`.
+fn google_place(incoming: &Incoming, called: &str) -> Result<Api, Failure> {
+    let called = decoded(called);
+    let (model, method) = called.split_once(':').unwrap_or((&called, ""));
+    let place = |streamed| Place { model: model.to_owned(), streamed };
+    match method {
+        "generateContent" => Ok(Api::Google(place(false))),
+        "streamGenerateContent" if incoming.query("alt").as_deref() == Some("sse") => Ok(Api::Google(place(true))),
+        "streamGenerateContent" => Ok(Api::GoogleList(place(true))),
+        _ => Err(unknown()),
+    }
 }
 
-fn azure_v1(steps: &[&str]) -> Result<Api, Failure> {
-    match steps {
-        ["chat", "completions"] => Ok(Api::Chat { deployment: None, version: None }),
-        _ => Err(azure(404, "404", "Resource not found")),
+/// Classic, with a deployment and a version, or the newer `v1` without them.
+fn azure(incoming: &Incoming, steps: &[&str]) -> Result<Api, Failure> {
+    let version = incoming.query("api-version");
+    let refused = |status: u16, code: &str, message: &str| {
+        Err(Failure::new(status, json!({ "error": { "code": code, "message": message } })))
+    };
+    match (steps, version.as_deref()) {
+        (["openai", "v1", "chat", "completions"], None | Some("preview" | "latest")) => {
+            Ok(Api::Chat { deployment: None, version: None })
+        }
+        (["openai", "v1", "responses"], None | Some("preview" | "latest")) => Ok(Api::Responses),
+        (["openai", "v1", ..], Some(_)) => {
+            refused(400, "BadRequest", "api-version query parameter is not allowed when using /v1 path")
+        }
+        // Without a version, or with one that is no date, there is no such place.
+        (["openai", "deployments", deployment, "chat", "completions"], Some(dated))
+            if dated.len() >= 10 && dated.starts_with("20") =>
+        {
+            Ok(Api::Chat { deployment: Some(decoded(deployment)), version: Some(dated.to_owned()) })
+        }
+        _ => refused(404, "404", "Resource not found"),
     }
 }
 
@@ -123,44 +210,98 @@ impl Api {
             return faults::whole(failure.body, &faults, shared.ended.clone());
         }
         if let (Some(trouble), false) = (&trouble, in_stream) {
-            return self.failure(asked.provider, trouble).into_response();
+            let failure = self.failure(asked.provider, trouble);
+            // Google blocks a prompt with an answer.
+            return match failure.status == 200 && asked.streamed {
+                true => self.stream(shared, asked, vec![Frame::plain(failure.body)], &faults),
+                false => failure.into_response(),
+            };
         }
         if !asked.streamed {
             return faults::whole(self.whole(shared, asked, &answer), &faults, shared.ended.clone());
         }
-        let (framing, mut frames) = self.frames(shared, asked, &answer);
+        let mut frames = self.frames(shared, asked, &answer);
         if in_stream {
             frames.truncate(frames.len().div_ceil(2));
             frames.push(self.error_frame(asked.provider, &trouble.unwrap_or(Trouble::Internal)));
         }
-        faults::streamed(asked.provider, framing, frames, &faults, shared.ended.clone())
+        self.stream(shared, asked, frames, &faults)
     }
 
-    fn read(&self, _shared: &Shared, provider: Provider, incoming: &Incoming) -> Result<Asked, Trouble> {
+    fn stream(&self, shared: &Shared, asked: &Asked, frames: Vec<Frame>, faults: &[Fault]) -> Response<Body> {
+        faults::streamed(asked.provider, self.framing(), frames, faults, shared.ended.clone())
+    }
+
+    fn framing(&self) -> Framing {
+        match self {
+            Self::GoogleList(_) => Framing::List,
+            Self::Converse(_) => Framing::Binary,
+            Self::Ollama => Framing::Lines,
+            _ => Framing::Events,
+        }
+    }
+
+    fn read(&self, shared: &Shared, provider: Provider, incoming: &Incoming) -> Result<Asked, Trouble> {
+        let credentials = &shared.credentials;
         match self {
             Self::Chat { deployment, version } => {
                 chat::read(provider, incoming, deployment.as_deref(), version.as_deref())
             }
+            Self::Responses => responses::read(&shared.kept, provider, incoming),
+            Self::Images => images::read(provider, incoming),
+            Self::Messages => anthropic::read(credentials, incoming),
+            Self::Google(Place { model, streamed }) | Self::GoogleList(Place { model, streamed }) => {
+                google::read(credentials, provider, incoming, model, *streamed)
+            }
+            Self::Converse(Place { model, streamed }) => bedrock::read(credentials, incoming, model, *streamed),
+            Self::Ollama => ollama::read(incoming),
         }
     }
 
-    fn whole(&self, _shared: &Shared, asked: &Asked, answer: &Answer) -> Value {
+    fn whole(&self, shared: &Shared, asked: &Asked, answer: &Answer) -> Value {
+        let credentials = &shared.credentials;
         match self {
             Self::Chat { .. } => chat::whole(asked, answer),
+            Self::Responses => responses::whole(&shared.kept, asked, answer),
+            Self::Images => images::whole(&shared.origin, asked),
+            Self::Messages => anthropic::whole(credentials, asked, answer),
+            Self::Google(_) | Self::GoogleList(_) => google::whole(credentials, asked, answer),
+            Self::Converse(_) => bedrock::whole(credentials, answer),
+            Self::Ollama => ollama::whole(asked, answer),
         }
     }
 
-    fn frames(&self, _shared: &Shared, asked: &Asked, answer: &Answer) -> (Framing, Vec<Frame>) {
+    fn frames(&self, shared: &Shared, asked: &Asked, answer: &Answer) -> Vec<Frame> {
+        let credentials = &shared.credentials;
         match self {
-            Self::Chat { .. } => (Framing::Events, chat::frames(asked, answer)),
+            Self::Chat { .. } => chat::frames(asked, answer),
+            Self::Responses => responses::frames(&shared.kept, asked, answer),
+            // There are no pictures in pieces.
+            Self::Images => vec![Frame::plain(images::whole(&shared.origin, asked))],
+            Self::Messages => anthropic::frames(credentials, asked, answer),
+            Self::Google(_) | Self::GoogleList(_) => google::frames(credentials, asked, answer),
+            Self::Converse(_) => bedrock::frames(credentials, answer),
+            Self::Ollama => ollama::frames(asked, answer),
         }
     }
 
     fn failure(&self, provider: Provider, trouble: &Trouble) -> Failure {
-        chat_errors::failure(provider, trouble)
+        match self {
+            Self::Chat { .. } | Self::Responses | Self::Images => chat_errors::failure(provider, trouble),
+            Self::Messages => anthropic::failure(trouble),
+            Self::Google(_) | Self::GoogleList(_) => google::failure(provider, trouble),
+            Self::Converse(_) => bedrock::failure(trouble),
+            Self::Ollama => ollama::failure(trouble),
+        }
     }
 
     fn error_frame(&self, provider: Provider, trouble: &Trouble) -> Frame {
-        chat_errors::frame(provider, trouble)
+        match self {
+            Self::Chat { .. } | Self::Images => chat_errors::frame(provider, trouble),
+            Self::Responses => responses::error_frame(&chat_errors::failure(provider, trouble).body),
+            Self::Messages => anthropic::error_frame(trouble),
+            Self::Converse(_) => bedrock::error_frame(trouble),
+            _ => Frame::plain(self.failure(provider, trouble).body),
+        }
     }
 }

@@ -1,18 +1,26 @@
 //! A stand-in for providers of language models: one server on loopback that speaks the HTTP APIs of ten, and says what a script tells it. It follows
 //! their documents and never our own codecs: who is tested with it must not be able to agree with itself.
 
+mod anthropic;
 mod api;
 mod asked;
 mod auth;
+mod bedrock;
 mod chat;
 mod chat_errors;
 mod chat_rules;
 mod credentials;
 mod faults;
 mod frames;
+mod google;
+mod google_rules;
+mod images;
 mod incoming;
 mod listening;
+mod ollama;
+mod responses;
 mod script;
+mod services;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -130,6 +138,8 @@ struct Shared {
     origin: String,
     credentials: Credentials,
     script: Mutex<Script>,
+    /// Conversations that OpenAI's Responses keep.
+    kept: responses::Kept,
     seen: Mutex<Vec<Seen>>,
     came: Notify,
     ended: watch::Receiver<bool>,
@@ -283,6 +293,7 @@ impl Shared {
             credentials: Credentials::new(&origin),
             origin,
             script: Mutex::new(script),
+            kept: responses::Kept::default(),
             seen: Mutex::default(),
             came: Notify::new(),
             ended,
