@@ -359,7 +359,11 @@ pub(super) fn failure(trouble: &Trouble) -> Failure {
             );
             let limits = [("limit", "50"), ("remaining", "0")];
             let limits = limits.map(|(name, value)| (format!("anthropic-ratelimit-requests-{name}"), value.to_owned()));
-            error(429, "rate_limit_error", &message).with(limits.to_vec()).with(wait.headers())
+            let failure = error(429, "rate_limit_error", &message).with(limits.to_vec());
+            match wait.hint {
+                Hint::Reset => failure.with(vec![("anthropic-ratelimit-requests-reset".into(), wait.at().to_string())]),
+                _ => failure.with(wait.headers()),
+            }
         }
         Trouble::Internal => error(500, "api_error", "Internal server error"),
         Trouble::Overloaded => error(529, "overloaded_error", "Overloaded"),

@@ -186,6 +186,7 @@ impl Api {
         if rule.faults.contains(&Fault::Hang) {
             let mut ended = shared.ended.clone();
             let _ = ended.wait_for(|ended| *ended).await;
+            return faults::response(503, "text/plain", Body::from("the stand-in has ended"));
         }
         if let Some(response) = faults::instead(&rule.faults) {
             return response;

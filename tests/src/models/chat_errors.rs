@@ -248,5 +248,9 @@ fn routed_limit(mut failure: Failure, wait: Wait) -> Failure {
     if wait.hint == Hint::Text {
         failure.body["error"]["message"] = format!("Provider returned error.{}", wait.sentence()).into();
     }
-    failure.with(wait.headers())
+    match wait.hint {
+        // In milliseconds since 1970.
+        Hint::Reset => failure.with(vec![("x-ratelimit-reset".into(), wait.at().as_millisecond().to_string())]),
+        _ => failure.with(wait.headers()),
+    }
 }

@@ -199,7 +199,7 @@ fn open<'a>(schema: &'a Value, place: &mut Vec<&'a str>) -> Option<String> {
 }
 
 fn mistral(asked: &Asked) -> Result<(), Trouble> {
-    for name in fields(&asked.body).keys().filter(|name| !MISTRAL.contains(&name.as_str())) {
+    if let Some(name) = fields(&asked.body).keys().find(|name| !MISTRAL.contains(&name.as_str())) {
         let bad = Bad {
             message: "Extra inputs are not permitted".into(),
             param: Some(name.clone()),

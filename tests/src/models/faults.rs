@@ -179,6 +179,11 @@ impl Wait {
         self.after_ms.div_ceil(1_000)
     }
 
+    /// The time to ask again.
+    pub fn at(self) -> jiff::Timestamp {
+        jiff::Timestamp::now() + jiff::SignedDuration::from_millis(i64::try_from(self.after_ms).unwrap_or(0))
+    }
+
     /// What a sentence says of it.
     pub fn sentence(self) -> String {
         match self.hint {
@@ -302,10 +307,11 @@ pub(super) fn streamed(
         frames = frames.into_iter().flat_map(|frame| alive.iter().cloned().chain([frame])).collect();
     }
     let mut pieces = framing.written(&frames);
-    if let (true, Some(piece)) = (faults.contains(&Fault::WrongCrc), pieces.get_mut(frames.len() / 2)) {
-        if let Some(last) = piece.last_mut() {
-            *last ^= 0x55;
-        }
+    let spoilt = frames.len() / 2;
+    if let Some(last) =
+        pieces.get_mut(spoilt).filter(|_| faults.contains(&Fault::WrongCrc)).and_then(|piece| piece.last_mut())
+    {
+        *last ^= 0x55;
     }
     let sending = sending(faults).unwrap_or_default();
     response(200, framing.media_type(), sending.body(pieces, ended))

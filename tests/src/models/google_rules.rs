@@ -114,7 +114,7 @@ fn subset(schema: &Value, place: &str) -> Result<(), Trouble> {
         );
         return Err(Trouble::about(place, message));
     }
-    for value in list(&schema["enum"]).iter().filter(|value| !value.is_string()) {
+    if let Some(value) = list(&schema["enum"]).iter().find(|value| !value.is_string()) {
         let message = format!("Invalid value at '{place}.enum[0]' (TYPE_STRING), {value}");
         return Err(Trouble::about(place, message));
     }

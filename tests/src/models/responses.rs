@@ -150,15 +150,14 @@ fn conversation(kept: &Kept, body: &Value) -> Result<Vec<Value>, Trouble> {
         }
     }
     paired(&items)?;
-    if let Some(item) = items.iter().find(|item| item["type"] == "reasoning" && !item["encrypted_content"].is_string())
-    {
-        if body["store"] == false {
-            let message = format!(
-                "Item with id '{}' not found. Items are not persisted when `store` is set to false. Try again with `store` set to true, or remove this item from your input.",
-                item["id"].as_str().unwrap_or_default()
-            );
-            return Err(Trouble::about("input", message));
-        }
+    // What was not kept has to come along, encrypted.
+    let bare = |item: &&Value| item["type"] == "reasoning" && !item["encrypted_content"].is_string();
+    if let Some(item) = items.iter().find(bare).filter(|_| body["store"] == false) {
+        let message = format!(
+            "Item with id '{}' not found. Items are not persisted when `store` is set to false. Try again with `store` set to true, or remove this item from your input.",
+            item["id"].as_str().unwrap_or_default()
+        );
+        return Err(Trouble::about("input", message));
     }
     Ok(items)
 }
