@@ -253,68 +253,86 @@ fn prompt_filtered() -> Value {
     json!([{ "prompt_index": 0, "content_filter_results": filtered(false) }])
 }
 
-/// The same as a stream.
-pub(super) fn frames(asked: &Asked, answer: &Answer) -> Vec<Frame> {
-    let provider = asked.provider;
-    let envelope = Envelope::new(provider);
-    let with_usage = asked.body["stream_options"]["include_usage"] == true;
-    let object = "chat.completion.chunk";
-    let chunk = |delta: Value, finish: Option<&str>| {
+/// The chunks of a stream.
+struct Chunks<'a> {
+    envelope: Envelope,
+    asked: &'a Asked,
+    answer: &'a Answer,
+    /// The usage has a chunk of its own, and is null in all others.
+    with_usage: bool,
+}
+
+impl Chunks<'_> {
+    fn chunk(&self, delta: Value, finish: Option<&str>) -> Map<String, Value> {
         let mut choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
-        match provider {
+        match self.asked.provider {
             Provider::OpenAi | Provider::DeepSeek => choice["logprobs"] = Value::Null,
             Provider::AzureOpenAi => choice["content_filter_results"] = json!({}),
-            Provider::OpenRouter => choice["native_finish_reason"] = finish.map_or(Value::Null, |_| native(answer)),
+            Provider::OpenRouter => {
+                choice["native_finish_reason"] = finish.map_or(Value::Null, |_| native(self.answer));
+            }
             _ => {}
         }
-        let mut chunk = envelope.around(asked, object, json!([choice]));
-        if with_usage {
+        let mut chunk = self.of(json!([choice]));
+        if self.with_usage {
             chunk.insert("usage".into(), Value::Null);
         }
         chunk
-    };
-    let mut chunks = Vec::new();
-    if provider == Provider::AzureOpenAi {
-        let first = json!({ "id": "", "object": "", "created": 0, "model": "", "choices": [],
-            "prompt_filter_results": prompt_filtered() });
-        chunks.extend(first.as_object().cloned());
     }
-    chunks.push(chunk(json!({ "role": "assistant", "content": "" }), None));
-    chunks.extend(deltas(asked, answer).into_iter().map(|delta| chunk(delta, None)));
-    let calls = calls(asked, answer);
-    let word = finish(provider, answer.finish());
-    let mut last = match provider {
-        // Whole, and with the end.
-        Provider::Mistral if !calls.is_empty() => chunk(json!({ "content": "", "tool_calls": calls }), Some(word)),
-        _ => {
-            let fragments = calls.iter().enumerate().flat_map(|(at, call)| fragments(at, call));
-            chunks.extend(fragments.map(|call| chunk(json!({ "tool_calls": [call] }), None)));
-            chunk(if provider == Provider::Mistral { json!({ "content": "" }) } else { json!({}) }, Some(word))
-        }
-    };
-    match provider {
-        Provider::Mistral => {
-            last.insert("usage".into(), usage(asked, answer.usage));
-            chunks.push(last);
-        }
-        Provider::OpenRouter => {
-            chunks.push(last);
-            let mut end = chunk(json!({ "role": "assistant", "content": "" }), None);
-            end.insert("usage".into(), usage(asked, answer.usage));
-            chunks.push(end);
-        }
-        _ => {
-            chunks.push(last);
-            if with_usage {
-                let mut end = envelope.around(asked, object, json!([]));
-                end.insert("usage".into(), usage(asked, answer.usage));
-                chunks.push(end);
+
+    fn of(&self, choices: Value) -> Map<String, Value> {
+        self.envelope.around(self.asked, "chat.completion.chunk", choices)
+    }
+
+    fn counted(&self, mut chunk: Map<String, Value>) -> Map<String, Value> {
+        chunk.insert("usage".into(), usage(self.asked, self.answer.usage));
+        chunk
+    }
+
+    /// The calls, and the end.
+    fn end(&self) -> Vec<Map<String, Value>> {
+        let (provider, calls) = (self.asked.provider, calls(self.asked, self.answer));
+        let word = Some(finish(provider, self.answer.finish()));
+        if provider == Provider::Mistral {
+            // Calls are whole, and all comes with the end.
+            let mut delta = json!({ "content": "" });
+            if !calls.is_empty() {
+                delta["tool_calls"] = calls.into();
             }
+            return vec![self.counted(self.chunk(delta, word))];
         }
+        let fragments = calls.iter().enumerate().flat_map(|(at, call)| fragments(at, call));
+        let mut chunks: Vec<_> = fragments.map(|call| self.chunk(json!({ "tool_calls": [call] }), None)).collect();
+        chunks.push(self.chunk(json!({}), word));
+        match provider {
+            Provider::OpenRouter => {
+                let empty = json!({ "role": "assistant", "content": "" });
+                chunks.push(self.counted(self.chunk(empty, None)));
+            }
+            _ if self.with_usage => chunks.push(self.counted(self.of(json!([])))),
+            _ => {}
+        }
+        chunks
     }
-    let working = (provider == Provider::OpenRouter).then(|| Frame::text(": OPENROUTER PROCESSING"));
-    let chunks = chunks.into_iter().map(|chunk| Frame::plain(chunk.into()));
-    working.into_iter().chain(chunks).chain([Frame::text("data: [DONE]")]).collect()
+}
+
+/// The same as a stream.
+pub(super) fn frames(asked: &Asked, answer: &Answer) -> Vec<Frame> {
+    let with_usage = asked.body["stream_options"]["include_usage"] == true;
+    let stream = Chunks { envelope: Envelope::new(asked.provider), asked, answer, with_usage };
+    let mut frames = Vec::new();
+    match asked.provider {
+        Provider::AzureOpenAi => frames.push(Frame::plain(json!({ "id": "", "object": "", "created": 0, "model": "",
+            "choices": [], "prompt_filter_results": prompt_filtered() }))),
+        Provider::OpenRouter => frames.push(Frame::text(": OPENROUTER PROCESSING")),
+        _ => {}
+    }
+    let first = stream.chunk(json!({ "role": "assistant", "content": "" }), None);
+    let said = deltas(asked, answer).into_iter().map(|delta| stream.chunk(delta, None));
+    let chunks = [first].into_iter().chain(said).chain(stream.end());
+    frames.extend(chunks.map(|chunk| Frame::plain(chunk.into())));
+    frames.push(Frame::text("data: [DONE]"));
+    frames
 }
 
 /// What is thought and said, in pieces.

@@ -34,6 +34,8 @@ pub enum Fault {
     // The same in other places.
     /// An error in the body of a 200.
     ErrorInBody,
+    /// The same beside what was said until then: OpenRouter's alone.
+    ErrorInChoice,
     /// An error in the midst of a stream.
     ErrorInStream,
     // What is no answer of a provider.

@@ -93,6 +93,14 @@ fn parts(credentials: &Credentials, answer: &Answer) -> Vec<Value> {
     thought.chain(said).chain(calls).collect()
 }
 
+/// A text that was thought about has a signature as well, if no call has one.
+fn signed(credentials: &Credentials, answer: &Answer, mut part: Value) -> Value {
+    if let (Some(thinking), true) = (&answer.thinking, answer.tool_calls.is_empty()) {
+        part["thoughtSignature"] = credentials.sign(thinking).into();
+    }
+    part
+}
+
 /// A response with some parts.
 struct Response<'a> {
     asked: &'a Asked,
@@ -129,7 +137,7 @@ pub(super) fn whole(credentials: &Credentials, asked: &Asked, answer: &Answer) -
     let text: String = parts.iter().filter(|part| is_text(part)).filter_map(|part| part["text"].as_str()).collect();
     if let Some(first) = parts.iter().position(is_text) {
         parts.retain(|part| !is_text(part));
-        parts.insert(first, json!({ "text": text }));
+        parts.insert(first, signed(credentials, answer, json!({ "text": text })));
     }
     let response = Response { asked, id: letters(22) };
     response.of(&parts, Some(answer.finish()), answer.usage)
@@ -137,7 +145,11 @@ pub(super) fn whole(credentials: &Credentials, asked: &Asked, answer: &Answer) -
 
 pub(super) fn frames(credentials: &Credentials, asked: &Asked, answer: &Answer) -> Vec<Frame> {
     let response = Response { asked, id: letters(22) };
-    let parts = parts(credentials, answer);
+    let mut parts = parts(credentials, answer);
+    if answer.thinking.is_some() && answer.tool_calls.is_empty() {
+        // It comes when all was said, beside nothing.
+        parts.push(signed(credentials, answer, json!({ "text": "" })));
+    }
     let (last, before) = match parts.split_last() {
         Some((last, before)) => (std::slice::from_ref(last), before),
         None => (&[][..], &[][..]),

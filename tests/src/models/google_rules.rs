@@ -184,6 +184,7 @@ fn contents(credentials: &Credentials, model: &str, contents: &[Value]) -> Resul
 }
 
 fn signed(credentials: &Credentials, model: &str, turns: &[Value]) -> Result<(), Trouble> {
+    // 2.5 would only answer worse without one. It is refused here, so that whoever loses a signature is noticed.
     let thinks = !model.starts_with("gemini-1") && !model.starts_with("gemini-2.0");
     for (at, turn) in turns.iter().enumerate() {
         let calls = list(&turn["parts"]).iter().filter(|part| part["functionCall"].is_object());

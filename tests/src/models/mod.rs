@@ -19,6 +19,7 @@ mod incoming;
 mod listening;
 mod ollama;
 mod responses;
+mod routes;
 mod script;
 mod services;
 
@@ -336,5 +337,5 @@ async fn asked(State(shared): State<Arc<Shared>>, request: Request) -> Response<
         return faults::response(413, "text/plain", Body::from("the request is too large"));
     };
     let incoming = Incoming::new(&head, body);
-    api::answer(&shared, &incoming).await
+    routes::answer(&shared, &incoming).await
 }

@@ -122,7 +122,10 @@ pub(super) fn failure(trouble: &Trouble) -> Failure {
         Trouble::Bad(Bad { message, .. }) => error(400, message),
         Trouble::ContextTooLong => error(400, "the input length exceeds the context length"),
         // Of its cloud.
-        Trouble::QuotaExhausted => error(402, "you have reached your usage limit, upgrade for higher limits"),
+        Trouble::QuotaExhausted => {
+            let message = "you (stand-in) have reached your weekly usage limit, upgrade for higher limits: https://ollama.com/upgrade (ref: 0)";
+            error(429, message)
+        }
         Trouble::ContentFilter => error(400, "the prompt was blocked"),
         Trouble::RateLimited(wait) => {
             let wait = wait.or(Hint::None);

@@ -88,7 +88,7 @@ fn errors(name: &str) -> [(u16, &'static str); 10] {
             (400, "service quota"),
             (402, "credits"),
             (402, "Insufficient Balance"),
-            (402, "usage limit"),
+            (429, "usage limit"),
             (402, "Insufficient credits"),
         ],
         "rateLimited" => [
@@ -224,6 +224,20 @@ async fn error_may_come_in_a_body_that_promises_an_answer() {
             assert_eq!(answer.status, 200, "{provider:?}");
             assert!(answer.text.contains(error), "{provider:?}: {}", answer.text);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn error_of_openrouter_may_stand_beside_what_was_said() {
+    with(json!([{ "answer": { "text": "So it" }, "faults": ["errorInChoice"] }]), async |models| {
+        let answer = asked(&models, Provider::OpenRouter, &question(Provider::OpenRouter, "Hi")).await;
+        let choice = &answer.body["choices"][0];
+        assert_eq!(
+            (answer.status, &choice["error"]["code"], &choice["finish_reason"]),
+            (200, &json!(502), &json!("error"))
+        );
+        assert_eq!(choice["message"]["content"], "So it");
     })
     .await;
 }

@@ -38,6 +38,26 @@ async fn call_needs_the_signature_that_it_came_with() {
 }
 
 #[tokio::test]
+async fn text_that_was_thought_about_is_signed_at_its_end() {
+    with(json!([{ "answer": { "thinking": "Hm.", "text": "So it is." } }]), async |models| {
+        for provider in BOTH {
+            let whole = asked(&models, provider, &question(provider, "Hi")).await.body;
+            let parts = &whole["candidates"][0]["content"]["parts"];
+            assert_eq!(
+                (&parts[0]["text"], &parts[0]["thought"], &parts[1]["text"]),
+                (&json!("Hm."), &json!(true), &json!("So it is."))
+            );
+            assert!(parts[1]["thoughtSignature"].is_string(), "{whole}");
+            let streamed = asked_streamed(&models, provider, &question(provider, "Hi")).await;
+            let last = events(&streamed.text).pop().expect("there are some");
+            let part = &last["candidates"][0]["content"]["parts"][0];
+            assert!(part["text"] == "" && part["thoughtSignature"].is_string(), "{last}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn schemas_are_of_the_subset_or_named_otherwise() {
     with(json!([]), async |models| {
         let closed =
@@ -68,6 +88,9 @@ async fn stream_without_sse_is_a_list() {
             post(&url, &question(Provider::Gemini, "Hi")).header("x-goog-api-key", models.key(Provider::Gemini));
         let answer = sent(request).await;
         assert_eq!(answer.body.as_array().map(Vec::len), Some(3), "{}", answer.text);
+        // An error is one as well.
+        let refused = sent(post(&url, &question(Provider::Gemini, "Hi"))).await;
+        assert_eq!(refused.body[0]["error"]["status"], "PERMISSION_DENIED");
     })
     .await;
 }
