@@ -15,6 +15,7 @@ const FIELDS: &[&str] = &[
     "cache_control",
     "container",
     "context_management",
+    "diagnostics",
     "inference_geo",
     "max_tokens",
     "mcp_servers",
@@ -23,7 +24,9 @@ const FIELDS: &[&str] = &[
     "model",
     "output_config",
     "output_format",
+    "prefill",
     "service_tier",
+    "speed",
     "stop_sequences",
     "stream",
     "system",
@@ -34,13 +37,16 @@ const FIELDS: &[&str] = &[
     "top_k",
     "top_p",
 ];
+/// The versions of the API. The last one has no sampling, and documents and citations in fewer places.
+const VERSIONS: &[&str] = &["2023-01-01", "2023-06-01", NEWEST];
+const NEWEST: &str = "2026-10-21";
+const SAMPLING: &[&str] = &["temperature", "top_k", "top_p"];
 
 pub(super) fn read(credentials: &Credentials, incoming: &Incoming) -> Result<Asked, Trouble> {
-    if incoming.header("anthropic-version").is_none() {
-        return Err(Trouble::bad("anthropic-version: header is required"));
-    }
+    let version = version(incoming)?;
     let body = incoming.json()?;
-    if let Some(name) = body.as_object().into_iter().flat_map(Map::keys).find(|name| !FIELDS.contains(&name.as_str())) {
+    let is_known = |name: &str| FIELDS.contains(&name) && (version != NEWEST || !SAMPLING.contains(&name));
+    if let Some(name) = body.as_object().into_iter().flat_map(Map::keys).find(|name| !is_known(name)) {
         return Err(Trouble::bad(format!("{name}: Extra inputs are not permitted")));
     }
     let Some(model) = body["model"].as_str() else { return Err(Trouble::bad("model: Field required")) };
@@ -53,6 +59,9 @@ pub(super) fn read(credentials: &Credentials, incoming: &Incoming) -> Result<Ask
         schema(model, format)?;
     }
     messages(credentials, &body)?;
+    if version == NEWEST {
+        places(&body)?;
+    }
     let turns = list(&body["messages"]);
     let said = turns.iter().rev().filter(|turn| turn["role"] == "user").map(|turn| text(&turn["content"]));
     let results = turns.iter().flat_map(|turn| list(&turn["content"]));
@@ -69,6 +78,30 @@ pub(super) fn read(credentials: &Credentials, incoming: &Incoming) -> Result<Ask
         },
         ..Asked::of(Provider::Anthropic, model, &body)
     })
+}
+
+fn version(incoming: &Incoming) -> Result<&str, Trouble> {
+    match incoming.header("anthropic-version") {
+        None => Err(Trouble::bad("anthropic-version: header is required")),
+        Some(version) if VERSIONS.contains(&version) => Ok(version),
+        Some(version) => Err(Trouble::bad(format!("anthropic-version: \"{version}\" is not a valid version"))),
+    }
+}
+
+/// Documents are the user's, and what is cited is not.
+fn places(body: &Value) -> Result<(), Trouble> {
+    for (at, turn) in list(&body["messages"]).iter().enumerate() {
+        let is_user = turn["role"] == "user";
+        let misplaced = |block: &&Value| match is_user {
+            true => !list(&block["citations"]).is_empty(),
+            false => block["type"] == "document",
+        };
+        if list(&turn["content"]).iter().any(|block| misplaced(&block)) {
+            let what = if is_user { "citations" } else { "document" };
+            return Err(Trouble::bad(format!("messages.{at}: `{what}` is not permitted in {} messages", turn["role"])));
+        }
+    }
+    Ok(())
 }
 
 fn tool(tool: &Value) -> Tool {
@@ -249,6 +282,7 @@ fn usage(usage: Usage) -> Value {
         "cache_read_input_tokens": usage.cached,
         "cache_creation": { "ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0 },
         "output_tokens": usage.output,
+        "output_tokens_details": { "thinking_tokens": usage.thinking },
         "service_tier": "standard",
     })
 }
@@ -274,9 +308,19 @@ fn message(asked: &Asked, content: Vec<Value>, stop_reason: Value, usage: Value)
     })
 }
 
+/// Why a model would rather not.
+fn stop_details(answer: &Answer) -> Value {
+    match stop_reason(answer.finish()) {
+        "refusal" => json!({ "type": "refusal", "category": null, "explanation": answer.refusal }),
+        _ => Value::Null,
+    }
+}
+
 pub(super) fn whole(credentials: &Credentials, asked: &Asked, answer: &Answer) -> Value {
     let content = blocks(credentials, answer);
-    message(asked, content, stop_reason(answer.finish()).into(), usage(answer.usage))
+    let mut whole = message(asked, content, stop_reason(answer.finish()).into(), usage(answer.usage));
+    whole["stop_details"] = stop_details(answer);
+    whole
 }
 
 pub(super) fn frames(credentials: &Credentials, asked: &Asked, answer: &Answer) -> Vec<Frame> {
@@ -297,7 +341,8 @@ pub(super) fn frames(credentials: &Credentials, asked: &Asked, answer: &Answer) 
         frames.extend(deltas);
         frames.push(event(json!({ "index": at }), "content_block_stop"));
     }
-    let end = json!({ "delta": { "stop_reason": stop_reason(answer.finish()), "stop_sequence": null },
+    let end = json!({ "delta": { "stop_reason": stop_reason(answer.finish()), "stop_sequence": null,
+            "stop_details": stop_details(answer) },
         "usage": { "output_tokens": answer.usage.output } });
     frames.push(event(end, "message_delta"));
     frames.push(event(json!({}), "message_stop"));

@@ -85,7 +85,7 @@ impl Api {
         }
         match asked.streamed {
             true => self.stream(shared, asked, self.frames(shared, asked, &answer), &faults),
-            false => faults::whole(self.whole(shared, asked, &answer), &faults, shared.ended.clone()),
+            false => faults::whole(asked.provider, self.whole(shared, asked, &answer), &faults, shared.ended.clone()),
         }
     }
 
@@ -112,7 +112,7 @@ impl Api {
             whole["choices"][0]["finish_reason"] = "error".into();
             body = whole;
         }
-        faults::whole(body, faults, shared.ended.clone())
+        faults::whole(asked.provider, body, faults, shared.ended.clone())
     }
 
     fn stream(&self, shared: &Shared, asked: &Asked, frames: Vec<Frame>, faults: &[Fault]) -> Response<Body> {

@@ -272,9 +272,14 @@ pub(super) fn instead(faults: &[Fault]) -> Option<Response<Body>> {
 }
 
 /// A whole answer on the wire.
-pub(super) fn whole(mut body: Value, faults: &[Fault], ended: watch::Receiver<bool>) -> Response<Body> {
+pub(super) fn whole(
+    provider: Provider,
+    mut body: Value,
+    faults: &[Fault],
+    ended: watch::Receiver<bool>,
+) -> Response<Body> {
     if faults.contains(&Fault::UnknownFields) {
-        strange(&mut body);
+        strange(provider, &mut body);
     }
     let mut bytes = body.to_string().into_bytes();
     if faults.contains(&Fault::BlankLines) {
@@ -295,14 +300,14 @@ pub(super) fn streamed(
     ended: watch::Receiver<bool>,
 ) -> Response<Body> {
     if faults.contains(&Fault::UnknownFields) {
+        let unknown = unknown(&frames);
         for frame in &mut frames {
             if let Data::Json(json) = &mut frame.data {
-                strange(json);
+                strange(provider, json);
             }
         }
-        if framing != Framing::List {
-            frames.insert(frames.len() / 2, unknown(framing));
-        }
+        let middle = frames.len() / 2;
+        frames.splice(middle..middle, unknown);
     }
     if faults.contains(&Fault::KeepAlive) {
         let alive = keep_alive(provider, framing);
@@ -391,28 +396,42 @@ fn cut(pieces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 }
 
 /// Fields that nobody knows, in every object but those that a model made.
-fn strange(value: &mut Value) {
+fn strange(provider: Provider, value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields.iter_mut() {
-                if !matches!(name.as_str(), "arguments" | "args" | "input") {
-                    strange(value);
+                // Within unions, AWS allows for nothing beside the one that is meant.
+                let is_open = provider != Provider::Bedrock || matches!(name.as_str(), "usage" | "metrics");
+                if is_open && !matches!(name.as_str(), "arguments" | "args" | "input") {
+                    strange(provider, value);
                 }
             }
             fields.insert("x_unheard_of".into(), json!({ "list": [1, null], "text": "✨" }));
         }
-        Value::Array(items) => items.iter_mut().for_each(strange),
+        Value::Array(items) => items.iter_mut().for_each(|item| strange(provider, item)),
         _ => {}
     }
 }
 
-fn unknown(framing: Framing) -> Frame {
-    let data = json!({ "type": "x_unheard_of", "object": "x.unheard.of", "text": "✨" });
-    match framing {
-        Framing::Events | Framing::List => Frame::named("x_unheard_of", data),
-        Framing::Lines => Frame::plain(json!({ "x_unheard_of": true, "done": false })),
-        Framing::Binary => Frame::named("xUnheardOf", data),
+/// An event that nobody knows: one of another name, or one that says nothing known where events have no names.
+fn unknown(frames: &[Frame]) -> Option<Frame> {
+    if frames.iter().any(|frame| frame.name.is_some()) {
+        return Some(Frame::named("x_unheard_of", json!({ "type": "x_unheard_of", "text": "✨" })));
     }
+    let mut json = frames.iter().find_map(|frame| match &frame.data {
+        Data::Json(json) if json["choices"] != json!([]) => Some(json.clone()),
+        _ => None,
+    })?;
+    if json["choices"].is_array() {
+        json["choices"][0]["delta"] = json!({});
+    }
+    if json["message"].is_object() {
+        json["message"] = json!({ "role": "assistant", "content": "" });
+    }
+    if json["candidates"].is_array() {
+        json = json!({ "modelVersion": json["modelVersion"], "responseId": json["responseId"] });
+    }
+    Some(Frame::plain(json))
 }
 
 /// What a provider sends so that a connection is not thought dead.
@@ -421,7 +440,7 @@ fn keep_alive(provider: Provider, framing: Framing) -> Vec<Frame> {
         (Provider::Anthropic, _) => vec![Frame::named("ping", json!({ "type": "ping" }))],
         (Provider::OpenRouter, Framing::Events) => vec![Frame::text(": OPENROUTER PROCESSING")],
         (_, Framing::Events) => vec![Frame::text(": keep-alive")],
-        (_, Framing::Lines) => vec![Frame::text("")],
-        (_, Framing::List | Framing::Binary) => Vec::new(),
+        // There are no comments in these.
+        (_, Framing::Lines | Framing::List | Framing::Binary) => Vec::new(),
     }
 }

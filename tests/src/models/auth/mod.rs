@@ -23,7 +23,8 @@ pub(super) fn check(shared: &Shared, provider: Provider, incoming: &Incoming) ->
         }
         Provider::Ollama if !shared.ollama_key() => Ok(()),
         Provider::Ollama => compare(incoming.bearer(), key),
-        Provider::Anthropic => compare(incoming.header("x-api-key"), key),
+        // Older clients have a header of their own, which counts where there are both.
+        Provider::Anthropic => compare(incoming.header("x-api-key").or(incoming.bearer()), key),
         Provider::Gemini => {
             let named = incoming.query("key");
             compare(incoming.header("x-goog-api-key").or(named.as_deref()), key)
