@@ -24,6 +24,11 @@ async fn call_needs_the_signature_that_it_came_with() {
                 let call = first.body["candidates"][0]["content"]["parts"][0].clone();
                 assert!(call["thoughtSignature"].is_string(), "{}", first.text);
                 assert_eq!(asked(&models, provider, &contents(call.clone(), 1)).await.status, 200);
+                // Bytes are bytes, in whichever alphabet of base64.
+                let mut other = call.clone();
+                let signature = call["thoughtSignature"].as_str().expect("a text").replace('+', "-").replace('/', "_");
+                other["thoughtSignature"] = signature.into();
+                assert_eq!(asked(&models, provider, &contents(other, 1)).await.status, 200);
                 let bare = json!({ "functionCall": call["functionCall"] });
                 let answer = asked(&models, provider, &contents(bare, 1)).await;
                 assert_eq!((answer.status, &answer.body["error"]["status"]), (400, &json!("INVALID_ARGUMENT")));

@@ -91,10 +91,22 @@ async fn anthropic() {
         check(turns(json!([text, result("a"), result("b")])), "immediately after: a, b").await;
         check(turns(json!([result("a"), result("b"), result("c")])), "unexpected `tool_use_id`").await;
         super::refusals::check(&models, Provider::Anthropic, turns(json!([result("a"), result("b"), text])), 200, "You said: And?").await;
-        let body = question(Provider::Anthropic, "Hi");
-        let request = post(&url(&models, Provider::Anthropic, false), &body).header("x-api-key", models.key(Provider::Anthropic));
-        let answer = sent(request).await;
-        assert!(answer.status == 400 && answer.text.contains("anthropic-version: header is required"), "{}", answer.text);
+        let ask = async |version: Option<&str>, body: Value| {
+            let request = post(&url(&models, Provider::Anthropic, false), &body).bearer_auth(models.key(Provider::Anthropic));
+            sent(version.into_iter().fold(request, |request, version| request.header("anthropic-version", version))).await
+        };
+        let plain = question(Provider::Anthropic, "Hi");
+        let sampled = scripts::joined(plain.clone(), json!({ "temperature": 1.0 }));
+        for (version, body, status, words) in [
+            (None, &plain, 400, "anthropic-version: header is required"),
+            (Some("2024-01-01"), &plain, 400, "not a valid version"),
+            (Some("2026-10-21"), &plain, 200, "You said"),
+            (Some("2023-06-01"), &sampled, 200, "You said"),
+            (Some("2026-10-21"), &sampled, 400, "temperature: Extra inputs are not permitted"),
+        ] {
+            let answer = ask(version, body.clone()).await;
+            assert!(answer.status == status && answer.text.contains(words), "{version:?} {body}: {}", answer.text);
+        }
     })
     .await;
 }
