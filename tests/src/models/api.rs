@@ -7,6 +7,7 @@ use axum::http::Response;
 use serde_json::{Value, json};
 
 use super::asked::Asked;
+use super::delivery::{self, Delivery};
 use super::faults::{self, Failure, Fault, Trouble};
 use super::frames::{Frame, Framing};
 use super::script::{Answer, Finish, Rule};
@@ -54,7 +55,7 @@ impl Api {
             let _ = ended.wait_for(|ended| *ended).await;
             return faults::response(503, "text/plain", Body::from("the stand-in has ended"));
         }
-        if let Some(response) = faults::instead(&rule.faults) {
+        if let Some(response) = delivery::instead(&rule.faults) {
             return response;
         }
         self.scripted(shared, &asked, rule)
@@ -85,7 +86,7 @@ impl Api {
         }
         match asked.streamed {
             true => self.stream(shared, asked, self.frames(shared, asked, &answer), &faults),
-            false => faults::whole(asked.provider, self.whole(shared, asked, &answer), &faults, shared.ended.clone()),
+            false => delivery(shared, asked, &faults).whole(self.whole(shared, asked, &answer)),
         }
     }
 
@@ -112,11 +113,11 @@ impl Api {
             whole["choices"][0]["finish_reason"] = "error".into();
             body = whole;
         }
-        faults::whole(asked.provider, body, faults, shared.ended.clone())
+        delivery(shared, asked, faults).whole(body)
     }
 
     fn stream(&self, shared: &Shared, asked: &Asked, frames: Vec<Frame>, faults: &[Fault]) -> Response<Body> {
-        faults::streamed(asked.provider, self.framing(), frames, faults, shared.ended.clone())
+        delivery(shared, asked, faults).streamed(self.framing(), frames)
     }
 
     fn framing(&self) -> Framing {
@@ -196,4 +197,8 @@ impl Api {
             Self::Ollama => Frame::plain(ollama::failure(trouble).body),
         }
     }
+}
+
+fn delivery<'a>(shared: &Shared, asked: &Asked, faults: &'a [Fault]) -> Delivery<'a> {
+    Delivery { provider: asked.provider, faults, ended: shared.ended.clone() }
 }

@@ -60,7 +60,7 @@ fn wants(format: &Value) -> Result<Wants, Trouble> {
             "The value at outputConfig.textFormat.structure.jsonSchema.schema is not a valid JSON schema.",
         ));
     };
-    match super::anthropic::is_closed(&schema) {
+    match super::anthropic_rules::is_closed(&schema) {
         true => Ok(Wants::Schema(schema)),
         false => Err(Trouble::bad(
             "The model returned the following errors: output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false",

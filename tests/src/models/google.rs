@@ -171,6 +171,12 @@ pub(super) fn failure(provider: Provider, trouble: &Trouble) -> Failure {
     };
     match trouble {
         Trouble::NoKey | Trouble::WrongKey(_) => credential(provider, trouble == &Trouble::NoKey),
+        Trouble::UnknownModel(model) if provider == Provider::VertexAi => {
+            let message = format!(
+                "Publisher Model `publishers/google/models/{model}` was not found or your project does not have access to it. Please ensure you are using a valid model version."
+            );
+            error(404, "NOT_FOUND", &message, Value::Null)
+        }
         Trouble::UnknownModel(model) => {
             let message = format!(
                 "models/{model} is not found for API version v1beta, or is not supported for generateContent. Call ListModels to see the list of available models and their supported methods."

@@ -2,6 +2,7 @@
 //! their documents and never our own codecs: who is tested with it must not be able to agree with itself.
 
 mod anthropic;
+mod anthropic_rules;
 mod api;
 mod asked;
 mod auth;
@@ -10,6 +11,7 @@ mod chat;
 mod chat_errors;
 mod chat_rules;
 mod credentials;
+mod delivery;
 mod faults;
 mod frames;
 mod google;

@@ -1,4 +1,11 @@
 //! What the stand-in is to answer, as data: rules, tried in their order. Knows no provider's wire format.
+//!
+//! ```json
+//! [{ "when": { "provider": "gemini", "model": "m", "says": "weather", "toolResults": 0, "streamed": true }, "times": 1,
+//!    "answer": { "thinking": "Where?", "text": "A moment.", "toolCalls": [{ "name": "weather", "arguments": { "city": "Rome" } }],
+//!                "finish": "stop", "usage": { "input": 9, "output": 5, "cached": 4, "thinking": 2 } },
+//!    "faults": ["everyByte", { "drip": { "delayMs": 5 } }, { "rateLimited": { "hint": "retry-after", "afterMs": 1500 } }] }]
+//! ```
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;

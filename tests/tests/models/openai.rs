@@ -22,6 +22,14 @@ async fn wrong_key_is_told_back_with_its_middle_hidden() {
         assert!(answer.text.contains("Incorrect API key provided: sk-abcde***************wxyz"), "{}", answer.text);
         let answer = sent(post(&url, &body)).await;
         assert_eq!((answer.status, &answer.body["error"]["code"]), (401, &Value::Null));
+        // What came is seen as it came.
+        let sent = ("authorization".to_owned(), "Bearer sk-abcdefgh-1234567890-wxyz".to_owned());
+        let seen = models.seen();
+        assert!(seen[0].headers.contains(&sent) && !seen[0].authorized, "{:?}", seen[0].headers);
+        assert_eq!(
+            (&seen[0].method, &seen[0].path, &seen[0].body),
+            (&"POST".into(), &"/openai/v1/chat/completions".into(), &body)
+        );
     })
     .await;
 }
