@@ -10,6 +10,7 @@ pub mod held;
 pub mod hosted;
 pub mod large;
 pub mod mirror;
+pub mod models;
 mod passed_on;
 pub mod program;
 pub mod registered;
