@@ -1,7 +1,7 @@
 //! Kestra's packages and the plugins that stand for them here: what gives a plugin that is not installed its name. Knows names only;
 //! what is installed is asked of [`Types`](crate::Types).
 
-/// Packages whose plugin is not named after their first part. The longest that fits counts.
+/// Packages, and types, whose plugin is not named after their first part. The longest that fits counts.
 const PACKAGES: &[(&str, &str)] = &[
     ("io.kestra.plugin.fs.http", "http"),
     ("io.kestra.plugin.googleworkspace.calendar", "google-calendar"),
@@ -110,7 +110,8 @@ pub(crate) fn plugin_of(type_name: &str) -> Option<String> {
         let listed = OF_CORE.iter().find(|(begin, _)| class.starts_with(begin));
         return Some(listed.map_or("core", |(_, plugin)| plugin).to_owned());
     }
-    let within = |package: &str| type_name.strip_prefix(package).is_some_and(|rest| rest.starts_with('.'));
+    let within =
+        |package: &str| type_name.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     let listed = PACKAGES.iter().filter(|(package, _)| within(package)).max_by_key(|(package, _)| package.len());
     if let Some((_, plugin)) = listed {
         return Some((*plugin).to_owned());
