@@ -23,8 +23,27 @@ const MIN_PATH_BYTES: usize = 5;
 /// Largest published component: the repository carries every version for ever.
 const BUDGET_BYTES: usize = 300_000;
 /// Plugins that carry a whole library of their field, or the properties of many task types, and their budget.
-const LARGER_BUDGETS: &[(&str, usize)] =
-    &[("git", 1_000_000), ("http", 580_000), ("kv", 400_000), ("records", 400_000), ("storage", 550_000)];
+const LARGER_BUDGETS: &[(&str, usize)] = &[
+    ("ai", 800_000),
+    ("anthropic", 1_150_000),
+    ("azure-openai", 1_150_000),
+    ("bedrock", 1_150_000),
+    ("deepseek", 1_150_000),
+    ("discord", 480_000),
+    ("gemini", 1_150_000),
+    ("git", 1_000_000),
+    ("google-calendar", 470_000),
+    ("http", 580_000),
+    ("kv", 400_000),
+    ("mistral", 1_150_000),
+    ("ollama", 1_150_000),
+    ("openai", 1_150_000),
+    ("openrouter", 1_150_000),
+    ("records", 400_000),
+    ("slack", 470_000),
+    ("storage", 550_000),
+    ("vertexai", 1_150_000),
+];
 
 /// A part of a component, with where it lies.
 #[derive(Debug)]

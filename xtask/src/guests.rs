@@ -50,6 +50,8 @@ pub struct Guest {
     folder: PathBuf,
     stack_bytes: u64,
     pub keeping: Keeping,
+    /// Folders of the crates beside it that it is made of as well.
+    beside: Vec<PathBuf>,
 }
 
 /// Where a test guest's component is kept.
@@ -88,6 +90,7 @@ impl Guest {
             folder: PathBuf::new(),
             stack_bytes: flags::STACK_BYTES,
             keeping: Keeping::Committed,
+            beside: Vec::new(),
         }
     }
 }
@@ -191,13 +194,15 @@ pub fn provenance(toolchain: &Toolchain, standard: &Std, plugin: &Guest) -> Resu
     let plugins = toolchain.root.join("plugins");
     let sdk = toolchain.root.join("sdk");
     // The workspace's manifest decides on profiles, the lock file on the versions of dependencies.
-    let trees = [
+    let mut trees = vec![
         Tree::new("plugin", &plugin.folder),
         Tree::new("plugins/Cargo.toml", plugins.join("Cargo.toml")),
         Tree::new("plugins/Cargo.lock", plugins.join("Cargo.lock")),
         Tree::new("sdk/rust", sdk.join("rust")),
         Tree::new("sdk/rust-macros", sdk.join("rust-macros")),
     ];
+    let libraries = plugin.beside.iter().filter_map(|folder| Some((folder, folder.strip_prefix(&plugins).ok()?)));
+    trees.extend(libraries.map(|(folder, name)| Tree::new(&format!("plugins/{}", name.display()), folder)));
     Ok(Provenance {
         source: source_hash::hash(&trees)?,
         rustc: toolchain.description.clone(),
@@ -283,7 +288,8 @@ pub fn plugins(toolchain: &Toolchain) -> Result<Vec<Guest>> {
     }
     let packages = metadata(toolchain, &manifest)?;
     let mut plugins: Vec<_> = packages
-        .into_iter()
+        .iter()
+        .map(|package| Guest { beside: closure(package, &packages), ..package.clone() })
         .filter_map(|package| {
             package
                 .package
@@ -293,6 +299,20 @@ pub fn plugins(toolchain: &Toolchain) -> Result<Vec<Guest>> {
         .collect();
     plugins.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(plugins)
+}
+
+/// The folders of all packages of the workspace that one depends on, directly or not.
+fn closure(package: &Guest, packages: &[Guest]) -> Vec<PathBuf> {
+    let mut found = std::collections::BTreeSet::new();
+    let mut open = package.beside.clone();
+    while let Some(folder) = open.pop() {
+        let member = packages.iter().find(|other| other.folder == folder);
+        if let Some(member) = member.filter(|_| !found.contains(&folder)) {
+            found.insert(folder);
+            open.extend(member.beside.iter().cloned());
+        }
+    }
+    found.into_iter().collect()
 }
 
 fn test_guests(toolchain: &Toolchain) -> Result<Vec<Guest>> {
@@ -354,6 +374,13 @@ fn metadata(toolchain: &Toolchain, manifest: &Path) -> Result<Vec<Guest>> {
                     Some(Value::Bool(false)) => Keeping::Local,
                     _ => Keeping::Committed,
                 },
+                beside: package
+                    .get("dependencies")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|dependency| dependency.get("path")?.as_str().map(PathBuf::from))
+                    .collect(),
             })
         })
         .collect()
@@ -376,6 +403,19 @@ fn refuse_unknown(options: &Options, plugins: &[Guest], guests: &[Guest]) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plugin_is_made_of_all_it_depends_on() {
+        let package = |name: &str, beside: &[&str]| Guest {
+            folder: PathBuf::from(name),
+            beside: beside.iter().map(PathBuf::from).collect(),
+            ..Guest::named(name, "1.0.0")
+        };
+        // What lies outside of the workspace is not of it; what comes back to itself is there once.
+        let packages = [package("ai", &["chat", "../sdk"]), package("chat", &["llm"]), package("llm", &["chat"])];
+        assert_eq!(closure(&packages[0], &packages), [PathBuf::from("chat"), PathBuf::from("llm")]);
+        assert!(closure(&package("core", &["../sdk"]), &packages).is_empty());
+    }
 
     #[test]
     fn component_of_the_package_is_found_among_messages() {

@@ -16,12 +16,12 @@ use crate::toolchain::Toolchain;
 use crate::wasm_target;
 
 /// All published components together, since a clone carries them all.
-const REGISTRY_BUDGET_BYTES: u64 = 8_000_000;
+const REGISTRY_BUDGET_BYTES: u64 = 20_000_000;
 
 /// What a component was built from, as `manifest.json` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provenance {
-    /// See `source_hash.rs`: the plugin's folder, the plugins' manifest and lock file, and the SDK.
+    /// See `source_hash.rs`: the plugin's folder and those of the libraries beside it, the plugins' manifest and lock file, and the SDK.
     pub source: String,
     pub rustc: String,
     /// Identity of the standard library, see `toolchain.rs`.

@@ -9,10 +9,29 @@ use crate::{files, none, one, root};
 /// Largest component; the budget keeps a clone small.
 const COMPONENT_BYTES_MAX: usize = 300_000;
 /// Larger by nature, or with many task types.
-const LARGE: &[(&str, usize)] =
-    &[("git", 1_000_000), ("http", 580_000), ("kv", 400_000), ("records", 400_000), ("storage", 550_000)];
+const LARGE: &[(&str, usize)] = &[
+    ("ai", 800_000),
+    ("anthropic", 1_150_000),
+    ("azure-openai", 1_150_000),
+    ("bedrock", 1_150_000),
+    ("deepseek", 1_150_000),
+    ("discord", 480_000),
+    ("gemini", 1_150_000),
+    ("git", 1_000_000),
+    ("google-calendar", 470_000),
+    ("http", 580_000),
+    ("kv", 400_000),
+    ("mistral", 1_150_000),
+    ("ollama", 1_150_000),
+    ("openai", 1_150_000),
+    ("openrouter", 1_150_000),
+    ("records", 400_000),
+    ("slack", 470_000),
+    ("storage", 550_000),
+    ("vertexai", 1_150_000),
+];
 /// All components together.
-const REGISTRY_BYTES_MAX: usize = 8_000_000;
+const REGISTRY_BYTES_MAX: usize = 20_000_000;
 /// Where people and build machines keep their files.
 const HOMES: &[&str] = &["/home/", "/root/", "/Users/", "C:\\Users\\"];
 /// Shortest folder name looked for: `/` or `/app` would be found by chance.
