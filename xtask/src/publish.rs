@@ -224,9 +224,9 @@ mod tests {
     #[test]
     fn registry_has_a_budget() {
         let registry = tempfile::tempdir().unwrap();
-        let large = packed(&vec![0; 5_000_000]);
+        let large = packed(&vec![0; 12_500_000]);
         assert!(put(registry.path(), &Guest::named("a", "1.0.0"), &large, &provenance()).unwrap());
         let error = put(registry.path(), &Guest::named("b", "1.0.0"), &large, &provenance()).unwrap_err().to_string();
-        assert!(error.contains("10.0 MB of at most 8.0 MB"), "{error}");
+        assert!(error.contains("25.0 MB of at most 20.0 MB"), "{error}");
     }
 }
