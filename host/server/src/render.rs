@@ -147,6 +147,11 @@ impl Node {
                 let mut unrendered = task.markers.render_never.iter().chain(&task.markers.render_later);
                 unrendered.any(|path| path.covers(&[name]))
             });
+            let known = || task.is_some_and(|task| task.properties.pointer("/properties/description").is_some());
+            if name.as_ref() == "description" && !known() {
+                // Of the task alone.
+                continue;
+            }
             if as_written {
                 rendered.insert(name.clone(), value.clone());
                 continue;

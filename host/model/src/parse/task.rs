@@ -7,7 +7,7 @@ use regex::Regex;
 use super::builtin::{self, Builtin};
 use super::{Missing, Place, Reading, control, engine_task, flow, retry, schema};
 use crate::ids::{TASK_ID_MAX, TaskId};
-use crate::lookup::{Role, Unknown};
+use crate::lookup::{Role, TypeInfo, Unknown};
 use crate::node::{Fields, Node};
 use crate::packages;
 use crate::problem::{Problem, Problems, nearest_types, quoted_list, shown};
@@ -225,8 +225,17 @@ fn plugin(type_name: &str, version: Option<&str>, fields: Fields<'_>, reading: &
         return None;
     }
     schema::check_properties(&fields, &info, reading);
-    let properties = fields.rest().into_iter().map(|(key, node)| (key, node.value.clone())).collect();
+    let own = fields.node.get(DESCRIPTION).filter(|_| info.role == Role::AsSaved || has_description(&info));
+    let own = own.map(|node| (Arc::from(DESCRIPTION), node));
+    let properties = fields.rest().into_iter().chain(own).map(|(key, node)| (key, node.value.clone())).collect();
     Some(TaskKind::Plugin(Arc::new(properties)))
+}
+
+/// Every task may have one, and so may what it makes: then it is of both. Of a flow that was saved the plugin says so when the task runs.
+const DESCRIPTION: &str = "description";
+
+fn has_description(info: &TypeInfo) -> bool {
+    info.properties.pointer("/properties/description").is_some()
 }
 
 impl Reading<'_> {

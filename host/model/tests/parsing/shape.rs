@@ -159,3 +159,48 @@ fn foreachitem_is_three_tasks_of_its_own() {
     let FlowTask::ForEachItem(block) = each.as_ref() else { panic!("it is no ForEachItem") };
     assert_eq!((block.tasks.len(), block.errors.len()), (3, 1));
 }
+
+#[test]
+fn description_is_the_tasks_and_of_what_it_makes() {
+    let flow = parse(
+        "tasks:\n- {id: a, type: com.example.Ask, description: both, provider: {type: com.example.Model, modelName: m}}\n\
+         - {id: b, type: io.kestra.plugin.core.debug.Return, description: alone}\n",
+    );
+    assert_eq!(property(&flow, "a", "description").as_deref(), Some("\"both\""));
+    assert_eq!(property(&flow, "b", "description"), None);
+    let description = |id: &str| flow.task(&TaskId::trusted(id)).and_then(|task| task.description.clone());
+    assert_eq!((description("a").as_deref(), description("b").as_deref()), (Some("both"), Some("alone")));
+}
+
+#[test]
+fn providers_are_checked_by_their_own_type() {
+    let problems = |provider: &str| -> Vec<String> {
+        let source = format!("id: f\nnamespace: n\ntasks: [{{id: a, type: com.example.Ask, provider: {provider}}}]\n");
+        let problems = model::parse(&source, &Table::core()).err().unwrap_or_default();
+        problems.iter().map(|problem| format!("{} {} {}", problem.code, problem.path, problem.message)).collect()
+    };
+    assert_eq!(problems("{type: com.example.Model, modelName: '{{ inputs.m }}'}"), Vec::<String>::new());
+    assert_eq!(
+        problems("{type: com.example.Model, tries: many, more: 1}"),
+        [
+            "flow.required tasks[0].provider.modelName `modelName` is required",
+            "flow.wrong_type tasks[0].provider.tries expected a whole number, found the text `many`",
+            "flow.unknown_property tasks[0].provider.more unknown property `more`",
+        ]
+    );
+    for (provider, expected) in [
+        ("'{{ vars.provider }}'", "flow.provider tasks[0].provider a provider is a map with its `type` written out"),
+        ("{type: '{{ vars.kind }}'}", "flow.provider tasks[0].provider a provider is a map with its `type` written out"),
+        ("{type: com.example.Modle}", "flow.unknown_type tasks[0].provider.type unknown provider type `com.example.Modle`"),
+        ("{type: com.example.Poll}", "flow.unknown_type tasks[0].provider.type `com.example.Poll` is no provider of models"),
+    ] {
+        assert_eq!(problems(provider), [expected], "{provider}");
+    }
+    let elsewhere = parse_error("tasks: [{id: a, type: com.example.Model}]\n");
+    assert_eq!(elsewhere, ["`com.example.Model` is a provider of models, not a task"]);
+}
+
+fn parse_error(body: &str) -> Vec<String> {
+    let problems = model::parse(&format!("id: f\nnamespace: n\n{body}"), &Table::core()).expect_err("it is wrong");
+    problems.into_iter().map(|problem| problem.message).collect()
+}

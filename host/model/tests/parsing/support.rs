@@ -74,6 +74,16 @@ impl Table {
             schema(json!({"interval": text(), "uri": text()}), &["uri"]),
             &[],
         );
+        table.task(
+            "com.example.Ask",
+            schema(json!({"description": text(), "provider": {"type": "object", "x-sluice-provider": true}}), &["provider"]),
+        );
+        table.insert(
+            "com.example.Model",
+            Role::Provider,
+            schema(json!({"modelName": text(), "tries": {"type": "integer"}}), &["modelName"]),
+            &[],
+        );
         table.insert(
             "com.example.Script",
             Role::Task,
