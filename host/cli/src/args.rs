@@ -29,6 +29,9 @@ pub struct Global {
     /// What plugins may do: the policy file. Default: `policy.yaml` in the data directory, else the standard profile.
     #[arg(long, value_name = "FILE", env = "SLUICE_POLICY", global = true)]
     pub policy: Option<PathBuf>,
+    /// The configuration file, as Kestra has it. Read of it is `kestra.ai`: the providers of models that the server itself may ask.
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
     /// How much the program itself says on standard error: `warn`, `info`, `debug`, or a filter such as `sluice_server=debug`.
     #[arg(long, value_name = "FILTER", env = "SLUICE_LOG", default_value = "warn", global = true)]
     pub log: String,
@@ -49,6 +52,9 @@ pub enum Command {
     /// Set, list and delete secrets of namespaces on a server, and make the keys they are sealed with.
     #[command(subcommand)]
     Secret(Secret),
+    /// Look at the providers of models that the configuration names.
+    #[command(subcommand)]
+    Ai(Ai),
     /// Look at and mend a store that no server has open.
     #[command(subcommand)]
     Store(StoreCommand),
@@ -135,6 +141,22 @@ pub struct Server {
     pub plugin_sources: Vec<String>,
     #[command(flatten)]
     pub trust: TrustFile,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Ai {
+    /// Ask each provider one small question, and say which do not answer and why. It costs a few tokens.
+    Check(AiCheck),
+}
+
+/// Which providers are asked.
+#[derive(Debug, Args)]
+pub struct AiCheck {
+    /// Configuration files. Default: the one of `--config`.
+    pub files: Vec<PathBuf>,
+    /// The id of the one that is asked, of all.
+    #[arg(long, value_name = "ID")]
+    pub provider: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

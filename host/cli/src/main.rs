@@ -1,5 +1,6 @@
 //! The one binary, `sluice`: parses arguments, composes configuration, prints. Only here the environment is read and the process ends.
 
+mod ai;
 mod approvals;
 mod args;
 mod check;
@@ -101,6 +102,7 @@ fn main() -> ExitCode {
                 secret::delete(&Client::new(remote)?, secret).await
             }
             Command::Secret(args::Secret::NewKey) => secret::new_key(&cli.global),
+            Command::Ai(args::Ai::Check(arguments)) => ai::check(&cli.global, arguments).await,
             Command::Explain { code } => explain::explain(code.as_deref()),
             Command::Store(command) => store::run(&cli.global, command),
             Command::CompilePlugin { .. } => Ok(ExitCode::SUCCESS),

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 use base64::Engine as _;
 use catalog::{Catalog, Check, Host, Origin, Source, Trust};
+use expr::Value;
 use runtime::{Compiler, Config, Runtime};
-use server::{ENCRYPTION_KEY_BYTES, Entropy as _, Fetcher, Node, Policies, Times};
+use server::{ENCRYPTION_KEY_BYTES, Entropy as _, Fetcher, ModelProvider, Node, Policies, Times};
 use store::embedded::{EmbeddedStore, Options, Report};
 use tracing_subscriber::EnvFilter;
 
@@ -23,6 +24,10 @@ const ENV_PREFIX: &str = "KESTRA_";
 const KEY_VARIABLE: &str = "SLUICE_ENCRYPTION_KEY";
 /// The file of the data directory that has it otherwise.
 const KEY_FILE: &str = "encryption.key";
+/// Where Google's own libraries look for the file of a service account.
+const GOOGLE_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+/// Largest configuration file.
+const CONFIGURATION_BYTES_MAX: u64 = 1 << 20;
 /// The subcommand Sluice compiles plugins with.
 const COMPILE: &str = "compile-plugin";
 
@@ -93,6 +98,69 @@ pub fn policies(global: &Global) -> Result<Policies> {
         return Ok(Policies::default());
     }
     Ok(Policies::read(&file)?)
+}
+
+/// The providers of models that a configuration file names. Texts in it may be `${NAME}` or `${NAME:default}`, of the environment.
+pub fn model_providers(file: &Path) -> Result<Vec<ModelProvider>> {
+    let place = file.display();
+    let size = std::fs::metadata(file).with_context(|| format!("cannot read the configuration `{place}`"))?.len();
+    if size > CONFIGURATION_BYTES_MAX {
+        return Err(anyhow!("the configuration `{place}` has more than {CONFIGURATION_BYTES_MAX} bytes"));
+    }
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the configuration `{place}`"))?;
+    let read = model::read_yaml(&text).map_err(|error| anyhow!("the configuration `{place}` is no YAML: {error}"))?;
+    let mut missing = Vec::new();
+    let filled = filled(&read, &mut missing);
+    if !missing.is_empty() {
+        return Err(anyhow!("the configuration `{place}` needs the environment variables {}", missing.join(", ")));
+    }
+    let problems = |problems: Vec<String>| anyhow!("the configuration `{place}`:\n  {}", problems.join("\n  "));
+    let mut providers = server::model_providers(&filled).map_err(problems)?;
+    for provider in providers.iter_mut().filter(|one| one.type_name.ends_with(".GoogleVertexAI")) {
+        // Where Google's own libraries look for a service account.
+        let Some(path) = std::env::var_os(GOOGLE_CREDENTIALS) else { continue };
+        let shown = Path::new(&path).display().to_string();
+        let account =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read the service account `{shown}`"))?;
+        provider.or_property("serviceAccount", &account);
+    }
+    Ok(providers)
+}
+
+/// A configuration with what the environment has. What it has not is noted.
+fn filled(value: &Value, missing: &mut Vec<String>) -> Value {
+    match value {
+        Value::Text(_) => match value.as_str() {
+            Some(text) if text.contains("${") => Value::from(filled_text(text, missing)),
+            _ => value.clone(),
+        },
+        Value::List(items) => Value::list(items.iter().map(|item| filled(item, missing))),
+        Value::Map(entries) => {
+            let filled: expr::Map = entries.iter().map(|(key, item)| (key.clone(), filled(item, missing))).collect();
+            Value::from(filled)
+        }
+        other => other.clone(),
+    }
+}
+
+fn filled_text(text: &str, missing: &mut Vec<String>) -> String {
+    let mut pieces = text.split("${");
+    let mut filled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let Some((name, rest)) = piece.split_once('}') else {
+            filled.push_str("${");
+            filled.push_str(piece);
+            continue;
+        };
+        let (name, default) = name.split_once(':').map_or((name, None), |(name, default)| (name, Some(default)));
+        match (std::env::var(name.trim()), default) {
+            (Ok(value), _) => filled.push_str(&value),
+            (Err(_), Some(default)) => filled.push_str(default),
+            (Err(_), None) => missing.push(format!("`{}`", name.trim())),
+        }
+        filled.push_str(rest);
+    }
+    filled
 }
 
 /// The registry that comes with Sluice: beside the program, in the working directory, or where it was built from.
@@ -201,6 +269,7 @@ pub fn config(global: &Global, kept: &Kept, plugins: &[PathBuf], allow_net: &[St
         secrets: secrets()?,
         encryption_keys: encryption_keys(global)?,
         environment: environment(),
+        model_providers: global.config.as_deref().map(model_providers).transpose()?.unwrap_or_default(),
         ..server::Config::new(kept.store.clone(), runtime(global)?, catalog(global, plugins)?, scratch)
     })
 }

@@ -30,12 +30,13 @@ const SAMPLING: [(&str, &str); 6] = [
     ("seed", "seed"),
 ];
 /// What Kestra asks Gemini with where nobody says.
-const GEMINI: [(&str, &str); 3] = [("modelName", "gemini-2.5-flash"), ("temperature", "0.7"), ("maxOutputTokens", "8000")];
+const GEMINI: [(&str, &str); 3] =
+    [("modelName", "gemini-2.5-flash"), ("temperature", "0.7"), ("maxOutputTokens", "8000")];
 /// What is read beside the providers.
 const KEYS: [&str; 3] = ["type", "providers", "enabled"];
 
 /// One provider, ready to be asked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ModelProvider {
     /// Its name among them.
     pub id: String,
@@ -47,6 +48,15 @@ pub struct ModelProvider {
     pub(crate) properties: Map,
     /// Settings of each chat, as the message model has them.
     pub(crate) sampling: Map,
+}
+
+impl std::fmt::Debug for ModelProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelProvider")
+            .field("id", &self.id)
+            .field("type_name", &self.type_name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ModelProvider {
@@ -83,7 +93,9 @@ pub fn model_providers(configuration: &Value) -> Result<Vec<ModelProvider>, Vec<
         let none = Map::new();
         let settings = ai.get(name).and_then(Value::as_map).unwrap_or(&none);
         let place = format!("kestra.ai.{name}");
-        providers.extend(provider(name, name, settings, &place, &mut problems).map(|one| ModelProvider { is_default: true, ..one }));
+        providers.extend(
+            provider(name, name, settings, &place, &mut problems).map(|one| ModelProvider { is_default: true, ..one }),
+        );
     }
     for (at, entry) in ai.get("providers").and_then(Value::as_list).into_iter().flatten().enumerate() {
         let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -118,13 +130,7 @@ fn listed() -> String {
     names.join(", ")
 }
 
-fn provider(
-    id: &str,
-    name: &str,
-    settings: &Map,
-    place: &str,
-    problems: &mut Vec<String>,
-) -> Option<ModelProvider> {
+fn provider(id: &str, name: &str, settings: &Map, place: &str, problems: &mut Vec<String>) -> Option<ModelProvider> {
     let Some((_, class, address)) = TYPES.iter().find(|(known, ..)| *known == name) else {
         problems.push(format!("`{name}` is no type of a provider: there are {}", listed()));
         return None;
@@ -189,18 +195,31 @@ mod tests {
     fn settings_in_any_spelling_become_properties() {
         let text = "kestra: {ai: {type: ollama, ollama: {model-name: llama3, base-url: 'http://localhost:11434', topP: 0.5, max-output-tokens: '9', logRequests: true}}}";
         let [one] = &read(text).expect("a configuration")[..] else { panic!("one provider") };
-        assert_eq!((one.id.as_str(), one.type_name.as_str(), one.is_default), ("ollama", "io.kestra.plugin.ai.provider.Ollama", true));
-        assert_eq!(Value::from(one.properties.clone()).to_json(), serde_json::json!({ "modelName": "llama3", "endpoint": "http://localhost:11434", "logRequests": true }));
-        assert_eq!(Value::from(one.sampling.clone()).to_json(), serde_json::json!({ "topP": 0.5, "maxOutputTokens": 9 }));
+        assert_eq!(
+            (one.id.as_str(), one.type_name.as_str(), one.is_default),
+            ("ollama", "io.kestra.plugin.ai.provider.Ollama", true)
+        );
+        assert_eq!(
+            Value::from(one.properties.clone()).to_json(),
+            serde_json::json!({ "modelName": "llama3", "endpoint": "http://localhost:11434", "logRequests": true })
+        );
+        assert_eq!(
+            Value::from(one.sampling.clone()).to_json(),
+            serde_json::json!({ "topP": 0.5, "maxOutputTokens": 9 })
+        );
     }
 
     #[test]
     fn several_providers_have_ids_and_gemini_its_defaults() {
         let text = "kestra: {ai: {providers: [{id: a, type: gemini, displayName: A, isDefault: true, configuration: {apiKey: k, baseURL: 'https://x'}}, {id: b, type: openai, configuration: {apiKey: k, modelName: m}}]}}";
         let providers = read(text).expect("a configuration");
-        let shown: Vec<_> = providers.iter().map(|one| (one.display_name.as_str(), one.model(), one.is_default)).collect();
+        let shown: Vec<_> =
+            providers.iter().map(|one| (one.display_name.as_str(), one.model(), one.is_default)).collect();
         assert_eq!(shown, [("A", "gemini-2.5-flash", true), ("b", "m", false)]);
-        assert_eq!(Value::from(providers[0].sampling.clone()).to_json(), serde_json::json!({ "temperature": 0.7, "maxOutputTokens": 8000 }));
+        assert_eq!(
+            Value::from(providers[0].sampling.clone()).to_json(),
+            serde_json::json!({ "temperature": 0.7, "maxOutputTokens": 8000 })
+        );
         assert_eq!(providers[0].properties.get("baseUrl").and_then(Value::as_str), Some("https://x"));
     }
 
@@ -208,7 +227,14 @@ mod tests {
     fn all_that_is_wrong_is_said() {
         let text = "kestra: {ai: {type: openia, opena: {}, providers: [{type: openai}, {id: x, type: ollama, configuration: {modelName: m}}, {id: x, type: ollama, configuration: {modelName: [m]}}]}}";
         let problems = read(text).expect_err("it is wrong");
-        for expected in ["`kestra.ai.opena` is unknown", "`openia` is no type", "`kestra.ai.providers[0].id` is missing", "providers[0].configuration.model-name` is missing", "configuration.modelName` is no text", "two providers with the id `x`"] {
+        for expected in [
+            "`kestra.ai.opena` is unknown",
+            "`openia` is no type",
+            "`kestra.ai.providers[0].id` is missing",
+            "providers[0].configuration.model-name` is missing",
+            "configuration.modelName` is no text",
+            "two providers with the id `x`",
+        ] {
             assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:#?}");
         }
         assert!(read("kestra: {ai: {enabled: false, type: openai}}").is_ok_and(|none| none.is_empty()));

@@ -9,6 +9,7 @@ use runtime::{Limits, NetworkRule};
 use store::Store;
 use store::rows::NodeId;
 
+use crate::ai::ModelProvider;
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::policy::Policies;
@@ -60,6 +61,8 @@ pub struct Config {
     pub environment: BTreeMap<String, String>,
     /// `globals.*`.
     pub globals: expr::Map,
+    /// Providers of models that the server itself may ask.
+    pub model_providers: Vec<ModelProvider>,
 }
 
 impl Config {
@@ -88,6 +91,7 @@ impl Config {
             encryption_keys: Vec::new(),
             environment: BTreeMap::new(),
             globals: expr::Map::new(),
+            model_providers: Vec::new(),
         }
     }
 }

@@ -34,11 +34,10 @@ impl AzureOpenAI {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         let application = (given(&self.tenant_id), given(&self.client_id), given(&self.client_secret));
         let credential = match (given(&self.api_key), application) {
-            // An application where there is one whole, as with Kestra; else the key.
-            (_, (Some(tenant_id), Some(client_id), Some(client_secret))) => {
+            (Some(key), _) => Credential::Key(key),
+            (None, (Some(tenant_id), Some(client_id), Some(client_secret))) => {
                 Credential::Entra { tenant_id, client_id, client_secret, authority: given(&self.authority) }
             }
-            (Some(key), _) => Credential::Key(key),
             (None, _) => {
                 return Err(Failure::bad_property(
                     "Azure OpenAI needs an `apiKey`, or all of `tenantId`, `clientId` and `clientSecret`",

@@ -25,7 +25,11 @@ fn flow(name: &str, changes: &[(&str, String)]) -> Option<String> {
 
 /// Sets a secret of the namespace.
 async fn secret(api: &Api, name: &str, value: &str) {
-    let answer = api.put("namespaces/company.ai/secrets", "application/json", json!({ "key": name, "value": value }).to_string());
+    let answer = api.put(
+        "namespaces/company.ai/secrets",
+        "application/json",
+        json!({ "key": name, "value": value }).to_string(),
+    );
     assert!(matches!(answer.await.status, 200 | 204), "{name} is set");
 }
 
@@ -45,8 +49,10 @@ async fn check_weather_runs_to_the_end() {
     let answer = r#"{"content": "Go!", "wind": 14.5, "go_sailing": true}"#;
     let rules = json!([{ "when": { "provider": "gemini", "says": "sailing" }, "answer": { "text": answer } }]);
     world(rules, async |api, models| {
-        let calendar =
-            ("        summary: Out of office\n", format!("        summary: Out of office\n        baseUrl: \"{}\"\n", models.calendar()));
+        let calendar = (
+            "        summary: Out of office\n",
+            format!("        summary: Out of office\n        baseUrl: \"{}\"\n", models.calendar()),
+        );
         let Some(source) = flow("check_weather.yaml", &[gemini_at(models), calendar]) else { return };
         secret(api, "GEMINI_API_KEY", models.key(Provider::Gemini)).await;
         secret(api, "SLACK_WEBHOOK", &models.slack()).await;
@@ -95,7 +101,8 @@ async fn add_tasks_to_todoist_runs_to_the_end() {
     world(rules, async |api, models| {
         let line = "    modelName: deepseek-chat\n";
         let deepseek = (line, format!("{line}    baseUrl: \"{}\"\n", models.base(Provider::DeepSeek)));
-        let todoist = ("https://api.todoist.com/rest/v2/tasks", format!("{}/tasks", models.todoist().trim_end_matches("/tasks")));
+        let todoist =
+            ("https://api.todoist.com/rest/v2/tasks", format!("{}/tasks", models.todoist().trim_end_matches("/tasks")));
         let Some(source) = flow("add_tasks_to_todoist.yaml", &[deepseek, todoist]) else { return };
         secret(api, "DEEPSEEK_API_KEY", models.key(Provider::DeepSeek)).await;
         api.save(&source).await;

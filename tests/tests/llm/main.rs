@@ -2,6 +2,7 @@
 //! credentials for itself. Only the addresses differ from the real ones.
 
 mod answers;
+mod configurations;
 mod documents;
 
 use std::collections::BTreeMap;

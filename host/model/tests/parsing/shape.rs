@@ -190,9 +190,18 @@ fn providers_are_checked_by_their_own_type() {
     );
     for (provider, expected) in [
         ("'{{ vars.provider }}'", "flow.provider tasks[0].provider a provider is a map with its `type` written out"),
-        ("{type: '{{ vars.kind }}'}", "flow.provider tasks[0].provider a provider is a map with its `type` written out"),
-        ("{type: com.example.Modle}", "flow.unknown_type tasks[0].provider.type unknown provider type `com.example.Modle`"),
-        ("{type: com.example.Poll}", "flow.unknown_type tasks[0].provider.type `com.example.Poll` is no provider of models"),
+        (
+            "{type: '{{ vars.kind }}'}",
+            "flow.provider tasks[0].provider a provider is a map with its `type` written out",
+        ),
+        (
+            "{type: com.example.Modle}",
+            "flow.unknown_type tasks[0].provider.type unknown provider type `com.example.Modle`",
+        ),
+        (
+            "{type: com.example.Poll}",
+            "flow.unknown_type tasks[0].provider.type `com.example.Poll` is no provider of models",
+        ),
     ] {
         assert_eq!(problems(provider), [expected], "{provider}");
     }

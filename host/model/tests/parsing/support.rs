@@ -76,7 +76,10 @@ impl Table {
         );
         table.task(
             "com.example.Ask",
-            schema(json!({"description": text(), "provider": {"type": "object", "x-sluice-provider": true}}), &["provider"]),
+            schema(
+                json!({"description": text(), "provider": {"type": "object", "x-sluice-provider": true}}),
+                &["provider"],
+            ),
         );
         table.insert(
             "com.example.Model",

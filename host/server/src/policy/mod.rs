@@ -19,7 +19,7 @@ pub(crate) use allowed::{Allowed, asked, has};
 pub use check::Refusal;
 pub(crate) use check::{Asking, refusals};
 pub use hosts::allow_net;
-pub(crate) use hosts::{listed, named, pattern};
+pub(crate) use hosts::{check_hosts, listed, named, pattern};
 pub use least::least;
 
 use crate::worker::Bound;

@@ -90,6 +90,13 @@ impl Hosts {
         Self { literal }
     }
 
+    /// Of no flow: hosts that an operator named for what is asked, and `listed`, those of the plugin's manifest.
+    pub fn of_configuration<'h>(named: impl Iterator<Item = &'h str>, listed: &[NetworkRule]) -> Self {
+        let mut hosts = Self::of("", listed);
+        hosts.literal.extend(named.map(str::to_ascii_lowercase));
+        hosts
+    }
+
     /// Whether a secret may go there.
     pub fn may_go(&self, bindings: &Bindings<'_>, secret: &Secret, url: &Url) -> Result<(), Refused> {
         let host = url.host_str().unwrap_or_default().to_ascii_lowercase();

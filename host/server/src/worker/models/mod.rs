@@ -1,6 +1,8 @@
 //! The way from a task to a provider of models: the component that the flow's lock names answers, with its own grants, on behalf of the
 //! task. What it says goes into the task's log; its secrets are those that the flow gave the task for it.
 
+mod own;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -90,7 +92,7 @@ impl Models {
             grants,
             limits: standing.layers.limits.clone(),
             working_dir: None,
-            services: Arc::new(ProviderServices { outgoing: outgoing.clone(), effects, parts: hand }),
+            services: Arc::new(ProviderServices { outgoing: outgoing.clone(), effects: Some(effects), parts: hand }),
             sink: self.sink.clone(),
             cancel: self.cancel.clone(),
         };
@@ -168,7 +170,8 @@ impl Answer for Asked {
 /// What a provider may ask of the server.
 struct ProviderServices {
     outgoing: Arc<Outgoing>,
-    effects: Arc<Effects>,
+    /// Of the attempt that asks; the server's own questions are no attempt's.
+    effects: Option<Arc<Effects>>,
     parts: mpsc::Sender<String>,
 }
 
@@ -179,7 +182,9 @@ impl Services for ProviderServices {
 
     fn before_effect<'a>(&'a self, _: Effect) -> Soon<'a, Result<(), HostError>> {
         Box::pin(async move {
-            self.effects.begin().await?;
+            if let Some(effects) = &self.effects {
+                effects.begin().await?;
+            }
             self.outgoing.gate().await
         })
     }
