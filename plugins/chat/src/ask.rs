@@ -67,7 +67,7 @@ pub fn ask(
 pub fn send(connection: &Connection, request: &HttpRequest, cx: &Context) -> Result<Vec<u8>, Failure> {
     again(connection, request, cx, &mut |response| {
         let read = match (200..300).contains(&response.status()) {
-            true => response.read_bytes(ANSWER_MAX_BYTES).map_err(Trouble::Network),
+            true => response.read_bytes(ANSWER_MAX_BYTES).map_err(broken),
             false => Err(refusal(connection, response)),
         };
         (read, false)
@@ -150,7 +150,7 @@ fn exchange(connection: &Connection, encoded: &HttpRequest) -> Result<Response, 
 fn refusal(connection: &Connection, response: &mut Response) -> Trouble {
     let body = match response.read_start(REFUSAL_MAX_BYTES) {
         Ok(body) => body,
-        Err(failure) => return Trouble::Network(failure),
+        Err(failure) => return broken(failure),
     };
     let headers: Vec<_> = response.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     match connection.codec.decode_response(response.status(), &headers, &body) {
@@ -166,7 +166,7 @@ fn read_whole(connection: &Connection, response: &mut Response, cx: &Context) ->
     if !(200..300).contains(&response.status()) {
         return Err(refusal(connection, response));
     }
-    let raw = response.read_bytes(ANSWER_MAX_BYTES).map_err(Trouble::Network)?;
+    let raw = response.read_bytes(ANSWER_MAX_BYTES).map_err(broken)?;
     if connection.log_responses {
         cx.info(format!("answered: {}", String::from_utf8_lossy(&raw)));
     }
@@ -202,7 +202,7 @@ fn read_stream(
     answer.map(|answer| Asked { answer, raw: Vec::new() }).map_err(Trouble::Provider)
 }
 
-/// A stream that broke off in the middle: the provider's fault, as far as anybody can tell.
+/// An answer that broke off in the middle: the provider's fault, as far as anybody can tell, and not that of its address.
 fn broken(failure: Failure) -> Trouble {
     match failure.code() {
         http::code::CONNECT | http::code::PROTOCOL => Trouble::Provider(ProviderError::new(

@@ -255,7 +255,8 @@ fn says(message: &str, words: &[&str]) -> bool {
 }
 
 /// How providers say that a prompt is longer than the model's context.
-const TOO_LONG: [&str; 8] = [
+const TOO_LONG: [&str; 9] = [
+    "exceeds the context length",
     "maximum context length",
     "context length exceeded",
     "context window",

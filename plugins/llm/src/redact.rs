@@ -23,6 +23,8 @@ const NAMES: [&str; 7] = ["key=", "api_key=", "apikey=", "api-key=", "token=", "
 const REST_MIN: usize = 4;
 /// An unbroken run of letters and digits of this length is no word and no model's name.
 const RUN_MIN: usize = 20;
+/// What hides all of a key but its ends: those are nobody's business either.
+const HIDDEN: &str = "****";
 
 /// The text with `…` in place of keys.
 pub fn redacted(text: &str) -> String {
@@ -62,6 +64,9 @@ fn kept(word: &str, behind_bearer: bool) -> Option<&str> {
     if let Some(at) = prefixed.min() {
         return word.get(..at);
     }
+    if word.contains(HIDDEN) {
+        return Some("");
+    }
     let looks_like_key = |run: &str| {
         run.len() >= RUN_MIN
             && run.bytes().any(|byte| byte.is_ascii_digit())
@@ -84,6 +89,7 @@ mod tests {
     #[test]
     fn keys_are_taken_out() {
         check("Incorrect API key provided: sk-ab***********yz. See it.", "Incorrect API key provided: … See it.");
+        check("Your api key: ****9a1c is invalid (ab****yz)", "Your api key: … is invalid (…)");
         check("key 'sk-proj-a_b-c-d' is bad", "key '…' is bad");
         check("url https://host/v1?key=AIzaSyA1 failed", "url https://host/v1?key=… failed");
         check("Authorization: Bearer abc123def", "Authorization: Bearer …");
@@ -98,6 +104,7 @@ mod tests {
             "The model `anthropic.claude-3-5-sonnet-20240620-v1:0` does not exist",
             "quota GenerateRequestsPerDayPerProjectPerModel-FreeTier, limit: 0",
             "Bearer token is missing; keys begin with sk-",
+            "it is **not** a *key*",
             "  two  spaces\n\nand lines, [brackets] and \"quotes\"",
             "max_tokens: 128000 > 64000, see https://platform.openai.com/account/api-keys.",
             "größer als erlaubt: ü",

@@ -23,7 +23,16 @@ pub fn of_headers(headers: Headers<'_>) -> Option<u64> {
             Err(_) => until(text, headers),
         }
     };
-    exact.or_else(standard).or_else(|| of_counters(headers))
+    exact.or_else(standard).or_else(|| of_counters(headers)).or_else(|| of_moment(headers))
+}
+
+/// OpenRouter's `x-ratelimit-reset`: milliseconds since 1970.
+fn of_moment(headers: Headers<'_>) -> Option<u64> {
+    let then = headers.get("x-ratelimit-reset")?.parse::<u64>().ok()?;
+    let now = seconds_of(headers.get("date")?)?.saturating_mul(1_000);
+    let left = headers.get("x-ratelimit-remaining").and_then(|left| left.parse::<f64>().ok());
+    // Seconds since 1970 or until then would be long ago.
+    then.checked_sub(now).filter(|_| left.is_none_or(|left| left <= 0.0)).and_then(|wait| believed(wait as f64))
 }
 
 /// The longest wait among the counters that are at nothing.
@@ -175,6 +184,17 @@ mod tests {
             ],
             Some(42_000),
         );
+    }
+
+    #[test]
+    fn moment_is_in_milliseconds_since_1970() {
+        // The response is of 23:59:00, a minute before 1,767,225,600 s.
+        check(&[("X-RateLimit-Reset", "1767225542500")], Some(2_500));
+        check(&[("x-ratelimit-reset", "1767225542500"), ("x-ratelimit-remaining", "0")], Some(2_500));
+        for other in ["1767225542", "30", "1767225540000000", "soon"] {
+            check(&[("x-ratelimit-reset", other)], None);
+        }
+        check(&[("x-ratelimit-reset", "1767225542500"), ("x-ratelimit-remaining", "4")], None);
     }
 
     #[test]

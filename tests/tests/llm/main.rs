@@ -4,6 +4,8 @@
 mod answers;
 mod configurations;
 mod documents;
+mod memory;
+mod recorded;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

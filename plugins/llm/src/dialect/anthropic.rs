@@ -301,6 +301,8 @@ fn add_usage(builder: &mut Builder, usage: &Value) {
         known.cached_tokens = cached;
         known.input_tokens = input + cached + count("cache_creation_input_tokens").unwrap_or(0);
     }
+    let thinking = usage["output_tokens_details"]["thinking_tokens"].as_u64();
+    known.thinking_tokens = thinking.unwrap_or(known.thinking_tokens);
     builder.usage = Some(Usage { output_tokens: count("output_tokens").unwrap_or(known.output_tokens), ..known });
 }
 
@@ -316,6 +318,7 @@ pub(super) fn error(failure: &Failure<'_>) -> ProviderError {
         "billing_error" => Kind::QuotaExhausted,
         "invalid_request_error" | "rate_limit_error" if says(&message, &money) => Kind::QuotaExhausted,
         "invalid_request_error" if says(&message, &TOO_LONG) => Kind::TooLong,
+        "invalid_request_error" if says(&message, &["content filtering policy"]) => Kind::ContentFilter,
         "request_too_large" => Kind::TooLong,
         "authentication_error" | "permission_error" => Kind::Auth,
         "not_found_error" => Kind::UnknownModel,

@@ -13,7 +13,8 @@ use crate::structured;
 use crate::{Kind, ProviderError};
 
 /// Codes and types of errors that are about money. Those of rates are retried, these never.
-const QUOTA: [&str; 7] = [
+const QUOTA: [&str; 8] = [
+    "payment_required",
     "insufficient_quota",
     "credit_balance_exhausted",
     "organization_spend_limit_exceeded",
@@ -23,6 +24,8 @@ const QUOTA: [&str; 7] = [
     "insufficient_balance",
 ];
 const FILTERED: [&str; 3] = ["content_filter", "content_policy_violation", "responsibleaipolicyviolation"];
+/// How it is said where no code says it.
+const FILTERED_WORDS: [&str; 2] = ["violating our usage policy", "content exists risk"];
 const UNKNOWN_MODEL: [&str; 4] = ["model_not_found", "invalid_model", "deploymentnotfound", "model_not_available"];
 
 /// In what one of the family differs.
@@ -438,7 +441,7 @@ pub(super) fn error(failure: &Failure<'_>) -> ProviderError {
     let wait = failure.wait(&message);
     let kind = if is(&QUOTA) || status == 402 || says(&message, &["insufficient balance"]) {
         Kind::QuotaExhausted
-    } else if is(&FILTERED) || moderated {
+    } else if is(&FILTERED) || moderated || (status < 500 && says(&message, &FILTERED_WORDS)) {
         Kind::ContentFilter
     } else if is(&["context_length_exceeded"]) || (status < 500 && says(&message, &TOO_LONG)) {
         Kind::TooLong

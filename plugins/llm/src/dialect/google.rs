@@ -281,9 +281,14 @@ fn usage(usage: &Value) -> Option<Usage> {
     })
 }
 
-/// Now and then a model stops without a word: asked again it answers.
+/// One of a stream. What has nothing in it that is known here is none of an answer's.
 pub(super) fn event(builder: &mut Builder, frame: &Frame) -> Result<(), ProviderError> {
-    body(builder, &parsed(frame.data.as_bytes())?)
+    let event = parsed(frame.data.as_bytes())?;
+    let says = |field: &&str| !event[*field].is_null();
+    match !event.is_object() || ["candidates", "error", "promptFeedback", "usageMetadata"].iter().any(says) {
+        true => body(builder, &event),
+        false => Ok(()),
+    }
 }
 
 /// What is sent to a model that draws, in place of a chat's body.
@@ -303,6 +308,7 @@ pub(super) fn drawn(body: &Value) -> Result<Image, ProviderError> {
     images::bytes(text("mimeType")?, text("data")?)
 }
 
+/// Now and then a model stops without a word: asked again it answers.
 pub(super) fn ended(builder: &Builder) -> Result<(), ProviderError> {
     match builder.has_stopped_silently() {
         true => Err(ProviderError::new(Kind::Server, "the model stopped without an answer")),

@@ -188,6 +188,8 @@ pub(super) fn error(failure: &Failure<'_>) -> ProviderError {
     let message = failure.message(failure.body["error"].as_str().or(failure.body["error"]["message"].as_str()));
     let wait = failure.wait(&message);
     let kind = match failure.status {
+        // Its cloud's, of a week: no wait of a run helps.
+        _ if says(&message, &["usage limit"]) => Kind::QuotaExhausted,
         400 | 404 if says(&message, &["not found", "no such model"]) => Kind::UnknownModel,
         400 if says(&message, &TOO_LONG) => Kind::TooLong,
         status => Kind::of_status(status, wait),

@@ -127,6 +127,15 @@ fn openrouter_codes_are_statuses() {
 }
 
 #[test]
+fn filters_without_a_code_are_known_by_their_words() {
+    let flagged = json!({ "error": { "code": "invalid_prompt", "type": "invalid_request_error",
+        "message": "Invalid prompt: your prompt was flagged as potentially violating our usage policy." } });
+    check(OpenAi, &[(400, flagged, Kind::ContentFilter)]);
+    let risk = json!({ "error": { "message": "Content Exists Risk", "code": "invalid_request_error" } });
+    check(DeepSeek, &[(400, risk, Kind::ContentFilter)]);
+}
+
+#[test]
 fn azure_filters_within_and_counts_in_milliseconds() {
     let filtered = json!({ "error": {
         "message": "filtered", "code": "content_filter", "status": 400,
@@ -163,6 +172,7 @@ fn anthropic_spend_limit_is_a_bad_request_that_is_not_retried() {
                 error("invalid_request_error", "You have reached your specified API usage limits."),
                 Kind::QuotaExhausted,
             ),
+            (400, error("invalid_request_error", "Output blocked by content filtering policy"), Kind::ContentFilter),
             (401, error("authentication_error", "x"), Kind::Auth),
             (402, error("billing_error", "x"), Kind::QuotaExhausted),
             (403, error("permission_error", "x"), Kind::Auth),
@@ -277,6 +287,8 @@ fn ollama_errors_are_one_text() {
         Ollama,
         &[
             (400, json!({ "error": "invalid options" }), Kind::BadRequest),
+            (429, json!({ "error": "you have reached your weekly usage limit, upgrade" }), Kind::QuotaExhausted),
+            (400, json!({ "error": "the input length exceeds the context length" }), Kind::TooLong),
             (404, json!({ "error": "model \"x\" not found, try pulling it first" }), Kind::UnknownModel),
             (500, json!({ "error": "llama runner process has terminated" }), Kind::Server),
             (503, json!({ "error": "server busy, please try again. maximum pending requests exceeded" }), OVERLOADED),

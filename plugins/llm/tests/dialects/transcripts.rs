@@ -144,7 +144,8 @@ fn anthropic() -> Transcript {
             { "type": "tool_use", "id": "call_1", "name": "look", "input": { "at": "ü" } },
             { "type": "tool_use", "id": "call_2", "name": "smell", "input": {} },
         ],
-        "usage": { "input_tokens": 7, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 20, "output_tokens": 12 },
+        "usage": { "input_tokens": 7, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 20, "output_tokens": 12,
+            "output_tokens_details": { "thinking_tokens": 5 } },
     });
     let started = json!({ "id": "a1", "model": "m1", "content": [], "usage": {
         "input_tokens": 7, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 20, "output_tokens": 1 } });
@@ -165,7 +166,8 @@ fn anthropic() -> Transcript {
         json!({ "type": "content_block_stop", "index": 1 }),
         start(2, json!({ "type": "tool_use", "id": "call_2", "name": "smell", "input": {} })),
         json!({ "type": "content_block_stop", "index": 2 }),
-        json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" }, "usage": { "output_tokens": 12 } }),
+        json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" },
+            "usage": { "output_tokens": 12, "output_tokens_details": { "thinking_tokens": 5 } } }),
         json!({ "type": "message_stop" }),
         json!({ "type": "an_event_of_tomorrow" }),
     ];
@@ -173,8 +175,7 @@ fn anthropic() -> Transcript {
         .iter()
         .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default()))
         .collect();
-    let usage = Usage { thinking_tokens: 0, ..USAGE };
-    let expected = expected(["call_1", "call_2"], "tool_use", usage, Finish::ToolCalls);
+    let expected = expected(["call_1", "call_2"], "tool_use", USAGE, Finish::ToolCalls);
     Transcript { dialect: Dialect::Anthropic, whole, stream: stream.into_bytes(), expected }
 }
 
@@ -199,6 +200,7 @@ fn google(dialect: Dialect) -> Transcript {
     let stream = events(&[
         chunk(vec![json!({ "text": "Größ" })]),
         chunk(vec![json!({ "text": "e: 5 €" }), calls[0].clone()]),
+        json!({ "modelVersion": "m1", "responseId": "a1", "somethingOfTomorrow": {} }),
         chunk(vec![calls[1].clone()]),
         json!({ "candidates": [{ "content": parts(vec![json!({ "text": "" })]), "finishReason": "STOP" }], "usageMetadata": usage }),
     ]);
