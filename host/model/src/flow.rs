@@ -48,6 +48,8 @@ pub struct Flow {
     pub plugins: HashMap<String, String>,
     /// `grants:` — the most that a plugin may do in this flow, by its name.
     pub grants: BTreeMap<String, Section>,
+    /// `models:` — what the tasks of one execution may spend on models of language, all together.
+    pub models: ModelBudget,
     pub concurrency: Option<Concurrency>,
     /// How a failed execution is tried again.
     pub retry: Option<Retry>,
@@ -64,6 +66,15 @@ impl Flow {
     pub fn task(&self, id: &TaskId) -> Option<&Arc<Task>> {
         self.all.get(id)
     }
+}
+
+/// What may be spent on models of language.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ModelBudget {
+    /// Tokens, of questions and answers together.
+    pub max_tokens: Option<u32>,
+    /// In the money of the providers that say what an answer costs.
+    pub max_cost: Option<f64>,
 }
 
 /// A label: `key: value`.

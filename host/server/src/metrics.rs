@@ -35,11 +35,20 @@ impl Measured {
 impl Node {
     /// The first metrics of an execution, in the order they were written.
     pub(crate) async fn metrics(&self, id: &ExecutionId, limit: usize) -> Result<Measured, Error> {
+        self.metrics_as(View::Durable, id, limit).await
+    }
+
+    /// The same, those that are not durable yet among them: for decisions within.
+    pub(crate) async fn newest_metrics(&self, id: &ExecutionId, limit: usize) -> Result<Measured, Error> {
+        self.metrics_as(View::Newest, id, limit).await
+    }
+
+    async fn metrics_as(&self, view: View, id: &ExecutionId, limit: usize) -> Result<Measured, Error> {
         let query = Query::Metrics { execution: id.clone(), after: 0 };
         let (mut metrics, mut after) = (Vec::new(), None);
         loop {
             let page = Page { size: MAX_PAGE.min(limit - metrics.len()), after };
-            let rows = self.store.list::<rows::Metric>(View::Durable, query.clone(), page).await?;
+            let rows = self.store.list::<rows::Metric>(view, query.clone(), page).await?;
             metrics.extend(rows.items.into_iter().map(|found| found.row));
             match rows.next {
                 Some(_) if metrics.len() >= limit => return Ok(Measured { metrics, is_part: true }),

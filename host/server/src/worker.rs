@@ -312,8 +312,14 @@ impl Node {
             execution: Some(&ready.execution.id),
             task: ready.task.id.as_str(),
         };
-        let Given { source, properties, rendered, grants, mut limits, deletes, secrets, outgoing } =
+        let Given { source, properties, rendered, grants, mut limits, deletes, secrets, outgoing, asks_models } =
             self.given(&whose, &properties).map_err(Stopped::Failed)?;
+        if asks_models {
+            let may = self.may_spend(ready.saved.flow.models, &ready.execution.id, models::Spent::default()).await;
+            may.map_err(|refused| {
+                Stopped::Failed(Failure { retryable: Some(false), ..Failure::new(&refused.code, refused.message) })
+            })?;
+        }
         let input = properties.to_json().to_string();
         // Making a directory and removing it costs more than most tasks: only who may see it gets one.
         let directory = match &ready.working_dir {

@@ -2,6 +2,7 @@
 //! credentials for itself. Only the addresses differ from the real ones.
 
 mod answers;
+mod budgets;
 mod configurations;
 mod documents;
 mod memory;

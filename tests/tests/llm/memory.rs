@@ -33,8 +33,10 @@ fn guest_memories() -> Vec<u8> {
         let [(from, to, rights), (next, end, behind)] = pair else { continue };
         if rights.starts_with("rw") && behind.starts_with("---") && to == next && end - next >= BEHIND {
             let mut piece = vec![0; usize::try_from(to - from).expect("it fits")];
-            memory.read_exact_at(&mut piece, *from).expect("what can be written can be read");
-            bytes.extend(piece);
+            // Another test may have given it back since.
+            if memory.read_exact_at(&mut piece, *from).is_ok() {
+                bytes.extend(piece);
+            }
         }
     }
     bytes

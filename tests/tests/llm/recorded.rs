@@ -86,6 +86,11 @@ fn count(tape: &Value, call: &str) -> u64 {
     tape["by"][call].as_u64().unwrap_or(0)
 }
 
+/// Lines of the log: what was said, and how far it was.
+fn told(tape: &Value) -> u64 {
+    count(tape, "sluice:host/log#log") + count(tape, "sluice:host/report#progress")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_is_on_a_tape() {
     let texts: Vec<String> = (0..40).map(|at| format!("piece {at} ")).collect();
@@ -124,12 +129,17 @@ async fn every_call_is_on_a_tape() {
         let parts = count(&provider, "sluice:llm/parts#emit");
         assert!(parts >= 40, "{name}: {parts} parts were handed over");
         assert_eq!(count(&task, "sluice:llm/broker#answer.next"), parts + 1, "{name}");
-        assert_eq!((count(&task, "sluice:llm/broker#chat"), count(&task, "sluice:llm/broker#answer.finish")), (1, 1), "{name}");
+        assert_eq!(
+            (count(&task, "sluice:llm/broker#chat"), count(&task, "sluice:llm/broker#answer.finish")),
+            (1, 1),
+            "{name}"
+        );
         // What is shown of the task run came through it as well.
         let lines = node.logs(started.as_str(), 0, 1_000).await.expect("lines");
-        let of_guests: Vec<&str> = lines.iter().filter(|line| line.task.is_some()).map(|line| line.message.as_ref()).collect();
+        let of_guests: Vec<&str> =
+            lines.iter().filter(|line| line.task.is_some()).map(|line| line.message.as_ref()).collect();
         let said = of_guests.len() as u64;
-        assert_eq!(count(&task, "sluice:host/log#log") + count(&provider, "sluice:host/log#log"), said, "{name}: {of_guests:?}");
+        assert_eq!(told(&task) + told(&provider), said, "{name}: {of_guests:?}");
         for tape in [&task, &provider] {
             let by = tape["by"].as_object().expect("counts");
             let all: u64 = by.values().filter_map(Value::as_u64).sum();

@@ -7,8 +7,8 @@ use regex::Regex;
 
 use super::{Reading, check, defaults, input, policy, retry, task, trigger};
 use crate::flow::{
-    Check, CheckBehavior, Concurrency, Dynamic, Flow, Label, Listener, Output, Overflow, PluginDefault, Sla,
-    SlaBehavior, SlaRule,
+    Check, CheckBehavior, Concurrency, Dynamic, Flow, Label, Listener, ModelBudget, Output, Overflow, PluginDefault,
+    Sla, SlaBehavior, SlaRule,
 };
 use crate::ids::{FLOW_ID_MAX, FlowId, FlowKey, NAMESPACE_MAX, Namespace, TENANT, TaskId};
 use crate::node::{Fields, Node};
@@ -54,6 +54,7 @@ pub(super) fn read(
     let disabled = fields.boolean("disabled", false, &mut reading.problems);
     let labels = labels(&mut fields, &mut reading.problems);
     let grants = policy::sections(&mut fields, "grants", &mut reading.problems);
+    let models = fields.get("models").map(|node| models(node, &mut reading.problems)).unwrap_or_default();
     reading.plugins = plugins(&mut fields, &mut reading.problems);
     let inputs = fields.list("inputs", &mut reading.problems);
     let inputs = input::read_all(inputs, reading);
@@ -97,6 +98,7 @@ pub(super) fn read(
         inherited_defaults: Vec::new(),
         plugins: std::mem::take(&mut reading.plugins),
         grants,
+        models,
         concurrency,
         retry,
         sla,
@@ -104,6 +106,22 @@ pub(super) fn read(
         all: std::mem::take(&mut reading.tasks),
         source,
     })
+}
+
+fn models(node: Node<'_>, problems: &mut Problems) -> ModelBudget {
+    let Some(mut fields) = Fields::open(node, problems) else { return ModelBudget::default() };
+    let max_tokens = fields.number("maxTokens", 1, problems);
+    let max_cost = fields.get("maxCost").and_then(|node| {
+        let text = node.text();
+        let cost = node.value.as_f64().or_else(|| text.and_then(|text| text.trim().parse().ok()));
+        let cost = cost.filter(|cost: &f64| cost.is_finite() && *cost > 0.0);
+        if cost.is_none() {
+            problems.push(node.wrong_type("a number above 0"));
+        }
+        cost
+    });
+    fields.finish(problems);
+    ModelBudget { max_tokens, max_cost }
 }
 
 fn key(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<FlowKey> {

@@ -32,6 +32,8 @@ pub(super) struct Given {
     pub deletes: Vec<String>,
     pub secrets: Arc<RunSecrets>,
     pub outgoing: Arc<Outgoing>,
+    /// Whether it asks models of language.
+    pub asks_models: bool,
 }
 
 /// Whose run it is.
@@ -74,6 +76,7 @@ impl Node {
             deletes: standing.layers.deletes.clone(),
             secrets,
             outgoing,
+            asks_models: standing.asks_models,
         })
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Standing {
     pub source: PluginSource,
     /// Which properties are secret.
     pub marked: Vec<PropertyPath>,
+    /// Whether its runs ask models of language.
+    pub asks_models: bool,
     pub layers: Layers,
     pub hosts: Arc<Hosts>,
 }
@@ -60,6 +62,8 @@ impl Node {
             version: locked.version.to_string().into(),
             source: crate::plugins::source_of(&catalog, locked).map_err(missing)?,
             marked: task.map(|task| task.markers.secret.clone()).unwrap_or_default(),
+            asks_models: manifest.tasks.iter().any(|task| task.role == model::Role::Provider)
+                || !manifest.capabilities.models.is_empty(),
             layers: Layers::of(&policies, &self.config.limits, flow, manifest, &locked.task_type),
             hosts: Arc::new(Hosts::of(&flow.source, &policy::listed(manifest.capabilities_of(&locked.task_type)))),
             catalog: catalog.clone(),

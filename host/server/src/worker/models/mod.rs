@@ -1,6 +1,7 @@
 //! The way from a task to a provider of models: the component that the flow's lock names answers, with its own grants, on behalf of the
 //! task. What it says goes into the task's log; its secrets are those that the flow gave the task for it.
 
+mod budget;
 mod own;
 
 use std::future::Future;
@@ -19,6 +20,8 @@ use super::services::Effects;
 use crate::flows::SavedFlow;
 use crate::node::Node;
 
+pub(super) use budget::Spent;
+
 /// Answers on their way to one run at one time: each is a guest of its own.
 const ANSWERS_MAX: usize = 8;
 /// Parts that wait for the one who asked. A provider that is faster waits.
@@ -33,6 +36,7 @@ pub(super) struct Models {
     cancel: Cancel,
     asked: AtomicU64,
     answers: Arc<Semaphore>,
+    untold: Arc<budget::Untold>,
 }
 
 /// One question.
@@ -54,7 +58,12 @@ pub(super) struct Asking<'a> {
 impl Models {
     pub fn new(rendered: Value, facts: Facts, sink: Arc<dyn Sink>, cancel: Cancel) -> Self {
         let answers = Arc::new(Semaphore::new(ANSWERS_MAX));
-        Self { rendered, facts, sink, cancel, asked: AtomicU64::new(0), answers }
+        Self { rendered, facts, sink, cancel, asked: AtomicU64::new(0), answers, untold: Arc::default() }
+    }
+
+    /// What the run has spent and not yet told.
+    pub fn untold(&self) -> budget::Spent {
+        self.untold.so_far()
     }
 
     /// Starts the provider's run; it goes on while somebody waits for it.
@@ -98,7 +107,8 @@ impl Models {
         };
         let runs = node.runtime.clone();
         let run = Box::pin(async move { runs.chat(run, request).await });
-        Ok(Box::new(Asked { run: Some(run), parts, ended: None, outgoing, _permit: permit }))
+        let untold = self.untold.clone();
+        Ok(Box::new(Asked { run: Some(run), parts, ended: None, outgoing, untold, _permit: permit }))
     }
 
     fn facts_for(&self, locked: &Locked, provider: &str) -> Facts {
@@ -122,6 +132,7 @@ struct Asked {
     parts: mpsc::Receiver<String>,
     ended: Option<Result<String, runtime::Failure>>,
     outgoing: Arc<Outgoing>,
+    untold: Arc<budget::Untold>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -139,6 +150,9 @@ impl Asked {
             self.outgoing.alarms().hear(&failure.message, Place::Error);
         }
         self.outgoing.alarms().settle().await;
+        if let Ok(answer) = &outcome.result {
+            self.untold.add(answer);
+        }
         self.ended = Some(outcome.result.map_err(|mut failure| {
             if let Some(hint) = failure.hint.take() {
                 failure.message = format!("{}\nhint: {hint}", failure.message);

@@ -195,10 +195,17 @@ impl Services for RunServices {
         configuration: String,
         request: String,
     ) -> Soon<'a, Result<Box<dyn Answer>, runtime::Failure>> {
-        let asking =
-            Asking { node: &self.node, saved: &self.saved, outgoing: &self.outgoing, effects: self.effects.clone() };
-        let answer = self.models.ask(asking, Question { provider, configuration, request });
-        Box::pin(std::future::ready(answer))
+        Box::pin(async move {
+            let may = self.node.may_spend(self.saved.flow.models, &self.execution.id, self.models.untold()).await;
+            may.map_err(runtime::Failure::denied)?;
+            let asking = Asking {
+                node: &self.node,
+                saved: &self.saved,
+                outgoing: &self.outgoing,
+                effects: self.effects.clone(),
+            };
+            self.models.ask(asking, Question { provider, configuration, request })
+        })
     }
 
     fn before_effect<'a>(&'a self, _effect: Effect) -> Soon<'a, Result<(), HostError>> {
