@@ -2,9 +2,20 @@
 //! credentials for itself. Only the addresses differ from the real ones.
 
 mod answers;
+mod delivery;
+mod errors;
+mod guardrails;
+mod limits;
+mod network;
+mod repairs;
+mod row;
+mod schemas;
+mod streams;
+mod thoughts;
+mod tools;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tests::models::{Models, Provider, Script};
@@ -12,11 +23,16 @@ use tests::served::{Api, Options, serving_with};
 
 /// Runs a test against a node that may reach a stand-in with this script, and knows its credentials.
 async fn world(rules: Value, test: impl AsyncFnOnce(&Api, &Models)) {
-    let models = Arc::new(Models::start(Script::parse(&rules.to_string()).expect("a script")).await);
-    let options = Options { outside: vec![models.address()], secrets: secrets(&models), ..Options::default() };
-    let asked = models.clone();
-    serving_with(options, async move |api| test(api, &asked).await).await;
-    Arc::into_inner(models).expect("nobody else has it").end().await;
+    let models = Models::start(Script::parse(&rules.to_string()).expect("a script")).await;
+    serving_with(options(&models), async |api| test(api, &models).await).await;
+    models.end().await;
+}
+
+/// What a node has to know for it.
+fn options(models: &Models) -> Options {
+    let asker = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/asker.wasm");
+    let (outside, plugins) = (vec![models.address()], vec![asker]);
+    Options { outside, plugins, secrets: secrets(models), ..Options::default() }
 }
 
 /// The credentials of all providers, by name.
@@ -99,4 +115,11 @@ fn ask(provider: Value, question: &str) -> Value {
 fn outputs(execution: &Value) -> &Value {
     assert_eq!(execution["state"]["current"], "SUCCESS", "{execution:#}");
     &execution["taskRunList"][0]["outputs"]
+}
+
+/// How the one task of an execution failed.
+#[track_caller]
+fn failure(execution: &Value) -> &Value {
+    assert_eq!(execution["state"]["current"], "FAILED", "{execution:#}");
+    &execution["taskRunList"][0]["attempts"][0]["failure"]
 }
