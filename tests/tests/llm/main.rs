@@ -7,6 +7,7 @@ mod errors;
 mod guardrails;
 mod limits;
 mod network;
+mod own_tasks;
 mod repairs;
 mod row;
 mod schemas;
