@@ -5,6 +5,7 @@ mod answers;
 mod delivery;
 mod errors;
 mod guardrails;
+mod leaks;
 mod limits;
 mod network;
 mod own_tasks;
