@@ -2,6 +2,7 @@
 
 mod answers;
 mod coerce;
+mod written;
 
 use std::sync::Arc;
 
@@ -143,22 +144,23 @@ impl Node {
         let mut memo = Memo::new();
         let mut rendered = Map::new();
         for (site, (name, value)) in properties.iter().enumerate() {
-            let as_written = task.is_some_and(|task| {
-                let mut unrendered = task.markers.render_never.iter().chain(&task.markers.render_later);
-                unrendered.any(|path| path.covers(&[name]))
+            let unrendered = task.into_iter().flat_map(|task| {
+                let markers = &task.markers;
+                markers.render_never.iter().chain(&markers.render_later)
             });
             let known = || task.is_some_and(|task| task.properties.pointer("/properties/description").is_some());
             if name.as_ref() == "description" && !known() {
                 // Of the task alone.
                 continue;
             }
-            if as_written {
+            let as_written = written::of_property(unrendered, name);
+            if written::is_here(&as_written) {
                 rendered.insert(name.clone(), value.clone());
                 continue;
             }
             let asked = Asked { scope, mode: Mode::Typed, site, flow, execution, may: None };
             let typed = self
-                .evaluate(asked, value, &mut memo)
+                .evaluate(asked, &written::taken_out(value, &as_written), &mut memo)
                 .await
                 .map_err(|failure| Failure { message: format!("property `{name}`: {}", failure.message), ..failure })?;
             let fitted = match task {
@@ -171,7 +173,7 @@ impl Node {
                 Some(task) => coerce::property(&task.properties, name, value, typed),
                 None => typed,
             };
-            rendered.insert(name.clone(), fitted);
+            rendered.insert(name.clone(), written::put_back(value, fitted, &as_written));
         }
         Ok(Value::from(rendered))
     }

@@ -7,7 +7,7 @@ use super::credentials::{Credentials, letters};
 use super::faults::{Bad, Failure, Hint, Trouble};
 use super::frames::Frame;
 use super::script::{Answer, Finish, Usage};
-use super::{Incoming, Provider, google_rules};
+use super::{Incoming, Provider, google_rules, images};
 
 pub(super) fn read(
     credentials: &Credentials,
@@ -138,6 +138,10 @@ pub(super) fn whole(credentials: &Credentials, asked: &Asked, answer: &Answer) -
     if let Some(first) = parts.iter().position(is_text) {
         parts.retain(|part| !is_text(part));
         parts.insert(first, signed(credentials, answer, json!({ "text": text })));
+    }
+    let modalities = list(&asked.body["generationConfig"]["responseModalities"]);
+    if modalities.iter().any(|kind| kind == "IMAGE") {
+        parts.push(json!({ "inlineData": { "mimeType": "image/png", "data": images::PNG } }));
     }
     let response = Response { asked, id: letters(22) };
     response.of(&parts, Some(answer.finish()), answer.usage)

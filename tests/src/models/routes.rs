@@ -127,6 +127,7 @@ fn azure(incoming: &Incoming, steps: &[&str]) -> Result<Api, Failure> {
             Ok(Api::Chat { deployment: None, version: None })
         }
         (["openai", "v1", "responses"], None | Some("preview" | "latest")) => Ok(Api::Responses),
+        (["openai", "v1", "images", "generations"], None | Some("preview" | "latest")) => Ok(Api::Images),
         (["openai", "v1", ..], Some(_)) => {
             refused(400, "BadRequest", "api-version query parameter is not allowed when using /v1 path")
         }

@@ -44,7 +44,8 @@ async fn an_execution_stops_at_what_it_may_spend() {
         api.save(&flow("more", &tasks, json!({ "maxTokens": 37, "maxCost": 0.5 }))).await;
         assert_eq!(api.run("tests.llm/more").await["state"]["current"], "SUCCESS");
 
-        let refused = api.post("flows", "application/x-yaml", flow("wrong", &tasks, json!({ "maxTokens": 0, "more": 1 }))).await;
+        let refused =
+            api.post("flows", "application/x-yaml", flow("wrong", &tasks, json!({ "maxTokens": 0, "more": 1 }))).await;
         assert!(refused.status == 422 && refused.text.contains("more"), "{}", refused.text);
     })
     .await;

@@ -4,12 +4,25 @@
 mod answers;
 mod budgets;
 mod configurations;
+mod delivery;
 mod documents;
+mod errors;
+mod guardrails;
+mod leaks;
+mod limits;
 mod memory;
+mod network;
+mod own_tasks;
 mod recorded;
+mod repairs;
+mod row;
+mod schemas;
+mod streams;
+mod thoughts;
+mod tools;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tests::models::{Models, Provider, Script};
@@ -17,11 +30,16 @@ use tests::served::{Api, Options, serving_with};
 
 /// Runs a test against a node that may reach a stand-in with this script, and knows its credentials.
 async fn world(rules: Value, test: impl AsyncFnOnce(&Api, &Models)) {
-    let models = Arc::new(Models::start(Script::parse(&rules.to_string()).expect("a script")).await);
-    let options = Options { outside: vec![models.address()], secrets: secrets(&models), ..Options::default() };
-    let asked = models.clone();
-    serving_with(options, async move |api| test(api, &asked).await).await;
-    Arc::into_inner(models).expect("nobody else has it").end().await;
+    let models = Models::start(Script::parse(&rules.to_string()).expect("a script")).await;
+    serving_with(options(&models), async |api| test(api, &models).await).await;
+    models.end().await;
+}
+
+/// What a node has to know for it.
+fn options(models: &Models) -> Options {
+    let asker = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/asker.wasm");
+    let (outside, plugins) = (vec![models.address()], vec![asker]);
+    Options { outside, plugins, secrets: secrets(models), ..Options::default() }
 }
 
 /// The credentials of all providers, by name.
@@ -104,4 +122,11 @@ fn ask(provider: Value, question: &str) -> Value {
 fn outputs(execution: &Value) -> &Value {
     assert_eq!(execution["state"]["current"], "SUCCESS", "{execution:#}");
     &execution["taskRunList"][0]["outputs"]
+}
+
+/// How the one task of an execution failed.
+#[track_caller]
+fn failure(execution: &Value) -> &Value {
+    assert_eq!(execution["state"]["current"], "FAILED", "{execution:#}");
+    &execution["taskRunList"][0]["attempts"][0]["failure"]
 }

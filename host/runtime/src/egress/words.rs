@@ -55,20 +55,13 @@ pub(super) fn explain(shared: &Shared, host: &str, cause: &reqwest::Error) -> Er
     if find::<Unresolved>(cause).is_some() {
         return Error::DnsError { rcode: None, info_code: None };
     }
-    if let Some(tls) = find::<rustls::Error>(cause) {
+    if let Some(tls) = find::<rustls::Error>(cause).or_else(|| find::<std::io::Error>(cause).and_then(tls_within)) {
         return match tls {
             rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Error::TlsCertificateError,
             _ => Error::TlsProtocolError,
         };
     }
     if let Some(io) = find::<std::io::Error>(cause) {
-        // A TLS error arrives inside an IO error that hides it from `source`.
-        if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return match tls {
-                rustls::Error::InvalidCertificate(_) => Error::TlsCertificateError,
-                _ => Error::TlsProtocolError,
-            };
-        }
         match io.kind() {
             std::io::ErrorKind::ConnectionRefused => return Error::ConnectionRefused,
             std::io::ErrorKind::ConnectionReset
@@ -90,6 +83,12 @@ pub(super) fn explain(shared: &Shared, host: &str, cause: &reqwest::Error) -> Er
     }
 }
 
+/// A TLS error arrives inside IO errors, which hide it from `source`: one within the other where a client's connector wraps it once more.
+fn tls_within(io: &std::io::Error) -> Option<&rustls::Error> {
+    let inner = io.get_ref()?;
+    inner.downcast_ref::<rustls::Error>().or_else(|| tls_within(inner.downcast_ref::<std::io::Error>()?))
+}
+
 /// An error and its causes on one line.
 pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
     causes(error).iter().map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -107,4 +106,18 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 's
         at = next;
     }
     causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_tls_is_found_however_often_it_is_wrapped() {
+        let once = std::io::Error::other(rustls::Error::DecryptError);
+        assert!(tls_within(&once).is_some());
+        assert!(tls_within(&std::io::Error::other(once)).is_some());
+        assert!(tls_within(&std::io::Error::from(std::io::ErrorKind::ConnectionReset)).is_none());
+        assert!(tls_within(&std::io::Error::other("no more than words")).is_none());
+    }
 }

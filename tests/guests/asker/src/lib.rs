@@ -1,7 +1,7 @@
 //! Asks a provider of models exactly what it is told, and says exactly what came: whatever the message model has can be tried with it. It
 //! never mends a request or an answer.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sluice_sdk::prelude::*;
 use sluice_sdk::{models, schemars, serde};
 
@@ -27,9 +27,15 @@ pub struct Asked {
     answer: Value,
 }
 
-/// Asks, and fails as the provider does.
+/// Asks, and fails as the provider does. What executions do not keep of that is in the log.
 #[task("test.asker.Ask")]
-pub fn ask(properties: Ask) -> Result<Asked, Failure> {
+pub fn ask(properties: Ask, cx: &Context) -> Result<Asked, Failure> {
+    answered(&properties).inspect_err(|failure| {
+        cx.warn(format!("failed: {}", json!({ "retryable": failure.is_retryable(), "details": failure.details() })));
+    })
+}
+
+fn answered(properties: &Ask) -> Result<Asked, Failure> {
     let mut asked = models::chat(&properties.provider.0, &properties.request)?;
     let mut parts = Vec::new();
     while let Some(part) = asked.next_part()? {
