@@ -1,6 +1,7 @@
 //! Between flows and the catalog: which plugin each task of a flow means. Resolves when a flow is saved, and never again.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use catalog::{Ask, Catalog, Level, Wish};
@@ -148,14 +149,13 @@ impl Ground<'_> {
         let mut providers = BTreeMap::new();
         for task in flow.all.values() {
             let TaskKind::Plugin(properties) = &task.kind else { continue };
-            for (type_name, _) in providers_in(properties, |name| self.is_provider(name)) {
-                if !providers.contains_key(&type_name) {
-                    let resolution = self
-                        .catalog
-                        .resolve(&type_name, &self.wishes(flow, &type_name))
-                        .map_err(|error| vec![wrong(format!("task `{}`", task.id), task.line, &error)])?;
-                    providers.insert(type_name, resolution.locked);
-                }
+            for named in providers_in(properties, |name| self.is_provider(name)) {
+                let Entry::Vacant(free) = providers.entry(named.type_name) else { continue };
+                let resolution = self
+                    .catalog
+                    .resolve(free.key(), &self.wishes(flow, free.key()))
+                    .map_err(|error| vec![wrong(format!("task `{}`", task.id), task.line, &error)])?;
+                free.insert(resolution.locked);
             }
         }
         Ok(providers)
@@ -211,14 +211,19 @@ fn wrong(path: String, line: u32, error: &catalog::Error) -> Problem {
     Problem { path, line, column: 0, code: "flow.version", message, hint: None, severity }
 }
 
-/// The providers that properties name: maps with a `type` that is one, wherever they stand, and where that is. A provider is not looked
-/// for inside another.
-pub(crate) fn providers_in(properties: &Map, is_provider: impl Fn(&str) -> bool) -> Vec<(String, Vec<String>)> {
+/// A provider that a property names, and where: the keys and positions that lead to it.
+pub(crate) struct NamedProvider {
+    pub type_name: String,
+    pub path: Vec<String>,
+}
+
+/// The providers that properties name: maps with a `type` that is one, wherever they stand. None is looked for inside another.
+pub(crate) fn providers_in(properties: &Map, is_provider: impl Fn(&str) -> bool) -> Vec<NamedProvider> {
     fn collect(
         value: &Value,
         is_provider: &dyn Fn(&str) -> bool,
         path: &mut Vec<String>,
-        found: &mut Vec<(String, Vec<String>)>,
+        found: &mut Vec<NamedProvider>,
     ) {
         let mut inner = |name: String, item: &Value| {
             path.push(name);
@@ -228,7 +233,7 @@ pub(crate) fn providers_in(properties: &Map, is_provider: impl Fn(&str) -> bool)
         match value {
             Value::List(items) => items.iter().enumerate().for_each(|(at, item)| inner(at.to_string(), item)),
             Value::Map(entries) => match entries.get("type").and_then(Value::as_str).filter(|name| is_provider(name)) {
-                Some(name) => found.push((name.to_owned(), path.clone())),
+                Some(name) => found.push(NamedProvider { type_name: name.to_owned(), path: path.clone() }),
                 None => entries.iter().for_each(|(key, item)| inner(key.to_string(), item)),
             },
             _ => {}

@@ -343,9 +343,7 @@ impl Node {
             ready,
             outgoing.clone(),
             keeping.clone(),
-            &properties,
-            deletes,
-            grants.clone(),
+            services::Allowed { properties: &properties, deletes, grants: grants.clone() },
             models::Models::new(rendered, facts.clone(), sink.clone(), ready.cancel.clone()),
         );
         let request = Request {

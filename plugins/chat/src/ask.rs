@@ -74,13 +74,16 @@ pub fn send(connection: &Connection, request: &HttpRequest, cx: &Context) -> Res
     })
 }
 
+/// Reads a response; and whether parts of an answer are out.
+type Read<'r, T> = dyn FnMut(&mut Response) -> (Result<T, Trouble>, bool) + 'r;
+
 /// Sends until there is an answer, a refusal that is meant, or no time. `read` says whether parts of an answer are out: then it is too late
 /// to begin again.
 fn again<T>(
     connection: &Connection,
     encoded: &HttpRequest,
     cx: &Context,
-    read: &mut dyn FnMut(&mut Response) -> (Result<T, Trouble>, bool),
+    read: &mut Read<'_, T>,
 ) -> Result<T, Failure> {
     if connection.log_requests {
         cx.info(format!("asking `{}`: {}", encoded.url(), String::from_utf8_lossy(&encoded.body)));

@@ -77,9 +77,9 @@ pub(super) fn uses<'a>(flow: &Flow, lock: &'a Lock) -> Vec<Use<'a>> {
     let providers = flow.all.values().flat_map(|task| {
         let TaskKind::Plugin(properties) = &task.kind else { return Vec::new() };
         let named = providers_in(properties, |name| lock.providers.contains_key(name)).into_iter();
-        let used = named.filter_map(|(type_name, path)| {
-            let locked = lock.providers.get(&type_name)?;
-            let properties = at(properties, &path)?.clone();
+        let used = named.filter_map(|named| {
+            let locked = lock.providers.get(&named.type_name)?;
+            let properties = at(properties, &named.path)?.clone();
             Some(Use { name: format!("task `{}`", task.id), line: task.line, locked, properties })
         });
         used.collect()

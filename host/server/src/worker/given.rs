@@ -91,10 +91,10 @@ impl Node {
             return Ok(Cow::Borrowed(&standing.marked));
         };
         let mut marks = standing.marked.clone();
-        for (type_name, path) in providers_in(named, |name| saved.lock.providers.contains_key(name)) {
-            let Some(locked) = saved.lock.providers.get(&type_name) else { continue };
+        for one in providers_in(named, |name| saved.lock.providers.contains_key(name)) {
+            let Some(locked) = saved.lock.providers.get(&one.type_name) else { continue };
             let provider = self.standing(&saved.standings, &saved.flow, locked)?;
-            marks.extend(provider.marked.iter().map(|mark| mark.below(&path)));
+            marks.extend(provider.marked.iter().map(|mark| mark.below(&one.path)));
         }
         Ok(Cow::Owned(marks))
     }

@@ -67,10 +67,10 @@ impl Models {
     }
 
     /// Starts the provider's run; it goes on while somebody waits for it.
-    pub fn ask(&self, asking: Asking<'_>, question: Question) -> Result<Box<dyn Answer>, runtime::Failure> {
+    pub fn ask(&self, asking: Asking<'_>, question: Question) -> Result<Box<dyn Answer>, Box<runtime::Failure>> {
         let Question { provider, configuration, request } = question;
         let Asking { node, saved, outgoing, effects } = asking;
-        let denied = runtime::Failure::denied;
+        let denied = |error: HostError| Box::new(runtime::Failure::denied(error));
         let Some(locked) = saved.lock.providers.get(&provider) else {
             let message = format!(
                 "provider `{}` is not in the lock of its flow revision; hint: name it in a property of the task, as `type` of a map, and \
@@ -85,7 +85,7 @@ impl Models {
         };
         let failed = |failure: model::execution::Failure| {
             let error = HostError::new(&failure.code, failure.message);
-            runtime::Failure { retryable: failure.retryable, ..denied(error) }
+            Box::new(runtime::Failure { retryable: failure.retryable, ..*denied(error) })
         };
         let standing = node.standing(&saved.standings, &saved.flow, locked).map_err(failed)?;
         // The hosts are those that the flow names in the task, whatever the task's plugin makes of them.
@@ -174,9 +174,10 @@ impl Answer for Asked {
             while self.run.is_some() {
                 self.go_on().await;
             }
-            self.ended.take().unwrap_or_else(|| {
-                Err(runtime::Failure::denied(HostError::bad_argument("the answer was handed out already")))
-            })
+            match self.ended.take() {
+                Some(ended) => ended,
+                None => Err(runtime::Failure::denied(HostError::bad_argument("the answer was handed out already"))),
+            }
         })
     }
 }

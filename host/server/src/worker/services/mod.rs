@@ -50,17 +50,25 @@ pub struct RunServices {
 
 pub(super) use kv::refused;
 
+/// What a run may do.
+pub(super) struct Allowed<'a> {
+    /// As the guest has them: what they name, it may reach.
+    pub properties: &'a expr::Value,
+    /// Kinds of documents that may be deleted.
+    pub deletes: Vec<String>,
+    pub grants: Arc<Grants>,
+}
+
 impl RunServices {
     pub fn new(
         node: Arc<Node>,
         ready: &Ready<'_>,
         outgoing: Arc<Outgoing>,
         keeping: Arc<Keeping>,
-        properties: &expr::Value,
-        deletes: Vec<String>,
-        grants: Arc<Grants>,
+        allowed: Allowed<'_>,
         models: Models,
     ) -> Self {
+        let Allowed { properties, deletes, grants } = allowed;
         let nothing = expr::Map::new();
         let written = match &ready.task.kind {
             TaskKind::Plugin(written) => written,
@@ -204,7 +212,7 @@ impl Services for RunServices {
                 outgoing: &self.outgoing,
                 effects: self.effects.clone(),
             };
-            self.models.ask(asking, Question { provider, configuration, request })
+            self.models.ask(asking, Question { provider, configuration, request }).map_err(|failure| *failure)
         })
     }
 
