@@ -21,6 +21,9 @@ use tests::served::{Options, config};
 /// Longest a flow may take on the clock that jumps: one of them sleeps for nine hours.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
+/// Flows that ask others than flows: `tests/llm` runs them, with stand-ins for those.
+const ASKING: [&str; 3] = ["add_tasks_to_todoist.yaml", "check_weather.yaml", "gen_img_approval.yaml"];
+
 /// A clock that goes as tokio's does, which is paused, and jumps to what is next when nothing is left to do.
 #[derive(Clone, Copy)]
 struct Jumping {
@@ -88,7 +91,7 @@ fn every_flow_that_lacks_nothing_runs_to_its_end() {
         let node = Node::open(server::Config { clock: Arc::new(clock), ..config }).await.unwrap();
         for (name, source) in sources {
             let runs = server::survey(&source, &catalog).iter().all(|survey| survey.verdict == Verdict::Runs);
-            if !runs {
+            if !runs || ASKING.contains(&name.as_str()) {
                 continue;
             }
             let saved = node.save_flow(&source, Save::Any).await.unwrap();

@@ -182,7 +182,7 @@ pub const TABLE: &[Attack] = &[
         .twin(Twin::With(&["{\"program\":\"sleep\",\"arguments\":[\"0\"]}"])),
     attack("model", "Model", &["com.example.Model"])
         .fails("NOT_GRANTED", &["model provider `com.example.Model` is not granted"])
-        .twin(Twin::Past("models: [\"com.example.Model\"]", "NOT_OFFERED")),
+        .twin(Twin::Past("models: [\"com.example.Model\"]", "NOT_FOUND")),
     // A template of the plugin's own is no way around a grant.
     attack("template-kv", "Template", &["(( kv('other', errorOnMissing=false) ))"])
         .under("kv: [\"read own.*\"]")

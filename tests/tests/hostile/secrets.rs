@@ -14,7 +14,8 @@ const PROXY: &str =
 const MAY: &str = "network: [\"{open}\", \"{other}\"], secrets: [API_KEY, BOUND_KEY]";
 const SECRET: &str = "secrets: [API_KEY]";
 const DENIED: &str = "HttpRequestDenied";
-const ELSEWHERE: &str = "secret `API_KEY` is not sent to `localhost`: the flow's source does not name it; hint: ";
+const ELSEWHERE: &str =
+    "secret `API_KEY` is not sent to `localhost`: neither the flow's source nor the plugin's manifest names it; hint: ";
 const MASKED: &str = "it is ******";
 /// Where the flow's source does not lead.
 const ASTRAY: &str = "http:!//localhost:{port}/";

@@ -77,8 +77,7 @@ async fn configurations_of_the_documents_are_answered() {
             let ran = check(models, configuration, models.key(provider), &[]).await.exits(0);
             ran.says(&["ok", name, "answered in", "You said: Answer with the one word OK."]);
         }
-        let asked = models.seen().into_iter().filter(|seen| seen.provider.is_some());
-        assert!(asked.map(|seen| seen.authorized).all(|right| right));
+        assert!(models.seen().iter().filter(|seen| seen.provider.is_some()).all(|seen| seen.authorized));
     })
     .await;
 }

@@ -183,7 +183,7 @@ async fn bound_secrets_go_to_their_hosts_alone() {
         let elsewhere = format!("{{{{ '127.0' ~ '.0.1' }}}}:{}", mirror.address.port());
         let ended = run_flow(api, "unnamed", &http("unnamed", send("FREE", &elsewhere))).await;
         failed(&ended);
-        assert!(logs(api, &ended).await.contains("the flow's source does not name it"));
+        assert!(logs(api, &ended).await.contains("neither the flow's source nor the plugin's manifest names it"));
         assert_eq!(mirror.seen().len(), before);
         assert_eq!(alarms(api).await, ["BOUND request", "FREE request"]);
         succeeded(&run_flow(api, "named", &http("named", send("FREE", &here))).await);

@@ -83,6 +83,33 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("io.kestra.plugin.core.trigger.McpToolTrigger", "it is newer than Kestra 1.0"),
 ];
 
+/// Types of Kestra's plugins that the plugins of the same name do not have here, with what to do.
+const NOT_YET: &[(&str, &str)] = &[
+    (
+        "io.kestra.plugin.ollama.cli.OllamaCLI",
+        "it runs in a container; use `io.kestra.plugin.ollama.ChatCompletion`, over the HTTP API of Ollama",
+    ),
+    ("io.kestra.plugin.gemini.VideoGeneration", "videos are not made yet"),
+    (
+        "io.kestra.plugin.ai.agent.AIAgent",
+        "there are no agents yet; `io.kestra.plugin.ai.completion.ChatCompletion` asks once",
+    ),
+    ("io.kestra.plugin.ai.agent.A2AClient", "there are no agents yet"),
+    (
+        "io.kestra.plugin.ai.rag.ChatCompletion",
+        "nothing is looked up for a model yet; `io.kestra.plugin.ai.completion.ChatCompletion` asks it",
+    ),
+    ("io.kestra.plugin.ai.rag.IngestDocument", "nothing is looked up for a model yet"),
+    ("io.kestra.plugin.ai.rag.Search", "nothing is looked up for a model yet"),
+    ("io.kestra.plugin.ai.mcp.CallTool", "MCP servers are not asked yet"),
+    ("io.kestra.plugin.ai.mcp.ListTools", "MCP servers are not asked yet"),
+];
+
+/// Why an installed plugin does not have a type that Kestra's has.
+pub(super) fn not_yet(type_name: &str) -> Option<&'static str> {
+    NOT_YET.iter().find(|(known, _)| *known == type_name).map(|(_, reason)| *reason)
+}
+
 /// The present name of a type that was renamed, else the name itself.
 pub(super) fn canonical(type_name: &str) -> String {
     for (present, former) in RENAMED {

@@ -280,6 +280,10 @@ impl Reading<'_> {
             return Problem { code: "flow.missing_plugin", message, ..problem }
                 .hint("`sluice plugin list` shows what is installed");
         }
+        if let Some(advice) = builtin::not_yet(type_name) {
+            let message = format!("{what} type `{}` is not there yet", shown(type_name));
+            return Problem { code: "flow.not_supported", message, ..problem }.hint(advice);
+        }
         if packages::is_core(type_name) {
             let hint = "Kestra 1.0 has it, and no installed plugin does";
             let message = format!("{what} type `{}` is not there yet", shown(type_name));
