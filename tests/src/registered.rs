@@ -15,7 +15,12 @@ pub fn core_asking(version: &str, program: &str) -> Vec<u8> {
 
 /// The shipped `core` with another manifest.
 pub fn core_with(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
-    let shipped = std::fs::read(crate::registry().join("core/1.1.0/plugin.wasm")).expect("it is shipped");
+    shipped_with("core/1.1.0", change)
+}
+
+/// A shipped plugin, `name/version`, with another manifest.
+pub fn shipped_with(plugin: &str, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+    let shipped = std::fs::read(crate::registry().join(plugin).join("plugin.wasm")).expect("it is shipped");
     let manifest = catalog::manifest_section(&shipped).expect("it has a manifest");
     let mut manifest: serde_json::Value = serde_json::from_slice(manifest).expect("which is JSON");
     change(&mut manifest);

@@ -96,7 +96,7 @@ pub async fn lock(at: &FlowAt, json: bool) -> Result<ExitCode> {
         crate::print(&serde_json::to_string_pretty(&lock)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let all = ["tasks", "triggers"].into_iter().filter_map(|kind| lock[kind].as_object()).flatten();
+    let all = ["tasks", "triggers", "providers"].into_iter().filter_map(|kind| lock[kind].as_object()).flatten();
     for (id, locked) in all {
         crate::print(&format!(
             "{id}  {}  {} {}  asked for {}  sha256 {}",

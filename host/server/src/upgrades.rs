@@ -169,16 +169,16 @@ fn issue(id: &str, why: catalog::Error) -> Issue {
 }
 
 fn moved(before: &Lock, after: &Lock) -> Vec<Moved> {
-    let of = |id: &str, from: &Locked, to: &Locked| {
-        (from.digest != to.digest).then(|| Moved {
+    let mut after = after.clone();
+    let both = after.each_with(before).filter_map(|(id, to, from)| Some((id, from?, to)));
+    let moved = both.filter(|(_, from, to)| from.digest != to.digest);
+    moved
+        .map(|(id, from, to)| Moved {
             id: id.to_owned(),
             type_name: to.task_type.clone(),
             plugin: to.plugin.clone(),
             from: from.version.clone(),
             to: to.version.clone(),
         })
-    };
-    let tasks = after.tasks.iter().filter_map(|(id, to)| of(id.as_str(), before.tasks.get(id)?, to));
-    let triggers = after.triggers.iter().filter_map(|(id, to)| of(id.as_str(), before.triggers.get(id)?, to));
-    tasks.chain(triggers).collect()
+        .collect()
 }

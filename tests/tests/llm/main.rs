@@ -20,6 +20,7 @@ mod schemas;
 mod streams;
 mod thoughts;
 mod tools;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::path::Path;

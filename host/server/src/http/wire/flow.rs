@@ -40,6 +40,9 @@ pub struct LockBody {
     /// By trigger id.
     #[schema(required = false)]
     pub triggers: BTreeMap<String, LockedBody>,
+    /// By the type of the provider that properties of tasks name.
+    #[schema(required = false)]
+    pub providers: BTreeMap<String, LockedBody>,
 }
 
 /// One task's plugin.
