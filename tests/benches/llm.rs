@@ -16,6 +16,10 @@ use tests::data_dir;
 use tests::models::{Models, Provider, Script};
 use tests::served::{Options, config};
 
+/// As in `sluice`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Questions of each kind; the first tenth warms up.
 const QUESTIONS: usize = 550;
 const WARM: usize = 50;
@@ -53,6 +57,7 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
+    rustls::crypto::ring::default_provider().install_default().unwrap();
     let workers = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     workers.block_on(measure());
 }
