@@ -4,6 +4,7 @@
 mod answers;
 mod budgets;
 mod configurations;
+mod credentials;
 mod delivery;
 mod documents;
 mod errors;
