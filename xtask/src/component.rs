@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::progress::size;
+use xtask::budgets;
 
 /// The custom section that packing embeds.
 pub const MANIFEST_SECTION: &str = "sluice:manifest";
@@ -20,31 +21,6 @@ const COMPONENT_SECTION: u8 = 4;
 const MAX_DEPTH: usize = 8;
 /// Shortest path that is looked for: shorter ones (`/`) are in any text.
 const MIN_PATH_BYTES: usize = 5;
-/// Largest published component: the repository carries every version for ever.
-const BUDGET_BYTES: usize = 300_000;
-/// Plugins that carry a whole library of their field, or the properties of many task types, and their budget.
-const LARGER_BUDGETS: &[(&str, usize)] = &[
-    ("ai", 800_000),
-    ("anthropic", 1_150_000),
-    ("azure-openai", 1_150_000),
-    ("bedrock", 1_150_000),
-    ("deepseek", 1_150_000),
-    ("discord", 480_000),
-    ("gemini", 1_150_000),
-    ("git", 1_000_000),
-    ("google-calendar", 470_000),
-    ("http", 580_000),
-    ("kv", 400_000),
-    ("mistral", 1_150_000),
-    ("ollama", 1_150_000),
-    ("openai", 1_150_000),
-    ("openrouter", 1_150_000),
-    ("records", 400_000),
-    ("slack", 470_000),
-    ("storage", 550_000),
-    ("vertexai", 1_150_000),
-];
-
 /// A part of a component, with where it lies.
 #[derive(Debug)]
 struct Section<'a> {
@@ -98,7 +74,7 @@ pub fn faults(plugin: &str, bytes: &[u8], paths: &[String]) -> Result<Vec<String
             faults.push(format!("it holds the path `{path}` of this machine"));
         }
     }
-    let budget = LARGER_BUDGETS.iter().find(|(name, _)| *name == plugin).map_or(BUDGET_BYTES, |(_, budget)| *budget);
+    let budget = budgets::of(plugin);
     if bytes.len() > budget {
         faults.push(format!("it has {} of at most {}", size(bytes.len() as u64), size(budget as u64)));
     }

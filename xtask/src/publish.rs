@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
+use xtask::budgets;
 use xtask::source_hash::sha256;
 
 use crate::guests::{self, Guest, LockFile};
@@ -14,9 +15,6 @@ use crate::pack::{self, Packed};
 use crate::progress::{say, size};
 use crate::toolchain::Toolchain;
 use crate::wasm_target;
-
-/// All published components together, since a clone carries them all.
-const REGISTRY_BUDGET_BYTES: u64 = 20_000_000;
 
 /// What a component was built from, as `manifest.json` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,11 +128,11 @@ fn put(registry: &Path, plugin: &Guest, packed: &Packed, provenance: &Provenance
         );
     }
     let total = components_bytes(registry)? + packed.bytes.len() as u64;
-    if total > REGISTRY_BUDGET_BYTES {
+    if total > budgets::REGISTRY_BYTES as u64 {
         bail!(
             "the registry would hold {} of at most {}\nhint: make the plugin smaller",
             size(total),
-            size(REGISTRY_BUDGET_BYTES)
+            size(budgets::REGISTRY_BYTES as u64)
         );
     }
     let entry = entry(plugin, packed, provenance)?;

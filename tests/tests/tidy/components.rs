@@ -4,34 +4,10 @@
 use std::fs;
 use std::path::PathBuf;
 
+use xtask::budgets;
+
 use crate::{files, none, one, root};
 
-/// Largest component; the budget keeps a clone small.
-const COMPONENT_BYTES_MAX: usize = 300_000;
-/// Larger by nature, or with many task types.
-const LARGE: &[(&str, usize)] = &[
-    ("ai", 800_000),
-    ("anthropic", 1_150_000),
-    ("azure-openai", 1_150_000),
-    ("bedrock", 1_150_000),
-    ("deepseek", 1_150_000),
-    ("discord", 480_000),
-    ("gemini", 1_150_000),
-    ("git", 1_000_000),
-    ("google-calendar", 470_000),
-    ("http", 580_000),
-    ("kv", 400_000),
-    ("mistral", 1_150_000),
-    ("ollama", 1_150_000),
-    ("openai", 1_150_000),
-    ("openrouter", 1_150_000),
-    ("records", 400_000),
-    ("slack", 470_000),
-    ("storage", 550_000),
-    ("vertexai", 1_150_000),
-];
-/// All components together.
-const REGISTRY_BYTES_MAX: usize = 20_000_000;
 /// Where people and build machines keep their files.
 const HOMES: &[&str] = &["/home/", "/root/", "/Users/", "C:\\Users\\"];
 /// Shortest folder name looked for: `/` or `/app` would be found by chance.
@@ -53,15 +29,14 @@ impl Component {
 fn over_budget(components: &[Component]) -> Vec<String> {
     let mut problems = Vec::new();
     for component in components {
-        let large = LARGE.iter().find(|(name, _)| *name == component.plugin());
-        let budget = large.map_or(COMPONENT_BYTES_MAX, |(_, budget)| *budget);
+        let budget = budgets::of(component.plugin());
         if component.bytes.len() > budget {
             problems.push(format!("`{}` has {} bytes, its budget is {budget}", component.path, component.bytes.len()));
         }
     }
     let total: usize = components.iter().map(|component| component.bytes.len()).sum();
-    if total > REGISTRY_BYTES_MAX {
-        problems.push(format!("the registry has {total} bytes, its budget is {REGISTRY_BYTES_MAX}"));
+    if total > budgets::REGISTRY_BYTES {
+        problems.push(format!("the registry has {total} bytes, its budget is {}", budgets::REGISTRY_BYTES));
     }
     problems
 }
@@ -125,13 +100,13 @@ fn sample(plugin: &str, bytes: &[u8]) -> Component {
 
 #[test]
 fn exceeded_budgets_are_found() {
-    assert!(over_budget(&[sample("core", &[0; COMPONENT_BYTES_MAX]), sample("git", &[0; 1_000_000])]).is_empty());
+    assert!(over_budget(&[sample("core", &[0; budgets::COMPONENT_BYTES]), sample("git", &[0; 1_000_000])]).is_empty());
     one(
-        &over_budget(&[sample("core", &[0; COMPONENT_BYTES_MAX + 1])]),
+        &over_budget(&[sample("core", &[0; budgets::COMPONENT_BYTES + 1])]),
         "`registry/core/1.0.0/plugin.wasm` has 300001 bytes",
     );
     one(&over_budget(&[sample("git", &[0; 1_000_001])]), "its budget is 1000000");
-    let many: Vec<Component> = (0..67).map(|_| sample("core", &[0; COMPONENT_BYTES_MAX])).collect();
+    let many: Vec<Component> = (0..67).map(|_| sample("core", &[0; budgets::COMPONENT_BYTES])).collect();
     one(&over_budget(&many), "the registry has 20100000 bytes");
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use catalog::{ANY, Capabilities, Capability, Catalog};
-use expr::{Map, Value};
+use expr::Value;
 use model::Severity;
 use model::flow::Flow;
 use model::lock::{Lock, Locked};
@@ -79,7 +79,8 @@ pub(super) fn uses<'a>(flow: &Flow, lock: &'a Lock) -> Vec<Use<'a>> {
         let named = providers_in(properties, |name| lock.providers.contains_key(name)).into_iter();
         let used = named.filter_map(|named| {
             let locked = lock.providers.get(&named.type_name)?;
-            let properties = at(properties, &named.path)?.clone();
+            let (first, rest) = named.path.split_first()?;
+            let properties = properties.get(first.as_str())?.get_path(rest.iter().map(String::as_str))?.clone();
             Some(Use { name: format!("task `{}`", task.id), line: task.line, locked, properties })
         });
         used.collect()
@@ -93,14 +94,6 @@ pub(super) fn uses<'a>(flow: &Flow, lock: &'a Lock) -> Vec<Use<'a>> {
     let mut uses: Vec<Use<'a>> = tasks.chain(providers).chain(triggers).collect();
     uses.sort_by_key(|one| one.line);
     uses
-}
-
-fn at<'v>(properties: &'v Map, path: &[String]) -> Option<&'v Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(properties.get(first.as_str())?, |value, step| match value {
-        Value::List(items) => items.get(step.parse::<usize>().ok()?),
-        other => other.get(step),
-    })
 }
 
 /// Everything that is needed and not granted, each thing once.
