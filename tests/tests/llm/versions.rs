@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tests::models::Provider;
 use tests::registered::shipped_with;
+use tests::served::serving;
 
 use crate::{ask, model_of, outputs, provider, world};
 
@@ -42,6 +43,20 @@ async fn provider_is_in_the_lock_and_moves_with_it() {
         assert_eq!((version("free").await.as_str(), version("pinned").await.as_str()), ("1.1.0", "1.0.0"));
         outputs(&api.run("tests.llm/free").await);
         outputs(&api.run("tests.llm/pinned").await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_needs_is_looked_at_when_a_flow_is_saved() {
+    serving(async |api| {
+        let ollama = json!({ "type": "io.kestra.plugin.ai.provider.Ollama", "endpoint": "http://127.0.0.1:9", "modelName": "m" });
+        let mut task = ask(ollama, "Who?");
+        task["id"] = json!("t");
+        let flow = json!({ "id": "f", "namespace": "tests.llm", "tasks": [task] }).to_string();
+        let refused = api.post("flows", "application/x-yaml", flow).await;
+        let said = "plugin `ollama` 1.0.0 needs requests to `127.0.0.1:9`, which is not granted";
+        assert!(refused.status == 422 && refused.text.contains(said), "{}", refused.text);
     })
     .await;
 }
