@@ -65,3 +65,24 @@ async fn corrections_within_one_task_count() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cost_counts_where_the_provider_says_it() {
+    world(eighteen(), async |api, models| {
+        let tasks: Vec<Value> = (0..2)
+            .map(|at| {
+                let mut task = ask(provider(models, Provider::OpenRouter, model_of(Provider::OpenRouter)), "Who?");
+                task["id"] = json!(format!("t{at}"));
+                task
+            })
+            .collect();
+        let flow =
+            |id: &str, cost: f64| json!({ "id": id, "namespace": "tests.llm", "models": { "maxCost": cost }, "tasks": tasks });
+        api.save(&flow("little", 1e-9).to_string()).await;
+        let execution = api.run("tests.llm/little").await;
+        assert_eq!((&execution["state"]["current"], models.seen().len()), (&json!("FAILED"), 1), "{execution:#}");
+        api.save(&flow("much", 1e9).to_string()).await;
+        assert_eq!(api.run("tests.llm/much").await["state"]["current"], "SUCCESS");
+    })
+    .await;
+}
