@@ -5,6 +5,7 @@ pub mod counting;
 pub mod described;
 pub mod figures;
 pub mod filled;
+pub mod git;
 pub mod guests;
 pub mod held;
 pub mod hosted;

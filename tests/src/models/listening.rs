@@ -24,7 +24,7 @@ pub struct Tls {
 }
 
 /// A CA, and what it signed: certificate and key, one behind the other.
-pub(super) struct Pems {
+pub(crate) struct Pems {
     pub ca: String,
     server: String,
     pub client: String,
@@ -79,7 +79,7 @@ impl Pems {
 type Handshake = BoxFuture<'static, Option<(TlsStream<TcpStream>, SocketAddr)>>;
 
 /// A listener that answers as `localhost`.
-pub(super) struct Encrypted {
+pub(crate) struct Encrypted {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     handshakes: FuturesUnordered<Handshake>,

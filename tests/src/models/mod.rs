@@ -18,7 +18,7 @@ mod google;
 mod google_rules;
 mod images;
 mod incoming;
-mod listening;
+pub(crate) mod listening;
 mod ollama;
 mod responses;
 mod routes;

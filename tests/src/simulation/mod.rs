@@ -8,7 +8,7 @@
 
 mod books;
 mod clients;
-mod dice;
+pub(crate) mod dice;
 mod flips;
 mod flows;
 mod gated;
