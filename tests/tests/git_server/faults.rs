@@ -47,6 +47,22 @@ async fn broken_answers_break_a_clone() {
     server.end().await;
 }
 
+/// What comes is in order, so a client that sets itself no limit reads on.
+#[tokio::test]
+async fn endless_blob_is_in_order_as_far_as_it_goes() {
+    if !tests::git::available() {
+        return;
+    }
+    let (server, _) = served(Options::default()).await;
+    server.fault(When::at(Step::Fetch), Fault::Endless(Endless::Blob));
+    let complaint = failed(&server, When::at(Step::Fetch), Fault::Short(1_000_000)).await;
+    assert!(complaint.contains("early EOF"), "{complaint}");
+    for wrong in ["inflate", "bad object", "unknown object type"] {
+        assert!(!complaint.contains(wrong), "{complaint}");
+    }
+    server.end().await;
+}
+
 #[tokio::test]
 async fn odd_answers_are_put_up_with() {
     if !tests::git::available() {

@@ -69,7 +69,7 @@ fn kind(line: &str) -> String {
     let [kind, size, base] = words.as_slice() else { panic!("git says `{line}`") };
     let size: u64 = size.parse().expect("sizes are numbers");
     match (*kind, size) {
-        _ if base.trim_start_matches('0') != "" => "delta".to_owned(),
+        _ if !base.trim_start_matches('0').is_empty() => "delta".to_owned(),
         ("blob", 0) => "empty blob".to_owned(),
         ("blob", 100_000..) => "large blob".to_owned(),
         (kind, _) => kind.to_owned(),

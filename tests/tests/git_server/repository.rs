@@ -74,7 +74,7 @@ fn merges_tags_and_branches_are_where_they_are_put() {
     let octopus = repository.commit(octopus);
     let parents =
         repository.log("trunk").into_iter().find(|commit| commit.hash == octopus).map(|commit| commit.parents);
-    assert_eq!(parents, Some([&[root.clone()], tips.as_slice()].concat()));
+    assert_eq!(parents, Some([std::slice::from_ref(&root), tips.as_slice()].concat()));
     assert_eq!(repository.checkout("trunk").into_keys().collect::<Vec<_>>(), ["a", "one"]);
 
     repository.tag("light", &root);
