@@ -218,7 +218,7 @@ impl Drop for Server {
 }
 
 impl Shared {
-    /// Remembers a request; says as the how-manieth.
+    /// Remembers a request, and says its number.
     pub fn record(&self, seen: &Seen) -> usize {
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let at = all.len();

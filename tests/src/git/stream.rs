@@ -36,7 +36,7 @@ impl Stream {
         self.data(bytes);
     }
 
-    /// Begins a commit, the so-manieth. Its changes follow.
+    /// Begins a commit, dated by its number. Its changes follow.
     pub fn commit(&mut self, reference: &str, mark: u64, at: u64, message: &[u8]) {
         self.line(&format!("commit {reference}"));
         self.line(&format!("mark :{mark}"));
