@@ -2,6 +2,7 @@
 //!
 //! `apply` is the only caller of the engine. Readers watch the store; they never ask a worker.
 
+mod access;
 mod ai;
 mod apply;
 mod approvals;
@@ -52,6 +53,7 @@ mod triggers;
 mod upgrades;
 mod worker;
 
+pub use access::{Access, Unprotected};
 pub use ai::{ModelProvider, model_providers};
 pub use approvals::Verdict;
 pub use candidates::{Candidate, look_at};
