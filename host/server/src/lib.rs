@@ -36,6 +36,7 @@ mod namespace_files;
 mod namespaces;
 mod node;
 mod outputs;
+mod plans;
 mod plugins;
 mod policy;
 mod purge;
