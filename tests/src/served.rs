@@ -10,8 +10,7 @@ use catalog::{Catalog, Check, Host, Origin, Source, Trust};
 use reqwest::Method;
 use runtime::{Compiler, Runtime};
 use serde_json::Value;
-use server::http::auth::Access;
-use server::{Node, PluginSource, Times};
+use server::{Access, Node, PluginSource, Times};
 use store::{MemoryStore, Store};
 use tokio::sync::oneshot;
 
@@ -115,13 +114,11 @@ pub async fn serving(test: impl AsyncFnOnce(&Api)) {
 /// Runs a test against a server.
 pub async fn serving_with(options: Options, test: impl AsyncFnOnce(&Api)) {
     let scratch = tempfile::tempdir().expect("tests have a temporary folder");
-    let credentials = options.credentials;
     let node = Node::open(config(options, scratch.path())).await.expect("the store opens");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
     let address = listener.local_addr().expect("a bound listener has an address");
-    let access = Access::for_address(address, credentials).expect("loopback needs no credentials");
     let (end, ended) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server::http::serve(listener, node.clone(), access, async move {
+    let serving = tokio::spawn(server::http::serve(listener, node.clone(), async move {
         let _ = ended.await;
     }));
     let client = reqwest::Client::builder().no_proxy().timeout(TIME_MAX).build().expect("a client");
@@ -170,6 +167,7 @@ pub fn config(options: Options, scratch: &Path) -> server::Config {
         policies: policies.unwrap_or_default(),
         secrets: options.secrets,
         limits: options.limits,
+        access: Access::of(options.credentials),
         ..config
     }
 }

@@ -25,8 +25,8 @@ pub struct Capabilities {
     /// Programs by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub process: Vec<String>,
-    /// Documents of the engine: `flow`, `execution`, `log` to read; `execution:delete`, `log:delete`; `file` to change the files of
-    /// namespaces.
+    /// Documents of the engine: `flow`, `execution`, `log`, `namespace`, `app`, `test`, `dashboard`, `blueprint` to read; `KIND:save` and
+    /// `KIND:delete` to change them (of `execution` and `log`, `delete` alone); `file` to read and change the files of namespaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<String>,
     /// Secrets by name, never in the clear. Written `true` for any.

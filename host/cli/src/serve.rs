@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use server::http::auth::Access;
-use server::{Node, PluginSource, Save};
+use server::{Access, Node, PluginSource, Save};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,6 +25,7 @@ pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
     let kept = Kept::open(global, Some(&folder))?;
     let sources = arguments.plugin_sources.iter().map(|text| PluginSource::parse(text));
     let config = server::Config {
+        access,
         plugin_sources: sources.collect::<Result<_, _>>()?,
         trust: setup::trust(global, &arguments.trust)?,
         ..setup::config(global, &kept, &[], &arguments.allow_net)?
@@ -51,7 +51,7 @@ pub async fn serve(global: &Global, arguments: &Server) -> Result<ExitCode> {
     tokio::select! {
         // Ends with the node, and not before.
         () = node.notice_plugins() => {}
-        served = server::http::serve(listener, node.clone(), access, end) => served?,
+        served = server::http::serve(listener, node.clone(), end) => served?,
         // Nothing can be written any more, an end in good order least of all. What was acknowledged is on the disk.
         reason = node.failed() => {
             crate::complain(&format!("error: the store has failed: {reason}"));

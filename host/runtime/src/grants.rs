@@ -123,8 +123,8 @@ pub struct Grants {
     pub processes: Vec<String>,
     /// Documents of the engine by kind, or `*`, to read.
     pub objects_read: Vec<String>,
-    /// Documents of the engine to delete: `KIND:delete`, or `*`; the server checks each document.
-    pub objects_delete: Vec<String>,
+    /// What may be done to documents of the engine: `KIND:save`, `KIND:delete`, or `*`; the server checks each document.
+    pub objects_change: Vec<String>,
     /// Model providers by type, or `*`.
     pub models: Vec<String>,
     /// Whose word this is.
@@ -186,8 +186,8 @@ pub enum Need<'a> {
     Process(&'a str),
     /// Documents of a kind, to read.
     ObjectsRead(&'a str),
-    /// A plan that deletes documents of a kind.
-    ObjectsDelete(&'a str),
+    /// A plan that saves or deletes documents of a kind: `KIND:save`, `KIND:delete`.
+    ObjectsChange(&'a str),
     /// A model provider.
     Model(&'a str),
 }
@@ -221,7 +221,7 @@ impl Grants {
             Need::Reveal(name) => secrets(&self.reveal, name),
             Need::Process(program) => names(&self.processes, program),
             Need::ObjectsRead(kind) => names(&self.objects_read, kind),
-            Need::ObjectsDelete(kind) => names(&self.objects_delete, &format!("{kind}:delete")),
+            Need::ObjectsChange(word) => names(&self.objects_change, word),
             Need::Model(provider) => names(&self.models, provider),
         }
     }
@@ -396,7 +396,11 @@ impl Need<'_> {
             Need::Reveal(name) => format!("secret `{name}` in the clear"),
             Need::Process(program) => format!("program `{program}`"),
             Need::ObjectsRead(kind) => format!("reading documents of kind `{kind}`"),
-            Need::ObjectsDelete(kind) => format!("deleting documents of kind `{kind}`"),
+            Need::ObjectsChange(word) => match word.split_once(':') {
+                Some((kind, "save")) => format!("saving documents of kind `{kind}`"),
+                Some((kind, "delete")) => format!("deleting documents of kind `{kind}`"),
+                _ => format!("changing documents by `{word}`"),
+            },
             Need::Model(provider) => format!("model provider `{provider}`"),
         }
     }
@@ -429,7 +433,7 @@ impl Need<'_> {
             Need::Reveal(name) => listed("reveal", name),
             Need::Process(program) => listed("processes", program),
             Need::ObjectsRead(kind) => listed("objects", kind),
-            Need::ObjectsDelete(kind) => listed("objects", &format!("{kind}:delete")),
+            Need::ObjectsChange(word) => listed("objects", word),
             Need::Model(provider) => listed("models", provider),
         }
     }
@@ -463,6 +467,10 @@ mod tests {
         };
         let check = |need: Need<'_>, expected: &str| assert_eq!(refusal(&policy, &need), expected);
         check(Need::Process("git"), "");
+        check(
+            Need::ObjectsChange("flow:save"),
+            "saving documents of kind `flow` is not granted to this run; hint: add `objects: [\"flow:save\"]` under `plugins: git:` in `policy.yaml`",
+        );
         check(
             Need::Process("rm"),
             "program `rm` is not granted to this run; hint: add `processes: [\"rm\"]` under `plugins: git:` in `policy.yaml`",

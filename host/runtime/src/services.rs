@@ -200,6 +200,11 @@ pub trait Services: Send + Sync {
         let _ = (kind, namespace, id);
         absent("documents of the engine")
     }
+    /// `objects.act-as`; `user` is the JSON object the guest gave, with placeholders. What is to be logged of it at DEBUG.
+    fn objects_act_as<'a>(&'a self, user: String) -> Soon<'a, Result<String, HostError>> {
+        let _ = user;
+        absent("users")
+    }
     /// `objects.apply`.
     fn objects_apply<'a>(&'a self, plan: String) -> Soon<'a, Result<String, HostError>> {
         let _ = plan;

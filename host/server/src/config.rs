@@ -9,6 +9,7 @@ use runtime::{Limits, NetworkRule};
 use store::Store;
 use store::rows::NodeId;
 
+use crate::access::Access;
 use crate::ai::ModelProvider;
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, SystemEntropy};
@@ -61,6 +62,8 @@ pub struct Config {
     pub environment: BTreeMap<String, String>,
     /// `globals.*`.
     pub globals: expr::Map,
+    /// Who has the rights of a user of this server: over HTTP, and as whom a run may act.
+    pub access: Access,
     /// Providers of models that the server itself may ask.
     pub model_providers: Vec<ModelProvider>,
 }
@@ -91,6 +94,7 @@ impl Config {
             encryption_keys: Vec::new(),
             environment: BTreeMap::new(),
             globals: expr::Map::new(),
+            access: Access::Open,
             model_providers: Vec::new(),
         }
     }

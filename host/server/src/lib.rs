@@ -2,6 +2,7 @@
 //!
 //! `apply` is the only caller of the engine. Readers watch the store; they never ask a worker.
 
+mod access;
 mod ai;
 mod apply;
 mod approvals;
@@ -35,6 +36,7 @@ mod namespace_files;
 mod namespaces;
 mod node;
 mod outputs;
+mod plans;
 mod plugins;
 mod policy;
 mod purge;
@@ -52,6 +54,7 @@ mod triggers;
 mod upgrades;
 mod worker;
 
+pub use access::{Access, Unprotected};
 pub use ai::{ModelProvider, model_providers};
 pub use approvals::Verdict;
 pub use candidates::{Candidate, look_at};

@@ -38,7 +38,7 @@ pub struct Found {
 }
 
 /// A path in the files of a namespace.
-struct At {
+pub(crate) struct At {
     /// What the stored paths of the namespace's files begin with.
     root: String,
     /// Without a separator at either end; empty: all of them.
@@ -66,7 +66,7 @@ impl At {
     }
 
     /// The same, of one file.
-    fn file(namespace: &str, path: &str) -> Result<Self, Error> {
+    pub(crate) fn file(namespace: &str, path: &str) -> Result<Self, Error> {
         let at = Self::new(namespace, path)?;
         match at.path.is_empty() || path.ends_with('/') {
             true => Err(Error::bad_request("file.path", format!("`{}` names no file", path.escape_debug()))),
@@ -74,7 +74,8 @@ impl At {
         }
     }
 
-    fn stored(&self) -> String {
+    /// The whole path, as it is stored.
+    pub(crate) fn stored(&self) -> String {
         format!("{}{}", self.root, self.path)
     }
 
@@ -276,7 +277,7 @@ impl Node {
         Ok(found.map(|found| found.row))
     }
 
-    async fn files_within(&self, prefix: &str) -> Result<Vec<Arc<rows::File>>, Error> {
+    pub(crate) async fn files_within(&self, prefix: &str) -> Result<Vec<Arc<rows::File>>, Error> {
         let query = Query::Files { prefix: prefix.into() };
         let rows = self.store.all::<rows::File>(View::Newest, query, FILES_MAX).await?;
         Ok(rows.into_iter().map(|row| row.row).collect())

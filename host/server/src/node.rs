@@ -12,6 +12,7 @@ use store::{Health, Page, Query, Store, View};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
@@ -82,6 +83,7 @@ pub(crate) struct Parts {
     pub sealer: Sealer,
     pub environment: std::collections::BTreeMap<String, String>,
     pub globals: expr::Map,
+    pub access: Access,
 }
 
 impl Node {
@@ -108,6 +110,7 @@ impl Node {
                 sealer: sealer(&config.encryption_keys, config.entropy.as_ref()),
                 environment: config.environment,
                 globals: config.globals,
+                access: config.access,
             },
             entropy: config.entropy,
             id: config.node,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use model::flow::Flow;
 use model::ids::FlowKey;
-use store::Batch;
-use store::rows;
+use store::rows::{self, Key};
+use store::{Batch, Precondition};
 
 use crate::error::{Error, Issue};
 use crate::flows::{Save, SavedFlow};
@@ -13,7 +13,7 @@ use crate::node::Node;
 use crate::plugins::Draft;
 
 /// Times a commit is tried again when somebody else saved one of the flows in between.
-const TRIES: usize = 5;
+pub(crate) const TRIES: usize = 5;
 /// Most flows of one commit: each is a row of up to 1 MiB, and all of them are in memory.
 pub(crate) const AT_ONCE_MAX: usize = 10_000;
 /// Flows that a message names.
@@ -36,10 +36,24 @@ impl Change {
 }
 
 /// What a commit that went well leaves to be told to triggers.
-enum Outcome {
+pub(crate) enum Outcome {
     Unchanged(FlowKey, u32),
     Saved(FlowKey, u32),
     Deleted(FlowKey),
+}
+
+impl Outcome {
+    /// The newest revision of a flow that is there.
+    pub(crate) fn revision(&self) -> Option<u32> {
+        match self {
+            Self::Unchanged(_, revision) | Self::Saved(_, revision) => Some(*revision),
+            Self::Deleted(_) => None,
+        }
+    }
+
+    pub(crate) fn is_change(&self) -> bool {
+        !matches!(self, Self::Unchanged(..))
+    }
 }
 
 impl Node {
@@ -74,7 +88,7 @@ impl Node {
             for change in changes {
                 let outcome = match change {
                     Change::Save(draft, expected) => self.stage_save(&mut batch, draft, expected).await,
-                    Change::Delete(flow) => self.stage_end(&mut batch, flow).await,
+                    Change::Delete(flow) => self.stage_end(&mut batch, flow, None).await,
                 };
                 match outcome {
                     Ok(outcome) => outcomes.push(outcome),
@@ -103,7 +117,8 @@ impl Node {
         Err(saved_meanwhile(&names.join("`, `")))
     }
 
-    async fn stage_save(&self, batch: &mut Batch, draft: &Draft, expected: &Save) -> Result<Outcome, Error> {
+    /// What saving a flow does, into a commit that is refused if somebody else saves it before.
+    pub(crate) async fn stage_save(&self, batch: &mut Batch, draft: &Draft, expected: &Save) -> Result<Outcome, Error> {
         let Draft { flow, lock, .. } = draft;
         let before = self.newest_row(&flow.key).await?;
         let live = before.as_ref().filter(|row| !row.deleted);
@@ -113,6 +128,7 @@ impl Node {
             && row.lock == *lock
             && row.inherited_defaults == flow.inherited_defaults
         {
+            batch.require(Precondition::Absent(Key::Flow(flow.key.clone(), row.revision + 1)));
             return Ok(Outcome::Unchanged(flow.key.clone(), row.revision));
         }
         let revision = before.as_ref().map_or(0, |row| row.revision) + 1;
@@ -135,15 +151,25 @@ impl Node {
         Ok(Outcome::Saved(flow.key.clone(), revision))
     }
 
-    async fn stage_end(&self, batch: &mut Batch, flow: &FlowKey) -> Result<Outcome, Error> {
+    /// What deleting a flow does, at this revision if one is named, into a commit that is refused if somebody else saves it before.
+    pub(crate) async fn stage_end(
+        &self,
+        batch: &mut Batch,
+        flow: &FlowKey,
+        expected: Option<u32>,
+    ) -> Result<Outcome, Error> {
         let row = self.newest_row(flow).await?.filter(|row| !row.deleted);
         let row = row.ok_or_else(|| Error::NotFound(format!("no flow `{flow}`")))?;
+        if expected.is_some_and(|expected| row.revision != expected) {
+            return Err(saved_meanwhile(&flow.to_string()));
+        }
         batch.create(rows::Flow { revision: row.revision + 1, deleted: true, created: self.now(), ..(**row).clone() });
         self.delete_triggers(batch, flow).await?;
         Ok(Outcome::Deleted(flow.clone()))
     }
 
-    async fn settle(&self, outcome: Outcome) -> Result<Option<Arc<SavedFlow>>, Error> {
+    /// Tells triggers what a commit has done.
+    pub(crate) async fn settle(&self, outcome: Outcome) -> Result<Option<Arc<SavedFlow>>, Error> {
         match outcome {
             Outcome::Unchanged(flow, revision) => self.flow_revision(&flow, revision).await.map(Some),
             Outcome::Saved(flow, revision) => {

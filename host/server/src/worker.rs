@@ -312,7 +312,7 @@ impl Node {
             execution: Some(&ready.execution.id),
             task: ready.task.id.as_str(),
         };
-        let Given { source, properties, rendered, grants, mut limits, deletes, secrets, outgoing, asks_models } =
+        let Given { source, properties, rendered, grants, mut limits, secrets, outgoing, asks_models } =
             self.given(&whose, &properties).map_err(Stopped::Failed)?;
         if asks_models {
             let may = self.may_spend(ready.saved.flow.models, &ready.execution.id, models::Spent::default()).await;
@@ -343,7 +343,7 @@ impl Node {
             ready,
             outgoing.clone(),
             keeping.clone(),
-            services::Allowed { properties: &properties, deletes, grants: grants.clone() },
+            services::Allowed { properties: &properties, grants: grants.clone() },
             models::Models::new(rendered, facts.clone(), sink.clone(), ready.cancel.clone()),
         );
         let request = Request {

@@ -12,7 +12,7 @@ use model::ids::{ExecutionId, FlowKey, TaskId, TaskRunId, TriggerId};
 use model::state::State;
 use model::task::LogLevel;
 
-use crate::index::encode::KeyBuf;
+use crate::index::encode::{KeyBuf, KeyBytes};
 use crate::rows::{BlobId, Holder, Kind, NamespaceKey, NodeId, Row, Stored, Target};
 
 /// Most rows of one page.
@@ -297,6 +297,16 @@ pub struct Rows<T = Row> {
 /// Going on from it gives every row that was there all the time exactly once, whatever was written in between.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Position(pub(crate) KeyBuf);
+
+impl Position {
+    /// In the answer to [`Query::Files`] with a prefix: behind all paths that begin with `folder`, which begins with the prefix as well. `None`:
+    /// it does not. For who steps over what is in a folder.
+    pub fn behind_files(prefix: &str, folder: &str) -> Option<Self> {
+        let rest = folder.strip_prefix(prefix)?;
+        // No text has this byte.
+        Some(Self(KeyBytes::suffix().text_start(rest).byte(0xff).done()))
+    }
+}
 
 /// Longest position in bytes: the parts of the longest key.
 const MAX_POSITION: usize = 8 * 1024;

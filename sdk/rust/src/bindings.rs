@@ -593,8 +593,9 @@ pub mod sluice {
                 }
             }
         }
-        /// What the engine keeps: flows, executions and their logs. Importing it is a visible request; a run reaches those of its flow's own
-        /// namespace, of those below it, and of the namespaces that the task names.
+        /// What the engine keeps: flows, executions and their logs, files of namespaces, and documents (`app`, `test`, `dashboard`,
+        /// `blueprint`). Importing it is a visible request; a run reaches those of its flow's own namespace, of those below it, and of the
+        /// namespaces that the task names.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod objects {
             #[used]
@@ -604,10 +605,13 @@ pub mod sluice {
             pub type Error = super::super::super::sluice::host::errors::Error;
             #[allow(unused_unsafe, clippy::all)]
             /// A page of what there is. `query` is a JSON object `{ "kind": text, "after": cursor, "count": bool, … }`; what else it may hold
-            /// depends on the kind, each field optional. `flow`: `namespace` and what is below it. `execution`: `namespace` and what is below
-            /// it, `flow`, `states`, `from` and `until` (when it was created). `log`: `execution`, or `namespace` with `flow`; `level` (the
-            /// least), `task`, `from` and `until`. The answer is `{ "items": [object], "next": cursor or null }`, or, with `count`, `{ "count":
-            /// number }`. A page may be short, or empty, and have a next one.
+            /// depends on the kind, each field optional. `execution`: `namespace` and what is below it, `flow`, `states`, `from` and `until`
+            /// (when it was created). `log`: `execution`, or `namespace` with `flow`; `level` (the least), `task`, `from` and `until`. `flow` and
+            /// documents: `namespace` and what is below it; `exact`, it alone; `everywhere`, all of the tenant, for who acts as a user; `sources`,
+            /// each item with its `source`. `file`: one `namespace`. `namespace`: as `flow`; those that have a flow, a file or a document. A
+            /// document of no namespace has the namespace "". The answer is `{ "items": [object], "next": cursor or null }`, or, with `count`,
+            /// `{ "count": number }`. Flows, files and documents have an `etag`: equal ones of one thing mean that it is the same. A page may be
+            /// short, or empty, and have a next one.
             #[allow(async_fn_in_trait)]
             pub fn find(query: &str) -> ::core::result::Result<_rt::String, Error> {
                 unsafe {
@@ -696,7 +700,7 @@ pub mod sluice {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// One document as text, or `none`: the source of a `flow`, the JSON of an `execution`.
+            /// One document as text, or `none`: the source of a `flow` or a document, the JSON of an `execution`.
             #[allow(async_fn_in_trait)]
             pub fn read(
                 kind: &str,
@@ -831,11 +835,19 @@ pub mod sluice {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Carries out a plan: JSON `{ "sequence": number, "changes": [change] }`, up to 1,000 of them. A change is `{ "op": "delete", "kind":
-            /// "execution", "id": text, "parts": ["execution", "logs", "metrics", "files"] }`, of an execution that has ended, all its parts if
-            /// none are named; or `{ "op": "delete", "kind": "log", "levels": [text] }` with what `find` takes for logs. All changes are allowed,
-            /// or none is made. A `sequence` that this task run has carried out before is not carried out again, and answers as the first time.
-            /// The answer says what was removed: `{ "executions", "logs", "metrics", "files" }`; an error's message names every problem.
+            /// Carries out a plan: JSON `{ "sequence": number, "dry": bool, "changes": [change] }`. All changes are allowed, or none is made. A
+            /// `sequence` that this task run has carried out before is not carried out again, and answers as the first time.
+            ///
+            /// Up to 10,000 changes of flows, files and documents are one commit: `{ "op": "save", "kind", "namespace", "id", "source": text,
+            /// "etag" }`, where `id` of a `file` is its path and `uri`, a file of this run, may take the place of its `source`; and `{ "op":
+            /// "delete", "kind", "namespace", "id", "etag" }`. `etag`: what must be there, "" nothing, left out whatever is there; it holds at the
+            /// commit, or the error is `CONFLICT`. The answer is `{ "items": [{ "kind", "namespace", "id", "revision": number or null, "changed":
+            /// bool }], "problems": [{ "index", "kind", "namespace", "id", "code", "message", "line", "path", "hint" }] }`. Only with `dry`, which
+            /// changes and remembers nothing, does it have problems: else they are the error, which names them, and has the code of the first.
+            ///
+            /// Up to 1,000 changes purge: `{ "op": "delete", "kind": "execution", "id": text, "parts": ["execution", "logs", "metrics", "files"]
+            /// }`, of an execution that has ended, all its parts if none are named; or `{ "op": "delete", "kind": "log", "levels": [text] }` with
+            /// what `find` takes for logs. The answer says what was removed: `{ "executions", "logs", "metrics", "files" }`. No plan does both.
             #[allow(async_fn_in_trait)]
             pub fn apply(plan: &str) -> ::core::result::Result<_rt::String, Error> {
                 unsafe {
@@ -921,6 +933,83 @@ pub mod sluice {
                         _ => _rt::invalid_enum_discriminant(),
                     };
                     result13
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Acts as a user of this server from now on: what this run reaches here and in `files` is the whole tenant, within what is granted.
+            /// `user` is a JSON object `{ "username": text, "password": text }` or `{ "apiToken": text }`; placeholders of secrets in it are
+            /// their values. Refused unless they are right; a server that asks nobody for a login takes anybody's.
+            #[allow(async_fn_in_trait)]
+            pub fn act_as(user: &str) -> ::core::result::Result<(), Error> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 5 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 5
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = user;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "sluice:host/objects@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "act-as"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result10 = match l3 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l4 = *ptr1
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len6 = l5;
+                                let bytes6 = _rt::Vec::from_raw_parts(
+                                    l4.cast(),
+                                    len6,
+                                    len6,
+                                );
+                                let l7 = *ptr1
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l8 = *ptr1
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len9 = l8;
+                                let bytes9 = _rt::Vec::from_raw_parts(
+                                    l7.cast(),
+                                    len9,
+                                    len9,
+                                );
+                                super::super::super::sluice::host::errors::Error {
+                                    code: _rt::string_lift(bytes6),
+                                    message: _rt::string_lift(bytes9),
+                                }
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result10
                 }
             }
         }
@@ -5179,9 +5268,9 @@ macro_rules! __export_everything_impl {
         : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.62.0:sluice:plugin@1.0.0:everything:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2869] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2896] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb4\x15\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xcf\x15\x01A\x02\x01\
 A(\x01B\x02\x01@\x01\x04parts\0\x7f\x04\0\x04emit\x01\0\x03\0\x16sluice:llm/part\
 s@1.0.0\x05\0\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\0\
 \x18sluice:host/errors@1.0.0\x05\x01\x02\x03\0\x01\x05error\x01B\x06\x02\x03\x02\
@@ -5194,63 +5283,64 @@ child.read\x01\x08\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x09\x04\0\
 ose-input\x01\x0b\x01kz\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x03\0\x0d\x04\0\x12\
 [method]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\
 \x0f\x01\x01\x01@\x01\x04specs\0\x10\x04\0\x05start\x01\x11\x03\0\x19sluice:host\
-/process@1.0.0\x05\x04\x01B\x0b\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\x01\
+/process@1.0.0\x05\x04\x01B\x0e\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\x01\
 s\x01\x01\x01@\x01\x05querys\0\x02\x04\0\x04find\x01\x03\x01ks\x01j\x01\x04\x01\x01\
 \x01@\x03\x04kinds\x09namespaces\x02ids\0\x05\x04\0\x04read\x01\x06\x01@\x01\x04\
-plans\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x05\x01\
-B\x0f\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\
-\x04\0\x07failure\x03\0\x02\x04\0\x06answer\x03\x01\x01h\x04\x01@\x01\x04self\x05\
-\0\x01\x04\0\x13[method]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\
-\0\x07\x04\0\x15[method]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\
-\x03\x08providers\x0dconfigurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\
-\x17sluice:llm/broker@1.0.0\x05\x06\x01B\x1f\x02\x03\x02\x01\x02\x04\0\x05error\x03\
-\0\0\x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05\
-bytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\
-\x04self\x03\0\x07\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\
-\x01\x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06\
-offsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01\
-@\x01\x06targets\0\x0e\x04\0\x06create\x01\x0f\x01@\x02\x06sources\x06targets\0\x07\
-\x04\0\x04copy\x01\x10\x01j\x01\x7f\x01\x01\x01@\x01\x03uris\0\x11\x04\0\x06dele\
-te\x01\x12\x01ks\x01ps\x01j\x01\x14\x01\x01\x01@\x02\x06prefixs\x05after\x13\0\x15\
-\x04\0\x04find\x01\x16\x03\0\x17sluice:host/files@1.0.0\x05\x07\x01B\x13\x02\x03\
-\x02\x01\x02\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09names\
-pace\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\
-\x02\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\
-\x01@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\
-\x01\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\
-\x0b\x01j\x01s\x01\x01\x01@\x01\x05querys\0\x0c\x04\0\x04find\x01\x0d\x03\0\x14s\
-luice:host/kv@1.0.0\x05\x08\x01B\x0b\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01\
-j\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\
-\x01\x01\x01@\x04\x04names\x09algorithms\x0aparameterss\x04data\x04\0\x05\x04\0\x04\
-sign\x01\x06\x01@\x02\x04names\x07pointers\0\x02\x04\0\x05field\x01\x07\x03\0\x19\
-sluice:host/secrets@1.0.0\x05\x09\x01B\x05\x02\x03\x02\x01\x02\x04\0\x05error\x03\
-\0\0\x01j\x01s\x01\x01\x01@\x01\x07optionss\0\x02\x04\0\x07options\x01\x03\x03\0\
-\x18sluice:host/egress@1.0.0\x05\x0a\x01B\x0a\x02\x03\x02\x01\x02\x04\0\x05error\
-\x03\0\0\x01j\x01s\x01\x01\x01@\x02\x08templates\x09variabless\0\x02\x04\0\x06re\
-nder\x01\x03\x01ps\x01p\x02\x01j\x01\x05\x01\x01\x01@\x02\x08templates\x09variab\
-les\x04\0\x06\x04\0\x0brender-each\x01\x07\x03\0\x1asluice:host/template@1.0.0\x05\
-\x0b\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07\
-attempt\x01\x02\x01@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x04\
-\0\x0cremaining-ms\x01\x05\x01@\0\0\x7f\x04\0\x09cancelled\x01\x06\x03\0\x19slui\
-ce:host/context@1.0.0\x05\x0c\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04war\
-n\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07m\
-essages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\
-\x0d\x01B\x09\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
-\x01\0\x04\0\x06metric\x01\x02\x01@\0\x01\0\x04\0\x0eend-in-warning\x01\x03\x01k\
-}\x01@\x02\x07percent\x04\x04notes\x01\0\x04\0\x08progress\x01\x05\x03\0\x18slui\
-ce:host/report@1.0.0\x05\x0e\x01B\x02\x01@\x02\x04tasks\x05inputs\0s\x04\0\x05ch\
-eck\x01\0\x04\0\x17sluice:task/check@1.0.0\x05\x0f\x01B\x07\x01k\x7f\x01ks\x01r\x04\
-\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\x07failure\x03\0\x02\x01\
-j\x01s\x01\x03\x01@\x02\x04tasks\x05inputs\0\x04\x04\0\x03run\x01\x05\x04\0\x15s\
-luice:task/run@1.0.0\x05\x10\x02\x03\0\x0f\x07failure\x01B\x06\x02\x03\x02\x01\x11\
-\x04\0\x07failure\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x03\x07triggers\x05inp\
-uts\x06cursor\x02\0\x03\x04\0\x04poll\x01\x04\x04\0\x16sluice:task/poll@1.0.0\x05\
-\x12\x01B\x05\x02\x03\x02\x01\x11\x04\0\x07failure\x03\0\0\x01j\x01s\x01\x01\x01\
-@\x03\x08providers\x0dconfigurations\x07requests\0\x02\x04\0\x04chat\x01\x03\x04\
-\0\x15sluice:llm/chat@1.0.0\x05\x13\x01B\x02\x01@\0\0s\x04\0\x08describe\x01\0\x04\
-\0\x1asluice:task/describe@1.0.0\x05\x14\x04\0\x1esluice:plugin/everything@1.0.0\
-\x04\0\x0b\x10\x01\0\x0aeverything\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
-\x0dwit-component\x070.259.0\x10wit-bindgen-rust\x060.62.0";
+plans\0\x02\x04\0\x05apply\x01\x07\x01j\0\x01\x01\x01@\x01\x04users\0\x08\x04\0\x06\
+act-as\x01\x09\x03\0\x19sluice:host/objects@1.0.0\x05\x05\x01B\x0f\x01k\x7f\x01k\
+s\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\x07failure\x03\
+\0\x02\x04\0\x06answer\x03\x01\x01h\x04\x01@\x01\x04self\x05\0\x01\x04\0\x13[met\
+hod]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\0\x07\x04\0\x15[m\
+ethod]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\x03\x08providers\x0d\
+configurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\x17sluice:llm/broke\
+r@1.0.0\x05\x06\x01B\x1f\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x04\0\x06wri\
+ter\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x05\
+\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\x04self\x03\0\x07\
+\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\x01\x03uris\0\x09\
+\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06offsetw\x06lengt\
+hy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01@\x01\x06targets\
+\0\x0e\x04\0\x06create\x01\x0f\x01@\x02\x06sources\x06targets\0\x07\x04\0\x04cop\
+y\x01\x10\x01j\x01\x7f\x01\x01\x01@\x01\x03uris\0\x11\x04\0\x06delete\x01\x12\x01\
+ks\x01ps\x01j\x01\x14\x01\x01\x01@\x02\x06prefixs\x05after\x13\0\x15\x04\0\x04fi\
+nd\x01\x16\x03\0\x17sluice:host/files@1.0.0\x05\x07\x01B\x13\x02\x03\x02\x01\x02\
+\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09namespace\x02\x03\
+keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\x02\x03keys\
+\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\x01@\x02\x09\
+namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\x01\x01\x01\
+@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\x0b\x01j\x01\
+s\x01\x01\x01@\x01\x05querys\0\x0c\x04\0\x04find\x01\x0d\x03\0\x14sluice:host/kv\
+@1.0.0\x05\x08\x01B\x0b\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\x01s\x01\
+\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\x01\x01\x01\
+@\x04\x04names\x09algorithms\x0aparameterss\x04data\x04\0\x05\x04\0\x04sign\x01\x06\
+\x01@\x02\x04names\x07pointers\0\x02\x04\0\x05field\x01\x07\x03\0\x19sluice:host\
+/secrets@1.0.0\x05\x09\x01B\x05\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\x01\
+s\x01\x01\x01@\x01\x07optionss\0\x02\x04\0\x07options\x01\x03\x03\0\x18sluice:ho\
+st/egress@1.0.0\x05\x0a\x01B\x0a\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\
+\x01s\x01\x01\x01@\x02\x08templates\x09variabless\0\x02\x04\0\x06render\x01\x03\x01\
+ps\x01p\x02\x01j\x01\x05\x01\x01\x01@\x02\x08templates\x09variables\x04\0\x06\x04\
+\0\x0brender-each\x01\x07\x03\0\x1asluice:host/template@1.0.0\x05\x0b\x01B\x0c\x01\
+ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07attempt\x01\x02\x01\
+@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x04\0\x0cremaining-ms\
+\x01\x05\x01@\0\0\x7f\x04\0\x09cancelled\x01\x06\x03\0\x19sluice:host/context@1.\
+0.0\x05\x0c\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05\
+level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07messages\x06fields\x03\
+\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\x0d\x01B\x09\x01o\
+\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\x01\0\x04\0\x06me\
+tric\x01\x02\x01@\0\x01\0\x04\0\x0eend-in-warning\x01\x03\x01k}\x01@\x02\x07perc\
+ent\x04\x04notes\x01\0\x04\0\x08progress\x01\x05\x03\0\x18sluice:host/report@1.0\
+.0\x05\x0e\x01B\x02\x01@\x02\x04tasks\x05inputs\0s\x04\0\x05check\x01\0\x04\0\x17\
+sluice:task/check@1.0.0\x05\x0f\x01B\x07\x01k\x7f\x01ks\x01r\x04\x04codes\x07mes\
+sages\x09retryable\0\x07details\x01\x04\0\x07failure\x03\0\x02\x01j\x01s\x01\x03\
+\x01@\x02\x04tasks\x05inputs\0\x04\x04\0\x03run\x01\x05\x04\0\x15sluice:task/run\
+@1.0.0\x05\x10\x02\x03\0\x0f\x07failure\x01B\x06\x02\x03\x02\x01\x11\x04\0\x07fa\
+ilure\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x03\x07triggers\x05inputs\x06curso\
+r\x02\0\x03\x04\0\x04poll\x01\x04\x04\0\x16sluice:task/poll@1.0.0\x05\x12\x01B\x05\
+\x02\x03\x02\x01\x11\x04\0\x07failure\x03\0\0\x01j\x01s\x01\x01\x01@\x03\x08prov\
+iders\x0dconfigurations\x07requests\0\x02\x04\0\x04chat\x01\x03\x04\0\x15sluice:\
+llm/chat@1.0.0\x05\x13\x01B\x02\x01@\0\0s\x04\0\x08describe\x01\0\x04\0\x1asluic\
+e:task/describe@1.0.0\x05\x14\x04\0\x1esluice:plugin/everything@1.0.0\x04\0\x0b\x10\
+\x01\0\x0aeverything\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-comp\
+onent\x070.259.0\x10wit-bindgen-rust\x060.62.0";
         };
     };
 }
@@ -5263,8 +5353,8 @@ pub use __export_everything_impl as export_everything;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2496] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x9f\x12\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2523] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xba\x12\x01A\x02\x01\
 A\x1d\x01B\x02\x01@\x01\x04parts\0\x7f\x04\0\x04emit\x01\0\x03\0\x16sluice:llm/p\
 arts@1.0.0\x05\0\x01B\x02\x01r\x02\x04codes\x07messages\x04\0\x05error\x03\0\0\x03\
 \0\x18sluice:host/errors@1.0.0\x05\x01\x02\x03\0\x01\x05error\x01B\x06\x02\x03\x02\
@@ -5277,54 +5367,55 @@ child.read\x01\x08\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x09\x04\0\
 ose-input\x01\x0b\x01kz\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x03\0\x0d\x04\0\x12\
 [method]child.wait\x01\x0e\x04\0\x12[method]child.kill\x01\x0b\x01i\x02\x01j\x01\
 \x0f\x01\x01\x01@\x01\x04specs\0\x10\x04\0\x05start\x01\x11\x03\0\x19sluice:host\
-/process@1.0.0\x05\x04\x01B\x0b\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\x01\
+/process@1.0.0\x05\x04\x01B\x0e\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\x01\
 s\x01\x01\x01@\x01\x05querys\0\x02\x04\0\x04find\x01\x03\x01ks\x01j\x01\x04\x01\x01\
 \x01@\x03\x04kinds\x09namespaces\x02ids\0\x05\x04\0\x04read\x01\x06\x01@\x01\x04\
-plans\0\x02\x04\0\x05apply\x01\x07\x03\0\x19sluice:host/objects@1.0.0\x05\x05\x01\
-B\x0f\x01k\x7f\x01ks\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\
-\x04\0\x07failure\x03\0\x02\x04\0\x06answer\x03\x01\x01h\x04\x01@\x01\x04self\x05\
-\0\x01\x04\0\x13[method]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\
-\0\x07\x04\0\x15[method]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\
-\x03\x08providers\x0dconfigurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\
-\x17sluice:llm/broker@1.0.0\x05\x06\x01B\x1f\x02\x03\x02\x01\x02\x04\0\x05error\x03\
-\0\0\x04\0\x06writer\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05\
-bytes\x04\0\x05\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\
-\x04self\x03\0\x07\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\
-\x01\x03uris\0\x09\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06\
-offsetw\x06lengthy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01\
-@\x01\x06targets\0\x0e\x04\0\x06create\x01\x0f\x01@\x02\x06sources\x06targets\0\x07\
-\x04\0\x04copy\x01\x10\x01j\x01\x7f\x01\x01\x01@\x01\x03uris\0\x11\x04\0\x06dele\
-te\x01\x12\x01ks\x01ps\x01j\x01\x14\x01\x01\x01@\x02\x06prefixs\x05after\x13\0\x15\
-\x04\0\x04find\x01\x16\x03\0\x17sluice:host/files@1.0.0\x05\x07\x01B\x13\x02\x03\
-\x02\x01\x02\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09names\
-pace\x02\x03keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\
-\x02\x03keys\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\
-\x01@\x02\x09namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\
-\x01\x01\x01@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\
-\x0b\x01j\x01s\x01\x01\x01@\x01\x05querys\0\x0c\x04\0\x04find\x01\x0d\x03\0\x14s\
-luice:host/kv@1.0.0\x05\x08\x01B\x0b\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01\
-j\x01s\x01\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\
-\x01\x01\x01@\x04\x04names\x09algorithms\x0aparameterss\x04data\x04\0\x05\x04\0\x04\
-sign\x01\x06\x01@\x02\x04names\x07pointers\0\x02\x04\0\x05field\x01\x07\x03\0\x19\
-sluice:host/secrets@1.0.0\x05\x09\x01B\x05\x02\x03\x02\x01\x02\x04\0\x05error\x03\
-\0\0\x01j\x01s\x01\x01\x01@\x01\x07optionss\0\x02\x04\0\x07options\x01\x03\x03\0\
-\x18sluice:host/egress@1.0.0\x05\x0a\x01B\x0a\x02\x03\x02\x01\x02\x04\0\x05error\
-\x03\0\0\x01j\x01s\x01\x01\x01@\x02\x08templates\x09variabless\0\x02\x04\0\x06re\
-nder\x01\x03\x01ps\x01p\x02\x01j\x01\x05\x01\x01\x01@\x02\x08templates\x09variab\
-les\x04\0\x06\x04\0\x0brender-each\x01\x07\x03\0\x1asluice:host/template@1.0.0\x05\
-\x0b\x01B\x0c\x01ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07\
-attempt\x01\x02\x01@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x04\
-\0\x0cremaining-ms\x01\x05\x01@\0\0\x7f\x04\0\x09cancelled\x01\x06\x03\0\x19slui\
-ce:host/context@1.0.0\x05\x0c\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04war\
-n\x05error\x04\0\x05level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07m\
-essages\x06fields\x03\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\
-\x0d\x01B\x09\x01o\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\
-\x01\0\x04\0\x06metric\x01\x02\x01@\0\x01\0\x04\0\x0eend-in-warning\x01\x03\x01k\
-}\x01@\x02\x07percent\x04\x04notes\x01\0\x04\0\x08progress\x01\x05\x03\0\x18slui\
-ce:host/report@1.0.0\x05\x0e\x04\0>sluice:plugin/everything-with-all-of-its-expo\
-rts-removed@1.0.0\x04\0\x0b0\x01\0*everything-with-all-of-its-exports-removed\x03\
-\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.259.0\x10wit-\
-bindgen-rust\x060.62.0";
+plans\0\x02\x04\0\x05apply\x01\x07\x01j\0\x01\x01\x01@\x01\x04users\0\x08\x04\0\x06\
+act-as\x01\x09\x03\0\x19sluice:host/objects@1.0.0\x05\x05\x01B\x0f\x01k\x7f\x01k\
+s\x01r\x04\x04codes\x07messages\x09retryable\0\x07details\x01\x04\0\x07failure\x03\
+\0\x02\x04\0\x06answer\x03\x01\x01h\x04\x01@\x01\x04self\x05\0\x01\x04\0\x13[met\
+hod]answer.next\x01\x06\x01j\x01s\x01\x03\x01@\x01\x04self\x05\0\x07\x04\0\x15[m\
+ethod]answer.finish\x01\x08\x01i\x04\x01j\x01\x09\x01\x03\x01@\x03\x08providers\x0d\
+configurations\x07requests\0\x0a\x04\0\x04chat\x01\x0b\x03\0\x17sluice:llm/broke\
+r@1.0.0\x05\x06\x01B\x1f\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x04\0\x06wri\
+ter\x03\x01\x01h\x02\x01p}\x01j\0\x01\x01\x01@\x02\x04self\x03\x05bytes\x04\0\x05\
+\x04\0\x14[method]writer.write\x01\x06\x01j\x01s\x01\x01\x01@\x01\x04self\x03\0\x07\
+\x04\0\x15[method]writer.finish\x01\x08\x01j\x01w\x01\x01\x01@\x01\x03uris\0\x09\
+\x04\0\x04size\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x03uris\x06offsetw\x06lengt\
+hy\0\x0b\x04\0\x04read\x01\x0c\x01i\x02\x01j\x01\x0d\x01\x01\x01@\x01\x06targets\
+\0\x0e\x04\0\x06create\x01\x0f\x01@\x02\x06sources\x06targets\0\x07\x04\0\x04cop\
+y\x01\x10\x01j\x01\x7f\x01\x01\x01@\x01\x03uris\0\x11\x04\0\x06delete\x01\x12\x01\
+ks\x01ps\x01j\x01\x14\x01\x01\x01@\x02\x06prefixs\x05after\x13\0\x15\x04\0\x04fi\
+nd\x01\x16\x03\0\x17sluice:host/files@1.0.0\x05\x07\x01B\x13\x02\x03\x02\x01\x02\
+\x04\0\x05error\x03\0\0\x01ks\x01j\x01\x02\x01\x01\x01@\x02\x09namespace\x02\x03\
+keys\0\x03\x04\0\x03get\x01\x04\x01j\0\x01\x01\x01@\x04\x09namespace\x02\x03keys\
+\x05values\x07optionss\0\x05\x04\0\x03set\x01\x06\x01j\x01\x7f\x01\x01\x01@\x02\x09\
+namespace\x02\x03keys\0\x07\x04\0\x06delete\x01\x08\x01ps\x01j\x01\x09\x01\x01\x01\
+@\x03\x09namespace\x02\x06prefixs\x05after\x02\0\x0a\x04\0\x04keys\x01\x0b\x01j\x01\
+s\x01\x01\x01@\x01\x05querys\0\x0c\x04\0\x04find\x01\x0d\x03\0\x14sluice:host/kv\
+@1.0.0\x05\x08\x01B\x0b\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\x01s\x01\
+\x01\x01@\x01\x04names\0\x02\x04\0\x06handle\x01\x03\x01p}\x01j\x01\x04\x01\x01\x01\
+@\x04\x04names\x09algorithms\x0aparameterss\x04data\x04\0\x05\x04\0\x04sign\x01\x06\
+\x01@\x02\x04names\x07pointers\0\x02\x04\0\x05field\x01\x07\x03\0\x19sluice:host\
+/secrets@1.0.0\x05\x09\x01B\x05\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\x01\
+s\x01\x01\x01@\x01\x07optionss\0\x02\x04\0\x07options\x01\x03\x03\0\x18sluice:ho\
+st/egress@1.0.0\x05\x0a\x01B\x0a\x02\x03\x02\x01\x02\x04\0\x05error\x03\0\0\x01j\
+\x01s\x01\x01\x01@\x02\x08templates\x09variabless\0\x02\x04\0\x06render\x01\x03\x01\
+ps\x01p\x02\x01j\x01\x05\x01\x01\x01@\x02\x08templates\x09variables\x04\0\x06\x04\
+\0\x0brender-each\x01\x07\x03\0\x1asluice:host/template@1.0.0\x05\x0b\x01B\x0c\x01\
+ks\x01@\x01\x03keys\0\0\x04\0\x03get\x01\x01\x01@\0\0y\x04\0\x07attempt\x01\x02\x01\
+@\0\0s\x04\0\x0fidempotency-key\x01\x03\x01kw\x01@\0\0\x04\x04\0\x0cremaining-ms\
+\x01\x05\x01@\0\0\x7f\x04\0\x09cancelled\x01\x06\x03\0\x19sluice:host/context@1.\
+0.0\x05\x0c\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05\
+level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07messages\x06fields\x03\
+\x01\0\x04\0\x03log\x01\x04\x03\0\x15sluice:host/log@1.0.0\x05\x0d\x01B\x09\x01o\
+\x02ss\x01p\0\x01@\x04\x04kinds\x04names\x05valueu\x04tags\x01\x01\0\x04\0\x06me\
+tric\x01\x02\x01@\0\x01\0\x04\0\x0eend-in-warning\x01\x03\x01k}\x01@\x02\x07perc\
+ent\x04\x04notes\x01\0\x04\0\x08progress\x01\x05\x03\0\x18sluice:host/report@1.0\
+.0\x05\x0e\x04\0>sluice:plugin/everything-with-all-of-its-exports-removed@1.0.0\x04\
+\0\x0b0\x01\0*everything-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\
+\x01\x0cprocessed-by\x02\x0dwit-component\x070.259.0\x10wit-bindgen-rust\x060.62\
+.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -138,8 +138,8 @@ impl Capabilities {
         self
     }
 
-    /// Documents of the engine: `flow`, `execution`, `log` to read; `execution:delete`, `log:delete`; `file` to change the files of
-    /// namespaces.
+    /// Documents of the engine: `flow`, `execution`, `log`, `namespace`, `app`, `test`, `dashboard`, `blueprint` to read; `KIND:save` and
+    /// `KIND:delete` to change them (of `execution` and `log`, `delete` alone); `file` to read and change the files of namespaces.
     #[must_use]
     pub fn objects(mut self, kinds: &[&'static str]) -> Self {
         self.objects = sorted(kinds);

@@ -1,4 +1,4 @@
-//! Flows, executions and logs that the engine keeps. Importing it is a visible request.
+//! Flows, executions and logs that the engine keeps, files of namespaces and documents. Importing it is a visible request.
 
 use serde_json::{Value, json};
 
@@ -38,6 +38,43 @@ pub fn read(kind: &str, namespace: &str, id: &str) -> Result<Option<String>, Fai
 /// Carries out a plan of changes. `sequence` tells plans of one run apart: one that was carried out before is not carried out again.
 pub fn apply(sequence: u64, changes: &[Value]) -> Result<Value, Failure> {
     parsed(&host::objects_apply(&json!({ "sequence": sequence, "changes": changes }).to_string())?)
+}
+
+/// What is wrong with one change of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Problem {
+    /// Its place in the plan.
+    pub index: usize,
+    /// What kind of thing it is about.
+    pub kind: String,
+    /// Empty: of no namespace.
+    pub namespace: String,
+    /// Of a file, its path.
+    pub id: String,
+    /// Stable: `INVALID_FLOW`, `CONFLICT`, `NOT_GRANTED`, …
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+    /// Line of the source, from 1.
+    pub line: Option<u32>,
+    /// Where in the source.
+    pub path: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Looks at a plan of changes without making them: all that is wrong with it.
+pub fn try_out(changes: &[Value]) -> Result<Vec<Problem>, Failure> {
+    let mut answer = parsed(&host::objects_apply(&json!({ "dry": true, "changes": changes }).to_string())?)?;
+    let problems = answer.get_mut("problems").map(Value::take).unwrap_or_default();
+    serde_json::from_value(problems)
+        .map_err(|error| Failure::new("HOST", format!("the host's problems cannot be read: {error}")))
+}
+
+/// Acts as a user of this server from now on: what this run reaches is the whole tenant, within what it is granted. `user` is an object of
+/// `username` and `password`, or of `apiToken`; placeholders of secrets in it are their values.
+pub fn act_as(user: &Value) -> Result<(), Failure> {
+    Ok(host::objects_act_as(&user.to_string())?)
 }
 
 impl Iterator for Found {

@@ -123,6 +123,7 @@ pub struct State {
     pub(crate) progress: Vec<Progress>,
     pub(crate) ends_in_warning: bool,
     pub(crate) slept: Vec<Duration>,
+    pub(crate) refuses_users: bool,
     pub(crate) chats: Vec<(Vec<String>, Result<String, Failure>)>,
     pub(crate) parts: Vec<String>,
     pub(crate) parts_wanted: Option<usize>,
@@ -226,13 +227,25 @@ impl MockHost {
         })
     }
 
-    /// Answers one call of `kv.find`, `objects.find` or `objects.apply`. Answers for the same call are given in order.
+    /// Answers one call of `kv.find`, `objects.find` or `objects.apply`. Answers for the same call are given in order. Calls about objects that
+    /// no answer is left for are answered from what [`MockHost::object`] and [`MockHost::file`] (`nsfile://namespace/path`) have put there.
     #[must_use]
     pub fn answer_call(self, call: &str, answer: &Value) -> Self {
         self.set(|state| state.answered.push((call.to_owned(), answer.to_string())))
     }
 
-    /// Puts a document where `objects.read` finds it.
+    /// Refuses to let the run act as anybody.
+    #[must_use]
+    pub fn refuses_users(self) -> Self {
+        self.set(|state| state.refuses_users = true)
+    }
+
+    /// The text of a document, put there by the test or by a plan.
+    pub fn object_source(&self, kind: &str, namespace: &str, id: &str) -> Option<String> {
+        self.state.borrow().objects.get(&(kind.to_owned(), namespace.to_owned(), id.to_owned())).cloned()
+    }
+
+    /// Puts a document where `objects.read` and `objects.find` find it.
     #[must_use]
     pub fn object(self, kind: &str, namespace: &str, id: &str, source: &str) -> Self {
         let key = (kind.to_owned(), namespace.to_owned(), id.to_owned());
@@ -371,7 +384,8 @@ impl MockHost {
         serde_json::from_str(&text).ok()
     }
 
-    /// What was asked of a call that [`MockHost::answer_call`] answers, in order; of `secrets.sign`, the parameters.
+    /// What was asked of a call that [`MockHost::answer_call`] answers, in order: plans of `objects.apply`, users of `objects.act-as`; of
+    /// `secrets.sign`, the parameters.
     pub fn asked(&self, call: &str) -> Vec<Value> {
         let state = self.state.borrow();
         let texts = state.asked.iter().filter(|(known, _)| known == call).map(|(_, asked)| asked);

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use reqwest::Method;
-use server::http::auth::Access;
+use server::Access;
 use tests::served::{Options, send, serving, serving_with};
 
 #[tokio::test]

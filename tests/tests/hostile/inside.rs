@@ -155,6 +155,20 @@ pub const TABLE: &[Attack] = &[
             ],
         )
         .twin(Twin::With(&["apply", DELETE_NONE])),
+    attack("object-save-unasked", "Object", &["apply", SAVE_FLOW])
+        .under("objects: [\"*\"]")
+        .fails(
+            "NOT_GRANTED",
+            &[
+                "saving documents of kind `flow` is not granted",
+                "plugin `hostile` 1.0.0 does not ask for it in its manifest",
+            ],
+        )
+        .twin(Twin::With(&["apply", DELETE_NONE])),
+    attack("object-save-foreign-file", "Object", &["apply", SAVE_FOREIGN])
+        .under("objects: [file]")
+        .fails("NOT_GRANTED", &[BESIDE])
+        .twin(Twin::More("namespace: victim")),
     attack("object-write", "Object", &["apply", WRITE_FLOW])
         .under("objects: [\"*\"]")
         .fails("BAD_ARGUMENT", &["`put` is nothing a plan can do; hint: `delete`"])
@@ -213,4 +227,8 @@ const DELETE_LOGS: &str = "{\"sequence\":1,\"changes\":[{\"op\":\"delete\",\"kin
 const DELETE_FOREIGN: &str =
     "{\"sequence\":1,\"changes\":[{\"op\":\"delete\",\"kind\":\"execution\",\"id\":\"{victim}\"}]}";
 const DELETE_FLOW: &str = "{\"sequence\":1,\"changes\":[{\"op\":\"delete\",\"kind\":\"flow\",\"id\":\"tries\"}]}";
+const SAVE_FLOW: &str =
+    r#"{"sequence":1,"changes":[{"op":"save","kind":"flow","namespace":"hostile","id":"x","source":"id: x"}]}"#;
+const SAVE_FOREIGN: &str =
+    r#"{"sequence":1,"changes":[{"op":"save","kind":"file","namespace":"victim","id":"x.txt","source":"x"}]}"#;
 const WRITE_FLOW: &str = "{\"sequence\":1,\"changes\":[{\"op\":\"put\",\"kind\":\"execution\",\"id\":\"x\"}]}";

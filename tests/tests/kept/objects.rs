@@ -18,7 +18,7 @@ async fn only_documents_in_reach_are_found() {
         ["objects", {"kind": "flow", "namespace": "hidden:a", "count": true}],
         ["objects", {"kind": "log", "execution": other.as_str()}],
         ["object", "flow", "x.y", "other"], ["object", "flow", "a.b", "kept"], ["object", "execution", "a.b", other.as_str()],
-        ["objects", {"kind": "dashboard"}], ["objects", {"kind": "execution", "states": ["DONE"]}]
+        ["objects", {"kind": "moon"}], ["objects", {"kind": "execution", "states": ["DONE"]}]
     ]);
     let seen = world.run(&task("t", calls.clone()), State::Success).await;
     let found = answers(&seen, "t");
@@ -48,7 +48,8 @@ async fn a_plan_is_carried_out_once_and_whole() {
         ["apply", {"sequence": 3, "changes": [delete(old.as_str())]}],
         ["apply", {"sequence": 3, "changes": [delete(old.as_str())]}],
         ["apply", {"sequence": 4, "changes": [delete(old.as_str())]}],
-        ["objects", {"kind": "execution", "count": true}]
+        ["objects", {"kind": "execution", "count": true}],
+        ["apply", {"sequence": 5, "changes": [delete(other.as_str()), {"op": "save", "kind": "flow", "id": "x"}]}]
     ]);
     let seen = world.run(&task("t", calls), State::Success).await;
     let found = answers(&seen, "t");
@@ -57,6 +58,6 @@ async fn a_plan_is_carried_out_once_and_whole() {
     assert_eq!([&found[4]["count"], &found[8]["count"]], [2, 1]);
     let done = json!({"executions": 1, "logs": 0, "metrics": 0, "files": 1});
     assert_eq!([&found[5], &found[6]], [&done, &done]);
-    assert_eq!(found[7]["executions"], 0);
+    assert_eq!((&found[7]["executions"], &found[9]), (&json!(0), &json!(bad)));
     assert!(world.node.execution(old.as_str()).await.is_err() && world.node.execution(other.as_str()).await.is_ok());
 }

@@ -17,6 +17,7 @@ const PATTERNS: &[(&str, &str)] = &[
     ("host/model/src/yaml", r#""(yaml\.[a-z_]+)""#),
     ("host/catalog/src/fault.rs", r#"=> "([A-Z_]+)""#),
     ("host/catalog/src/error.rs", r#"=> "([A-Z_]+)""#),
+    ("host/server/src/plans/", r#""([A-Z]+_?[A-Z]+)""#),
     ("host/server/src/error.rs", r#"=> "([a-z_.]+)""#),
     ("host/runtime/src/failure.rs", r#""([A-Z][A-Z_]{2,})""#),
     ("host/runtime/src/services.rs", r#""([A-Z][A-Z_]{2,})""#),

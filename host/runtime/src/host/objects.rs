@@ -1,9 +1,12 @@
 //! `sluice:host/objects`: documents of the engine, answered by the server, which checks each document it is asked about.
 
+use std::collections::BTreeSet;
+
 use super::answer;
 use crate::bindings::sluice::host::{errors::Error, objects};
 use crate::grants::{Grants, Need};
 use crate::services::Effect;
+use crate::sink::Level;
 use crate::state::State;
 use crate::tape::Call;
 
@@ -20,19 +23,49 @@ fn kind_of(query: &str) -> String {
     serde_json::from_str::<Query>(query).ok().and_then(|query| query.kind).unwrap_or_else(|| "*".to_owned())
 }
 
-/// The kind a plan deletes of, for the granter: one that is not granted, if there is one. What cannot be read deletes nothing.
-fn deleted(plan: &str, grants: &Grants) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Plan {
-        changes: Vec<Change>,
+/// What a plan does, as far as the granter asks. What cannot be read does nothing: the server says what is wrong with it.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Plan {
+    dry: bool,
+    changes: Vec<Change>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Change {
+    op: String,
+    kind: String,
+}
+
+impl Plan {
+    fn read(plan: &str) -> Self {
+        serde_json::from_str(plan).unwrap_or_default()
     }
-    #[derive(serde::Deserialize)]
-    struct Change {
-        kind: String,
+
+    /// The word for what it does that is not granted, if there is one; else any of its words.
+    fn word(&self, grants: &Grants) -> Option<String> {
+        let words: BTreeSet<String> = self.changes.iter().filter_map(Change::word).collect();
+        let refused = words.iter().find(|word| grants.allow(&need(word)).is_err());
+        refused.or(words.first()).cloned()
     }
-    let kinds = serde_json::from_str::<Plan>(plan).map(|plan| plan.changes).unwrap_or_default();
-    let refused = kinds.iter().find(|change| grants.allow(&Need::ObjectsDelete(&change.kind)).is_err());
-    refused.or(kinds.first()).map(|change| change.kind.clone())
+}
+
+impl Change {
+    fn word(&self) -> Option<String> {
+        match (self.kind.as_str(), self.op.as_str()) {
+            (FILE, "save" | "delete") => Some(FILE.to_owned()),
+            (kind, op @ ("save" | "delete")) => Some(format!("{kind}:{op}")),
+            _ => None,
+        }
+    }
+}
+
+/// The kind of the files of namespaces: one word grants all that is done to them, here and in `files`.
+const FILE: &str = "file";
+
+fn need(word: &str) -> Need<'_> {
+    if word == FILE { Need::NamespaceFiles } else { Need::ObjectsChange(word) }
 }
 
 impl objects::Host for State {
@@ -57,12 +90,28 @@ impl objects::Host for State {
 
     async fn apply(&mut self, plan: String) -> wasmtime::Result<Result<String, Error>> {
         let shared = self.shared.clone();
+        let read = Plan::read(&plan);
         let work = async {
-            shared.services.before_effect(Effect::Objects).await?;
+            // Looking changes nothing.
+            if !read.dry {
+                shared.services.before_effect(Effect::Objects).await?;
+            }
             shared.services.objects_apply(plan.clone()).await
         };
-        let kind = deleted(&plan, &shared.grants);
-        let need = kind.as_deref().map_or(Need::Nothing, Need::ObjectsDelete);
+        // What is only looked at is refused change by change, by the server, with all else that is wrong.
+        let word = read.word(&shared.grants).filter(|_| !read.dry);
+        let need = word.as_deref().map_or(Need::Nothing, need);
         answer(shared.perform(call("apply"), &[plan.as_bytes()], need, work).await)
+    }
+
+    async fn act_as(&mut self, user: String) -> wasmtime::Result<Result<(), Error>> {
+        let shared = self.shared.clone();
+        let work = async {
+            let told = shared.services.objects_act_as(user).await?;
+            shared.log(Level::Debug, told, Vec::new());
+            Ok(())
+        };
+        // Not even a digest of credentials is kept: who has it could try passwords.
+        answer(shared.perform(call("act-as"), &[], Need::Nothing, work).await)
     }
 }

@@ -1,51 +1,18 @@
-//! Who may talk to the API: on loopback everybody on this machine, else whoever knows the name and the password.
+//! Who may talk to the API: whoever shows what [`Access`] asks for, and no page of another origin.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine as _;
-use sha2::{Digest, Sha256};
 
 use super::answer::refusal;
+use crate::access::Access;
 
-/// How clients show who they are.
-#[derive(Clone)]
-pub enum Access {
-    /// Nobody is asked. Only ever on a loopback address.
-    Open,
-    /// HTTP basic authentication; what is kept is the sha256 of `name:password`.
-    Basic(Arc<[u8; 32]>),
-}
-
-/// Why a server does not start on an address.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "refusing to listen on `{address}` without credentials: everybody who can reach it could run flows\n  hint: set SLUICE_USERNAME and SLUICE_PASSWORD, or listen on 127.0.0.1"
-)]
-pub struct Unprotected {
-    address: SocketAddr,
-}
-
-impl Access {
-    /// What an address needs, given what is configured.
-    pub fn for_address(address: SocketAddr, credentials: Option<(&str, &str)>) -> Result<Self, Unprotected> {
-        match credentials {
-            Some((name, password)) => Ok(Self::Basic(Arc::new(fingerprint(format!("{name}:{password}").as_bytes())))),
-            None if address.ip().is_loopback() => Ok(Self::Open),
-            None => Err(Unprotected { address }),
-        }
-    }
-
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        let Self::Basic(expected) = self else { return true };
-        let given = given(headers);
-        // Digests are compared, so that the time taken says nothing about the password.
-        given.is_some_and(|pair| fingerprint(&pair) == **expected)
-    }
+fn admits(access: &Access, headers: &HeaderMap) -> bool {
+    matches!(access, Access::Open) || given(headers).is_some_and(|pair| access.knows(&pair))
 }
 
 /// The `name:password` that a request comes with.
@@ -61,15 +28,11 @@ pub(crate) fn actor(headers: &HeaderMap) -> String {
     pair.and_then(|pair| Some(pair.split_once(':')?.0.to_owned())).unwrap_or_else(|| "local".to_owned())
 }
 
-fn fingerprint(pair: &[u8]) -> [u8; 32] {
-    Sha256::digest(pair).into()
-}
-
 /// Lets a request pass, or asks for credentials. Requests from browser pages of another origin are refused: otherwise any web page
 /// could drive the server. An open server also refuses every host name but this machine's, because a page can point its own name at
 /// loopback (DNS rebinding) and is then of the same origin as the server.
 pub async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
-    if !access.admits(request.headers()) {
+    if !admits(&access, request.headers()) {
         let mut response =
             refusal(StatusCode::UNAUTHORIZED, "unauthorized", "this server asks for a name and a password", &[]);
         response
@@ -161,31 +124,19 @@ mod tests {
         assert!(with("http://evil.example/x", Some(b"127.0.0.1")));
     }
 
-    fn address(text: &str) -> SocketAddr {
-        text.parse().expect("a socket address")
-    }
-
-    #[test]
-    fn open_only_on_loopback() {
-        assert!(matches!(Access::for_address(address("127.0.0.1:0"), None), Ok(Access::Open)));
-        assert!(matches!(Access::for_address(address("[::1]:0"), None), Ok(Access::Open)));
-        let refused = Access::for_address(address("0.0.0.0:8080"), None).err().expect("must refuse").to_string();
-        assert!(refused.contains("0.0.0.0:8080") && refused.contains("SLUICE_PASSWORD"), "{refused}");
-    }
-
     #[test]
     fn credentials_are_compared_whole() {
-        let access = Access::for_address(address("0.0.0.0:1"), Some(("ada", "s3cret:x"))).expect("protected");
+        let access = Access::of(Some(("ada", "s3cret:x")));
         let with = |pair: &str| {
             let mut headers = HeaderMap::new();
             let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
             headers.insert(header::AUTHORIZATION, format!("Basic {encoded}").parse().expect("a header"));
-            access.admits(&headers)
+            admits(&access, &headers)
         };
         assert!(with("ada:s3cret:x"));
         assert!(!with("ada:s3cret"));
         assert!(!with("ada:"));
-        assert!(!access.admits(&HeaderMap::new()));
+        assert!(!admits(&access, &HeaderMap::new()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The HTTP API: Kestra 1.0's paths and shapes under `/api/v1/{tenant}`, and ours beside them. Parses and shows; decides nothing.
 
 mod answer;
-pub mod auth;
+mod auth;
 mod bulk;
 mod concurrency;
 mod decisions;
@@ -45,7 +45,6 @@ use bytes::Bytes;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::node::Node;
-use auth::Access;
 
 /// Largest body of a request that carries inputs or files, in bytes. Flows have a limit of their own (1 MiB).
 pub const BODY_MAX_BYTES: usize = 64 << 20;
@@ -61,7 +60,8 @@ pub struct App {
 }
 
 /// All routes of a node.
-pub fn router(node: Arc<Node>, access: Access) -> Router {
+pub fn router(node: Arc<Node>) -> Router {
+    let access = node.config.access.clone();
     let tenant = OpenApiRouter::new()
         .merge(flows::routes())
         .merge(flows_bulk::routes())
@@ -108,10 +108,9 @@ pub fn router(node: Arc<Node>, access: Access) -> Router {
 pub async fn serve(
     listener: tokio::net::TcpListener,
     node: Arc<Node>,
-    access: Access,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(node, access)).with_graceful_shutdown(end).await
+    axum::serve(listener, router(node)).with_graceful_shutdown(end).await
 }
 
 /// There is one tenant; every other name is unknown.

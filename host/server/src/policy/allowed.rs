@@ -75,7 +75,7 @@ impl Allowed {
             reveal: self.has.reveal.clone(),
             processes: self.has.processes.clone(),
             objects_read: self.has.objects.iter().filter(is_read).cloned().collect(),
-            objects_delete: self.has.objects.clone(),
+            objects_change: self.has.objects.clone(),
             models: self.has.models.clone(),
             says,
             within: Vec::new(),

@@ -28,8 +28,6 @@ pub(super) struct Given {
     pub rendered: Value,
     pub grants: Arc<Grants>,
     pub limits: Limits,
-    /// Kinds of documents that may be deleted.
-    pub deletes: Vec<String>,
     pub secrets: Arc<RunSecrets>,
     pub outgoing: Arc<Outgoing>,
     /// Whether it asks models of language.
@@ -73,7 +71,6 @@ impl Node {
             rendered,
             grants,
             limits: standing.layers.limits.clone(),
-            deletes: standing.layers.deletes.clone(),
             secrets,
             outgoing,
             asks_models: standing.asks_models,

@@ -10,9 +10,6 @@ use runtime::{Grants, Limits, Need, NetworkRule, Says};
 
 use crate::policy::{self, Allowed, Policies};
 
-/// What the kinds end with that a plugin asks to delete.
-pub(super) const DELETE: &str = ":delete";
-
 /// What the runs of a task type may do in one flow, whatever their properties.
 pub(super) struct Layers {
     policy: Allowed,
@@ -25,8 +22,6 @@ pub(super) struct Layers {
     /// All of it together, for properties that name no host: most have none.
     without_hosts: Arc<Grants>,
     pub limits: Limits,
-    /// Kinds of documents that may be deleted.
-    pub deletes: Vec<String>,
 }
 
 impl Layers {
@@ -36,12 +31,9 @@ impl Layers {
         let policy = policies.allowed(flow.key.namespace.as_str(), plugin);
         let of_flow = policy::of_flow(flow, plugin);
         let both: Vec<&Allowed> = std::iter::once(&policy).chain(&of_flow).collect();
-        let may_delete = |kind: &&String| both.iter().all(|layer| policy::has(&layer.has.objects, kind));
-        let deletes = capabilities.objects.iter().filter(may_delete).filter_map(|kind| kind.strip_suffix(DELETE));
         let whose = format!("`{plugin}` {}", manifest.version);
         let mut layers = Self {
             limits: limits(usual, capabilities, &both),
-            deletes: deletes.map(str::to_owned).collect(),
             asked: policy::asked(capabilities, Says::Manifest(whose)),
             listed: policy::listed(capabilities),
             opened: policies.opened().to_vec(),

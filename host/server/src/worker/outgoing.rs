@@ -21,6 +21,7 @@ use super::alarms::{About, Alarms, Place};
 use super::secret::{name_of, value_of};
 use super::secrets::RunSecrets;
 use super::{hiding, signing};
+use crate::access::Access;
 use crate::node::Node;
 use crate::secrets::no_secret;
 pub(crate) use hosts::Bound;
@@ -93,6 +94,15 @@ impl Outgoing {
         self.alarms.note(&secret, "secret.reveal").await?;
         self.secrets.remember_revealed(&secret);
         Ok(value)
+    }
+
+    /// Whether a name and a password, placeholders of secrets in them, are what this server asks for.
+    pub fn shows(&self, access: &Access, name: &str, password: &str) -> Result<bool, HostError> {
+        let clear = |text: &str| -> Result<Vec<u8>, HostError> {
+            let filled = self.secrets.fill(text.as_bytes(), |value| Ok(value.to_owned()))?;
+            Ok(filled.map_or_else(|| text.as_bytes().to_vec(), |filled| filled.bytes))
+        };
+        Ok(access.knows(&[clear(name)?, clear(password)?].join(&b':')))
     }
 
     /// Waits until all that was committed is durable; the run's own deadline bounds the wait for a disk that is full.

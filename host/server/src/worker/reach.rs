@@ -7,7 +7,7 @@ use expr::Value;
 use model::ids::Namespace;
 
 /// Properties that name namespaces.
-const NAMES: &[&str] = &["namespace", "namespaces", "namespacePattern"];
+const NAMES: &[&str] = &["namespace", "namespaces", "namespacePattern", "sourceNamespace", "targetNamespace"];
 /// What the URIs of namespace files begin with that name their namespace.
 const FILES: &str = "nsfile://";
 /// Most namespaces taken from one task's properties.
@@ -113,12 +113,29 @@ mod tests {
             ("namespaces", Value::list([Value::from("x"), Value::from("y.z")])),
             ("namespacePattern", Value::from("team-*")),
             ("from", Value::from("nsfile://data/a/b.txt")),
+            ("sourceNamespace", Value::from("git.from")),
+            ("targetNamespace", Value::from("git.to")),
+            // To keep a namespace from something is not to grant it.
+            ("protectedNamespaces", Value::list([Value::from("kept")])),
         ]);
         let reach = Reach::of(&Namespace::trusted("a.b"), &properties);
-        for allowed in ["a.b", "a.b.c", "shared", "shared.one", "ops.night", "x", "y.z", "team-1", "team-1.x", "data"] {
+        for allowed in [
+            "a.b",
+            "a.b.c",
+            "shared",
+            "shared.one",
+            "ops.night",
+            "x",
+            "y.z",
+            "team-1",
+            "team-1.x",
+            "data",
+            "git.from",
+            "git.to",
+        ] {
             assert!(reach.allows(allowed), "{allowed}");
         }
-        for refused in ["a", "a.bc", "sharedx", "secrets", "ops", "y", "team", "b"] {
+        for refused in ["a", "a.bc", "sharedx", "secrets", "ops", "y", "team", "b", "git", "kept", "kept.a"] {
             assert!(!reach.allows(refused), "{refused}");
         }
         assert!(reach.may_read("a") && !reach.may_read("b"));

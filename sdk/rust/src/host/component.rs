@@ -131,6 +131,10 @@ pub fn objects_apply(plan: &str) -> Result<String, HostError> {
     Ok(host::objects::apply(plan)?)
 }
 
+pub fn objects_act_as(user: &str) -> Result<(), HostError> {
+    Ok(host::objects::act_as(user)?)
+}
+
 pub fn secret_handle(name: &str) -> Result<String, HostError> {
     Ok(host::secrets::handle(name)?)
 }

@@ -15,6 +15,8 @@ pub use {component::*, outgoing::*};
 #[cfg(not(target_family = "wasm"))]
 mod native;
 #[cfg(not(target_family = "wasm"))]
+mod objects;
+#[cfg(not(target_family = "wasm"))]
 pub use native::*;
 
 /// Why a host call was refused or failed.
@@ -38,7 +40,7 @@ impl From<HostError> for Failure {
         // What the host itself got wrong may be better next time; a missing grant or a wrong argument will not.
         match failure.code() {
             "HOST" => failure.retryable(true),
-            "NOT_GRANTED" | "BAD_ARGUMENT" => failure.retryable(false),
+            "NOT_GRANTED" | "BAD_ARGUMENT" | "INVALID_FLOW" => failure.retryable(false),
             _ => failure,
         }
     }

@@ -1,6 +1,6 @@
 //! Host calls outside a component: they go to the mock host that this thread runs a task under. Without one they are refused.
 
-use super::HostError;
+use super::{HostError, objects};
 use crate::http::{Answer, Exchange, Sink, code};
 use crate::testing::{self, LogLine, Metric, Progress, SentRequest, State};
 use crate::{Failure, Level};
@@ -192,7 +192,7 @@ pub fn kv_find(query: &str) -> Result<String, HostError> {
 }
 
 pub fn objects_find(query: &str) -> Result<String, HostError> {
-    with(|state| scripted(state, "objects.find", query))
+    with(|state| scripted_or(state, "objects.find", query, objects::find))
 }
 
 pub fn objects_read(kind: &str, namespace: &str, id: &str) -> Result<Option<String>, HostError> {
@@ -200,16 +200,36 @@ pub fn objects_read(kind: &str, namespace: &str, id: &str) -> Result<Option<Stri
 }
 
 pub fn objects_apply(plan: &str) -> Result<String, HostError> {
-    with(|state| scripted(state, "objects.apply", plan))
+    with(|state| scripted_or(state, "objects.apply", plan, objects::apply))
+}
+
+pub fn objects_act_as(user: &str) -> Result<(), HostError> {
+    with(|state| {
+        state.asked.push(("objects.act-as".to_owned(), user.to_owned()));
+        match state.refuses_users {
+            true => Err(error("NOT_GRANTED", "the mock host refuses this user".to_owned())),
+            false => Ok(()),
+        }
+    })
 }
 
 /// The next answer that the test prepared for a call, which is remembered.
 fn scripted(state: &mut State, call: &str, asked: &str) -> Result<String, HostError> {
+    scripted_or(state, call, asked, |_, _| Err(not_found("answer for", call)))
+}
+
+/// The same; where none was prepared, the mock host answers from what it keeps.
+fn scripted_or(
+    state: &mut State,
+    call: &str,
+    asked: &str,
+    kept: impl FnOnce(&mut State, &str) -> Result<String, HostError>,
+) -> Result<String, HostError> {
     state.asked.push((call.to_owned(), asked.to_owned()));
     let at = state.answered.iter().position(|(expected, _)| expected == call);
     match at {
         Some(at) => Ok(state.answered.remove(at).1),
-        None => Err(not_found("answer for", call)),
+        None => kept(state, asked),
     }
 }
 

@@ -57,7 +57,7 @@ impl RunServices {
 
     pub(super) async fn delete_file(&self, uri: String) -> Result<bool, HostError> {
         let path = match namespace_file(&uri, self.reach.own()) {
-            Some((namespace, path)) if self.reach.allows(namespace.as_str()) => full(&namespace, &path),
+            Some((namespace, path)) if self.reaches(namespace.as_str()) => full(&namespace, &path),
             Some((namespace, _)) => return Err(super::kv::refused(namespace.as_str())),
             None => {
                 let own = self.own_folder();
@@ -80,7 +80,7 @@ impl RunServices {
         let (shown, stored, path) = if prefix.is_empty() {
             (SCHEME.to_owned(), format!("{TENANT}/"), self.own_folder())
         } else if let Some((namespace, path)) = namespace_file(&prefix, self.reach.own()) {
-            if !self.reach.may_read(namespace.as_str()) {
+            if !self.may_read(namespace.as_str()) {
                 return Err(super::kv::refused(namespace.as_str()));
             }
             let named =
@@ -111,7 +111,7 @@ impl RunServices {
     /// The stored path of a URI that this run may read.
     async fn readable_path(&self, uri: &str) -> Result<String, HostError> {
         if let Some((namespace, path)) = namespace_file(uri, self.reach.own()) {
-            if !self.reach.may_read(namespace.as_str()) {
+            if !self.may_read(namespace.as_str()) {
                 return Err(super::kv::refused(namespace.as_str()));
             }
             return Ok(full(&namespace, &path));
@@ -145,7 +145,7 @@ impl RunServices {
                 let (namespace, path) = named.ok_or_else(|| {
                     HostError::bad_argument(format!("`{}` names no file of a namespace", uri.escape_debug()))
                 })?;
-                if !self.reach.allows(namespace.as_str()) {
+                if !self.reaches(namespace.as_str()) {
                     return Err(super::kv::refused(namespace.as_str()));
                 }
                 Ok(Place { path: full(&namespace, &path).into(), uri, at_once: false })

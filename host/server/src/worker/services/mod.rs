@@ -1,10 +1,10 @@
 //! What a guest may ask of the server while it runs: files of its execution, values, rendering, secrets. One per run.
 
+mod acting;
 mod files;
 mod kv;
 mod objects;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,6 +27,7 @@ use crate::flows::SavedFlow;
 use crate::node::Node;
 use crate::readable::{folder_of, task_folder};
 use crate::render::RunScope;
+use acting::Acting;
 
 /// The services of one run.
 pub struct RunServices {
@@ -43,8 +44,8 @@ pub struct RunServices {
     /// What it writes that waits for its good end.
     keeping: Arc<Keeping>,
     reach: Reach,
-    /// Kinds of documents that may be deleted.
-    deletes: BTreeSet<String>,
+    grants: Arc<Grants>,
+    acting: Acting,
     author: Author,
 }
 
@@ -54,8 +55,6 @@ pub(super) use kv::refused;
 pub(super) struct Allowed<'a> {
     /// As the guest has them: what they name, it may reach.
     pub properties: &'a expr::Value,
-    /// Kinds of documents that may be deleted.
-    pub deletes: Vec<String>,
     pub grants: Arc<Grants>,
 }
 
@@ -68,7 +67,7 @@ impl RunServices {
         allowed: Allowed<'_>,
         models: Models,
     ) -> Self {
-        let Allowed { properties, deletes, grants } = allowed;
+        let Allowed { properties, grants } = allowed;
         let nothing = expr::Map::new();
         let written = match &ready.task.kind {
             TaskKind::Plugin(written) => written,
@@ -95,9 +94,10 @@ impl RunServices {
             run: ready.run.id.clone(),
             folder,
             keeping,
-            author: Author::new(grants, reach.clone(), written),
+            author: Author::new(grants.clone(), reach.clone(), written),
             reach,
-            deletes: deletes.into_iter().collect(),
+            grants,
+            acting: Acting::default(),
         }
     }
 }
@@ -191,6 +191,10 @@ impl Services for RunServices {
         id: String,
     ) -> Soon<'a, Result<Option<String>, HostError>> {
         Box::pin(self.read_object(kind, namespace, id))
+    }
+
+    fn objects_act_as<'a>(&'a self, user: String) -> Soon<'a, Result<String, HostError>> {
+        Box::pin(async move { self.act_as(&user) })
     }
 
     fn objects_apply<'a>(&'a self, plan: String) -> Soon<'a, Result<String, HostError>> {
