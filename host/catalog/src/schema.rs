@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 const SECRET: &str = "x-sluice-secret";
 /// Says when a property is rendered, where that is not before the run: `never` or `later`.
 const RENDER: &str = "x-sluice-render";
+/// Marks a property that a plugin takes and does nothing with: a host that stands in it is not asked for.
+const UNUSED: &str = "x-sluice-unused";
 /// Most schema nodes looked at, references followed. Kestra's largest plugin needs about 3,000; references that double would need
 /// far more than memory.
 const NODES_MAX: usize = 20_000;
@@ -68,6 +70,8 @@ pub struct Markers {
     pub render_never: Vec<PropertyPath>,
     /// Rendered by the plugin during the run, through the host.
     pub render_later: Vec<PropertyPath>,
+    /// Taken, and nothing follows from it.
+    pub unused: Vec<PropertyPath>,
 }
 
 impl Markers {
@@ -83,7 +87,7 @@ impl Markers {
         };
         walk.schema(schema, 0)?;
         let mut markers = walk.markers;
-        for paths in [&mut markers.secret, &mut markers.render_never, &mut markers.render_later] {
+        for paths in [&mut markers.secret, &mut markers.render_never, &mut markers.render_later, &mut markers.unused] {
             paths.sort();
             paths.dedup();
         }
@@ -204,6 +208,16 @@ impl<'a> Walk<'a> {
                 return Err(format!("has `{SECRET}: {other}` at `{}`; it is `true` or `false`", here()));
             }
         }
+        match keywords.get(UNUSED) {
+            None | Some(Value::Bool(false)) => {}
+            Some(Value::Bool(true)) => {
+                self.markers.unused.push(here());
+                self.found += 1;
+            }
+            Some(other) => {
+                return Err(format!("has `{UNUSED}: {other}` at `{}`; it is `true` or `false`", here()));
+            }
+        }
         match keywords.get(RENDER).map(|value| (value.as_str(), value)) {
             None => return Ok(()),
             Some((Some("never"), _)) => self.markers.render_never.push(here()),
@@ -295,6 +309,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         refused(json!({ "x-sluice-secret": "yes" }), "`true` or `false`");
+        refused(json!({ "x-sluice-unused": 1 }), "`true` or `false`");
         refused(
             json!({ "properties": { "a": { "x-sluice-render": "sometimes" } } }),
             "at `/a`; it is `never` or `later`",

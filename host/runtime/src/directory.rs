@@ -240,3 +240,61 @@ impl Pollable for Counted {
         self.inner.ready().await;
     }
 }
+
+/// Marks a file of a working directory as a program for whoever may read it. No part of the path may be a link: it could lead out.
+#[cfg(unix)]
+pub(crate) fn make_executable(root: &std::path::Path, path: &str) -> std::io::Result<()> {
+    use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat, open, openat};
+    use std::path::Component;
+    let (folder, file) = (OFlags::DIRECTORY | OFlags::NOFOLLOW, OFlags::NOFOLLOW | OFlags::NONBLOCK);
+    let flags = |own: OFlags| OFlags::RDONLY | OFlags::CLOEXEC | own;
+    let outside = || std::io::Error::other("it is no path of a file in the working directory");
+    let mut parts = std::path::Path::new(path).components().filter(|part| *part != Component::CurDir).peekable();
+    let mut at = open(root, flags(OFlags::DIRECTORY), Mode::empty())?;
+    while let Some(part) = parts.next() {
+        let Component::Normal(name) = part else { return Err(outside()) };
+        let own = if parts.peek().is_some() { folder } else { file };
+        at = openat(&at, name, flags(own), Mode::empty())?;
+    }
+    let found = fstat(&at)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Err(outside());
+    }
+    let readers = found.st_mode & 0o444;
+    fchmod(&at, Mode::from_raw_mode((found.st_mode & 0o777) | readers >> 2))?;
+    Ok(())
+}
+
+/// Where files have no modes there is nothing to do.
+#[cfg(not(unix))]
+pub(crate) fn make_executable(_root: &std::path::Path, _path: &str) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::make_executable;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    #[test]
+    fn a_file_becomes_a_program_and_nothing_beyond_the_directory_does() {
+        let around = tempfile::tempdir().expect("a temporary folder");
+        let root = around.path().join("work");
+        std::fs::create_dir_all(root.join("a/b")).expect("folders");
+        for file in ["work/a/b/run.sh", "out.sh"] {
+            std::fs::write(around.path().join(file), "x").expect("a file");
+        }
+        symlink("../out.sh", root.join("out")).expect("a link");
+        symlink("..", root.join("up")).expect("a link");
+        let mode =
+            |path: &str| std::fs::metadata(around.path().join(path)).expect("it is there").permissions().mode() & 0o777;
+        let before = mode("work/a/b/run.sh");
+        make_executable(&root, "./a/b/run.sh").expect("a file");
+        assert_eq!(mode("work/a/b/run.sh"), before | (before & 0o444) >> 2);
+        let plain = mode("out.sh");
+        for path in ["../out.sh", "out", "up/out.sh", "/etc/hosts", "a", "", "nothing", "a/../../out.sh"] {
+            assert!(make_executable(&root, path).is_err(), "{path}");
+        }
+        assert_eq!(mode("out.sh"), plain);
+    }
+}

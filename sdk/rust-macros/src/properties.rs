@@ -72,6 +72,10 @@ fn expand_field(field: TokenStream, owner: &str) -> Result<(TokenStream, TokenSt
     for attribute in attributes {
         match attribute.name().as_str() {
             "secret" => written.extend(tokens("#[schemars(extend(\"x-sluice-secret\" = true))]")),
+            "unused" => {
+                written.extend(tokens("#[expect(dead_code, reason = \"taken, and nothing follows from it\")]"));
+                written.extend(tokens("#[schemars(extend(\"x-sluice-unused\" = true))]"));
+            }
             "render" => match attribute.arguments().to_string().as_str() {
                 when @ ("never" | "later") => {
                     written.extend(tokens(&format!("#[schemars(extend(\"x-sluice-render\" = \"{when}\"))]")))

@@ -34,6 +34,11 @@ pub fn delete(uri: &str) -> Result<bool, Failure> {
     Ok(host::file_delete(uri)?)
 }
 
+/// Marks a file of the working directory as a program. `path` is relative to it.
+pub fn make_executable(path: &str) -> Result<(), Failure> {
+    Ok(host::file_make_executable(path)?)
+}
+
 /// Whether there is such a file.
 pub fn exists(uri: &str) -> Result<bool, Failure> {
     match host::file_size(uri) {

@@ -30,7 +30,8 @@
 //! | a failure with a code, and whether to try again | [`Failure`] |
 //! | a host for `cargo test` | [`testing::MockHost`] |
 //!
-//! Fields of properties may be marked `#[secret]`, `#[render(never)]` or `#[render(later)]`, and have a `#[default(value)]`. Properties
+//! Fields of properties may be marked `#[secret]`, `#[render(never)]`, `#[render(later)]` or `#[unused]` (taken, and nothing follows from it),
+//! and have a `#[default(value)]`. Properties
 //! arrive rendered, and text that an expression made of a number, a boolean or a list is read as what the field is.
 //!
 //! What a plugin asks for stands in `plugin!`. A task that needs less says so, and gets no more: `#[task("com.example.files.Read", capabilities =

@@ -146,6 +146,22 @@ impl files::Host for State {
         answer(shared.perform(call("delete"), &[uri.as_bytes()], needed(&uri), work).await)
     }
 
+    async fn make_executable(&mut self, path: String) -> wasmtime::Result<Result<(), Error>> {
+        let shared = self.shared.clone();
+        let work = async {
+            good_uri(&path)?;
+            let root =
+                shared.working_dir.clone().ok_or_else(|| HostError::not_found("this run has no working directory"))?;
+            let told = path.clone();
+            let marked = tokio::task::spawn_blocking(move || crate::directory::make_executable(&root, &told)).await;
+            let marked = marked.map_err(|error| HostError::host(error.to_string()))?;
+            marked.map_err(|error| {
+                HostError::bad_argument(format!("`{}` cannot be made a program: {error}", path.escape_debug()))
+            })
+        };
+        answer(shared.perform(call("make-executable"), &[path.as_bytes()], Need::WorkingDir, work).await)
+    }
+
     async fn find(&mut self, prefix: String, after: Option<String>) -> wasmtime::Result<Result<Vec<String>, Error>> {
         let shared = self.shared.clone();
         let work = async {

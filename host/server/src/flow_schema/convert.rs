@@ -19,6 +19,7 @@ const KEPT: &[&str] = &[
     "deprecated",
     "x-sluice-secret",
     "x-sluice-render",
+    "x-sluice-unused",
     "minimum",
     "maximum",
     "minLength",

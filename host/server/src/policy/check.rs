@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use catalog::{ANY, Capabilities, Capability, Catalog};
+use catalog::{ANY, Capabilities, Capability, Catalog, PropertyPath};
 use expr::Value;
 use model::Severity;
 use model::flow::Flow;
@@ -96,6 +96,19 @@ pub(super) fn uses<'a>(flow: &Flow, lock: &'a Lock) -> Vec<Use<'a>> {
     uses
 }
 
+/// Properties without those that the plugin does nothing with.
+fn used(properties: Value, unused: &[PropertyPath]) -> Value {
+    let Value::Map(entries) = properties else { return properties };
+    let is_unused = |name: &str| unused.iter().any(|path| path.covers(&[name]));
+    Value::Map(
+        entries
+            .iter()
+            .filter(|(name, _)| !is_unused(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    )
+}
+
 /// Everything that is needed and not granted, each thing once.
 pub(crate) fn refusals(asking: &Asking<'_>) -> Vec<Refusal> {
     let namespace = asking.flow.key.namespace.as_str();
@@ -103,7 +116,12 @@ pub(crate) fn refusals(asking: &Asking<'_>) -> Vec<Refusal> {
     let mut seen = BTreeSet::new();
     for one in uses(asking.flow, asking.lock) {
         let Some(package) = asking.catalog.by_digest(&one.locked.digest) else { continue };
-        let needs = needs(&one, package.manifest().capabilities_of(&one.locked.task_type), asking.usual);
+        let manifest = package.manifest();
+        let one = match manifest.task(&one.locked.task_type) {
+            Some(task) => Use { properties: used(one.properties, &task.markers.unused), ..one },
+            None => one,
+        };
+        let needs = needs(&one, manifest.capabilities_of(&one.locked.task_type), asking.usual);
         let policy = asking.policies.allowed(namespace, &one.locked.plugin);
         let of_flow = of_flow(asking.flow, &one.locked.plugin);
         let layers = [(Some(&policy), true), (of_flow.as_ref(), false)];

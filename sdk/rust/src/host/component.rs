@@ -95,6 +95,10 @@ pub fn file_delete(uri: &str) -> Result<bool, HostError> {
     Ok(host::files::delete(uri)?)
 }
 
+pub fn file_make_executable(path: &str) -> Result<(), HostError> {
+    Ok(host::files::make_executable(path)?)
+}
+
 pub fn file_find(prefix: &str, after: Option<&str>) -> Result<Vec<String>, HostError> {
     Ok(host::files::find(prefix, after)?)
 }

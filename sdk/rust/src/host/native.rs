@@ -147,6 +147,11 @@ pub fn file_delete(uri: &str) -> Result<bool, HostError> {
     with(|state| Ok(state.files.remove(uri).is_some()))
 }
 
+/// Modes of the machine at hand are not looked at.
+pub fn file_make_executable(_path: &str) -> Result<(), HostError> {
+    Ok(())
+}
+
 pub fn file_find(prefix: &str, after: Option<&str>) -> Result<Vec<String>, HostError> {
     with(|state| {
         let prefix = if prefix.is_empty() { "kestra:///" } else { prefix };

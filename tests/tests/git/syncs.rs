@@ -1,0 +1,426 @@
+//! Both directions, both sources of truth, three ways with what is missing, over sets of flows and files made at random: the dry run says what then
+//! happens, and afterwards both sides are the same where they should be.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tests::git::{Commit, Repository, available, history};
+use tests::served::Api;
+use tests::simulation::dice::Dice;
+
+use crate::world::{Files, diff, ended, failed, file, flow, flows, namespace_files, put_file, run, run_in, serve, told, world};
+
+/// How many pairs of sides are made.
+const PAIRS: u64 = 24;
+const NAMESPACE: &str = "team.one";
+
+/// What one side has: flows by id and files by path, with a version each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Set {
+    flows: BTreeMap<String, u64>,
+    files: BTreeMap<String, u64>,
+}
+
+impl Set {
+    fn random(dice: &Dice) -> Self {
+        let mut set = Self::default();
+        for number in 0..6 {
+            if dice.percent(60) {
+                set.flows.insert(format!("flow_{number}"), dice.within(1, 3));
+            }
+            if dice.percent(60) {
+                let path = ["a.txt", "dir/b.bin", "dir/deep/größe", "c with space.md", "d", "e.json"];
+                set.files.insert(path[number].to_owned(), dice.within(1, 3));
+            }
+        }
+        set
+    }
+
+    fn is_empty(&self) -> bool {
+        self.flows.is_empty() && self.files.is_empty()
+    }
+
+    fn flow(id: &str, version: u64) -> String {
+        flow(NAMESPACE, id, &format!("version {version}"))
+    }
+
+    fn file(path: &str, version: u64) -> Vec<u8> {
+        let mut bytes = format!("{path} {version}\n").into_bytes();
+        if path.ends_with(".bin") {
+            bytes.extend((0..20_000_u64).map(|number| (number * version % 256) as u8));
+        }
+        bytes
+    }
+
+    /// As a repository has it.
+    fn in_repository(&self) -> Files {
+        let flows = self.flows.iter().map(|(id, version)| (format!("{NAMESPACE}/flows/{id}.yaml"), file(&Self::flow(id, *version))));
+        let files = self.files.iter().map(|(path, version)| {
+            (format!("{NAMESPACE}/files/{path}"), tests::git::Entry::File(Self::file(path, *version)))
+        });
+        flows.chain(files).collect()
+    }
+
+    async fn put_into_engine(&self, api: &Api) {
+        for (id, version) in &self.flows {
+            api.save(&Self::flow(id, *version)).await;
+        }
+        for (path, version) in &self.files {
+            put_file(api, NAMESPACE, path, &Self::file(path, *version)).await;
+        }
+    }
+}
+
+/// What the engine has.
+async fn engine(api: &Api) -> (BTreeMap<String, String>, BTreeMap<String, Vec<u8>>) {
+    (flows(api, NAMESPACE).await, namespace_files(api, NAMESPACE).await)
+}
+
+async fn clear(api: &Api) {
+    for name in flows(api, NAMESPACE).await.into_keys() {
+        api.delete(&format!("flows/{name}")).await;
+    }
+    for path in namespace_files(api, NAMESPACE).await.into_keys() {
+        api.delete(&format!("namespaces/{NAMESPACE}/files?path=/{path}")).await;
+    }
+}
+
+/// What `source` makes of `target`, with what is missing kept or not.
+fn merged(source: &Set, target: &Set, keep: bool) -> Set {
+    let mut set = source.clone();
+    if keep {
+        for (into, from) in [(&mut set.flows, &target.flows), (&mut set.files, &target.files)] {
+            for (name, version) in from {
+                into.entry(name.clone()).or_insert(*version);
+            }
+        }
+    }
+    set
+}
+
+fn lacks(source: &Set, target: &Set) -> bool {
+    target.flows.keys().any(|id| !source.flows.contains_key(id))
+        || target.files.keys().any(|path| !source.files.contains_key(path))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_what_then_happens() {
+    if !available() {
+        return;
+    }
+    world(async |api, server| {
+        let (mut changed, mut refused) = (0, 0);
+        for seed in 0..PAIRS {
+            let dice = Dice::new(seed, 0x7379_6e63);
+            let (ours, theirs) = (Set::random(&dice), Set::random(&dice));
+            for (source, missing) in [("GIT", "DELETE"), ("GIT", "KEEP"), ("GIT", "FAIL"), ("KESTRA", "DELETE"), ("KESTRA", "KEEP"), ("KESTRA", "FAIL")] {
+                let what = format!("seed {seed}, {source}, {missing}");
+                clear(api).await;
+                ours.put_into_engine(api).await;
+                let repository = Repository::new();
+                let commit = Commit::on("main").file("README.md", "ours");
+                let commit = theirs.in_repository().into_iter().fold(commit, |commit, (path, entry)| commit.put(path, entry));
+                repository.commit(commit);
+                let served = server.add(&format!("{seed}-{source}-{missing}.git"), &repository);
+                let name = format!("{seed}-{source}-{missing}.git");
+                let properties = json!({ "namespace": NAMESPACE, "sourceOfTruth": source, "whenMissingInSource": missing });
+                let (before, head) = (engine(api).await, served.hash("main"));
+                let mut dry = properties.clone();
+                dry["dryRun"] = json!(true);
+                let planned = run(api, server, "NamespaceSync", &name, dry).await;
+                assert_eq!((engine(api).await, served.hash("main")), (before.clone(), head.clone()), "{what}: a dry run changes nothing");
+                let done = run(api, server, "NamespaceSync", &name, properties).await;
+                let (from, to) = if source == "GIT" { (&theirs, &ours) } else { (&ours, &theirs) };
+                if missing == "FAIL" && lacks(from, to) {
+                    assert_eq!(failed(&planned).0, "GIT_MISSING", "{what}");
+                    assert_eq!(failed(&done).0, "GIT_MISSING", "{what}");
+                    assert_eq!((engine(api).await, served.hash("main")), (before, head), "{what}");
+                    refused += 1;
+                    continue;
+                }
+                if missing == "DELETE" && from.is_empty() && !to.is_empty() {
+                    assert_eq!(failed(&done).0, "GIT_DESTRUCTIVE", "{what}");
+                    refused += 1;
+                    continue;
+                }
+                let outputs = ended(&done, "SUCCESS");
+                let rows = diff(api, &done, &outputs["diff"]).await;
+                let state = if rows.is_empty() { "SUCCESS" } else { "WARNING" };
+                let dry = ended(&planned, state);
+                let without_revisions = |mut rows: Vec<Value>| {
+                    rows.iter_mut().for_each(|row| row["revision"] = Value::Null);
+                    rows
+                };
+                let planned_rows = diff(api, &planned, &dry["diff"]).await;
+                assert_eq!(without_revisions(planned_rows), without_revisions(rows.clone()), "{what}");
+                assert_eq!((&dry["summary"], &dry["drift"]), (&outputs["summary"], &json!(!rows.is_empty())), "{what}");
+                changed += rows.len();
+                // Both sides are what the rules make of them.
+                let expected = merged(from, to, missing == "KEEP");
+                let (in_engine, in_repository) = if source == "GIT" { (&expected, &theirs) } else { (&ours, &expected) };
+                let (flows, files) = engine(api).await;
+                let wanted: BTreeMap<String, String> = in_engine
+                    .flows
+                    .iter()
+                    .map(|(id, version)| (format!("{NAMESPACE}/{id}"), Set::flow(id, *version).trim().to_owned()))
+                    .collect();
+                assert_eq!(flows, wanted, "{what}");
+                let wanted: BTreeMap<String, Vec<u8>> =
+                    in_engine.files.iter().map(|(path, version)| (path.clone(), Set::file(path, *version))).collect();
+                assert_eq!(files, wanted, "{what}");
+                let mut there = served.checkout("main");
+                assert_eq!(there.remove("README.md"), Some(file("ours")), "{what}");
+                assert_eq!(there, in_repository.in_repository(), "{what}");
+                assert_eq!(served.fsck_strict(), Ok(()), "{what}");
+            }
+        }
+        eprintln!("{} syncs, {changed} things changed as planned, {refused} refused with nothing changed", PAIRS * 6);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_change_is_one_revision_and_nothing_else_is() {
+    if !available() {
+        return;
+    }
+    world(async |api, server| {
+        api.save(&flow("team", "same", "1")).await;
+        api.save(&flow("team", "other", "1")).await;
+        let same = flow("team", "same", "1").replace('\n', "\r\n");
+        serve(
+            server,
+            "r.git",
+            &[("team/flows/same.yml", &same), ("team/flows/other.yaml", &flow("team", "other", "2")), ("team/flows/new.yaml", &flow("team", "new", "1"))],
+        );
+        let properties = json!({ "namespace": "team", "sourceOfTruth": "GIT" });
+        let execution = run(api, server, "NamespaceSync", "r.git", properties).await;
+        let outputs = ended(&execution, "SUCCESS");
+        let rows = diff(api, &execution, &outputs["diff"]).await;
+        assert_eq!(told(&rows), ["ADDED team/flows/new.yaml", "UPDATED_KES team/flows/other.yaml"]);
+        assert_eq!((&rows[0]["revision"], &rows[1]["revision"]), (&json!(1), &json!(2)));
+        assert_eq!((&rows[1]["additions"], &rows[1]["deletions"], &rows[1]["changes"]), (&json!(1), &json!(1), &json!(2)));
+        for (id, revision) in [("same", 1), ("other", 2), ("new", 1)] {
+            assert_eq!(api.get(&format!("flows/team/{id}")).await.ok()["revision"], revision, "{id}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_destructive_first_run_is_refused_until_it_is_meant() {
+    if !available() {
+        return;
+    }
+    world(async |api, server| {
+        let served = serve(server, "r.git", &[("team/flows/a.yaml", &flow("team", "a", "1")), ("README.md", "ours")]);
+        // The defaults of the task are those of the documents: the engine is right, and what it lacks is deleted.
+        let execution = run(api, server, "NamespaceSync", "r.git", json!({ "namespace": "team" })).await;
+        let (code, message) = failed(&execution);
+        assert_eq!(code, "GIT_DESTRUCTIVE");
+        assert!(message.contains("allowDestructive: true") && message.contains("sourceOfTruth"), "{message}");
+        let execution = run(api, server, "NamespaceSync", "r.git", json!({ "namespace": "team", "dryRun": true })).await;
+        ended(&execution, "WARNING");
+        assert_eq!(served.log("main").len(), 1);
+        let execution = run(api, server, "NamespaceSync", "r.git", json!({ "namespace": "team", "allowDestructive": true })).await;
+        ended(&execution, "SUCCESS");
+        assert_eq!(served.checkout("main").into_keys().collect::<Vec<_>>(), ["README.md"]);
+        // And the other way round.
+        api.save(&flow("team", "b", "1")).await;
+        let properties = json!({ "namespace": "team", "sourceOfTruth": "GIT" });
+        assert_eq!(failed(&run(api, server, "NamespaceSync", "r.git", properties).await).0, "GIT_DESTRUCTIVE");
+        assert_eq!(flows(api, "team").await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_valid_stops_all_or_is_left_out() {
+    if !available() {
+        return;
+    }
+    world(async |api, server| {
+        let bad = "id: bad\nnamespace: team\ntasks:\n  - id: x\n    type: no.such.Task\n";
+        let other = "id: elsewhere\nnamespace: other\ntasks:\n  - {id: x, type: io.kestra.plugin.core.debug.Return, format: x}\n";
+        serve(
+            server,
+            "r.git",
+            &[
+                ("a/team/flows/good.yaml", &flow("team", "good", "1")),
+                ("a/team/flows/bad.yaml", bad),
+                ("a/team/flows/elsewhere.yaml", other),
+                ("a/team/flows/broken.yml", "id: [\n"),
+                ("a/team/files/x.txt", "x"),
+            ],
+        );
+        let properties = |own: Value| {
+            let mut all = json!({ "namespace": "team", "sourceOfTruth": "GIT", "gitDirectory": "a" });
+            all.as_object_mut().expect("an object").extend(own.as_object().expect("an object").clone());
+            all
+        };
+        let execution = run(api, server, "NamespaceSync", "r.git", properties(json!({}))).await;
+        let (code, message) = failed(&execution);
+        assert_eq!(code, "GIT_INVALID");
+        for words in ["a/team/flows/bad.yaml:5", "no.such.Task", "a/team/flows/elsewhere.yaml", "a/team/flows/broken.yml"] {
+            assert!(message.contains(words), "`{words}` is not in: {message}");
+        }
+        assert!(flows(api, "team").await.is_empty() && namespace_files(api, "team").await.is_empty());
+        for how in ["SKIP", "WARN"] {
+            let execution = run(api, server, "NamespaceSync", "r.git", properties(json!({ "onInvalidSyntax": how }))).await;
+            let outputs = ended(&execution, "SUCCESS");
+            assert_eq!(outputs["summary"]["skipped"], 3, "{how}: {outputs}");
+            assert_eq!(flows(api, "team").await.into_keys().collect::<Vec<_>>(), ["team/good"]);
+            assert_eq!(namespace_files(api, "team").await.len(), 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn protected_namespaces_and_the_flow_at_work_stay() {
+    if !available() {
+        return;
+    }
+    world(async |api, server| {
+        serve(server, "r.git", &[("team/flows/a.yaml", &flow("team", "a", "1")), ("prod.x/flows/a.yaml", &flow("prod.x", "a", "1"))]);
+        api.save(&flow("prod.x", "mine", "1")).await;
+        api.save(&flow("team", "mine", "1")).await;
+        let properties = json!({ "sourceOfTruth": "GIT", "protectedNamespaces": ["prod"] });
+        let execution = run(api, server, "TenantSync", "r.git", properties).await;
+        let outputs = ended(&execution, "SUCCESS");
+        let rows = diff(api, &execution, &outputs["diff"]).await;
+        let told = told(&rows);
+        for row in ["ADDED team/flows/a.yaml", "DELETED_KES team/flows/mine.yaml", "KEPT prod.x/flows/mine.yaml", "KEPT system/flows/git_task.yaml"] {
+            assert!(told.iter().any(|told| told == row), "`{row}` is not in {told:?}");
+        }
+        let kept = rows.iter().find(|row| row["file"] == "prod.x/flows/mine.yaml").expect("a row");
+        assert!(kept["note"].as_str().is_some_and(|note| note.starts_with("GIT_PROTECTED")), "{kept}");
+        let left: Vec<String> = flows(api, "prod").await.into_keys().collect();
+        assert_eq!(left, ["prod.x/a", "prod.x/mine"]);
+        assert_eq!(flows(api, "team").await.into_keys().collect::<Vec<_>>(), ["team/a"]);
+        let logs = api.get(&format!("logs/{}", execution["id"].as_str().expect("an id"))).await.text;
+        assert!(logs.contains("GIT_PROTECTED") && logs.contains("prod.x.mine"), "{logs}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_older_tasks_bring_flows_and_files() {
+    if !available() {
+        return;
+    }
+    world(async |api, server| {
+        serve(
+            server,
+            "r.git",
+            &[
+                ("_flows/one.yml", &flow("dev", "one", "1")),
+                ("_flows/sub/two.yaml", &flow("dev", "two", "2")),
+                ("_files/a.py", "a"),
+                ("_files/skip/b.py", "b"),
+                ("_files/.kestraignore", "# not these\nskip/\n*.tmp\n"),
+                ("_files/c.tmp", "c"),
+                ("_files/.gitkeep", ""),
+            ],
+        );
+        api.save(&flow("prod", "old", "1")).await;
+        put_file(api, "prod", "old.txt", b"old").await;
+        let properties = json!({ "targetNamespace": "prod", "includeChildNamespaces": true, "delete": true });
+        let execution = run(api, server, "SyncFlows", "r.git", properties).await;
+        let outputs = ended(&execution, "SUCCESS");
+        let rows = diff(api, &execution, &outputs["flows"]).await;
+        assert_eq!(told(&rows), ["DELETED_KES _flows/old.yml", "ADDED _flows/one.yml", "ADDED _flows/sub/two.yaml"]);
+        let found = flows(api, "prod").await;
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["prod.sub/two", "prod/one"]);
+        assert_eq!(found["prod.sub/two"], flow("prod.sub", "two", "2").trim());
+        let execution = run(api, server, "SyncNamespaceFiles", "r.git", json!({ "namespace": "prod" })).await;
+        ended(&execution, "SUCCESS");
+        assert_eq!(namespace_files(api, "prod").await.into_keys().collect::<Vec<_>>(), ["a.py", "old.txt"]);
+        let properties = json!({ "namespace": "prod", "delete": true });
+        ended(&run(api, server, "SyncNamespaceFiles", "r.git", properties).await, "SUCCESS");
+        assert_eq!(namespace_files(api, "prod").await.into_keys().collect::<Vec<_>>(), ["a.py"]);
+        let properties = json!({ "targetNamespace": "test", "flowPath": "_flows/sub/two.yaml" });
+        let execution = run(api, server, "SyncFlow", "r.git", properties).await;
+        assert_eq!(ended(&execution, "SUCCESS"), &json!({ "flowId": "two", "namespace": "test", "revision": 1 }));
+        // A folder that is not there.
+        let properties = json!({ "targetNamespace": "prod", "gitDirectory": "nowhere" });
+        assert_eq!(failed(&run(api, server, "SyncFlows", "r.git", properties).await).0, "GIT_MISSING");
+        let properties = json!({ "targetNamespace": "prod", "gitDirectory": "nowhere", "failOnMissingDirectory": false });
+        ended(&run(api, server, "SyncFlows", "r.git", properties).await, "SUCCESS");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_older_sync_brings_both() {
+    if !available() {
+        return;
+    }
+    world(async |api, server| {
+        serve(server, "r.git", &[("x/_flows/one.yml", &flow("dev", "one", "1")), ("x/a/b.py", "b")]);
+        put_file(api, "prod", "from/old.py", b"old").await;
+        put_file(api, "prod", "mine.txt", b"mine").await;
+        let properties = json!({ "branch": "main", "gitDirectory": "x", "namespaceFilesDirectory": "from" });
+        let execution = run_in(api, server, "prod", "Sync", "r.git", properties).await;
+        ended(&execution, "SUCCESS");
+        assert_eq!(flows(api, "prod").await["prod/one"], flow("prod", "one", "1").trim());
+        assert_eq!(namespace_files(api, "prod").await.into_keys().collect::<Vec<_>>(), ["from/a/b.py", "mine.txt"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_told_as_it_is_wanted() {
+    if !available() {
+        return;
+    }
+    world(async |api, server| {
+        serve(server, "r.git", &[("team/flows/a.yaml", &flow("team", "a", "1"))]);
+        let base = json!({ "namespace": "team", "sourceOfTruth": "GIT", "dryRun": true });
+        for (how, state) in [(None, "WARNING"), (Some("SUCCESS"), "SUCCESS"), (Some("WARNING"), "WARNING"), (Some("FAIL"), "FAILED")] {
+            let mut properties = base.clone();
+            properties["onDrift"] = json!(how);
+            let execution = run(api, server, "NamespaceSync", "r.git", properties).await;
+            assert_eq!(execution["state"]["current"], state, "{execution:#}");
+            if state == "FAILED" {
+                assert_eq!(failed(&execution).0, "GIT_DRIFT");
+            }
+        }
+        ended(&run(api, server, "NamespaceSync", "r.git", json!({ "namespace": "team", "sourceOfTruth": "GIT" })).await, "SUCCESS");
+        let mut properties = base;
+        properties["onDrift"] = json!("FAIL");
+        assert_eq!(ended(&run(api, server, "NamespaceSync", "r.git", properties).await, "SUCCESS")["drift"], false);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_any_history_come_and_go_back_unchanged() {
+    if !available() {
+        return;
+    }
+    world(async |api, server| {
+        for seed in 0..8 {
+            let made = history(1_000 + seed, 12);
+            let name = format!("h{seed}.git");
+            let served = server.add(&name, &made);
+            let branch = served.git(&["symbolic-ref", "--short", "HEAD"]).trim().to_owned();
+            let namespace = format!("history.n{seed}");
+            let properties = json!({ "namespace": namespace, "gitDirectory": ".", "branch": branch });
+            ended(&run(api, server, "SyncNamespaceFiles", &name, properties).await, "SUCCESS");
+            let back = server.add(&format!("b{seed}.git"), &Repository::new());
+            let properties = json!({ "namespace": namespace, "gitDirectory": "." });
+            ended(&run(api, server, "PushNamespaceFiles", &format!("b{seed}.git"), properties).await, "SUCCESS");
+            let plain = |files: Files| -> BTreeMap<String, Vec<u8>> {
+                let content = |(path, entry)| match entry {
+                    tests::git::Entry::File(bytes) | tests::git::Entry::Executable(bytes) => Some((path, bytes)),
+                    _ => None,
+                };
+                files.into_iter().filter_map(content).collect()
+            };
+            assert_eq!(plain(back.checkout("main")), plain(served.checkout("HEAD")), "seed {seed}");
+            assert_eq!(back.fsck_strict(), Ok(()), "seed {seed}");
+        }
+    })
+    .await;
+}
