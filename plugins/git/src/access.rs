@@ -34,7 +34,7 @@ macro_rules! properties_of_access {
             #[default(60_000_u64)]
             read_timeout: u64,
             /// Taken, and nothing follows from it: requests go through no proxy here.
-            #[expect(dead_code, reason = "taken, so that flows for Kestra are")]
+            #[unused]
             no_proxy: Option<bool>,
             /// Configuration of Git by section, as in `http: {postBuffer: 1}`. It is written to a clone and means nothing to this plugin.
             git_config: Option<serde_json::Map<String, serde_json::Value>>,

@@ -8,7 +8,7 @@
 
 mod books;
 mod clients;
-pub(crate) mod dice;
+pub mod dice;
 mod flips;
 mod flows;
 mod gated;

@@ -29,7 +29,8 @@ async fn tenant_git_sync_pushes_everything() {
         return;
     }
     let server = Server::start(Options::default()).await;
-    let served = serve(&server, "repo.git", &[("README.md", "ours"), ("gone/flows/old.yaml", "id: old\nnamespace: gone\n")]);
+    let served =
+        serve(&server, "repo.git", &[("README.md", "ours"), ("gone/flows/old.yaml", "id: old\nnamespace: gone\n")]);
     let secrets = [("KESTRA_PASSWORD".to_owned(), "secret-1".to_owned())];
     let options = served::Options {
         outside: vec![server.address()],
@@ -38,7 +39,8 @@ async fn tenant_git_sync_pushes_everything() {
         ..served::Options::default()
     };
     serving_with(options, async |api| {
-        let Some(source) = document("tenant_git_sync.yaml", &[("https://github.com/org/repo", server.url("repo.git"))]) else {
+        let Some(source) = document("tenant_git_sync.yaml", &[("https://github.com/org/repo", server.url("repo.git"))])
+        else {
             return;
         };
         let save = async |source: &str| {
@@ -48,7 +50,8 @@ async fn tenant_git_sync_pushes_everything() {
         save(&source).await;
         save(&flow("company.team", "hello", "hi")).await;
         let request = api.request(reqwest::Method::POST, "executions/system/tenant_git_sync?wait=true");
-        let request = request.basic_auth("admin@kestra.io", Some("secret-1")).header("content-type", "application/json");
+        let request =
+            request.basic_auth("admin@kestra.io", Some("secret-1")).header("content-type", "application/json");
         let execution = served::send(request.body("{}")).await.ok();
         ended(&execution, "SUCCESS");
         let files: Vec<String> = served.checkout("main").into_keys().collect();
@@ -61,7 +64,8 @@ async fn tenant_git_sync_pushes_everything() {
         let wrong = source.replace("{{ secret('KESTRA_PASSWORD') }}", "wrong").replace("tenant_git_sync", "wrong");
         save(&wrong).await;
         let request = api.request(reqwest::Method::POST, "executions/system/wrong?wait=true");
-        let request = request.basic_auth("admin@kestra.io", Some("secret-1")).header("content-type", "application/json");
+        let request =
+            request.basic_auth("admin@kestra.io", Some("secret-1")).header("content-type", "application/json");
         let execution = served::send(request.body("{}")).await.ok();
         assert_eq!(crate::world::failed(&execution).0, "NOT_GRANTED");
         assert_eq!(served.log("main").len(), 2);
@@ -88,7 +92,9 @@ async fn namespace_git_sync_brings_a_namespace() {
     );
     let options = served::Options { outside: vec![server.address()], ..served::Options::default() };
     serving_with(options, async |api| {
-        let Some(source) = document("namespace_git_sync.yaml", &[("https://github.com/org/repo", server.url("repo.git"))]) else {
+        let Some(source) =
+            document("namespace_git_sync.yaml", &[("https://github.com/org/repo", server.url("repo.git"))])
+        else {
             return;
         };
         api.save(&source).await;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use runtime::{
-    Access, Cancel, Compiler, Config, Facts, Failure, Grants, HostPattern, Limits, Line, Metric, NetworkRule, NoServices,
-    Outcome, PluginSource, Ports, Progress, Request, Runtime, Sink, SpecialRanges,
+    Access, Cancel, Compiler, Config, Facts, Failure, Grants, HostPattern, Limits, Line, Metric, NetworkRule,
+    NoServices, Outcome, PluginSource, Ports, Progress, Request, Runtime, Sink, SpecialRanges,
 };
 use serde_json::{Value, json};
 use tests::data_dir;
@@ -63,10 +63,7 @@ pub async fn cloned(server: &Server, into: &Path, properties: Value) -> Outcome 
         plugin: PLUGIN.clone(),
         task_type: CLONE.to_owned(),
         input: input.to_string(),
-        facts: Facts {
-            keys: [("working-dir".to_owned(), ".".to_owned())].into_iter().collect(),
-            ..Facts::default()
-        },
+        facts: Facts { keys: [("working-dir".to_owned(), ".".to_owned())].into_iter().collect(), ..Facts::default() },
         grants: Arc::new(grants),
         limits: Limits::default(),
         working_dir: Some(into.to_owned()),

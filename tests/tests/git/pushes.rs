@@ -24,9 +24,10 @@ async fn flows_are_pushed_with_their_namespace() {
         let rows = diff(api, &execution, &outputs["flows"]).await;
         assert_eq!(
             told(&rows),
-            ["ADDED _flows/one.yml", "DELETED_GIT _flows/old.yml", "ADDED _flows/two.yml", "ADDED _flows/sub/deep/three.yml"]
+            ["DELETED_GIT _flows/old.yml",
+                "ADDED _flows/one.yml", "ADDED _flows/two.yml", "ADDED _flows/sub/deep/three.yml"]
         );
-        assert_eq!((&rows[0]["additions"], &rows[0]["deletions"]), (&json!(7), &json!(0)));
+        assert_eq!((&rows[1]["additions"], &rows[1]["deletions"]), (&json!(7), &json!(0)));
         assert_eq!(outputs["commitId"], json!(served.hash("main")));
         assert_eq!(outputs["commitURL"], json!(format!("{}/commit/{}", server.url("r.git").trim_end_matches(".git"), served.hash("main"))));
         let files = served.checkout("main");
@@ -40,7 +41,7 @@ async fn flows_are_pushed_with_their_namespace() {
         assert_eq!(log[0].message.trim(), "flows of system");
         // Once more there is nothing to commit.
         let execution = run(api, server, "PushFlows", "r.git", properties).await;
-        assert_eq!(ended(&execution, "SUCCESS").get("commitId"), None);
+        assert_eq!(ended(&execution, "SUCCESS")["commitId"], json!(null));
         assert_eq!(served.log("main").len(), 2);
     })
     .await;
@@ -75,7 +76,12 @@ async fn files_of_a_namespace_are_pushed_as_they_are() {
     }
     world(async |api, server| {
         let repository = Repository::new();
-        repository.commit(Commit::on("main").executable("_files/run.sh", "old\n").file("_files/gone.py", "x").file("_files/gone.txt", "x"));
+        repository.commit(
+            Commit::on("main")
+                .executable("_files/run.sh", "old\n")
+                .file("_files/gone.py", "x")
+                .file("_files/gone.txt", "x"),
+        );
         let served = server.add("r.git", &repository);
         let binary: Vec<u8> = (0..100_000_u32).map(|number| (number * 7 % 251) as u8).collect();
         put_file(api, "dev", "run.sh", b"new\n").await;

@@ -72,7 +72,7 @@ async fn a_refusal_of_the_server_is_told_in_its_words() {
             (Fault::UnpackFailed("disk full".to_owned()), "disk full"),
         ] {
             server.heal();
-            server.fault(When::always().of(Service::ReceivePack), fault);
+            server.fault(When::at(Step::Push), fault);
             let execution = run(api, server, "PushFlows", "r.git", json!({ "sourceNamespace": "dev" })).await;
             let (code, message) = failed(&execution);
             assert_eq!(code, "GIT_REFUSED", "{message}");
@@ -124,7 +124,7 @@ async fn a_fault_anywhere_leaves_the_old_state_or_the_new_one() {
                     // A fault behind what is read changes nothing; then it is done.
                     assert_eq!(now.len(), 2, "{step:?} {fault:?}: {execution:#}");
                     new += 1;
-                    api.save(&flow("team", "a", "1")).await;
+                    api.put("flows/team/a", "application/x-yaml", flow("team", "a", "1")).await.ok();
                     api.delete("flows/team/b").await;
                 }
                 assert_eq!(served.hash("main"), old_head);
@@ -135,7 +135,8 @@ async fn a_fault_anywhere_leaves_the_old_state_or_the_new_one() {
                 server.heal();
                 server.fault(When::at(step).of(service), fault.clone());
                 let before = served.hash("main");
-                let properties = json!({ "namespace": "team", "sourceOfTruth": "KESTRA", "whenMissingInSource": "KEEP" });
+                let properties =
+                    json!({ "namespace": "team", "sourceOfTruth": "KESTRA", "whenMissingInSource": "KEEP" });
                 let execution = run(api, server, "NamespaceSync", "r.git", properties).await;
                 let now = served.hash("main");
                 assert_eq!(served.fsck_strict(), Ok(()), "{step:?} {fault:?}");
@@ -143,11 +144,18 @@ async fn a_fault_anywhere_leaves_the_old_state_or_the_new_one() {
                     old += 1;
                 } else {
                     // The push was taken before the answer broke off.
-                    assert_eq!(served.checkout("main")["team/flows/a.yaml"], file(&flow("team", "a", "1")), "{step:?} {fault:?}");
+                    assert_eq!(
+                        served.checkout("main")["team/flows/a.yaml"],
+                        file(&flow("team", "a", "1")),
+                        "{step:?} {fault:?}"
+                    );
                     new += 1;
                     served.commit(Commit::on("main").file("team/flows/a.yaml", flow("team", "a", "2")));
                 }
-                assert!(execution["state"]["current"] == "FAILED" || now != before, "{step:?} {fault:?}: {execution:#}");
+                assert!(
+                    execution["state"]["current"] == "FAILED" || now != before,
+                    "{step:?} {fault:?}: {execution:#}"
+                );
             }
         }
         eprintln!("{old} faults left the old state, {new} the new one");

@@ -36,6 +36,10 @@ async fn submodules_come_when_they_are_asked_for() {
     let properties = json!({ "url": server.url("ssh.git"), "cloneSubmodules": true });
     let refused = failure(cloned(&server, folder.path(), properties).await);
     assert_eq!(refused.code, "GIT_SSH");
-    assert!(refused.message.contains("`lib`") && refused.message.contains("cloneSubmodules: false"), "{}", refused.message);
+    assert!(
+        refused.message.contains("`lib`") && refused.message.contains("cloneSubmodules: false"),
+        "{}",
+        refused.message
+    );
     server.end().await;
 }

@@ -25,7 +25,14 @@ pub async fn world(test: impl AsyncFnOnce(&Api, &Server)) {
 }
 
 /// Runs one task on a repository, in a flow of a namespace. Properties win over the usual ones.
-pub async fn run_in(api: &Api, server: &Server, namespace: &str, task: &str, repository: &str, properties: Value) -> Value {
+pub async fn run_in(
+    api: &Api,
+    server: &Server,
+    namespace: &str,
+    task: &str,
+    repository: &str,
+    properties: Value,
+) -> Value {
     let mut whole = json!({
         "id": "t", "type": format!("io.kestra.plugin.git.{task}"), "url": server.url(repository),
         "username": "git", "password": "{{ secret('GIT_TOKEN') }}",

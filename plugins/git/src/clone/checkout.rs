@@ -77,7 +77,12 @@ impl<'a> Checkout<'a> {
                     let target = objects.read_as(Kind::Blob, &entry.id)?;
                     link(&String::from_utf8_lossy(&target), &path)?;
                 }
-                LeafKind::File | LeafKind::Program => fs::write(&path, objects.read_as(Kind::Blob, &entry.id)?)?,
+                LeafKind::File | LeafKind::Program => {
+                    fs::write(&path, objects.read_as(Kind::Blob, &entry.id)?)?;
+                    if entry.kind == LeafKind::Program {
+                        sluice_sdk::files::make_executable(&path.to_string_lossy())?;
+                    }
+                }
             }
             files += 1;
             if files % TOLD_EVERY == 0 {

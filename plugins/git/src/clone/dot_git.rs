@@ -90,9 +90,8 @@ impl DotGit<'_> {
     }
 
     fn config_text(&self) -> Result<String, Failure> {
-        // Modes cannot be set from a guest, so they are not compared.
         let mut text =
-            "[core]\n\trepositoryformatversion = 0\n\tfilemode = false\n\tbare = false\n\tlogallrefupdates = true\n"
+            "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n"
                 .to_owned();
         let url = quoted(self.url);
         text.push_str(&format!("[remote \"origin\"]\n\turl = {url}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"));

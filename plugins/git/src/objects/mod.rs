@@ -20,8 +20,10 @@ use pack::{Bytes, Indexed};
 
 /// Bytes of decoded objects that are kept, because deltas build on them.
 const CACHE_BYTES: usize = 16 << 20;
-/// Largest object, and most memory that one takes while it is put together.
+/// Largest object.
 pub const OBJECT_BYTES_MAX: usize = 64 << 20;
+/// Most memory that an object takes while it is put together of a base and deltas.
+pub const DELTA_BYTES_MAX: usize = 80 << 20;
 
 /// The objects of one repository.
 pub struct Objects {

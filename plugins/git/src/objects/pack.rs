@@ -12,7 +12,7 @@ use gix_pack::data::entry::Header;
 use gix_pack::{data, index};
 use sluice_sdk::Failure;
 
-use super::OBJECT_BYTES_MAX;
+use super::{DELTA_BYTES_MAX, OBJECT_BYTES_MAX};
 use crate::failures::{self, chain, fault};
 
 /// Most objects of one pack: what is remembered of each until the index is made is about 100 bytes.
@@ -60,7 +60,7 @@ fn damaged(code: &str, why: &str) -> Failure {
 /// Indexes a pack. Every object is put together and hashed; what is cut off, damaged or too large is refused.
 pub fn indexed(pack: &Bytes) -> Result<Indexed, Failure> {
     let data = data::File::from_data(pack.clone(), "pack".into(), Hash::Sha1).map_err(broken)?;
-    let data = data.with_alloc_limit_bytes(Some(OBJECT_BYTES_MAX));
+    let data = data.with_alloc_limit_bytes(Some(DELTA_BYTES_MAX));
     if data.num_objects() > OBJECTS_MAX {
         let message = format!(
             "{} objects came, at most {OBJECTS_MAX} are taken; hint: take less history with `depth`",

@@ -15,9 +15,7 @@ use super::{Remote, agent};
 use crate::failures::{self, chain, fault};
 
 /// Largest pack: it is in memory, with its index and the largest objects beside it, and a run has 256 MiB.
-pub const PACK_BYTES_MAX: usize = 128 << 20;
-/// By how much the room for a pack grows. Doubling would take twice the memory.
-const GROWTH_BYTES: usize = 8 << 20;
+pub const PACK_BYTES_MAX: usize = 96 << 20;
 /// Bytes of a pack that are read in one piece, and between two reports of progress.
 const PIECE_BYTES: usize = 1 << 20;
 /// Words of a server that are kept.
@@ -88,7 +86,9 @@ impl Remote {
         let mut told = 0;
         loop {
             if pack.capacity() - pack.len() < PIECE_BYTES {
-                pack.reserve_exact(GROWTH_BYTES);
+                // Twice as much, but never more than a pack may have: the old room and the new one are there at once.
+                let room = (pack.capacity() * 2).clamp(2 * PIECE_BYTES, PACK_BYTES_MAX + PIECE_BYTES);
+                pack.reserve_exact(room.saturating_sub(pack.len()));
             }
             let room = (PACK_BYTES_MAX + 1).saturating_sub(pack.len()).min(PIECE_BYTES / 2) as u64;
             let read =

@@ -124,7 +124,7 @@ impl Remote {
             let message = format!("`{}` has {} refs, at most {REFS_MAX} are looked at", self.url, found.len());
             return Err(fault(failures::TOO_LARGE, message));
         }
-        Ok(sorted(found))
+        Ok(sorted(found, self.handshake.server_protocol_version))
     }
 }
 
@@ -133,7 +133,7 @@ fn agent() -> (&'static str, Option<String>) {
     ("agent", Some(concat!("sluice-git/", env!("CARGO_PKG_VERSION")).to_owned()))
 }
 
-fn sorted(found: Vec<Ref>) -> Refs {
+fn sorted(found: Vec<Ref>, version: Protocol) -> Refs {
     let mut refs = Refs::default();
     let mut head = None;
     for one in found {
@@ -168,7 +168,8 @@ fn sorted(found: Vec<Ref>) -> Refs {
     }
     if refs.default_branch.is_none() {
         // Servers of old do not say what HEAD names.
-        match head.and_then(|head| refs.branches.iter().find(|(_, id)| *id == head)) {
+        let of_old = head.filter(|_| version != Protocol::V2);
+        match of_old.and_then(|head| refs.branches.iter().find(|(_, id)| *id == head)) {
             Some((branch, _)) => refs.default_branch = Some(branch.clone()),
             None => refs.detached = head,
         }

@@ -20,10 +20,10 @@ macro_rules! properties_of_engine {
             pub struct $name {
                 $($own)*
                 /// Taken, and nothing follows from it: submodules are never kept in step.
-                #[expect(dead_code, reason = "taken, so that flows for Kestra are")]
+                #[unused]
                 clone_submodules: Option<bool>,
                 /// Taken, and nothing follows from it: the engine is the one that runs this flow.
-                #[expect(dead_code, reason = "taken, so that flows for Kestra are")]
+                #[unused]
                 kestra_url: Option<String>,
             }
         }
@@ -35,7 +35,7 @@ macro_rules! properties_of_engine {
             pub struct $name {
                 $($own)*
                 /// Taken, and nothing follows from it: what the flow may reach is what counts.
-                #[expect(dead_code, reason = "taken, so that flows for Kestra are")]
+                #[unused]
                 auth: Option<$crate::sync::properties::Auth>,
             }
         }
@@ -101,7 +101,7 @@ pub struct Auth {
     #[secret]
     password: Option<String>,
     /// Taken, and nothing follows from it: without credentials, whoever runs a server without login is asked.
-    #[expect(dead_code, reason = "taken, so that flows for Kestra are")]
+    #[unused]
     auto: Option<bool>,
 }
 
