@@ -37,6 +37,8 @@ pub const CORRUPT: &str = "GIT_CORRUPT";
 pub const PATH: &str = "GIT_PATH";
 /// Something is in the way in the working directory.
 pub const EXISTS: &str = "GIT_EXISTS";
+/// There is no working directory.
+pub const NO_DIRECTORY: &str = "NO_WORKING_DIRECTORY";
 /// The branch has moved meanwhile.
 pub const REJECTED: &str = "GIT_REJECTED";
 /// The server does not take it.

@@ -7,6 +7,7 @@ mod documents;
 mod guest;
 mod histories;
 mod hostile;
+mod kills;
 mod pushes;
 mod races;
 mod submodules;

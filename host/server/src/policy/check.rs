@@ -100,13 +100,8 @@ pub(super) fn uses<'a>(flow: &Flow, lock: &'a Lock) -> Vec<Use<'a>> {
 fn used(properties: Value, unused: &[PropertyPath]) -> Value {
     let Value::Map(entries) = properties else { return properties };
     let is_unused = |name: &str| unused.iter().any(|path| path.covers(&[name]));
-    Value::Map(
-        entries
-            .iter()
-            .filter(|(name, _)| !is_unused(name))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-    )
+    let left = entries.iter().filter(|(name, _)| !is_unused(name)).map(|(name, value)| (name.clone(), value.clone()));
+    Value::from(left.collect::<expr::Map>())
 }
 
 /// Everything that is needed and not granted, each thing once.

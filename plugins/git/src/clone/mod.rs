@@ -79,7 +79,7 @@ pub struct CloneOutputs {
 /// task, with nothing written.
 ///
 /// Failure codes: `GIT_URL`, `GIT_SSH`, `GIT_AUTH`, `GIT_FORBIDDEN`, `GIT_NOT_FOUND`, `GIT_PROTOCOL`, `GIT_OBJECT_FORMAT`, `GIT_BRANCH`, `GIT_TAG`, `GIT_COMMIT`,
-/// `GIT_EMPTY`, `GIT_TOO_LARGE`, `GIT_CORRUPT`, `GIT_PATH`, `GIT_EXISTS`.
+/// `GIT_EMPTY`, `GIT_TOO_LARGE`, `GIT_CORRUPT`, `GIT_PATH`, `GIT_EXISTS`, `NO_WORKING_DIRECTORY`.
 ///
 /// # Clone a public repository
 /// ```yaml
@@ -102,10 +102,8 @@ pub struct CloneOutputs {
 pub fn clone(properties: CloneProperties, cx: &Context) -> Result<CloneOutputs, Failure> {
     let access = properties.access(cx)?;
     let work = cx.working_dir().ok_or_else(|| {
-        fault(
-            failures::EXISTS,
-            "this task has no working directory to clone into; hint: the policy has to allow `files: write`",
-        )
+        let message = "this task has no working directory to clone into; hint: the policy has to allow `files: write`";
+        fault(failures::NO_DIRECTORY, message)
     })?;
     let folder = folder_name("directory", properties.directory.as_deref().unwrap_or_default())?;
     let root = if folder.is_empty() { work } else { work.join(&folder) };
