@@ -93,7 +93,8 @@ async fn one_wrong_change_keeps_all_others_from_being_made() {
 async fn a_policy_names_the_word_that_is_missing() {
     let policy = "profile: strict\nplugins: {planner: {files: write, objects: [flow, file, namespace, app, test, dashboard, blueprint, 'flow:delete', 'app:*', 'test:*', 'dashboard:*', 'blueprint:*']}}\n";
     serving_with(Options { policy: Some(policy.to_owned()), ..options() }, async |api| {
-        let flow = "id: f\nnamespace: plans\ntasks:\n  - {id: t, type: test.planner.Apply, sequence: 1, changes: '[]'}\n";
+        let flow =
+            "id: f\nnamespace: plans\ntasks:\n  - {id: t, type: test.planner.Apply, sequence: 1, changes: '[]'}\n";
         let refused = api.post("flows", "application/x-yaml", flow).await;
         assert!(refused.status == 422 || refused.status == 400, "{}", refused.text);
         assert!(refused.text.contains("objects: [\\\"flow:save\\\"]"), "{}", refused.text);
