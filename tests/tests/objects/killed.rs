@@ -18,6 +18,8 @@ use super::planner;
 
 /// Flows, and as many files, of one plan.
 const HALF: usize = 25;
+/// Longest that what was begun may take after a start.
+const END_MAX: Duration = Duration::from_secs(60);
 /// Kills of a campaign.
 const KILLS: u64 = 8;
 
@@ -26,9 +28,18 @@ struct Server {
     base: String,
 }
 
-fn start(store: &str) -> Server {
-    let plugin = planner().to_str().expect("UTF-8").to_owned();
-    let mut server = command(&["--plugin", &plugin, "server", "--listen", "127.0.0.1:0", "--store", store]);
+impl Drop for Server {
+    /// As `kill -9` does.
+    fn drop(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it was ours");
+    }
+}
+
+/// A server with what is installed in a folder.
+fn start(store: &str, data: &std::path::Path) -> Server {
+    let mut server = command(&["server", "--listen", "127.0.0.1:0", "--store", store]);
+    server.env("SLUICE_DATA_DIR", data);
     let mut child = server.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the program was just built");
     let mut line = String::new();
     let mut out = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
@@ -78,13 +89,37 @@ async fn stored(folder: &std::path::Path) -> (usize, BTreeSet<String>) {
     (flows.len() + files.len(), said)
 }
 
+/// Waits until so many executions have ended well.
+async fn all_end(client: &reqwest::Client, base: &str, number: usize) {
+    let began = std::time::Instant::now();
+    loop {
+        let shown = client.get(format!("{base}/executions/search?namespace=plans&size=100")).send().await;
+        let shown = shown.expect("it answers").text().await.expect("the answer is whole");
+        let shown: Value = serde_json::from_str(&shown).expect("JSON");
+        let all = shown["results"].as_array().expect("a page of executions");
+        let ended = |one: &&Value| one["state"]["current"] == "SUCCESS";
+        if all.iter().filter(ended).count() == number {
+            return;
+        }
+        let failed = all.iter().find(|one| one["state"]["current"] == "FAILED");
+        assert!(failed.is_none(), "{failed:?}");
+        assert!(began.elapsed() < END_MAX, "they do not end: {shown}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_leaves_all_of_a_plan_or_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("UTF-8").to_owned();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client");
-    let mut server = start(&path);
+    let data = tempfile::tempdir().expect("a folder");
+    let plugin = planner().to_str().expect("UTF-8").to_owned();
+    let mut install = command(&["plugin", "install", &plugin]);
+    let installed = install.env("SLUICE_DATA_DIR", data.path()).output().expect("the program was just built");
+    assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
+    let mut server = start(&path, data.path());
     let save =
         client.post(format!("{}/flows", server.base)).header("content-type", "application/x-yaml").body(changes());
     let saved = save.send().await.expect("it answers");
@@ -101,34 +136,16 @@ async fn a_kill_leaves_all_of_a_plan_or_nothing() {
             assert!(started.expect("it answers").status().is_success());
         }
         tokio::time::sleep(Duration::from_millis(5 + kill * 31 % 160)).await;
-        server.child.kill().expect("it runs");
-        server.child.wait().expect("it was ours");
+        drop(server);
         let (count, said) = stored(folder.path()).await;
         assert!(count == 0 || count == 2 * HALF, "{count} of {} are there", 2 * HALF);
         assert!(said.len() <= 1, "parts of several plans are there: {said:?}");
         seen.extend(said);
-        server = start(&path);
+        server = start(&path, data.path());
+        // What was begun is carried out by the next life: each plan once, in some order.
+        all_end(&client, &server.base, number).await;
     }
-    // What was begun is ended: all plans are carried out in some order, each once.
-    let began = std::time::Instant::now();
-    loop {
-        let shown = client.get(format!("{}/executions/search?namespace=plans&size=100", server.base)).send().await;
-        let shown = shown.expect("it answers").text().await.expect("the answer is whole");
-        let shown: Value = serde_json::from_str(&shown).expect("JSON");
-        let states: Vec<&str> = shown["results"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|one| one["state"]["current"].as_str())
-            .collect();
-        if states.len() as u64 == number && states.iter().all(|state| *state == "SUCCESS") {
-            break;
-        }
-        assert!(began.elapsed() < Duration::from_secs(120), "they do not end: {states:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    server.child.kill().expect("it runs");
-    server.child.wait().expect("it was ours");
+    drop(server);
     let (count, said) = stored(folder.path()).await;
     assert_eq!((count, said.len()), (2 * HALF, 1));
     assert!(seen.iter().all(|number| number.parse::<u64>().is_ok()), "{seen:?}");

@@ -135,6 +135,8 @@ pub fn apply(state: &mut State, plan: &str) -> Result<String, HostError> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use serde_json::json;
 
     use crate::objects;
