@@ -1,4 +1,5 @@
 //! Histories made at random: what is cloned is what real git checks out, byte for byte.
+#![expect(clippy::print_stdout, reason = "a test says what it counted")]
 
 use serde_json::json;
 use tests::git::{Entry, Options, Repository, Server, available, files, history};
@@ -51,7 +52,7 @@ async fn a_clone_of_any_history_is_what_git_makes_of_it() {
             assert_eq!(clone.log("HEAD"), served.log("HEAD"), "seed {seed}");
         }
     }
-    eprintln!(
+    println!(
         "{HISTORIES} histories, {files_seen} files, all as real git has them; {links_refused} with links that lead out"
     );
     server.end().await;

@@ -1,4 +1,5 @@
 //! Pushes that meet others, and servers that break off: either everything is there or nothing, and nobody's work is written over.
+#![expect(clippy::print_stdout, reason = "a test says what it counted")]
 
 use serde_json::json;
 use tests::git::{Action, Commit, Fault, Service, Step, When, available};
@@ -158,7 +159,7 @@ async fn a_fault_anywhere_leaves_the_old_state_or_the_new_one() {
                 );
             }
         }
-        eprintln!("{old} faults left the old state, {new} the new one");
+        println!("{old} faults left the old state, {new} the new one");
     })
     .await;
 }
