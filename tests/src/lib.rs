@@ -3,6 +3,7 @@
 pub mod conformance;
 pub mod counting;
 pub mod described;
+pub mod document;
 pub mod failing;
 pub mod figures;
 pub mod filled;

@@ -212,3 +212,36 @@ fn percent_decoded(text: &str) -> String {
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_where_each_server_has_them() {
+        let of = |url: &str| {
+            let url = Url::parse(url).expect("a URL");
+            let access = Access { url, authorization: None, egress: None, timeouts: Timeouts::default(), config: None };
+            access.commit_url("c0ffee")
+        };
+        assert_eq!(of("https://github.com/a/b.git"), "https://github.com/a/b/commit/c0ffee");
+        assert_eq!(of("https://gitlab.com/a/b.git"), "https://gitlab.com/a/b/-/commit/c0ffee");
+        assert_eq!(of("https://gitlab.example/g/a/b"), "https://gitlab.example/g/a/b/-/commit/c0ffee");
+        assert_eq!(of("https://bitbucket.org/a/b.git"), "https://bitbucket.org/a/b/commits/c0ffee");
+        assert_eq!(of("https://gitea.example:3000/a/b.git"), "https://gitea.example:3000/a/b/commit/c0ffee");
+    }
+
+    #[test]
+    fn addresses_of_ssh_have_an_https_form() {
+        for (text, expected) in [
+            ("git@github.com:a/b.git", Some("https://github.com/a/b.git")),
+            ("ssh://git@host.example:2222/a/b.git", Some("https://host.example/a/b.git")),
+            ("host.example:a/b", Some("https://host.example/a/b")),
+            ("https://host.example/a:b", None),
+            ("C:\\repos\\a", None),
+            ("not an address", None),
+        ] {
+            assert_eq!(https_form(text).as_deref(), expected, "{text}");
+        }
+    }
+}

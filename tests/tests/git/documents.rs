@@ -1,27 +1,12 @@
 //! The flows of the documents, as they stand but for the repository's address: `SLUICE_DOCS_FLOWS` names their folder. Without it nothing is tested, and
 //! it says so.
-#![expect(clippy::print_stdout, reason = "a test that is not run says so")]
 
 use serde_json::json;
+use tests::document::document;
 use tests::git::{Options, Repository, Server, available};
 use tests::served::{self, serving_with};
 
 use crate::world::{diff, ended, flow, flows, namespace_files, put_file, serve, told};
-
-/// A flow of the documents, with other words in it.
-fn document(name: &str, changes: &[(&str, String)]) -> Option<String> {
-    let Some(folder) = std::env::var_os("SLUICE_DOCS_FLOWS") else {
-        println!("not run: SLUICE_DOCS_FLOWS names no folder with flows");
-        return None;
-    };
-    let path = std::path::Path::new(&folder).join(name);
-    let mut source = std::fs::read_to_string(path).expect("the flow is there");
-    for (from, to) in changes {
-        assert!(source.contains(from), "`{from}` is in {name}");
-        source = source.replace(from, to);
-    }
-    Some(source)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenant_git_sync_pushes_everything() {

@@ -1,5 +1,7 @@
 //! Both directions, both sources of truth, three ways with what is missing, over sets of flows and files made at random: the dry run says what then
 //! happens, and afterwards both sides are the same where they should be.
+//!
+//! `HISTORIES=200 cargo test --release --workspace --locked --test git any_history -- --nocapture` has 200 histories come and go back.
 #![expect(clippy::print_stdout, reason = "a test says what it counted")]
 
 use std::collections::BTreeMap;
@@ -444,7 +446,9 @@ async fn files_of_any_history_come_and_go_back_unchanged() {
         return;
     }
     world(async |api, server| {
-        for seed in 0..8 {
+        let histories = std::env::var("HISTORIES").ok().and_then(|number| number.parse().ok()).unwrap_or(12_u64);
+        let mut files_seen = 0;
+        for seed in 0..histories {
             let made = history(1_000 + seed, 12);
             let name = format!("h{seed}.git");
             let served = server.add(&name, &made);
@@ -463,9 +467,62 @@ async fn files_of_any_history_come_and_go_back_unchanged() {
                 };
                 files.into_iter().filter_map(content).collect()
             };
-            assert_eq!(plain(back.checkout("main")), plain(served.checkout("HEAD")), "seed {seed}");
+            let found = plain(back.checkout("main"));
+            files_seen += found.len();
+            assert_eq!(found, plain(served.checkout("HEAD")), "seed {seed}");
             assert_eq!(back.fsck_strict(), Ok(()), "seed {seed}");
         }
+        println!("{histories} histories came and went back, {files_seen} files unchanged");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_of_namespaces_and_of_the_tenant_come_and_go() {
+    if !available() {
+        return;
+    }
+    world(async |api, server| {
+        let document = |namespace: &str, id: &str| match namespace {
+            "" => format!("id: {id}\ntitle: one\n"),
+            namespace => format!("id: {id}\nnamespace: {namespace}\ntitle: one\n"),
+        };
+        let files = [
+            ("team/apps/form.yaml", document("team", "form")),
+            ("team/tests/check.yml", document("team", "check")),
+            ("other.x/tests/check.yaml", document("other.x", "check")),
+            ("_global/dashboards/board.yaml", document("", "board")),
+            ("_global/blueprints/print.yaml", document("", "print")),
+        ];
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        let first = serve(server, "first.git", &files);
+        let properties = json!({ "sourceOfTruth": "GIT", "whenMissingInSource": "KEEP" });
+        let execution = run(api, server, "TenantSync", "first.git", properties.clone()).await;
+        let outputs = ended(&execution, "SUCCESS");
+        assert_eq!(outputs["summary"]["added"], 5, "{outputs}");
+        let rows = diff(api, &execution, &outputs["diff"]).await;
+        let kinds: Vec<&str> = rows.iter().filter_map(|row| row["kind"].as_str()).collect();
+        for kind in ["APP", "TEST", "DASHBOARD", "BLUEPRINT"] {
+            assert!(kinds.contains(&kind), "{kind} is not in {kinds:?}");
+        }
+        // Once more nothing is different, and into an empty repository all of it goes.
+        let execution = run(api, server, "TenantSync", "first.git", properties).await;
+        assert_eq!(ended(&execution, "SUCCESS")["summary"]["unchanged"], 5);
+        let second = server.add("second.git", &Repository::new());
+        let execution = run(api, server, "TenantSync", "second.git", json!({ "sourceOfTruth": "KESTRA" })).await;
+        ended(&execution, "SUCCESS");
+        let mut found = second.checkout("main");
+        assert!(found.remove("system/flows/git_task.yaml").is_some());
+        let mut expected = first.checkout("main");
+        let check = expected.remove("team/tests/check.yml").expect("it is there");
+        expected.insert("team/tests/check.yaml".to_owned(), check);
+        assert_eq!(found, expected);
+        // One namespace alone: its own documents, and what is deleted in the repository goes.
+        first.commit(Commit::on("main").delete("team/apps/form.yaml"));
+        let properties = json!({ "namespace": "team", "sourceOfTruth": "GIT" });
+        let execution = run(api, server, "NamespaceSync", "first.git", properties).await;
+        let outputs = ended(&execution, "SUCCESS");
+        assert_eq!(told(&diff(api, &execution, &outputs["diff"]).await), ["DELETED_KES team/apps/form.yaml"]);
     })
     .await;
 }

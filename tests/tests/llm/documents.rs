@@ -1,27 +1,12 @@
 //! The flows of the documents, as they stand but for the addresses of whom they ask: `SLUICE_DOCS_FLOWS` names their folder. Without it nothing is tested,
 //! and it says so.
-#![expect(clippy::print_stdout, reason = "a test that is not run says so")]
 
 use serde_json::{Value, json};
+use tests::document::document;
 use tests::models::{Models, Provider};
 use tests::served::Api;
 
 use crate::world;
-
-/// A flow of the documents, with other addresses.
-fn flow(name: &str, changes: &[(&str, String)]) -> Option<String> {
-    let Some(folder) = std::env::var_os("SLUICE_DOCS_FLOWS") else {
-        println!("not run: SLUICE_DOCS_FLOWS names no folder with flows");
-        return None;
-    };
-    let path = std::path::Path::new(&folder).join(name);
-    let mut source = std::fs::read_to_string(path).expect("the flow is there");
-    for (from, to) in changes {
-        assert!(source.contains(from), "`{from}` is in {name}");
-        source = source.replace(from, to);
-    }
-    Some(source)
-}
 
 /// Sets a secret of the namespace.
 async fn secret(api: &Api, name: &str, value: &str) {
@@ -53,7 +38,7 @@ async fn check_weather_runs_to_the_end() {
             "        summary: Out of office\n",
             format!("        summary: Out of office\n        baseUrl: \"{}\"\n", models.calendar()),
         );
-        let Some(source) = flow("check_weather.yaml", &[gemini_at(models), calendar]) else { return };
+        let Some(source) = document("check_weather.yaml", &[gemini_at(models), calendar]) else { return };
         secret(api, "GEMINI_API_KEY", models.key(Provider::Gemini)).await;
         secret(api, "SLACK_WEBHOOK", &models.slack()).await;
         secret(api, "CALENDAR_ID", "sailors@example.com").await;
@@ -79,7 +64,7 @@ async fn a_calm_day_tells_nobody() {
     let answer = r#"{"content": "Stay.", "wind": 3, "go_sailing": false}"#;
     let rules = json!([{ "when": { "provider": "gemini" }, "answer": { "text": answer } }]);
     world(rules, async |api, models| {
-        let Some(source) = flow("check_weather.yaml", &[gemini_at(models)]) else { return };
+        let Some(source) = document("check_weather.yaml", &[gemini_at(models)]) else { return };
         secret(api, "GEMINI_API_KEY", models.key(Provider::Gemini)).await;
         secret(api, "SLACK_WEBHOOK", &models.slack()).await;
         secret(api, "CALENDAR_ID", "sailors@example.com").await;
@@ -103,7 +88,7 @@ async fn add_tasks_to_todoist_runs_to_the_end() {
         let deepseek = (line, format!("{line}    baseUrl: \"{}\"\n", models.base(Provider::DeepSeek)));
         let todoist =
             ("https://api.todoist.com/rest/v2/tasks", format!("{}/tasks", models.todoist().trim_end_matches("/tasks")));
-        let Some(source) = flow("add_tasks_to_todoist.yaml", &[deepseek, todoist]) else { return };
+        let Some(source) = document("add_tasks_to_todoist.yaml", &[deepseek, todoist]) else { return };
         secret(api, "DEEPSEEK_API_KEY", models.key(Provider::DeepSeek)).await;
         api.save(&source).await;
         let execution = api.run("company.ai/add_tasks_to_todoist").await;
@@ -122,7 +107,7 @@ async fn add_tasks_to_todoist_runs_to_the_end() {
 async fn gen_img_approval_asks_again_and_ends() {
     world(json!([]), async |api, models| {
         let discord = ("https://discord.com/api/webhooks/URL", models.discord());
-        let Some(source) = flow("gen_img_approval.yaml", &[discord]) else { return };
+        let Some(source) = document("gen_img_approval.yaml", &[discord]) else { return };
         // The document does not show it: it has OpenAI make an image.
         let image = json!({
             "id": "generate_image", "namespace": "demo", "inputs": [{ "id": "openai_prompt", "type": "STRING" }],

@@ -11,9 +11,9 @@ use super::engine::Scope;
 use super::layout::Layout;
 use super::model::{Key, Kind};
 use super::plan::{Missing, Policy, Target};
-use super::properties::{OnDrift, author, end_of_dry_run, fits, namespace, patterns, properties_of_engine};
+use super::properties::{OnDrift, fits, namespace, patterns, properties_of_engine, properties_of_push};
 use super::pulling::{Invalid, Pull, simple};
-use super::pushing::{self, Commit, Things, plain};
+use super::pushing::{self, Things, plain};
 use super::report::Summary;
 use super::repository::{Branch, Repository};
 use crate::failures::{self, fault};
@@ -27,11 +27,8 @@ const OUTPUTS: &str = "_outputs";
 const PUSHED_BYTES_MAX: u64 = 96 << 20;
 const KINDS: [Kind; 1] = [Kind::File];
 
-properties_of_engine! {
+properties_of_push! {
     pub struct PushNamespaceFilesProperties {
-        /// The branch; it is made if it is not there.
-        #[default("main")]
-        branch: String,
         /// The namespace. Without it: the flow's own.
         namespace: Option<String>,
         /// The folder of the files.
@@ -48,18 +45,6 @@ properties_of_engine! {
         /// Whether everything in the folder may be deleted because the namespace has no files.
         #[default(false)]
         allow_destructive: bool,
-        /// Whether nothing is pushed and only the diff is made.
-        #[default(false)]
-        dry_run: bool,
-        /// How a dry run ends that finds something to do.
-        #[default(OnDrift::Warning)]
-        on_drift: OnDrift,
-        /// The message of the commit.
-        commit_message: Option<String>,
-        /// The author's address.
-        author_email: Option<String>,
-        /// The author's name. Without it: `username`.
-        author_name: Option<String>,
     }
 }
 
@@ -116,28 +101,15 @@ pub fn push_namespace_files(
     };
     let things = Things { layout: &layout, kinds: &KINDS, source: &source, policy };
     let usual = format!("Add files from namespace {namespace}");
-    let commit = Commit {
-        author: author(
-            properties.author_name.as_deref(),
-            properties.author_email.as_deref(),
-            properties.username.as_deref(),
-        ),
-        message: properties.commit_message.as_deref().unwrap_or(&usual),
-        dry: properties.dry_run,
-    };
+    let commit = properties.commit(&usual);
     let repository = Repository::fetch(&access, &properties.branch, &folder, Branch::MayBeNew, cx)?;
     let title = format!("files of `{namespace}` into `{}` of the repository", repository.branch);
-    let (pushed, repository) =
-        pushing::push(repository, |repository| things.plan(repository, wanted, cx), &commit, &title, cx)?;
-    let files = pushed.report.store(&[])?;
-    if properties.dry_run {
-        end_of_dry_run(&pushed.report, properties.on_drift, cx)?;
-    }
+    let pushed = pushing::push(repository, |repository| things.plan(repository, wanted, cx), &commit, &title, cx)?;
     Ok(PushFilesOutputs {
-        files,
-        summary: pushed.report.summary,
-        commit_id: pushed.commit.map(|id| id.to_string()),
-        commit_url: pushed.commit.map(|id| repository.commit_url(id)),
+        files: pushed.diff,
+        summary: pushed.summary,
+        commit_id: pushed.commit_id,
+        commit_url: pushed.commit_url,
     })
 }
 
@@ -215,23 +187,16 @@ pub fn sync_namespace_files(
         layout: &Layout::Files { namespace: namespace.clone() },
         policy: Policy { allow_destructive: properties.allow_destructive, ..simple(None, properties.delete) },
         invalid: Invalid::Fail,
-        dry: properties.dry_run,
+        dry: properties.dry_run.then_some(properties.on_drift),
         rewrite: false,
     };
     let pulled =
         pull.carry_out(&format!("files of `{}` of the repository into `{namespace}`", repository.branch), cx)?;
-    let files = pulled.report.store(&[])?;
-    if properties.dry_run {
-        end_of_dry_run(&pulled.report, properties.on_drift, cx)?;
-    }
-    Ok(SyncFilesOutputs { files, summary: pulled.report.summary })
+    Ok(SyncFilesOutputs { files: pulled.diff, summary: pulled.summary })
 }
 
-properties_of_engine! {
+properties_of_push! {
     pub struct PushExecutionFilesProperties {
-        /// The branch; it is made if it is not there.
-        #[default("main")]
-        branch: String,
         /// The folder of the files.
         #[default(OUTPUTS)]
         git_directory: String,
@@ -245,18 +210,6 @@ properties_of_engine! {
         /// Whether other files of the folder are deleted, of those that `files` fits.
         #[default(true)]
         delete: bool,
-        /// Whether nothing is pushed and only the diff is made.
-        #[default(false)]
-        dry_run: bool,
-        /// How a dry run ends that finds something to do.
-        #[default(OnDrift::Warning)]
-        on_drift: OnDrift,
-        /// The message of the commit.
-        commit_message: Option<String>,
-        /// The author's address.
-        author_email: Option<String>,
-        /// The author's name. Without it: `username`.
-        author_name: Option<String>,
     }
 }
 
@@ -311,29 +264,16 @@ pub fn push_execution_files(
         return Err(none_fits("the execution"));
     }
     let delete = properties.delete && !contents.is_empty();
-    let commit = Commit {
-        author: author(
-            properties.author_name.as_deref(),
-            properties.author_email.as_deref(),
-            properties.username.as_deref(),
-        ),
-        message: properties.commit_message.as_deref().unwrap_or("Add files of an execution"),
-        dry: properties.dry_run,
-    };
+    let commit = properties.commit("Add files of an execution");
     let repository = Repository::fetch(&access, &properties.branch, &folder, Branch::MayBeNew, cx)?;
     let title = format!("files of the execution into `{}` of the repository", repository.branch);
     let owned = |path: &str| delete && fits(&patterns, path.rsplit('/').next().unwrap_or_default());
-    let (pushed, repository) =
-        pushing::push(repository, |repository| plain(repository, &contents, owned), &commit, &title, cx)?;
-    let files = pushed.report.store(&[])?;
-    if properties.dry_run {
-        end_of_dry_run(&pushed.report, properties.on_drift, cx)?;
-    }
+    let pushed = pushing::push(repository, |repository| plain(repository, &contents, owned), &commit, &title, cx)?;
     Ok(PushFilesOutputs {
-        files,
-        summary: pushed.report.summary,
-        commit_id: pushed.commit.map(|id| id.to_string()),
-        commit_url: pushed.commit.map(|id| repository.commit_url(id)),
+        files: pushed.diff,
+        summary: pushed.summary,
+        commit_id: pushed.commit_id,
+        commit_url: pushed.commit_url,
     })
 }
 

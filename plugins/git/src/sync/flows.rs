@@ -8,9 +8,9 @@ use super::layout::Layout;
 use super::model::{Key, Kind, Side};
 use super::namespaces::own_flow;
 use super::plan::{Missing, Policy, Target};
-use super::properties::{OnDrift, author, end_of_dry_run, fits, namespace, patterns, properties_of_engine};
+use super::properties::{OnDrift, fits, namespace, patterns, properties_of_engine, properties_of_push};
 use super::pulling::{Invalid, Pull, simple};
-use super::pushing::{self, Commit, Things};
+use super::pushing::{self, Things};
 use super::report::Summary;
 use super::repository::{Branch, Repository};
 use crate::failures::{self, fault};
@@ -20,11 +20,8 @@ use crate::objects::tree::folder_name;
 const FOLDER: &str = "_flows";
 const KINDS: [Kind; 1] = [Kind::Flow];
 
-properties_of_engine! {
+properties_of_push! {
     pub struct PushFlowsProperties {
-        /// The branch; it is made if it is not there.
-        #[default("main")]
-        branch: String,
         /// The folder of the flows.
         #[default(FOLDER)]
         git_directory: String,
@@ -43,18 +40,6 @@ properties_of_engine! {
         /// Whether everything in the folder may be deleted because the engine has nothing of it.
         #[default(false)]
         allow_destructive: bool,
-        /// Whether nothing is pushed and only the diff is made.
-        #[default(false)]
-        dry_run: bool,
-        /// How a dry run ends that finds something to do.
-        #[default(OnDrift::Warning)]
-        on_drift: OnDrift,
-        /// The message of the commit.
-        commit_message: Option<String>,
-        /// The author's address.
-        author_email: Option<String>,
-        /// The author's name. Without it: `username`.
-        author_name: Option<String>,
     }
 }
 
@@ -125,28 +110,15 @@ pub fn push_flows(properties: PushFlowsProperties, cx: &Context) -> Result<PushF
     };
     let things = Things { layout: &layout, kinds: &KINDS, source: &source, policy };
     let usual = format!("Add flows from namespace {from}");
-    let commit = Commit {
-        author: author(
-            properties.author_name.as_deref(),
-            properties.author_email.as_deref(),
-            properties.username.as_deref(),
-        ),
-        message: properties.commit_message.as_deref().unwrap_or(&usual),
-        dry: properties.dry_run,
-    };
+    let commit = properties.commit(&usual);
     let repository = Repository::fetch(&access, &properties.branch, &folder, Branch::MayBeNew, cx)?;
     let title = format!("flows of `{from}` into `{}` of the repository", repository.branch);
-    let (pushed, repository) =
-        pushing::push(repository, |repository| things.plan(repository, wanted, cx), &commit, &title, cx)?;
-    let flows = pushed.report.store(&[])?;
-    if properties.dry_run {
-        end_of_dry_run(&pushed.report, properties.on_drift, cx)?;
-    }
+    let pushed = pushing::push(repository, |repository| things.plan(repository, wanted, cx), &commit, &title, cx)?;
     Ok(PushFlowsOutputs {
-        flows,
-        summary: pushed.report.summary,
-        commit_id: pushed.commit.map(|id| id.to_string()),
-        commit_url: pushed.commit.map(|id| repository.commit_url(id)),
+        flows: pushed.diff,
+        summary: pushed.summary,
+        commit_id: pushed.commit_id,
+        commit_url: pushed.commit_url,
     })
 }
 
@@ -228,15 +200,11 @@ pub fn sync_flows(properties: SyncFlowsProperties, cx: &Context) -> Result<SyncF
         layout: &Layout::Flows { namespace: target.clone(), children },
         policy: Policy { allow_destructive: properties.allow_destructive, ..simple(own.as_ref(), properties.delete) },
         invalid: if properties.ignore_invalid_flows { Invalid::Warn } else { Invalid::Fail },
-        dry: properties.dry_run,
+        dry: properties.dry_run.then_some(properties.on_drift),
         rewrite: true,
     };
     let pulled = pull.carry_out(&format!("`{}` of the repository into `{target}`", repository.branch), cx)?;
-    let flows = pulled.report.store(&pulled.revisions)?;
-    if properties.dry_run {
-        end_of_dry_run(&pulled.report, properties.on_drift, cx)?;
-    }
-    Ok(SyncFlowsOutputs { flows, summary: pulled.report.summary })
+    Ok(SyncFlowsOutputs { flows: pulled.diff, summary: pulled.summary })
 }
 
 properties_of_engine! {
@@ -303,13 +271,10 @@ pub fn sync_flow(properties: SyncFlowProperties, cx: &Context) -> Result<SyncFlo
         layout: &Layout::OneFlow { name: name.to_owned(), key: key.clone() },
         policy: simple(None, false),
         invalid: Invalid::Fail,
-        dry: properties.dry_run,
+        dry: properties.dry_run.then_some(properties.on_drift),
         rewrite: true,
     };
     let pulled = pull.carry_out(&format!("`{path}` of the repository into `{target}`"), cx)?;
-    if properties.dry_run {
-        end_of_dry_run(&pulled.report, properties.on_drift, cx)?;
-    }
     let revision = pulled.revisions.first().map(|(_, revision)| *revision);
     Ok(SyncFlowOutputs { flow_id: key.id, namespace: target, revision })
 }

@@ -6,12 +6,10 @@ use super::engine::Scope;
 use super::layout::Layout;
 use super::model::{Key, Kind};
 use super::plan::{Policy, Target};
-use super::properties::{
-    Auth, OnDrift, OnInvalid, SourceOfTruth, WhenMissing, author, end_of_dry_run, properties_of_engine,
-};
+use super::properties::{Auth, OnDrift, OnInvalid, SourceOfTruth, WhenMissing, author, properties_of_engine};
 use super::pulling::Pull;
 use super::pushing::{self, Commit, Things};
-use super::report::{Report, Summary};
+use super::report::Summary;
 use super::repository::{Branch, Repository};
 use crate::access::Access;
 use crate::objects::tree::folder_name;
@@ -71,8 +69,7 @@ macro_rules! properties_of_sync {
                     source: self.source_of_truth,
                     missing: self.when_missing_in_source,
                     protected: &self.protected_namespaces,
-                    dry: self.dry_run,
-                    on_drift: self.on_drift,
+                    dry: self.dry_run.then_some(self.on_drift),
                     invalid: self.on_invalid_syntax,
                     allow_destructive: self.allow_destructive,
                     message: self.commit_message.as_deref(),
@@ -186,8 +183,7 @@ struct Sync<'a> {
     source: SourceOfTruth,
     missing: WhenMissing,
     protected: &'a [String],
-    dry: bool,
-    on_drift: OnDrift,
+    dry: Option<OnDrift>,
     invalid: OnInvalid,
     allow_destructive: bool,
     message: Option<&'a str>,
@@ -221,7 +217,7 @@ impl Sync<'_> {
             SourceOfTruth::Kestra => Branch::MayBeNew,
         };
         let repository = Repository::fetch(access, self.branch, &folder, rule, cx)?;
-        let mut outputs = match self.source {
+        let (diff, summary, commit_id, commit_url) = match self.source {
             SourceOfTruth::Git => {
                 let pull = Pull {
                     repository: &repository,
@@ -233,12 +229,11 @@ impl Sync<'_> {
                     dry: self.dry,
                     rewrite: false,
                 };
-                let title = format!("`{}` of the repository into the engine", repository.branch);
-                let pulled = pull.carry_out(&title, cx)?;
-                let mut outputs = self.outputs(&pulled.report, &pulled.revisions)?;
-                outputs.commit_id = repository.head().map(|id| id.to_string());
-                outputs.commit_url = repository.head().map(|id| repository.commit_url(id));
-                outputs
+                let pulled =
+                    pull.carry_out(&format!("`{}` of the repository into the engine", repository.branch), cx)?;
+                let head = repository.head();
+                let (id, url) = (head.map(|id| id.to_string()), head.map(|id| repository.commit_url(id)));
+                (pulled.diff, pulled.summary, id, url)
             }
             SourceOfTruth::Kestra => {
                 let source = pushing::source(scope, kinds, |_| true)?;
@@ -247,24 +242,13 @@ impl Sync<'_> {
                 let message = self.message.filter(|text| !text.trim().is_empty()).unwrap_or(usual_message);
                 let commit = Commit { author: author(name, email, username), message, dry: self.dry };
                 let title = format!("the engine into `{}` of the repository", repository.branch);
-                let (pushed, repository) =
-                    pushing::push(repository, |repository| things.plan(repository, |_| true, cx), &commit, &title, cx)?;
-                let mut outputs = self.outputs(&pushed.report, &[])?;
-                outputs.commit_id = pushed.commit.map(|id| id.to_string());
-                outputs.commit_url = pushed.commit.map(|id| repository.commit_url(id));
-                outputs
+                let make = |repository: &Repository| things.plan(repository, |_| true, cx);
+                let pushed = pushing::push(repository, make, &commit, &title, cx)?;
+                (pushed.diff, pushed.summary, pushed.commit_id, pushed.commit_url)
             }
         };
-        outputs.drift = outputs.summary.added + outputs.summary.updated + outputs.summary.deleted > 0;
-        Ok(outputs)
-    }
-
-    fn outputs(&self, report: &Report, revisions: &[(Key, u64)]) -> Result<SyncOutputs, Failure> {
-        let diff = report.store(revisions)?;
-        if self.dry {
-            end_of_dry_run(report, self.on_drift, &Context::of_this_run())?;
-        }
-        Ok(SyncOutputs { diff, summary: report.summary, drift: false, commit_id: None, commit_url: None })
+        let drift = summary.added + summary.updated + summary.deleted > 0;
+        Ok(SyncOutputs { diff, summary, drift, commit_id, commit_url })
     }
 }
 

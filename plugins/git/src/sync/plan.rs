@@ -1,6 +1,6 @@
 //! What is to become of each thing, decided before anything is done. Pure: it is shown in a dry run as it is carried out in another.
 
-use sluice_sdk::Failure;
+use sluice_sdk::{Context, Failure};
 
 use super::model::{Key, Side, comparable, is_within};
 use crate::failures::{self, fault};
@@ -131,6 +131,14 @@ pub fn plan(source: &Side, target: &Side, policy: &Policy<'_>) -> Result<Plan, F
 }
 
 impl Plan {
+    /// Says in a dry run that the plan would not be carried out.
+    pub fn warn(&self, cx: &Context) {
+        if let Some(why) = self.refused {
+            let code = failures::DESTRUCTIVE;
+            cx.warn(format!("{code}: {why}; without `dryRun` the task fails unless it says `allowDestructive: true`"));
+        }
+    }
+
     /// Refuses what must not be carried out.
     pub fn check(&self) -> Result<(), Failure> {
         match self.refused {

@@ -43,6 +43,46 @@ macro_rules! properties_of_engine {
 }
 pub(crate) use properties_of_engine;
 
+/// Writes the struct of a task that pushes: its own properties, and how it commits.
+macro_rules! properties_of_push {
+    ($(#[$meta:meta])* pub struct $name:ident { $($own:tt)* }) => {
+        $crate::sync::properties::properties_of_engine! {
+            $(#[$meta])*
+            pub struct $name {
+                /// The branch; it is made if it is not there.
+                #[default("main")]
+                branch: String,
+                $($own)*
+                /// Whether nothing is pushed and only the diff is made.
+                #[default(false)]
+                dry_run: bool,
+                /// How a dry run ends that finds something to do.
+                #[default(crate::sync::properties::OnDrift::Warning)]
+                on_drift: crate::sync::properties::OnDrift,
+                /// The message of the commit.
+                commit_message: Option<String>,
+                /// The author's address.
+                author_email: Option<String>,
+                /// The author's name. Without it: `username`.
+                author_name: Option<String>,
+            }
+        }
+
+        impl $name {
+            /// How it commits, with this message if the task says none.
+            fn commit<'a>(&'a self, usual: &'a str) -> $crate::sync::pushing::Commit<'a> {
+                let who = [&self.author_name, &self.author_email, &self.username].map(Option::as_deref);
+                $crate::sync::pushing::Commit {
+                    author: $crate::sync::properties::author(who[0], who[1], who[2]),
+                    message: self.commit_message.as_deref().unwrap_or(usual),
+                    dry: self.dry_run.then_some(self.on_drift),
+                }
+            }
+        }
+    };
+}
+pub(crate) use properties_of_push;
+
 /// Which side is right where they differ.
 #[properties]
 #[derive(Clone, Copy, PartialEq, Eq)]

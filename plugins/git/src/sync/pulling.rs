@@ -6,7 +6,8 @@ use super::engine::{self, Change, Scope};
 use super::layout::Layout;
 use super::model::{Key, Kind, Side};
 use super::plan::{Action, Missing, Plan, Policy, Target, plan};
-use super::report::{Report, path_in};
+use super::properties::{OnDrift, end_of_dry_run};
+use super::report::{Report, Summary, path_in};
 use super::repository::Repository;
 use crate::failures::{self, fault};
 
@@ -30,14 +31,17 @@ pub struct Pull<'a> {
     pub layout: &'a Layout,
     pub policy: Policy<'a>,
     pub invalid: Invalid,
-    pub dry: bool,
+    /// Only looked at, and how that ends if there is something to do.
+    pub dry: Option<OnDrift>,
     /// What a flow's source says of its namespace is replaced by that of its place.
     pub rewrite: bool,
 }
 
 /// What came of it.
 pub struct Pulled {
-    pub report: Report,
+    /// The URI of the diff.
+    pub diff: String,
+    pub summary: Summary,
     pub revisions: Vec<(Key, u64)>,
 }
 
@@ -57,23 +61,22 @@ impl Pull<'_> {
         let mut report = Report::of(&plan, Target::Engine, &source, &there, |key| {
             path_in(self.repository, self.layout, [&source, &source], key)
         });
-        if !self.dry {
+        if self.dry.is_none() {
             plan.check()?;
         }
         let mut changes = changes(&plan, &source, &there);
         self.leave_out(&mut changes, &source, &mut report, cx)?;
         let revisions = match self.dry {
-            true => Vec::new(),
-            false => engine::apply(&engine::written(&changes)?)?,
+            Some(_) => Vec::new(),
+            None => engine::apply(&engine::written(&changes)?)?,
         };
         report.log(title, cx);
-        if let Some(why) = plan.refused.filter(|_| self.dry) {
-            cx.warn(format!(
-                "{}: {why}; without `dryRun` the task would fail unless it says `allowDestructive: true`",
-                failures::DESTRUCTIVE
-            ));
+        let diff = report.store(&revisions)?;
+        if let Some(on_drift) = self.dry {
+            plan.warn(cx);
+            end_of_dry_run(&report, on_drift, cx)?;
         }
-        Ok(Pulled { report, revisions })
+        Ok(Pulled { diff, summary: report.summary, revisions })
     }
 
     /// Takes out what is not valid, or refuses all of it.

@@ -13,7 +13,7 @@ use super::files::read;
 use super::layout::Layout;
 use super::model::{Kind, comparable};
 use super::namespaces::own_flow;
-use super::properties::{OnDrift, author, end_of_dry_run, properties_of_engine};
+use super::properties::{OnDrift, author, properties_of_engine};
 use super::pulling::{Invalid, Pull, simple};
 use super::pushing::{self, Commit, plain};
 use super::report::Summary;
@@ -164,17 +164,12 @@ pub fn push(properties: PushProperties, cx: &Context) -> Result<PushOutputs, Fai
             properties.username.as_deref(),
         ),
         message: &properties.commit_message,
-        dry: false,
+        dry: None,
     };
     let repository = Repository::fetch(&access, &properties.branch, "", Branch::MayBeNew, cx)?;
     let title = format!("files into `{}` of the repository", repository.branch);
-    let (pushed, _) =
-        pushing::push(repository, |repository| plain(repository, &contents, |_| false), &commit, &title, cx)?;
-    Ok(PushOutputs {
-        commit_id: pushed.commit.map(|id| id.to_string()),
-        files: pushed.report.store(&[])?,
-        summary: pushed.report.summary,
-    })
+    let pushed = pushing::push(repository, |repository| plain(repository, &contents, |_| false), &commit, &title, cx)?;
+    Ok(PushOutputs { commit_id: pushed.commit_id, files: pushed.diff, summary: pushed.summary })
 }
 
 fn within(folder: &str, path: &str) -> String {
@@ -283,13 +278,9 @@ pub fn sync(properties: SyncProperties, cx: &Context) -> Result<SyncOutputs, Fai
         layout: &Layout::Mixed { namespace: namespace.clone(), prefix: prefix.clone() },
         policy: super::plan::Policy { allow_destructive: properties.allow_destructive, ..simple(own.as_ref(), true) },
         invalid: Invalid::Fail,
-        dry: properties.dry_run,
+        dry: properties.dry_run.then_some(properties.on_drift),
         rewrite: true,
     };
     let pulled = pull.carry_out(&format!("`{}` of the repository into `{namespace}`", repository.branch), cx)?;
-    let diff = pulled.report.store(&pulled.revisions)?;
-    if properties.dry_run {
-        end_of_dry_run(&pulled.report, properties.on_drift, cx)?;
-    }
-    Ok(SyncOutputs { diff, summary: pulled.report.summary })
+    Ok(SyncOutputs { diff: pulled.diff, summary: pulled.summary })
 }

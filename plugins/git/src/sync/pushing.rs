@@ -9,7 +9,8 @@ use sluice_sdk::{Context, Failure};
 
 use super::model::{Key, Kind, comparable};
 use super::plan::{Action, Plan, Policy, Target};
-use super::report::{Report, path_in};
+use super::properties::{OnDrift, end_of_dry_run};
+use super::report::{Report, Summary, path_in};
 use super::repository::Repository;
 use super::{engine, layout::Layout, model::Side, plan};
 use crate::failures::{self, fault};
@@ -27,13 +28,28 @@ const NAMED_MAX: usize = 20;
 pub struct Commit<'a> {
     pub author: Author,
     pub message: &'a str,
-    pub dry: bool,
+    /// Only looked at, and how that ends if there is something to do.
+    pub dry: Option<OnDrift>,
 }
 
 /// What came of it.
 pub struct Pushed {
-    pub report: Report,
-    pub commit: Option<ObjectId>,
+    /// The URI of the diff.
+    pub diff: String,
+    pub summary: Summary,
+    pub commit_id: Option<String>,
+    pub commit_url: Option<String>,
+}
+
+impl Pushed {
+    fn of(report: &Report, commit: Option<ObjectId>, repository: &Repository) -> Result<Self, Failure> {
+        Ok(Self {
+            diff: report.store(&[])?,
+            summary: report.summary,
+            commit_id: commit.map(|id| id.to_string()),
+            commit_url: commit.map(|id| repository.commit_url(id)),
+        })
+    }
 }
 
 /// What is to be in the repository, worked out from what is there.
@@ -46,20 +62,17 @@ pub fn push(
     commit: &Commit<'_>,
     title: &str,
     cx: &Context,
-) -> Result<(Pushed, Repository), Failure> {
+) -> Result<Pushed, Failure> {
     let first: Leaves = repository.leaves.clone();
     let mut wait = WAIT;
     let mut tries = 1;
     let (edits, report, refused) = make(&repository)?;
-    if commit.dry {
+    if let Some(on_drift) = commit.dry {
         report.log(title, cx);
-        if let Some(why) = refused {
-            cx.warn(format!(
-                "{}: {why}; without `dryRun` the task would fail unless it says `allowDestructive: true`",
-                failures::DESTRUCTIVE
-            ));
-        }
-        return Ok((Pushed { report, commit: None }, repository));
+        Plan { refused, ..Plan::default() }.warn(cx);
+        let pushed = Pushed::of(&report, None, &repository)?;
+        end_of_dry_run(&report, on_drift, cx)?;
+        return Ok(pushed);
     }
     let check = |refused| Plan { refused, ..Plan::default() }.check();
     check(refused)?;
@@ -68,7 +81,7 @@ pub fn push(
         if edits.is_empty() {
             report.log(title, cx);
             cx.info("nothing to commit: the repository is as it is to be");
-            return Ok((Pushed { report, commit: None }, repository));
+            return Pushed::of(&report, None, &repository);
         }
         let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
         match repository.commit(&edits, &commit.author, commit.message, at, cx) {
@@ -77,7 +90,7 @@ pub fn push(
                 if let Some(made) = made {
                     cx.info(format!("pushed {made} to `{}`", repository.branch));
                 }
-                return Ok((Pushed { report, commit: made }, repository));
+                return Pushed::of(&report, made, &repository);
             }
             Err(failure) if failure.code() == failures::REJECTED && tries < TRIES => {
                 cx.info(format!("{}: looking at it again ({tries} of {TRIES})", failure.message()));
