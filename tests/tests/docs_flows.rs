@@ -21,8 +21,14 @@ use tests::served::{Options, config};
 /// Longest a flow may take on the clock that jumps: one of them sleeps for nine hours.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
-/// Flows that ask others than flows: `tests/llm` runs them, with stand-ins for those.
-const ASKING: [&str; 3] = ["add_tasks_to_todoist.yaml", "check_weather.yaml", "gen_img_approval.yaml"];
+/// Flows that ask others than flows: `tests/llm` and `tests/git` run them, with somebody to ask.
+const ASKING: [&str; 5] = [
+    "add_tasks_to_todoist.yaml",
+    "check_weather.yaml",
+    "gen_img_approval.yaml",
+    "namespace_git_sync.yaml",
+    "tenant_git_sync.yaml",
+];
 
 /// A clock that goes as tokio's does, which is paused, and jumps to what is next when nothing is left to do.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::git::{Commit, Entry, Options, Repository, Server, available};
+use tests::git::{Commit, Entry, Fault, Options, Repository, Server, When, available};
 use tests::program::command;
 
 /// Flows and files of one state.
@@ -171,13 +171,15 @@ async fn a_kill_leaves_the_old_state_or_the_new_one() {
         let id = start(&client, &engine.base, flow).await;
         tokio::time::sleep(Duration::from_millis(kill as u64 * 137 % SPREAD_MS)).await;
         engine.kill();
-        // What the kill left, before anybody goes on: of a push the repository, of a pull the engine as it starts.
-        let left = if pulls { None } else { Some(states_of_repository(&served)) };
+        // What the kill left, before anybody goes on: whoever asks the repository waits until both sides were looked at.
+        git.fault(When::always(), Fault::HangBefore);
+        let left_there = states_of_repository(&served);
         engine = Engine::start(&store, &git);
-        let left = match left {
-            Some(left) => left,
-            None => states_of_engine(&client, &engine.base).await,
-        };
+        let left_here = states_of_engine(&client, &engine.base).await;
+        git.heal();
+        git.release();
+        let (left, other) = if pulls { (left_here, left_there) } else { (left_there, left_here) };
+        assert_eq!(other, BTreeSet::from([after.clone()]), "kill {kill} of {flow} changed the side that is right");
         assert!(left.len() == 1, "kill {kill} of {flow} left some of both: {left:?}");
         counts[usize::from(pulls)][usize::from(left.contains(&after))] += 1;
         assert!(left.contains(&before) || left.contains(&after), "kill {kill}: {left:?}");
