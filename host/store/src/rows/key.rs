@@ -91,7 +91,7 @@ pub struct MessageKey {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DocumentKey {
     pub place: NamespaceKey,
-    /// `app`, `test-suite`, `dashboard`, ...: an open list.
+    /// `app`, `test`, `dashboard`, `blueprint`: an open list.
     pub kind: Arc<str>,
     pub id: Arc<str>,
 }
