@@ -10,6 +10,7 @@ mod hostile;
 mod kills;
 mod pushes;
 mod races;
+mod sets;
 mod submodules;
 mod syncs;
 mod world;
